@@ -1,0 +1,66 @@
+# Every target sets up what it needs. `make demo` and `make test` are all a newcomer has to know.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test e2e serve dev fmt check torture bench docs lock clean
+
+help:  ## what there is
+	@grep -hE '^[a-z0-9_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing pinned dependencies into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)  ## the main job without any key: a real agent's run through the gateway, step by step (KEEP=1 leaves it running)
+	@$(BIN)/stepwarden demo $(if $(KEEP),--keep)
+
+test: $(READY)  ## the test suite
+	$(BIN)/python -m pytest -m "not e2e and not torture and not live"
+
+e2e: $(READY)  ## what needs npm clients, other environments or system packages
+	$(BIN)/python tests/e2e/environments/install.py
+	$(BIN)/python -m pytest -m e2e
+
+torture: $(READY)  ## long fault campaigns; seeds are printed
+	$(BIN)/python -m pytest -m torture -s --timeout 3600
+
+serve: $(READY)  ## the gateway on 127.0.0.1:8787
+	$(BIN)/stepwarden serve
+
+dev: $(READY)  ## the gateway in front of the demo provider
+	$(BIN)/stepwarden demo --keep
+
+fmt: $(READY)  ## format the code
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+check: $(READY)  ## lint, types, floors, and the contracts between code and documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/contract
+
+bench: $(READY)  ## measure this gateway beside a bare ASGI echo and nginx (ARGS="--with litellm" adds LiteLLM's proxy)
+	$(BIN)/python -m bench.run $(ARGS)
+
+docs: $(READY)  ## write the generated documents anew
+	$(BIN)/python -m policies.vocabulary.registry > docs/SPANS.md
+	$(BIN)/python -m gateway.cli.reference > docs/CLI.md
+	$(BIN)/python -m gateway.cli.reference config > docs/CONFIG.md
+
+lock:  ## pin everything anew, with hashes and without addresses
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev \
+		--output-file requirements.lock pyproject.toml
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .venvs stepwarden-data build dist .pytest_cache .ruff_cache .hypothesis
