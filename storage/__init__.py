@@ -1,0 +1,1 @@
+"""What happened: exchanges, steps, contents, sessions and keys; the only SQL of the house."""

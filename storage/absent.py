@@ -1,0 +1,28 @@
+"""Absent: what a file surely does not hold yet, so that new contents need no look-up."""
+
+from collections.abc import Iterable
+from typing import final
+
+_BITS = 1 << 23
+"""1 MB; a file of half a million contents answers nineteen look-ups of twenty."""
+
+
+@final
+class Absent:
+    """One bit for many names: a bit that is not set proves absence, one that is set proves nothing."""
+
+    def __init__(self, names: Iterable[bytes] | None) -> None:
+        """`names` are uniformly random bytes, 3 or more each, and all that is there; None: too many to tell."""
+        self._bits = bytearray(_BITS >> 3) if names is not None else bytearray(b"\xff") * (_BITS >> 3)
+        for name in names or ():
+            self.add(name)
+
+    def add(self, name: bytes) -> None:
+        """This one is there from now on, or may be."""
+        place = int.from_bytes(name[:3], "big")
+        self._bits[place >> 4] |= 1 << (place >> 1 & 7)
+
+    def proves(self, name: bytes) -> bool:
+        """Whether this one is surely not there."""
+        place = int.from_bytes(name[:3], "big")
+        return not self._bits[place >> 4] >> (place >> 1 & 7) & 1

@@ -1,0 +1,128 @@
+"""What can go wrong with the store, each with what to do about it."""
+
+from pathlib import Path
+
+from policies.errors import StepwardenError
+
+
+class DirectoryInUse(StepwardenError):
+    """Another process holds this data directory."""
+
+    status = 503
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        super().__init__(f"data directory {path} is in use by process {pid if pid is not None else 'unknown'}")
+        self.path = path
+        self.pid = pid
+
+    def remedy(self) -> str:
+        """One directory, one gateway."""
+        return "Stop that gateway, ask it with `--url`, or give this one a directory of its own with `--data-dir`."
+
+
+class SchemaTooNew(StepwardenError):
+    """A file was written by a newer release than this one."""
+
+    def __init__(self, path: Path, unknown: str) -> None:
+        super().__init__(f"{path.name} holds migration {unknown!r}, which this release does not know")
+        self.path = path
+
+    def remedy(self) -> str:
+        """Migrations only go forward."""
+        return "Run the release that wrote it, or a newer one; files are never migrated backwards."
+
+
+class StorageFailed(StepwardenError):
+    """The disk or SQLite refused a write; nothing of the batch became visible."""
+
+    status = 503
+
+    def __init__(self, doing: str, cause: BaseException) -> None:
+        super().__init__(f"storage failed while {doing}: {type(cause).__name__}: {cause}")
+
+    def remedy(self) -> str:
+        """Most often the disk is full."""
+        return "Check free space and the health of the disk under the data directory; writing resumes by itself."
+
+
+class DirectoryExposed(StepwardenError):
+    """Others than its owner can enter the data directory, and it is not this process's to close."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        super().__init__(f"{path} has mode {mode:04o} and is not only this user's; others may read the record")
+        self.path = path
+
+    def remedy(self) -> str:
+        """A directory of one's own, or its owner's help."""
+        return f"Have its owner run `chmod 700 {self.path}`, or set `data_dir` in [gateway] to a directory of your own."
+
+
+class KeyFileExposed(StepwardenError):
+    """`seal.key` can be read by others than its owner."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        super().__init__(f"{path} has mode {mode:04o}; others than its owner may read or change it")
+        self.path = path
+
+    def remedy(self) -> str:
+        """Closing it again does not undo that it was open."""
+        return f"Run `chmod 600 {self.path}`; if others had accounts here, treat the stored contents as read."
+
+
+class KeyFileBroken(StepwardenError):
+    """`seal.key` is not 32 bytes."""
+
+    def __init__(self, path: Path, length: int) -> None:
+        super().__init__(f"{path} holds {length} bytes, expected 32")
+
+    def remedy(self) -> str:
+        """Without the key the contents are gone."""
+        return "Restore seal.key from its backup; without it stored contents cannot be read."
+
+
+class WrongSealKey(StepwardenError):
+    """The contents here were sealed under another key."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is missing or is not the key this directory was sealed under")
+
+    def remedy(self) -> str:
+        """The key travels with the data, or is restored from backup."""
+        return "Restore the seal.key that belongs to this directory, or start with an empty data directory."
+
+
+class ContentDamaged(StepwardenError):
+    """A stored content is missing, was changed on disk, or does not give the bytes that were sent."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"stored content cannot be trusted: {what}")
+
+    def remedy(self) -> str:
+        """The record says so instead of showing garbage."""
+        return "Restore the content file of that month from backup; other records are unaffected."
+
+
+class AmbiguousPrefix(StepwardenError):
+    """More than one id starts with the given characters."""
+
+    status = 404
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"more than one id starts with {prefix!r}")
+
+    def remedy(self) -> str:
+        """Say more of it."""
+        return "Give more characters of the id."
+
+
+class KeyNotFound(StepwardenError):
+    """No gateway key has this id."""
+
+    status = 404
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"no gateway key {key_id!r}")
+
+    def remedy(self) -> str:
+        """Where ids are listed."""
+        return "Run `stepwarden keys list` to see the ids."

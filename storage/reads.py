@@ -1,0 +1,235 @@
+"""Reads: everything that asks the store, safe from any thread."""
+
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.steps import Step
+from storage import bodies, sessions, spans
+from storage.contents import ContentReader, Vault
+from storage.days import Days
+from storage.errors import AmbiguousPrefix, ContentDamaged, StorageFailed
+from storage.files import ReadFiles
+from storage.partitions import month_of
+from storage.rows import BranchRow, SessionRow, StateRow, StoredBody
+from storage.step_rows import newest_call
+from storage.ulids import pack, span_of
+
+Side: TypeAlias = Literal["request", "response"]
+
+_STEPS = """
+SELECT exchange.exchange_id, exchange.started_ns, exchange.steps, branch.session_id, branch.branch_id
+FROM exchange LEFT JOIN branch ON branch.id = exchange.branch
+"""
+_OF_APP = "common.app = ifnull(?, common.app)"
+_OF_SESSION = "exchange.branch IN (SELECT id FROM branch WHERE session_id = ?)"
+
+
+class Reads:
+    """The reading half of the store. Every method raises `StorageFailed` where a file cannot be read."""
+
+    def __init__(self, days: Days, vault: Vault, readers: ReadFiles) -> None:
+        self._days = days
+        self._vault = vault
+        self._readers = readers
+
+    def find_states(self, states: Sequence[bytes]) -> list[StateRow]:
+        """Exchanges that ended in one of these joining states, newest first; at most 32 of each."""
+        with self._meta() as connection:
+            return sessions.find_states(connection, states)
+
+    def find_response(self, response_id: str) -> StateRow | None:
+        """The exchange a provider answered under this id."""
+        with self._meta() as connection:
+            return sessions.find_response(connection, response_id)
+
+    def find_named(self, session_id: str) -> SessionRow | None:
+        """The session with exactly this id."""
+        with self._meta() as connection:
+            return sessions.session(connection, session_id)
+
+    def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:
+        """Span id and end (nanoseconds) of the newest call with this id in a session."""
+        # Packed steps hold the id in the clear, so SQLite passes over the others without unpacking them.
+        query = f"""
+        SELECT steps, started_ns FROM exchange WHERE {_OF_SESSION} AND instr(steps, ?) > 0 ORDER BY id DESC
+        """  # noqa: S608 - composed of literals
+        for day in reversed(self._session_days(session_id)):
+            with self._spans(day) as connection:
+                rows = connection.execute(query, (session_id, call_id.encode("utf-8", "replace")))
+                if (found := newest_call(rows, call_id)) is not None:
+                    return found
+        return None
+
+    def sessions(
+        self, *, limit: int = 50, before: str | None = None, app: str | None = None, since_ns: int | None = None
+    ) -> list[SessionRow]:
+        """Sessions by newest activity; `before` is the last id of the page before."""
+        with self._meta() as connection:
+            return sessions.sessions(connection, limit=limit, before=before, app=app, since_ns=since_ns)
+
+    def session(self, session_id: str, *, app: str | None = None) -> SessionRow | None:
+        """A session by its id or an unambiguous beginning of it, among those of `app`. Raises `AmbiguousPrefix`."""
+        if not session_id:
+            return None
+        with self._meta() as connection:
+            exact = sessions.session(connection, session_id)
+            if exact and app in {None, exact.app}:
+                return exact
+            found = sessions.starting(connection, session_id, app=app)
+        if len(found) > 1:
+            raise AmbiguousPrefix(session_id)
+        return found[0] if found else None
+
+    def branches(self, session_id: str) -> list[BranchRow]:
+        """The branches of a session, oldest first."""
+        with self._meta() as connection:
+            return sessions.branches(connection, session_id)
+
+    def exchanges(self, session_id: str) -> list[Exchange]:
+        """The exchanges of a session in order of arrival."""
+        found: list[Exchange] = []
+        for day in self._session_days(session_id):
+            with self._spans(day) as connection:
+                rows = connection.execute(f"{spans.EXCHANGES} WHERE {_OF_SESSION}", (session_id,))
+                found += map(spans.exchange_of, rows)
+        return sorted(found, key=lambda one: (one.started_ns, one.exchange_id))
+
+    def exchange(self, exchange_id: str, *, app: str | None = None) -> Exchange | None:
+        """An exchange by its id or an unambiguous beginning of it, among those of `app`. Raises `AmbiguousPrefix`."""
+        found = self._locate(exchange_id, app=app)
+        return None if found is None else spans.exchange_of(found[1])
+
+    def steps(self, session_id: str) -> list[Step]:
+        """The steps of a session in order of arrival."""
+        found: list[tuple[str, Step]] = []
+        for day in self._session_days(session_id):
+            with self._spans(day) as connection:
+                rows = connection.execute(f"{_STEPS} WHERE {_OF_SESSION}", (session_id,))
+                found += [(day, step) for row in rows for step in spans.steps_of(row)]
+        return [step for _, step in sorted(found, key=lambda item: (item[0], item[1].exchange_id, item[1].seq))]
+
+    def exchange_steps(self, exchange_id: str) -> list[Step]:
+        """The steps of one exchange in order."""
+        found = self._locate(exchange_id)
+        if found is None:
+            return []
+        return spans.steps_of(found[1])
+
+    def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
+        """Exchanges by arrival, newest first, with or without a session; only those of `app` where one is named."""
+        found: list[Exchange] = []
+        query = f"{spans.EXCHANGES} WHERE {_OF_APP} ORDER BY exchange.exchange_id DESC LIMIT ?"
+        for day in self._days.newest_first():
+            if len(found) >= limit:
+                break
+            with self._spans(day) as connection:
+                found += map(spans.exchange_of, connection.execute(query, (app, limit - len(found))))
+        return found
+
+    def body(self, exchange_id: str, side: Side) -> StoredBody | None:
+        """One body exactly as it crossed the wire, its digest checked. Raises `ContentDamaged`."""
+        found = self._locate(exchange_id)
+        if found is None:
+            return None
+        day, row = found
+        stored = spans.body_of(row, side)
+        raw: bytes | None = None
+        if stored.form != "absent":
+            with self._contents(day) as reader:
+                raw = bodies.rebuild(stored, reader)
+        return StoredBody(
+            raw=raw,
+            sha256=stored.sha256,
+            length=stored.length,
+            media_type=stored.media_type,
+            content_encoding=stored.encoding,
+        )
+
+    def cut(self, exchange_id: str, index: int) -> bytes | None:
+        """One cut of a request without rebuilding the rest; None where there is none. Raises `ContentDamaged`."""
+        found = self._locate(exchange_id)
+        if found is None:
+            return None
+        day, row = found
+        stored = spans.body_of(row, "request")
+        if stored.form != "framed":
+            return None
+        with self._contents(day) as reader:
+            return bodies.one_cut(stored, reader, index)
+
+    def after(self, cursor: str | None, limit: int) -> tuple[list[tuple[Exchange, tuple[Step, ...]]], str]:
+        """Exchanges with their steps in order of insertion, and the cursor to go on from."""
+        number = int(cursor) if cursor else 0
+        found: list[tuple[int, Exchange, tuple[Step, ...]]] = []
+        for day in self._days.after(number):
+            last = self._days.last.get(day, 0)
+            with self._spans(day) as connection:
+                query = f"{spans.EXCHANGES} WHERE exchange.id > ? AND exchange.id <= ? ORDER BY exchange.id LIMIT ?"
+                found += [
+                    (row["id"], spans.exchange_of(row), tuple(spans.steps_of(row)))
+                    for row in connection.execute(query, (number, last, limit))
+                ]
+        page = sorted(found, key=lambda item: item[0])[:limit]
+        return [(exchange, steps) for _, exchange, steps in page], str(page[-1][0] if page else number)
+
+    def cursor(self, name: str) -> str | None:
+        """How far a reader of the record had come."""
+        with self._meta() as connection:
+            row = connection.execute("SELECT value FROM export_cursor WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row["value"])
+
+    def _locate(self, exchange_id: str, *, app: str | None = None) -> tuple[str, sqlite3.Row] | None:
+        """The day and row of the one exchange whose id is, or starts with, this. Raises `AmbiguousPrefix`."""
+        if not exchange_id:
+            return None
+        # Text sorts before the 16 bytes of ULIDs, so each kind is asked for by itself.
+        begins = "exchange_id >= ?1 AND exchange_id < x'' AND substr(exchange_id, 1, length(?1)) = ?1"
+        text = f"{spans.EXCHANGES} WHERE {begins} AND {_OF_APP} ORDER BY exchange_id LIMIT 2"
+        ulid = f"{spans.EXCHANGES} WHERE exchange_id BETWEEN ? AND ? AND {_OF_APP} ORDER BY exchange_id LIMIT 2"
+        span = span_of(exchange_id)
+        key = pack(exchange_id)
+        found: list[tuple[str, sqlite3.Row]] = []
+        for day in self._days.newest_first():
+            with self._spans(day) as connection:
+                found += [(day, row) for row in connection.execute(text, (exchange_id, app))]
+                if span is not None:
+                    found += [(day, row) for row in connection.execute(ulid, (*span, app))]
+            exact = [one for one in found if one[1]["exchange_id"] == key]
+            if exact:
+                return exact[0]
+        if len(found) > 1:
+            raise AmbiguousPrefix(exchange_id)
+        return found[0] if found else None
+
+    def _session_days(self, session_id: str) -> list[str]:
+        with self._meta() as connection:
+            row = connection.execute(
+                "SELECT started_ns, last_ns FROM session WHERE session_id = ?", (session_id,)
+            ).fetchone()
+        return [] if row is None else self._days.between(row["started_ns"], row["last_ns"])
+
+    def _meta(self) -> AbstractContextManager[sqlite3.Connection]:
+        return self._lend(self._days.directory / "meta.db")
+
+    def _spans(self, day: str) -> AbstractContextManager[sqlite3.Connection]:
+        return self._lend(self._days.spans(day))
+
+    @contextmanager
+    def _contents(self, day: str) -> Generator[ContentReader]:
+        path = self._days.contents(day)
+        if not path.exists():
+            raise ContentDamaged(f"{path.name} is missing")
+        with self._lend(path) as connection:
+            yield ContentReader(connection, month_of(day), self._vault)
+
+    @contextmanager
+    def _lend(self, path: Path) -> Generator[sqlite3.Connection]:
+        try:
+            with self._readers.use(path) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise StorageFailed(f"reading {path.name}", error) from error

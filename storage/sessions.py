@@ -1,0 +1,232 @@
+"""Sessions: what exchanges add up to, in `meta.db`."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from policies.vocabulary.exchanges import Exchange
+from storage.rows import BranchRow, SessionRow, StateRow
+from storage.ulids import pack, unpack
+
+
+class Addition(msgspec.Struct, frozen=True):
+    """What one stored exchange adds to its session. Made from the recording, or from the day file after a crash."""
+
+    number: int
+    """`exchange.id`."""
+
+    exchange: Exchange
+    steps: int
+    depth: int
+    state: bytes | None
+    reply_fingerprint: bytes | None
+
+
+_TWINS = 32
+"""Exchanges that can share one state (a common opening, say) before older ones are no longer offered."""
+
+_OK = 200
+_SESSION = """
+INSERT INTO session (session_id, app, key_id, name, derived, agent, client, models, started_ns, last_ns, exchanges,
+                     steps, input_tokens, output_tokens, cost_micro_usd, unpriced)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)
+ON CONFLICT (session_id) DO UPDATE SET
+    name = ifnull(name, excluded.name),
+    agent = ifnull(agent, excluded.agent),
+    client = ifnull(client, excluded.client),
+    models = CASE WHEN models = excluded.models OR excluded.models = '[]' THEN models ELSE (
+        SELECT json_group_array(value) FROM (
+            SELECT value FROM json_each(session.models) UNION SELECT value FROM json_each(excluded.models)
+        )
+    ) END,
+    started_ns = min(started_ns, excluded.started_ns),
+    last_ns = max(last_ns, excluded.last_ns),
+    exchanges = exchanges + 1,
+    steps = steps + excluded.steps,
+    input_tokens = CASE WHEN excluded.input_tokens IS NULL THEN input_tokens
+                        ELSE ifnull(input_tokens, 0) + excluded.input_tokens END,
+    output_tokens = CASE WHEN excluded.output_tokens IS NULL THEN output_tokens
+                         ELSE ifnull(output_tokens, 0) + excluded.output_tokens END,
+    cost_micro_usd = CASE WHEN excluded.cost_micro_usd IS NULL THEN cost_micro_usd
+                          ELSE ifnull(cost_micro_usd, 0) + excluded.cost_micro_usd END,
+    unpriced = unpriced + excluded.unpriced
+"""
+_BRANCH = """
+INSERT INTO branch (session_id, branch_id, parent_branch_id, agent_name, evidence, relation, first_exchange_id,
+                    trace_id, span_id, started_ns, last_ns, exchanges)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+ON CONFLICT (session_id, branch_id) DO UPDATE SET
+    agent_name = ifnull(agent_name, excluded.agent_name),
+    last_ns = max(last_ns, excluded.last_ns),
+    exchanges = exchanges + 1
+"""
+_STATE = """
+INSERT INTO joining_state (branch, state, exchange_id, response, reply_fingerprint, depth, complete, derived, at_ns)
+VALUES ((SELECT id FROM branch WHERE session_id = ? AND branch_id = ?), ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_STATE_SELECT = """
+SELECT state, branch.session_id, branch.branch_id, j.exchange_id, reply_fingerprint, depth, complete, j.derived, at_ns,
+       app, key_id, parent_branch_id, agent_name, trace_id, span_id AS branch_span_id
+FROM joining_state AS j
+JOIN branch ON branch.id = j.branch
+JOIN session ON session.session_id = branch.session_id
+"""
+_SESSION_SELECT = """
+SELECT session_id, app, key_id, name, derived, agent, client, models, started_ns, last_ns, exchanges, steps,
+       (SELECT count(*) FROM branch WHERE branch.session_id = session.session_id) AS branches,
+       input_tokens, output_tokens, cost_micro_usd, unpriced, terminated_ns
+FROM session
+"""
+
+
+def add(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
+    """Add exchanges to their sessions inside the open transaction."""
+    if not additions:
+        return
+    joined = [addition for addition in additions if addition.exchange.join is not None]
+    connection.executemany(_SESSION, [_session_values(addition) for addition in joined])
+    connection.executemany(_BRANCH, [_branch_values(addition) for addition in joined])
+    connection.executemany(_STATE, [_state_values(one) for one in joined if one.state or one.exchange.response_id])
+    connection.execute("UPDATE progress SET exchange = max(exchange, ?)", (additions[-1].number,))
+
+
+@lru_cache(maxsize=256)
+def _models(model: str) -> str:
+    return msgspec.json.encode([model]).decode()
+
+
+def _session_values(addition: Addition) -> tuple[Any, ...]:
+    x, join = addition.exchange, addition.exchange.join
+    assert join is not None
+    model = x.model or x.model_requested
+    models = _models(model) if model else "[]"
+    agent = join.agent_name if join.parent_branch_id is None else None
+    unpriced = x.cost_micro_usd is None
+    return (
+        join.session_id, x.app, x.key_id, join.name, join.derived, agent, x.client, models,
+        x.started_ns, max(x.started_ns, x.ended_ns), addition.steps, x.usage.input_tokens, x.usage.output_tokens,
+        x.cost_micro_usd, unpriced,
+    )  # fmt: skip
+
+
+def _branch_values(addition: Addition) -> tuple[Any, ...]:
+    x, join = addition.exchange, addition.exchange.join
+    assert join is not None
+    return (
+        join.session_id, join.branch_id, join.parent_branch_id, join.agent_name, join.evidence, join.relation,
+        pack(x.exchange_id), join.trace_id, join.branch_span_id, x.started_ns, max(x.started_ns, x.ended_ns),
+    )  # fmt: skip
+
+
+def _state_values(addition: Addition) -> tuple[Any, ...]:
+    x, join = addition.exchange, addition.exchange.join
+    assert join is not None
+    return (
+        join.session_id, join.branch_id, addition.state, pack(x.exchange_id),
+        _response_key(x.response_id) if x.response_id else None, addition.reply_fingerprint,
+        addition.depth, _ended_well(x), join.derived, x.started_ns,
+    )  # fmt: skip
+
+
+def _response_key(response_id: str) -> bytes:
+    """16 bytes to find a provider's id by: half as long as most, in a table and an index."""
+    return blake3(response_id.encode()).digest(length=16)
+
+
+def _ended_well(exchange: Exchange) -> bool:
+    """Whether the provider answered: an equal request after an error is a retry, after an answer it is a twin."""
+    return exchange.outcome == "complete" and exchange.error_type is None and exchange.upstream_status == _OK
+
+
+def find_states(connection: sqlite3.Connection, states: Sequence[bytes]) -> list[StateRow]:
+    """Every exchange that ended in one of these states, newest first."""
+    found: list[StateRow] = []
+    query = f"{_STATE_SELECT} WHERE state = ? ORDER BY j.id DESC LIMIT {_TWINS}"
+    for state in dict.fromkeys(states):
+        found += [_state_of(row) for row in connection.execute(query, (state,))]
+    return sorted(found, key=lambda row: row.at_ns, reverse=True)
+
+
+def find_response(connection: sqlite3.Connection, response_id: str) -> StateRow | None:
+    """The exchange that was answered under this id of the provider's, newest first."""
+    query = f"{_STATE_SELECT} WHERE response = ? ORDER BY j.id DESC LIMIT 1"
+    row = connection.execute(query, (_response_key(response_id),)).fetchone()
+    return None if row is None else _state_of(row)
+
+
+def session(connection: sqlite3.Connection, session_id: str) -> SessionRow | None:
+    """The session with exactly this id."""
+    row = connection.execute(f"{_SESSION_SELECT} WHERE session_id = ?", (session_id,)).fetchone()
+    return None if row is None else _session_of(row)
+
+
+def starting(connection: sqlite3.Connection, prefix: str, *, app: str | None = None) -> list[SessionRow]:
+    """At most two sessions, of this app where one is named, whose ids start so."""
+    begins = "session_id >= ?1 AND substr(session_id, 1, length(?1)) = ?1 AND app = ifnull(?2, app)"
+    query = f"{_SESSION_SELECT} WHERE {begins} ORDER BY session_id LIMIT 2"
+    return [_session_of(row) for row in connection.execute(query, (prefix, app))]
+
+
+def sessions(
+    connection: sqlite3.Connection, *, limit: int, before: str | None, app: str | None, since_ns: int | None
+) -> list[SessionRow]:
+    """Sessions by newest activity; `before` is the last id of the previous page."""
+    where, values = ["1"], list[Any]()
+    if before is not None:
+        # Of another app, `before` must read like an id that nobody has.
+        where.append("(last_ns, id) < (SELECT last_ns, id FROM session WHERE session_id = ? AND app = ifnull(?, app))")
+        values += [before, app]
+    if app is not None:
+        where.append("app = ?")
+        values.append(app)
+    if since_ns is not None:
+        where.append("last_ns >= ?")
+        values.append(since_ns)
+    query = f"{_SESSION_SELECT} WHERE {' AND '.join(where)} ORDER BY last_ns DESC, id DESC LIMIT ?"
+    return [_session_of(row) for row in connection.execute(query, (*values, limit))]
+
+
+def branches(connection: sqlite3.Connection, session_id: str) -> list[BranchRow]:
+    """The branches of a session, oldest first."""
+    query = """
+    SELECT session_id, branch_id, parent_branch_id, agent_name, evidence, relation, first_exchange_id, started_ns,
+           last_ns, exchanges
+    FROM branch WHERE session_id = ? ORDER BY id
+    """
+    rows = [dict(row) for row in connection.execute(query, (session_id,))]
+    return [msgspec.convert({**row, "first_exchange_id": unpack(row["first_exchange_id"])}, BranchRow) for row in rows]
+
+
+def expire(connection: sqlite3.Connection, before_ns: int, rows: int) -> int:
+    """Delete at most so many rows of each table that ended before a time; returns how many went."""
+    went = 0
+    for table, old in (
+        ("joining_state", "at_ns < ?"),
+        ("branch", "last_ns < ?"),
+        ("session", "last_ns < ?"),
+    ):
+        query = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {old} LIMIT ?)"  # noqa: S608 - literals
+        with closing(connection.execute(query, (before_ns, rows))) as done:
+            went += done.rowcount
+        # States go before the branches they refer to: a number may be given again.
+        if went and table == "joining_state":
+            return went
+    return went
+
+
+def _state_of(row: sqlite3.Row) -> StateRow:
+    values = dict(row)
+    values.update(state=values["state"] or b"", exchange_id=unpack(values["exchange_id"]))
+    values.update(complete=bool(values["complete"]), derived=bool(values["derived"]))
+    return StateRow(**values)
+
+
+def _session_of(row: sqlite3.Row) -> SessionRow:
+    values = dict(row)
+    values.update(derived=bool(values["derived"]), models=tuple(msgspec.json.decode(values["models"])))
+    return SessionRow(**values)

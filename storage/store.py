@@ -1,0 +1,131 @@
+"""The embedded store: one directory, one process, one writing thread, any number of readers.
+
+A batch is written contents first, then day files, then sessions, so that at no moment does a visible row point
+to something that is not there. What sessions add up to is replayed from the day files where a crash came between.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self, final
+
+from policies.vocabulary.exchanges import Recording
+from storage.contents import Vault
+from storage.days import Days
+from storage.errors import StorageFailed
+from storage.files import ReadFiles, sizes
+from storage.keys import KeyRing
+from storage.lock import DirectoryLock
+from storage.opening import make_directory, seal_key_of
+from storage.reads import Reads
+from storage.rows import FileStat, StoreStats
+from storage.schema import KINDS, Schema
+from storage.seal import derive
+from storage.writer import ContentMode, Writer
+
+_REMEMBERED = 4096
+_WAL_RESET_FIXED = (3, 51, 3)
+_WAL_RESET_BACKPORTED = {(3, 44): 6, (3, 50): 7}
+
+
+def wal_reset_exposed(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite can lose committed writes when two connections write or checkpoint in WAL mode."""
+    return version < _WAL_RESET_FIXED and version[2] < _WAL_RESET_BACKPORTED.get(version[:2], version[2] + 1)
+
+
+@final
+class Store(Reads):
+    """The whole store. Reads are safe from any thread; writes belong to one."""
+
+    def __init__(self, path: Path, *, content: ContentMode, retention_days: int, remembered: int) -> None:
+        make_directory(path)
+        self._lock = DirectoryLock(path)
+        readers = ReadFiles()
+        try:
+            key = seal_key_of(path)
+            super().__init__(Days(path), Vault(key), readers)
+            seal_check = derive(key, "seal check").reveal()
+            self._writer = Writer(
+                self._days, self._vault, readers, content=content, seal_check=seal_check, remembered=remembered
+            )
+            try:
+                self.keys = KeyRing(path, key)
+            except BaseException:
+                self._writer.close()
+                raise
+        except BaseException:
+            readers.close()
+            self._lock.release()
+            raise
+        self._content: ContentMode = content
+        self._retention_days = retention_days
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        content: ContentMode = "encrypted",
+        retention_days: int = 190,
+        remembered: int = _REMEMBERED,
+    ) -> Self:
+        """Open or create a data directory.
+
+        `remembered` bounds how many contents and states per month are known without asking the file. Raises
+        `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`, `KeyFileBroken` or
+        `StorageFailed`.
+        """
+        try:
+            return cls(path, content=content, retention_days=retention_days, remembered=remembered)
+        except (sqlite3.Error, OSError) as error:
+            raise StorageFailed(f"opening {path}", error) from error
+
+    def append(self, batch: Sequence[Recording]) -> None:
+        """Store a batch; on return no death of the process loses it. Raises `StorageFailed` and stores nothing."""
+        self._writer.append(batch)
+
+    def terminate(self, session_id: str, at_ns: int) -> None:
+        """Mark a session as terminated at a wall-clock time in nanoseconds; the first time counts."""
+        self._writer.terminate(session_id, at_ns)
+
+    def save_cursor(self, name: str, value: str) -> None:
+        """Remember how far a reader of the record has come."""
+        self._writer.save_cursor(name, value)
+
+    def drop_expired(self, now_ns: int) -> list[str]:
+        """Drop the day and month files retention no longer keeps; returns their names."""
+        return self._writer.drop_expired(now_ns, self._retention_days)
+
+    def close(self) -> None:
+        """Checkpoint, close and give the directory free. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._readers.close()
+        self._writer.close()
+        self.keys.close()
+        self._lock.release()
+
+    def stats(self) -> StoreStats:
+        """The store in sum."""
+        directory = self._days.directory
+        names = sorted(path.name for path in directory.glob("*.db"))
+        files = tuple(FileStat(name=name, bytes=sizes(directory / name)) for name in names)
+        exchanges = 0
+        for day in self._days.newest_first():
+            with self._spans(day) as connection:
+                exchanges += int(connection.execute("SELECT count(*) FROM exchange").fetchone()[0])
+        with self._meta() as connection:
+            sessions = int(connection.execute("SELECT count(*) FROM session").fetchone()[0])
+        return StoreStats(
+            files=files,
+            bytes=sum(file.bytes for file in files),
+            exchanges=exchanges,
+            sessions=sessions,
+            content=self._content,
+            schema={kind: len(Schema.shipped(kind).names) for kind in KINDS},
+            kept_whole=self._writer.kept_whole,
+            sqlite_version=sqlite3.sqlite_version,
+            wal_reset_exposed=wal_reset_exposed(sqlite3.sqlite_version_info),
+        )
