@@ -1,0 +1,1 @@
+"""Where it happens: HTTP in, HTTP out, the command line and the composition root."""

@@ -1,0 +1,383 @@
+"""What the control plane answers: the nouns of the vocabulary in JSON, ids as hex, times as RFC 3339 in UTC.
+
+Field names equal the vocabulary's where the meaning does. Unknown is null, never 0.
+"""
+
+import msgspec
+
+from gateway.times import rfc3339
+from policies.vocabulary import exchanges, keys, sessions, steps
+from policies.vocabulary.usage import Usage
+from storage.rows import BranchRow, SessionRow, StoreStats
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One conversation or agent run, in sum."""
+
+    session_id: str
+    app: str
+    key_id: str | None
+    derived: bool
+    """True where the id is the gateway's own, not the client's."""
+
+    agent: str | None
+    client: str | None
+    models: tuple[str, ...]
+    started_at: str
+    last_at: str
+    exchanges: int
+    steps: int
+    branches: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_micro_usd: int | None
+    """Millionths of a US dollar; null where nothing is priced, a lower bound where `unpriced` is above 0."""
+
+    unpriced: int
+    terminated_at: str | None
+
+    @classmethod
+    def of(cls, row: SessionRow) -> "Session":
+        """The answer for one stored row."""
+        return cls(
+            session_id=row.session_id,
+            app=row.app,
+            key_id=row.key_id,
+            derived=row.derived,
+            agent=row.agent,
+            client=row.client,
+            models=row.models,
+            started_at=rfc3339(row.started_ns),
+            last_at=rfc3339(row.last_ns),
+            exchanges=row.exchanges,
+            steps=row.steps,
+            branches=row.branches,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            cost_micro_usd=row.cost_micro_usd,
+            unpriced=row.unpriced,
+            terminated_at=_time(row.terminated_ns),
+        )
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a session: the main conversation, a fork, or a sub-agent."""
+
+    branch_id: str
+    parent_branch_id: str | None
+    agent_name: str | None
+    evidence: str
+    relation: str
+    first_exchange_id: str
+    started_at: str
+    last_at: str
+    exchanges: int
+
+    @classmethod
+    def of(cls, row: BranchRow) -> "Branch":
+        """The answer for one stored row."""
+        return cls(
+            branch_id=row.branch_id,
+            parent_branch_id=row.parent_branch_id,
+            agent_name=row.agent_name,
+            evidence=row.evidence,
+            relation=row.relation,
+            first_exchange_id=row.first_exchange_id,
+            started_at=rfc3339(row.started_ns),
+            last_at=rfc3339(row.last_ns),
+            exchanges=row.exchanges,
+        )
+
+
+class Join(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an exchange belongs and why."""
+
+    session_id: str
+    branch_id: str
+    parent_branch_id: str | None
+    evidence: str
+    relation: str
+    derived: bool
+    known: int
+    replaces: tuple[int, ...]
+    agent_name: str | None
+    trace_id: str
+
+    @classmethod
+    def of(cls, join: sessions.Join) -> "Join":
+        """The answer for one join."""
+        return cls(
+            session_id=join.session_id,
+            branch_id=join.branch_id,
+            parent_branch_id=join.parent_branch_id,
+            evidence=join.evidence,
+            relation=join.relation,
+            derived=join.derived,
+            known=join.known,
+            replaces=join.replaces,
+            agent_name=join.agent_name,
+            trace_id=join.trace_id.hex(),
+        )
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request and its response."""
+
+    exchange_id: str
+    join: Join | None
+    app: str
+    key_id: str | None
+    provider: str
+    dialect: str
+    operation: str
+    method: str
+    path: str
+    stream: bool
+    outcome: str
+    status: int | None
+    upstream_status: int | None
+    error_type: str | None
+    note: str | None
+    started_at: str
+    upstream_started_at: str | None
+    first_byte_at: str | None
+    first_token_at: str | None
+    ended_at: str
+    model_requested: str | None
+    model: str | None
+    response_id: str | None
+    provider_request_id: str | None
+    finish_reasons: tuple[str, ...]
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    usage: Usage
+    cost_micro_usd: int | None
+    price_version: str | None
+    client: str | None
+    retry: int
+    tags: tuple[tuple[str, str], ...]
+    verdict: str
+
+    @classmethod
+    def of(cls, exchange: exchanges.Exchange) -> "Exchange":
+        """The answer for one exchange."""
+        return cls(
+            exchange_id=exchange.exchange_id,
+            join=Join.of(exchange.join) if exchange.join else None,
+            app=exchange.app,
+            key_id=exchange.key_id,
+            provider=exchange.provider,
+            dialect=exchange.dialect,
+            operation=exchange.operation,
+            method=exchange.method,
+            path=exchange.path,
+            stream=exchange.stream,
+            outcome=exchange.outcome,
+            status=exchange.status,
+            upstream_status=exchange.upstream_status,
+            error_type=exchange.error_type,
+            note=exchange.note,
+            started_at=rfc3339(exchange.started_ns),
+            upstream_started_at=_time(exchange.upstream_started_ns),
+            first_byte_at=_time(exchange.first_byte_ns),
+            first_token_at=_time(exchange.first_token_ns),
+            ended_at=rfc3339(exchange.ended_ns),
+            model_requested=exchange.model_requested,
+            model=exchange.model,
+            response_id=exchange.response_id,
+            provider_request_id=exchange.provider_request_id,
+            finish_reasons=exchange.finish_reasons,
+            max_tokens=exchange.max_tokens,
+            temperature=exchange.temperature,
+            top_p=exchange.top_p,
+            usage=exchange.usage,
+            cost_micro_usd=exchange.cost_micro_usd,
+            price_version=exchange.price_version,
+            client=exchange.client,
+            retry=exchange.retry,
+            tags=exchange.tags,
+            verdict=exchange.verdict,
+        )
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One judgeable moment, with the text a judge would read."""
+
+    step_id: str
+    exchange_id: str
+    session_id: str
+    branch_id: str
+    seq: int
+    kind: str
+    fidelity: str
+    side: str
+    tool: str | None
+    call_id: str | None
+    unread: str | None
+    server_side: bool
+    size: int
+    """UTF-8 bytes of the whole text."""
+
+    started_at: str
+    ended_at: str
+    span_id: str
+    text: str | None
+    """Null where the content was not kept or cannot be read back."""
+
+    truncated: bool
+    """True where `text` is only the beginning."""
+
+    @classmethod
+    def of(cls, step: steps.Step, text: str | None, *, longest: int) -> "Step":
+        """The answer for one step; `text` is cut to `longest` characters."""
+        return cls(
+            step_id=step.step_id,
+            exchange_id=step.exchange_id,
+            session_id=step.session_id,
+            branch_id=step.branch_id,
+            seq=step.seq,
+            kind=step.kind,
+            fidelity=step.fidelity,
+            side=step.side,
+            tool=step.tool,
+            call_id=step.call_id,
+            unread=step.unread,
+            server_side=step.server_side,
+            size=step.size,
+            started_at=rfc3339(step.started_ns),
+            ended_at=rfc3339(step.ended_ns),
+            span_id=step.span_id.hex(),
+            text=None if text is None else _sound(text[:longest]),
+            truncated=text is not None and len(text) > longest,
+        )
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway key, without its secret."""
+
+    key_id: str
+    name: str
+    role: str
+    app: str
+    hint: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    budget_micro_usd: int | None
+    spent_micro_usd: int
+
+    @classmethod
+    def of(cls, key: keys.Key) -> "Key":
+        """The answer for one stored key."""
+        return cls(
+            key_id=key.key_id,
+            name=key.name,
+            role=key.role,
+            app=key.app,
+            hint=key.hint,
+            created_at=rfc3339(key.created_ns),
+            expires_at=_time(key.expires_ns),
+            revoked_at=_time(key.revoked_ns),
+            budget_micro_usd=key.budget_micro_usd,
+            spent_micro_usd=key.spent_micro_usd,
+        )
+
+
+class CreatedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A new key with its secret, which is never shown again."""
+
+    key: Key
+    secret: str
+
+
+class SessionList(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions, newest activity first."""
+
+    sessions: tuple[Session, ...]
+    next: str | None
+    """Pass as `before` for the page after this one; null on the last."""
+
+
+class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One session with its branches and exchanges in order."""
+
+    session: Session
+    branches: tuple[Branch, ...]
+    exchanges: tuple[Exchange, ...]
+
+
+class StepList(msgspec.Struct, frozen=True, kw_only=True):
+    """The steps of one session, in order."""
+
+    session_id: str
+    steps: tuple[Step, ...]
+
+
+class ExchangeList(msgspec.Struct, frozen=True, kw_only=True):
+    """Exchanges, newest first."""
+
+    exchanges: tuple[Exchange, ...]
+
+
+class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange with its steps."""
+
+    exchange: Exchange
+    steps: tuple[Step, ...]
+
+
+class KeyList(msgspec.Struct, frozen=True, kw_only=True):
+    """All gateway keys ever made."""
+
+    keys: tuple[Key, ...]
+
+
+class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider as configured."""
+
+    name: str
+    dialect: str
+    base_url: str
+    key_present: bool
+    """Whether the gateway holds a key of its own for this provider; never the key."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The gateway and its store in sum."""
+
+    version: str
+    serving: bool
+    """False where no gateway runs and a command reads the data directory itself."""
+
+    started_at: str | None
+    listening: str | None
+    workers: int
+    providers: tuple[ProviderStatus, ...]
+    counters: dict[str, int]
+    """Since start: exchanges in flight, recorded and dropped, queue depths."""
+
+    store: StoreStats
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong, and what to do."""
+
+    type: str
+    message: str
+    remedy: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every answer that is not a success."""
+
+    error: Fault
+
+
+def _time(at_ns: int | None) -> str | None:
+    return None if at_ns is None else rfc3339(at_ns)
+
+
+def _sound(text: str) -> str:
+    """Text that UTF-8 can carry: lone surrogates, which JSON from providers may hold, become U+FFFD."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text

@@ -1,0 +1,131 @@
+"""The control plane put together: one router whose every route passes the same door."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, Router, get
+from litestar.connection import ASGIConnection
+from litestar.datastructures import ResponseHeader
+from litestar.di import NamedDependency, Provide
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.params import SkipValidation
+
+from gateway.api import exchanges, keys, live, sessions, status
+from gateway.api.access import Access, requires
+from gateway.api.live import LiveFeed
+from gateway.api.ports import Desk, GatewayInfo, KeyReader, Records
+from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
+from gateway.api.reading import Dialects, Reader
+from gateway.contents import Reach
+from policies.vocabulary.keys import Principal
+
+_BODY_BYTES = 64 << 10
+"""Largest request body of the control plane; its largest document is a new key."""
+
+ROUTES = (
+    sessions.list_sessions,
+    sessions.show_session,
+    sessions.show_steps,
+    sessions.terminate_session,
+    exchanges.list_exchanges,
+    exchanges.show_exchange,
+    exchanges.show_request,
+    exchanges.show_response,
+    keys.list_keys,
+    keys.create_key,
+    keys.revoke_key,
+    status.healthz,
+    status.readyz,
+    status.show_status,
+    live.live_feed,
+)
+
+
+class Document:
+    """The OpenAPI document of these routes, built when first asked for."""
+
+    def __init__(self) -> None:
+        self._encoded: bytes | None = None
+
+    def encoded(self) -> bytes:
+        """The document as JSON."""
+        if self._encoded is None:
+            self._encoded = msgspec.json.encode(_documented().openapi_schema.to_schema())
+        return self._encoded
+
+
+def _documented() -> Litestar:
+    """The routes in an application of their own, which only describes them."""
+    names = ("records", "keys", "live", "gateway", "desk", "reader", "principal")
+    nothing = {name: _given(name) for name in names}
+    config = OpenAPIConfig(
+        title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
+    )
+    return Litestar([*ROUTES], dependencies=nothing, openapi_config=config)
+
+
+@get("/api/openapi.json", opt=requires("viewer"), include_in_schema=False, sync_to_thread=True)
+def openapi(document: NamedDependency[SkipValidation[Document]]) -> Response[bytes]:
+    """What these routes take and answer."""
+    return Response(document.encoded(), media_type="application/json", headers=SAFE_HEADERS)
+
+
+def _principal(request: Request[Any, Any, Any]) -> Principal:
+    """Who calls, as the door found out."""
+    return request.scope["user"]
+
+
+def control_routes(
+    *,
+    records: Records,
+    key_ring: KeyReader,
+    live_feed: LiveFeed,
+    gateway: GatewayInfo,
+    desk: Desk,
+    dialects: Dialects,
+    access: Access,
+    reach: Reach | None = None,
+) -> list[Router]:
+    """The control plane's routes for any Litestar application, with their own door, headers and failures."""
+    things: dict[str, Any] = {
+        "records": records,
+        "keys": key_ring,
+        "live": live_feed,
+        "gateway": gateway,
+        "desk": desk,
+        "document": Document(),
+        "reader": Reader(records, dialects, reach or Reach()),
+    }
+
+    def door(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        # A function of its own: Litestar copies routers deeply, and a bound method would drag its key ring along.
+        access.admit(connection, handler)
+
+    router = Router(
+        path="/",
+        route_handlers=[*ROUTES, openapi],
+        guards=[door],
+        dependencies={name: _given(thing) for name, thing in things.items()}
+        | {"principal": Provide(_principal, sync_to_thread=False)},
+        exception_handlers=EXCEPTION_HANDLERS,
+        response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFE_HEADERS.items()],
+        request_max_body_size=_BODY_BYTES,
+    )
+    return [router]
+
+
+def _given(thing: object) -> Provide:
+    return Provide(lambda: thing, sync_to_thread=False)
+
+
+def control_app(routes: Iterable[Router]) -> Litestar:
+    """An application of nothing but the control plane: for the keeper's socket, and for commands in-process."""
+    return Litestar(
+        [*routes],
+        openapi_config=None,
+        exception_handlers=EXCEPTION_HANDLERS,
+        logging_config=None,
+        request_max_body_size=_BODY_BYTES,
+    )

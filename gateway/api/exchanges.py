@@ -1,0 +1,115 @@
+"""Exchanges: their facts, their steps and their exact bytes."""
+
+import logging
+import re
+from typing import Literal
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, SkipValidation
+
+from gateway.api import answers
+from gateway.api.access import requires, scope_of, sees
+from gateway.api.ports import NotFound, Records
+from gateway.api.problems import SAFE_HEADERS
+from gateway.api.reading import Reader
+from gateway.api.sessions import Limit, Longest
+from policies.errors import StepwardenError
+from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.keys import Principal
+
+_LOG = logging.getLogger(__name__)
+
+
+class ContentNotKept(StepwardenError):
+    """Only the digest of this body was kept, or it was too large."""
+
+    status = 404
+
+    def remedy(self) -> str:
+        """What keeps contents."""
+        return 'Set `content = "encrypted"` in [capture] to keep the bodies of later exchanges.'
+
+
+def _visible(records: Records, principal: Principal, exchange_id: str) -> Exchange:
+    exchange = records.exchange(exchange_id, app=scope_of(principal, None))
+    if exchange is None or not sees(principal, exchange.app):
+        raise NotFound("no exchange has this id")
+    return exchange
+
+
+@get("/api/exchanges", opt=requires("viewer"), sync_to_thread=True)
+def list_exchanges(
+    records: NamedDependency[SkipValidation[Records]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    limit: Limit = 50,
+) -> answers.ExchangeList:
+    """Exchanges, newest first, those without a session too."""
+    found = records.recent(limit=limit, app=scope_of(principal, None))
+    return answers.ExchangeList(exchanges=tuple(answers.Exchange.of(each) for each in found))
+
+
+@get("/api/exchanges/{exchange_id:str}", opt=requires("viewer"), sync_to_thread=True)
+def show_exchange(
+    exchange_id: FromPath[str],
+    records: NamedDependency[SkipValidation[Records]],
+    reader: NamedDependency[SkipValidation[Reader]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    text: Longest = 10_000,
+) -> answers.ExchangeDetail:
+    """One exchange with its steps."""
+    exchange = _visible(records, principal, exchange_id)
+    steps = reader.steps([exchange], records.exchange_steps(exchange.exchange_id), longest=text)
+    return answers.ExchangeDetail(exchange=answers.Exchange.of(exchange), steps=tuple(steps))
+
+
+@get(
+    "/api/exchanges/{exchange_id:str}/request",
+    opt=requires("auditor"),
+    media_type="application/octet-stream",
+    sync_to_thread=True,
+)
+def show_request(
+    exchange_id: FromPath[str],
+    records: NamedDependency[SkipValidation[Records]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> Response[bytes]:
+    """The request body exactly as it crossed the wire."""
+    return _body(records, principal, exchange_id, "request")
+
+
+@get(
+    "/api/exchanges/{exchange_id:str}/response",
+    opt=requires("auditor"),
+    media_type="application/octet-stream",
+    sync_to_thread=True,
+)
+def show_response(
+    exchange_id: FromPath[str],
+    records: NamedDependency[SkipValidation[Records]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> Response[bytes]:
+    """The response body exactly as it crossed the wire."""
+    return _body(records, principal, exchange_id, "response")
+
+
+def _body(
+    records: Records, principal: Principal, exchange_id: str, side: Literal["request", "response"]
+) -> Response[bytes]:
+    exchange = _visible(records, principal, exchange_id)
+    body = records.body(exchange.exchange_id, side)
+    if body is None or body.raw is None:
+        raise ContentNotKept(f"the {side} body was not kept")
+    _LOG.info("body read", extra={"exchange": exchange.exchange_id, "side": side, "key": principal.key_id})
+    headers = {
+        "content-disposition": f'attachment; filename="{exchange.exchange_id}-{side}.bin"',
+        "stepwarden-body-sha256": body.sha256.hex(),
+        "stepwarden-body-type": _header_safe(body.media_type),
+        "stepwarden-body-encoding": _header_safe(body.content_encoding),
+    }
+    return Response(body.raw, media_type="application/octet-stream", headers={**SAFE_HEADERS, **headers})
+
+
+def _header_safe(value: str | None) -> str:
+    """A value a peer chose, without what could end a header."""
+    return re.sub(r"[^\x20-\x7e]", "?", value or "")[:200]

@@ -1,0 +1,138 @@
+"""What the control plane needs of the rest of the house, as Protocols; `storage` and the keeper fit by shape."""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from gateway.api.answers import ProviderStatus
+from policies.errors import StepwardenError
+from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.steps import Step
+from storage.rows import BranchRow, SessionRow, StoredBody, StoreStats
+
+
+class NotFound(StepwardenError):
+    """Nothing of that id is kept here, or it belongs to another app."""
+
+    status = 404
+
+    def remedy(self) -> str:
+        """Where ids are listed."""
+        return "Run `stepwarden sessions list` or `stepwarden exchanges list` to see what is kept."
+
+
+class Records(Protocol):
+    """The reads of the store; every one is safe from any thread. `storage.store.Store` fits."""
+
+    def sessions(
+        self, *, limit: int = 50, before: str | None = None, app: str | None = None, since_ns: int | None = None
+    ) -> list[SessionRow]:
+        """Sessions, newest activity first."""
+        ...
+
+    def session(self, session_id: str, *, app: str | None = None) -> SessionRow | None:
+        """One session by its id or an unambiguous beginning of it; with `app`, as if no other app had any."""
+        ...
+
+    def branches(self, session_id: str) -> list[BranchRow]:
+        """The branches of a session."""
+        ...
+
+    def exchanges(self, session_id: str) -> list[Exchange]:
+        """The exchanges of a session, in order."""
+        ...
+
+    def exchange(self, exchange_id: str, *, app: str | None = None) -> Exchange | None:
+        """One exchange by its id or an unambiguous beginning of it; with `app`, as if no other app had any."""
+        ...
+
+    def steps(self, session_id: str) -> list[Step]:
+        """The steps of a session, in order."""
+        ...
+
+    def exchange_steps(self, exchange_id: str) -> list[Step]:
+        """The steps of one exchange, in order."""
+        ...
+
+    def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
+        """Exchanges, newest first; with `app`, only its own."""
+        ...
+
+    def body(self, exchange_id: str, side: Literal["request", "response"]) -> StoredBody | None:
+        """One body exactly as it crossed the wire."""
+        ...
+
+    def cut(self, exchange_id: str, index: int) -> bytes | None:
+        """One cut of a request."""
+        ...
+
+    def stats(self) -> StoreStats:
+        """The store in sum."""
+        ...
+
+
+class KeyReader(Protocol):
+    """The reads of the key ring. `storage.keys.KeyRing` fits."""
+
+    def find(self, secret: str) -> Key | None:
+        """The key with this secret, whatever its state."""
+        ...
+
+    def list(self) -> list[Key]:
+        """All keys ever made."""
+        ...
+
+
+class Desk(Protocol):
+    """The writes of the control plane, carried out by whoever owns the writing thread."""
+
+    async def create_key(
+        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None
+    ) -> tuple[Key, str]:
+        """A new key and its secret."""
+        ...
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """The key, revoked now. Raises where there is none."""
+        ...
+
+    async def terminate(self, session_id: str) -> None:
+        """Refuse every later request of a session."""
+        ...
+
+
+class GatewayInfo(Protocol):
+    """What the running gateway knows of itself."""
+
+    @property
+    def serving(self) -> bool:
+        """False where a command reads the data directory without a gateway."""
+        ...
+
+    @property
+    def started_ns(self) -> int | None:
+        """Wall clock of the start."""
+        ...
+
+    @property
+    def listening(self) -> str | None:
+        """`http://HOST:PORT`."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Processes that relay."""
+        ...
+
+    @property
+    def providers(self) -> tuple[ProviderStatus, ...]:
+        """Providers as configured."""
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Counts since start: recorded, dropped, in flight, queue depths."""
+        ...
+
+    def unready(self) -> str | None:
+        """Why new requests should go elsewhere (draining, store failing), or None."""
+        ...

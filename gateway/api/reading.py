@@ -1,0 +1,70 @@
+"""Steps with their text: stored bytes, the dialect of their exchange, and what a caller may see."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Literal
+
+from gateway.api import answers
+from gateway.api.ports import Records
+from gateway.contents import Encoded, Reach, texts
+from gateway.wire.interface import Dialect
+from policies.errors import StepwardenError
+from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.steps import Step
+
+Dialects = Mapping[str, Dialect]
+"""The dialects that can be read, by the name an exchange carries."""
+
+
+class Stored:
+    """The bytes of one stored exchange; damage counts as not kept, so that the rest stays readable."""
+
+    def __init__(self, records: Records, exchange_id: str) -> None:
+        self._records = records
+        self._exchange_id = exchange_id
+
+    def cut(self, index: int) -> bytes | None:
+        """One cut of the request."""
+        try:
+            return self._records.cut(self._exchange_id, index)
+        except StepwardenError:
+            return None
+
+    def request(self) -> Encoded | None:
+        """The whole request."""
+        return self._whole("request")
+
+    def response(self) -> Encoded | None:
+        """The whole response."""
+        return self._whole("response")
+
+    def _whole(self, side: Literal["request", "response"]) -> Encoded | None:
+        try:
+            body = self._records.body(self._exchange_id, side)
+        except StepwardenError:
+            return None
+        return None if body is None or body.raw is None else Encoded(raw=body.raw, encoding=body.content_encoding)
+
+
+class Reader:
+    """Answers steps with their text."""
+
+    def __init__(self, records: Records, dialects: Dialects, reach: Reach) -> None:
+        self._records = records
+        self._dialects = dialects
+        self._reach = reach
+
+    def steps(self, exchanges: Sequence[Exchange], steps: Sequence[Step], *, longest: int) -> Iterator[answers.Step]:
+        """The steps in their order; each text at most `longest` characters, 0 reads no content at all."""
+        by_id = {exchange.exchange_id: exchange for exchange in exchanges}
+        for exchange_id, group in groupby(steps, key=lambda step: step.exchange_id):
+            mine = list(group)
+            found = self._texts(by_id.get(exchange_id), mine) if longest else [None] * len(mine)
+            for step, text in zip(mine, found, strict=True):
+                yield answers.Step.of(step, text, longest=longest)
+
+    def _texts(self, exchange: Exchange | None, steps: Sequence[Step]) -> Sequence[str | None]:
+        if exchange is None:
+            return [None] * len(steps)
+        kept = Stored(self._records, exchange.exchange_id)
+        return texts(exchange, steps, kept, self._dialects.get(exchange.dialect), self._reach)

@@ -1,0 +1,44 @@
+"""Is it alive, is it ready, and how is it doing."""
+
+import importlib.metadata
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from gateway.api import answers
+from gateway.api.access import requires
+from gateway.api.ports import GatewayInfo, Records
+from gateway.api.problems import SAFE_HEADERS
+from gateway.times import rfc3339
+
+
+@get("/healthz", opt=requires("anyone"), media_type="text/plain", sync_to_thread=False)
+def healthz() -> str:
+    """The process answers."""
+    return "ok\n"
+
+
+@get("/readyz", opt=requires("anyone"), media_type="text/plain", sync_to_thread=False)
+def readyz(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> Response[str]:
+    """Whether new requests are welcome here: 200, or 503 with the reason."""
+    reason = gateway.unready()
+    status = 200 if reason is None else 503
+    return Response(f"{reason or 'ready'}\n", status_code=status, media_type="text/plain", headers=SAFE_HEADERS)
+
+
+@get("/api/status", opt=requires("viewer"), sync_to_thread=True)
+def show_status(
+    records: NamedDependency[SkipValidation[Records]], gateway: NamedDependency[SkipValidation[GatewayInfo]]
+) -> answers.Status:
+    """The gateway and its store in sum."""
+    return answers.Status(
+        version=importlib.metadata.version("stepwarden"),
+        serving=gateway.serving,
+        started_at=None if gateway.started_ns is None else rfc3339(gateway.started_ns),
+        listening=gateway.listening,
+        workers=gateway.workers,
+        providers=gateway.providers,
+        counters=dict(gateway.counters()),
+        store=records.stats(),
+    )

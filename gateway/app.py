@@ -1,0 +1,143 @@
+"""The composition root: joins the floors by shape and mounts the planes in one Litestar application."""
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from litestar import Litestar, Request, Response, asgi
+from litestar.exceptions import NotFoundException
+
+from gateway.admission import Admission
+from gateway.api.live import LiveFeed
+from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
+from gateway.config import Config, is_loopback
+from gateway.exchange import DataPlane, Gate
+from gateway.http import ProviderClient
+from gateway.ids import new_id, new_span
+from gateway.keeper import Keeper, LocalKeeper
+from gateway.otlp import ExportSettings, OtlpExporter, headers_from
+from gateway.prices import Prices
+from gateway.recorder import Recorder
+from gateway.stations.thread import Threader
+from gateway.wire.dialects import dialects
+from storage.store import Store
+
+_REMEMBERED_STATES = 4_000
+
+
+def open_keeper(config: Config) -> LocalKeeper:
+    """Open the store and everything that shares state. Raises `DirectoryInUse` and the store's other errors."""
+    store = Store.open(
+        config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
+    )
+    recorder = Recorder(store, queue_exchanges=config.limits.queue_exchanges, queue_bytes=config.limits.queue_bytes)
+    recorder.start()
+    return LocalKeeper(
+        store=store,
+        keys=store.keys,
+        recorder=recorder,
+        threader=Threader(store, new_id=new_id, new_span=new_span, capacity=_REMEMBERED_STATES),
+        admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
+        live=LiveFeed(dialects().by_name()),
+    )
+
+
+def open_telemetry(config: Config, keeper: LocalKeeper) -> OtlpExporter | None:
+    """Start exporting spans where a collector is named; None where none is. Raises `HeadersInvalid`."""
+    telemetry = config.telemetry
+    if telemetry.otlp_endpoint is None:
+        return None
+    exporter = OtlpExporter(
+        keeper.store,
+        ExportSettings(
+            endpoint=telemetry.otlp_endpoint,
+            headers=headers_from(telemetry.otlp_headers_env, os.environ),
+            servers={name: _address(provider.base_url) for name, provider in config.providers.items()},
+            version=importlib.metadata.version("stepwarden"),
+        ),
+        save_cursor=keeper.save_cursor,
+    )
+    exporter.start()
+    return exporter
+
+
+def _address(base_url: str) -> tuple[str, int]:
+    parts = urlsplit(base_url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+class DataPlanes:
+    """Every provider's data plane in one worker, with the connection pools they hold."""
+
+    def __init__(self, config: Config, keeper: Keeper, *, environ: Mapping[str, str]) -> None:
+        self.gate = Gate(config.limits.in_flight)
+        self._clients = {
+            name: ProviderClient(
+                provider.base_url,
+                connect_seconds=config.limits.connect_seconds,
+                idle_seconds=config.limits.idle_seconds,
+            )
+            for name, provider in config.providers.items()
+        }
+        prices = Prices.load(config.prices.file)
+        known = dialects()
+        self.planes = {
+            name: DataPlane(
+                provider,
+                dialects=known,
+                client=self._clients[name],
+                keeper=keeper,
+                prices=prices,
+                limits=config.limits,
+                gate=self.gate,
+                environ=environ,
+            )
+            for name, provider in config.providers.items()
+        }
+
+    async def close(self) -> None:
+        """Close every pool."""
+        for client in self._clients.values():
+            await client.close()
+
+
+def _mounts(applications: Mapping[str, Any]) -> list[Any]:
+    """Raw ASGI applications as Litestar mounts, each under its own first path segment.
+
+    Litestar hands a mount every path that begins with its letters, so `/openai-eu` would reach `openai` with
+    the key of another provider's caller. Whose a path is, its whole first segment decides here.
+    """
+    named = {name.encode(): application for name, application in applications.items()}
+
+    async def mount(scope: Any, receive: Any, send: Any) -> None:
+        first = scope["raw_path"].lstrip(b"/").partition(b"/")[0]
+        application = named.get(first) or named.get(unquote_to_bytes(first))
+        if application is None:
+            raise NotFoundException
+        await application(scope, receive, send)
+
+    return [asgi(f"/{name}", is_mount=True, copy_scope=False, opt={"role": "anyone"})(mount) for name in applications]
+
+
+def create_app(
+    planes: Mapping[str, DataPlane], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
+) -> Litestar:
+    """One application: a mount per provider, and the control plane as routes or as `relayed` first segments."""
+    known = ", ".join(f"/{name}" for name in planes) or "none"
+
+    def not_found(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
+        if request.scope["path"].lstrip("/").partition("/")[0] == "api":
+            return refused_by_http(request, error)
+        message = f"Nothing is served under {request.scope['path'][:200]!r}. Providers: {known}."
+        envelope = {"type": "not_found_error", "message": message, "code": "unknown_provider", "param": None}
+        return Response({"type": "error", "error": envelope}, status_code=404, headers={"x-should-retry": "false"})
+
+    return Litestar(
+        [*_mounts({**planes, **(relayed or {})}), *control],
+        exception_handlers={**EXCEPTION_HANDLERS, NotFoundException: not_found},
+        openapi_config=None,
+        logging_config=None,
+    )

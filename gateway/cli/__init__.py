@@ -1,0 +1,1 @@
+"""What users type: commands that parse, ask and print."""

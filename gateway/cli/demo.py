@@ -1,0 +1,138 @@
+"""`stepwarden demo`."""
+
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.options import json_option
+
+if TYPE_CHECKING:
+    from gateway.cli.running import RunningGateway
+
+_SETTLE_SECONDS = 10.0
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the gateway running afterwards, until Ctrl-C.")
+@json_option
+def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
+    """See agents' runs pass through a gateway, step by step. Needs no API key and no network.
+
+    Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
+    afterwards is what any agent of yours would leave behind.
+    """
+    from gateway.cli.narrator import Narrator
+    from gateway.cli.running import RunningGateway
+    from gateway.cli.screen import err, print_json
+    from gateway.demo import story
+
+    # Also where a shell started us with SIGINT ignored: the gateway's process must not outlive us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    directory = Path(tempfile.mkdtemp(prefix="stepwarden-demo-"))
+    console = err()
+    told = story.runs()
+    try:
+        with story.provider(told) as upstream:
+            settings = {"STEPWARDEN_PROVIDER__ANTHROPIC__BASE_URL": upstream.url}
+            with RunningGateway(directory, settings) as gateway:
+                narrator = Narrator(quiet=as_json)
+                narrator.opening(gateway.url, upstream.url)
+                for event in story.tell(f"{gateway.url}/anthropic", told):
+                    narrator.tell(event)
+                found = _settled(gateway, narrator.requests)
+                found["rebuilt"] = _rebuilt(gateway, [seen.body for seen in upstream.requests])
+                if as_json:
+                    print_json(found)
+                else:
+                    _show(found)
+                if keep:
+                    console.print(f"\nStill running at {gateway.url}; Ctrl-C ends it and removes {directory}.")
+                    _wait_for_the_end()
+                return 0 if found["rebuilt"]["equal"] == found["rebuilt"]["requests"] else 1
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _settled(gateway: "RunningGateway", requests: int) -> dict[str, Any]:
+    """What the gateway recorded, once all of it can be read back: newest session first."""
+    from gateway.cli import client
+
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    with client.here(gateway.config) as api:
+        while True:
+            listed = api.get("/api/sessions")
+            if sum(each["exchanges"] for each in listed["sessions"]) >= requests or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        name = listed["sessions"][0]["session_id"] if listed["sessions"] else None
+        shown = api.get(f"/api/sessions/{name}") if name else None
+        steps: Any = api.get(f"/api/sessions/{name}/steps", text=400) if name else {"steps": []}
+    return {"sessions": listed["sessions"], "shown": shown, "steps": steps["steps"]}
+
+
+def _rebuilt(gateway: "RunningGateway", arrived: list[bytes]) -> dict[str, int]:
+    """How many of the bodies that reached the provider the store gives back byte for byte, and how long they are."""
+    from gateway.cli import client
+
+    with client.here(gateway.config) as api:
+        exchanges = api.get("/api/exchanges", limit=len(arrived))["exchanges"]
+        kept = {api.download(f"/api/exchanges/{each['exchange_id']}/request") for each in exchanges}
+    return {
+        "requests": len(arrived),
+        "bytes": sum(map(len, arrived)),
+        "equal": sum(body in kept for body in arrived),
+    }
+
+
+def _show(found: dict[str, Any]) -> None:
+    """The lists and trees an operator would look at next, and where to look."""
+    from rich.text import Text
+
+    from gateway.cli.screen import out
+    from gateway.cli.tables import session_table
+    from gateway.cli.tree import session_tree
+
+    console = out()
+    console.print()
+    console.rule(Text("stepwarden sessions list", style="bold"), align="left")
+    console.print(session_table(found["sessions"]))
+    if found["shown"] is None:
+        return
+    console.print()
+    console.rule(
+        Text(f"stepwarden sessions show {found['shown']['session']['session_id']}", style="bold"), align="left"
+    )
+    for part in session_tree(found["shown"], found["steps"], full=False, width=console.width):
+        console.print(part)
+    console.print()
+    rebuilt = found["rebuilt"]
+    console.print(
+        f"{rebuilt['requests']} requests carried {rebuilt['bytes'] / 1000:.0f} KB to the provider, "
+        "most of it history sent again.\n"
+        "The store keeps each message once, "
+        f"and gives {rebuilt['equal']} of {rebuilt['requests']} bodies back to the byte."
+    )
+    console.print()
+    console.rule(Text("where to look next", style="bold"), align="left")
+    for line in (
+        "stepwarden serve                      the gateway on 127.0.0.1:8787; then point your agent at it:",
+        "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787/anthropic      (Anthropic SDKs, Claude Code)",
+        "  OPENAI_BASE_URL=http://127.0.0.1:8787/openai/v1         (OpenAI SDKs, Codex)",
+        "stepwarden tail                       steps as they happen",
+        "stepwarden sessions list / show ID    what your agents did",
+        "stepwarden doctor                     what is wrong on this machine",
+    ):
+        console.print(line)
+
+
+def _wait_for_the_end() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        click.echo("", err=True)

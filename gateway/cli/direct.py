@@ -1,0 +1,91 @@
+"""The control plane without a gateway: this process takes the directory's lock and serves itself."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.api.access import Access, over_socket
+from gateway.api.answers import ProviderStatus
+from gateway.api.control import control_app, control_routes
+from gateway.api.live import LiveFeed
+from gateway.config import Config
+from gateway.contents import Reach
+from gateway.wire.dialects import dialects
+from policies.vocabulary.keys import Key, Role
+from storage.store import Store
+
+
+def opened(config: Config) -> tuple[Any, Callable[[], None]]:
+    """The application over the opened store, and what closes it. Raises `DirectoryInUse` and the store's errors."""
+    store = Store.open(
+        config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
+    )
+    return _application(config, store), store.close
+
+
+class DirectDesk:
+    """The writes of the control plane where no gateway runs: this process holds the lock, this thread writes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def create_key(
+        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None
+    ) -> tuple[Key, str]:
+        """A new key and its secret."""
+        return self._store.keys.create(
+            name=name,
+            role=role,
+            app=app,
+            expires_ns=expires_ns,
+            budget_micro_usd=budget_micro_usd,
+            now_ns=time.time_ns(),
+        )
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """The key, revoked now."""
+        return self._store.keys.revoke(key_id, time.time_ns())
+
+    async def terminate(self, session_id: str) -> None:
+        """Refuse every later request of a session."""
+        self._store.terminate(session_id, time.time_ns())
+
+
+class NotServing:
+    """What there is to say of a gateway that does not run."""
+
+    serving = False
+    started_ns: int | None = None
+    listening: str | None = None
+    workers = 0
+
+    def __init__(self, providers: tuple[ProviderStatus, ...]) -> None:
+        self.providers = providers
+
+    def counters(self) -> Mapping[str, int]:
+        """None."""
+        return {}
+
+    def unready(self) -> str | None:
+        """Always."""
+        return "no gateway is running"
+
+
+def _application(config: Config, store: Store) -> Any:
+    providers = tuple(
+        ProviderStatus(name=each.name, dialect=each.dialect, base_url=each.base_url, key_present=False)
+        for each in config.providers.values()
+    )
+    known = dialects().by_name()
+    access = Access(store.keys, host="localhost", port=0, allowed_hosts=(), now_ns=time.time_ns)
+    routes = control_routes(
+        records=store,
+        key_ring=store.keys,
+        live_feed=LiveFeed(known),
+        gateway=NotServing(providers),
+        desk=DirectDesk(store),
+        dialects=known,
+        access=access,
+        reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
+    )
+    return over_socket(control_app(routes))

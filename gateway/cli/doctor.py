@@ -1,0 +1,276 @@
+"""`stepwarden doctor`."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import msgspec
+
+from gateway.cli.options import config_option, json_option, load_config
+from policies.errors import StepwardenError
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+_SAFE_SQLITE = (3, 51, 3)
+_SCARCE = 2 << 30
+_EMPTY = 200 << 20
+_FILES_AN_EXCHANGE = 2
+_BUILT = 1_767_225_600
+"""2026-01-01: no honest clock stands before it."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing looked at."""
+
+    name: str
+    state: Literal["ok", "note", "wrong"]
+    message: str
+    mend: str | None = None
+    """What to do; None where there is nothing to do."""
+
+
+def _ok(name: str, message: str) -> Finding:
+    return Finding(name=name, state="ok", message=message)
+
+
+def _note(name: str, message: str, mend: str | None = None) -> Finding:
+    return Finding(name=name, state="note", message=message, mend=mend)
+
+
+def _wrong(name: str, message: str, mend: str) -> Finding:
+    return Finding(name=name, state="wrong", message=message, mend=mend)
+
+
+@click.command()
+@click.option("--canaries", is_flag=True, help="Probe guards with known attacks (not in this version).")
+@config_option
+@json_option
+def doctor(canaries: bool, config_file: Path | None, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
+    """Find what is wrong here, and how to mend it. Exits 1 where something is."""
+    from gateway.cli.screen import out, print_json
+
+    found = list(examine(config_file))
+    if canaries:
+        found.append(_note("canaries", "there are no guards to probe in this version"))
+    wrong = any(finding.state == "wrong" for finding in found)
+    if as_json:
+        print_json({"ok": not wrong, "findings": found})
+    else:
+        console = out()
+        for finding in found:
+            console.print(_line(finding))
+    return 1 if wrong else 0
+
+
+def _line(finding: Finding) -> Any:
+    from rich.text import Text
+
+    from gateway.cli.screen import clean
+
+    symbol, style = {"ok": ("✓", "green"), "note": ("•", "yellow"), "wrong": ("✗", "bold red")}[finding.state]
+    line = Text.assemble((f"{symbol} ", style), (f"{finding.name:<12} ", "bold"), clean(finding.message))
+    if finding.mend:
+        line.append(f"\n{'':15}→ {clean(finding.mend)}", style)
+    return line
+
+
+def examine(config_file: Path | None) -> Iterator[Finding]:
+    """Everything that is looked at, in order; a configuration that does not load ends it early."""
+    from gateway.config_file import ConfigError
+
+    yield from _python()
+    yield from _clock()
+    try:
+        config = load_config(config_file)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            place = mistake.place if mistake.line is None else f"{mistake.place}:{mistake.line}"
+            yield _wrong("config", f"{place}: {mistake.message}", mistake.remedy)
+        return
+    yield _ok("config", str(config.file) if config.file else "no file; defaults and environment")
+    for note in config.notes:
+        yield _note("config", note)
+    yield from _directory(config)
+    yield from _disk(config)
+    yield from _files(config)
+    yield from _providers(config)
+    yield from _gateway(config)
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield _ok("python", version)
+    message = f"SQLite {sqlite3.sqlite_version}"
+    if sqlite3.sqlite_version_info < _SAFE_SQLITE:
+        # Two connections that checkpoint one file can lose writes there; the store uses one.
+        yield _note("sqlite", f"{message}: its WAL-reset bug is avoided, each file has one connection that checkpoints")
+    else:
+        yield _ok("sqlite", message)
+
+
+def _clock() -> Iterator[Finding]:
+    if time.time() < _BUILT:
+        yield _wrong("clock", "the clock stands before 2026", "Set the clock; ids and retention follow it.")
+    else:
+        yield _ok("clock", time.strftime("%Y-%m-%d %H:%M:%S %Z"))
+
+
+def _directory(config: "Config") -> Iterator[Finding]:
+    path = config.gateway.data_dir
+    if not path.exists():
+        parent = next(each for each in path.absolute().parents if each.exists())
+        if os.access(parent, os.W_OK | os.X_OK):
+            yield _ok("data", f"{path} will be made by the first start")
+        else:
+            yield _wrong("data", f"{path} cannot be made: {parent} is not writable", "Set `data_dir` in [gateway].")
+        return
+    if not path.is_dir():
+        yield _wrong("data", f"{path} is not a directory", "Move it away, or set `data_dir` in [gateway].")
+        return
+    yield from _rights(path)
+
+
+def _rights(path: Path) -> Iterator[Finding]:
+    exposed = [each for each in (path, *sorted(path.iterdir())) if _others_may(each)]
+    foreign = [each for each in (path, *sorted(path.iterdir())) if _owner(each) not in (None, os.geteuid())]
+    future = [each for each in sorted(path.iterdir()) if each.stat().st_mtime > time.time() + 300]
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        yield _wrong("data", f"{path} is not writable", f"Run `chown -R $(id -un) {path}`.")
+    elif exposed:
+        names = ", ".join(each.name for each in exposed[:5])
+        yield _wrong("data", f"others may read {names} in {path}", f"Run `chmod -R go= {path}`.")
+    elif foreign:
+        names = ", ".join(each.name for each in foreign[:5])
+        yield _wrong("data", f"{names} belong to another user", f"Run `chown -R $(id -un) {path}`.")
+    elif any(each.suffix == ".db" for each in path.iterdir()) and not (path / "seal.key").exists():
+        yield _wrong("data", f"{path} has no seal.key", "Restore it from its backup; contents are sealed under it.")
+    else:
+        yield _ok("data", f"{path}, readable by you alone")
+    if future:
+        yield _wrong("clock", f"{future[0].name} was written in the future", "Set the clock; it went backwards.")
+
+
+def _others_may(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return not stat.S_ISSOCK(mode) and bool(mode & (stat.S_IRWXG | stat.S_IRWXO)) and path.name != "lock"
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.lstat().st_uid
+    except OSError:
+        return None
+
+
+def _disk(config: "Config") -> Iterator[Finding]:
+    from gateway.cli.screen import size
+
+    place = next(
+        each for each in (config.gateway.data_dir, *config.gateway.data_dir.absolute().parents) if each.exists()
+    )
+    free = shutil.disk_usage(place).free
+    mend = "Free some, lower `retention_days` in [capture], or move `data_dir`."
+    if free < _EMPTY:
+        yield _wrong("disk", f"only {size(free)} free under {place}", mend)
+    elif free < _SCARCE:
+        yield _note("disk", f"{size(free)} free under {place}", mend)
+    else:
+        yield _ok("disk", f"{free / (1 << 30):.0f} GiB free")
+
+
+def _files(config: "Config") -> Iterator[Finding]:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = config.limits.in_flight * _FILES_AN_EXCHANGE + 100
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        mend = f"Run `ulimit -n {min(needed, hard) if hard > 0 else needed}` before `serve`, or lower `in_flight`."
+        yield _note(
+            "files", f"{soft} open files allowed, {config.limits.in_flight} exchanges at once need {needed}", mend
+        )
+    else:
+        yield _ok("files", f"{soft if soft > 0 else 'unlimited'} open files allowed")
+
+
+def _providers(config: "Config") -> Iterator[Finding]:
+    for provider in config.providers.values():
+        where = f"{provider.name} → {provider.base_url}"
+        if provider.key(os.environ):
+            yield _ok("provider", f"{where}; {provider.key_env} is set, for callers with a gateway key")
+        else:
+            why = f"{provider.key_env} is not set" if provider.key_env else "no `key_env`"
+            yield _ok("provider", f"{where}; {why}: serves callers with a provider key of their own")
+
+
+def _gateway(config: "Config") -> Iterator[Finding]:
+    from gateway import sockets
+    from gateway.cli import client
+
+    if client.answers(config.gateway.data_dir / sockets.CONTROL):
+        yield from _running(config)
+        return
+    address = f"{config.gateway.host}:{config.gateway.port}"
+    reason = _cannot_listen(config.gateway.host, config.gateway.port)
+    if reason is None:
+        yield _ok("port", f"{address} is free; no gateway runs on this data directory")
+    else:
+        yield _wrong("port", f"{address}: {reason}", "Stop what listens there, or set `port` in [gateway].")
+    yield from _exposure(config)
+
+
+def _cannot_listen(host: str, port: int) -> str | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return (error.strerror or "cannot be listened on").lower()
+    return None
+
+
+def _exposure(config: "Config") -> Iterator[Finding]:
+    from gateway.cli import client
+    from gateway.config import is_loopback
+
+    if is_loopback(config.gateway.host):
+        return
+    try:
+        with client.here(config) as api:
+            roles = [key["role"] for key in api.get("/api/keys")["keys"] if key["revoked_at"] is None]
+    except StepwardenError:
+        roles = []
+    if "app" in roles:
+        yield _ok("keys", f"{config.gateway.host} can be reached from outside, and gateway keys exist")
+    else:
+        mend = "Run `stepwarden keys create --role app`, or listen on 127.0.0.1."
+        yield _wrong("keys", f"{config.gateway.host} can be reached from outside, and there is no gateway key", mend)
+
+
+def _running(config: "Config") -> Iterator[Finding]:
+    from gateway.cli import client
+
+    try:
+        with client.here(config) as api:
+            status = api.get("/api/status")
+    except StepwardenError as error:
+        yield _wrong("gateway", f"it runs but does not answer: {error}", error.remedy())
+        return
+    counters = status["counters"]
+    yield _ok(
+        "gateway", f"runs at {status['listening']}, version {status['version']}, {counters.get('recorded', 0)} recorded"
+    )
+    if counters.get("dropped"):
+        mend = "See its log for the reason; raise `queue_exchanges` and `queue_bytes` in [limits], or free the disk."
+        yield _wrong("recorder", f"{counters['dropped']} exchanges were not recorded since it started", mend)
+    if status["store"]["kept_whole"]:
+        yield _note("store", f"{status['store']['kept_whole']} bodies are stored uncut", "Please report this as a bug.")

@@ -1,0 +1,53 @@
+"""Events of the live feed as lines."""
+
+from typing import Any
+
+import click
+import msgspec
+from rich.text import Text
+
+from gateway.cli.screen import between, clean, count, err, local, out
+from gateway.cli.tree import FIDELITY, SYMBOLS, cost
+
+
+class EventPrinter:
+    """Prints one line an event."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = out()
+
+    def show(self, name: str, data: Any) -> None:
+        """One event, as soon as it is known."""
+        if self._as_json:
+            click.echo(msgspec.json.encode({"event": name, "data": data}))
+        elif name == "dropped":
+            err().print(f"{data['events']} events were lost: this terminal is too slow for them")
+        else:
+            line = _step(data) if name == "step" else _exchange(data)
+            self._console.print(line, no_wrap=True, overflow="ellipsis")
+
+
+def _step(step: dict[str, Any]) -> Text:
+    symbol, style = SYMBOLS.get(step["kind"], ("?", ""))
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{local(step['started_at'])} ", "dim")
+    line.append(f"{clean(step['session_id'])[-6:]} ", "cyan")
+    line.append(f"{symbol} {step['kind']}{FIDELITY.get(step['fidelity'], '')}".ljust(20), style)
+    if step["tool"]:
+        line.append(f"{clean(step['tool'])} ", "bold")
+    line.append(clean(step["text"]) if step["text"] is not None else f"[{step['unread'] or 'not kept'}]")
+    return line
+
+
+def _exchange(exchange: dict[str, Any]) -> Text:
+    join, usage = exchange["join"], exchange["usage"]
+    line = Text(no_wrap=True, overflow="ellipsis", style="dim")
+    session = clean(join["session_id"])[-6:] if join else "      "
+    line.append(f"{local(exchange['ended_at'])} {session} ■ ")
+    line.append(f"{exchange['status'] or '-'} {clean(exchange['outcome'])}")
+    line.append(f"  {clean(exchange['model'] or exchange['method'] + ' ' + exchange['path'])}")
+    line.append(f"  {between(exchange['started_at'], exchange['ended_at'])}")
+    line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")
+    line.append(f"  {cost(exchange['cost_micro_usd'])}  {clean(exchange['exchange_id'])}")
+    return line

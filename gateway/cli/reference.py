@@ -1,0 +1,130 @@
+"""The reference documents, written from the program itself: `python -m gateway.cli.reference [cli|config]`."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+import click
+import msgspec
+
+from gateway import config
+from gateway.cli.later import SUBCOMMANDS
+from gateway.cli.main import COMMANDS, LATER, stepwarden
+
+
+def cli() -> str:
+    """docs/CLI.md: the help of every command of this version, and the names of those to come."""
+    return "\n".join(_cli())
+
+
+def _cli() -> Iterator[str]:
+    yield "# Command line\n"
+    yield "Written by `python -m gateway.cli.reference cli`; a test keeps it current.\n"
+    yield _help(["stepwarden"], stepwarden)
+    for name in COMMANDS:
+        command = _command(name)
+        yield _help(["stepwarden", name], command)
+        if isinstance(command, click.Group):
+            for inner, each in command.commands.items():
+                yield _help(["stepwarden", name, inner], each)
+    yield "## Later\n"
+    yield "In the help, not in this version; each says so and exits with 3.\n"
+    for name, (_, line) in LATER.items():
+        inner = f" {' / '.join(SUBCOMMANDS[name])}" if name in SUBCOMMANDS else ""
+        yield f"- `stepwarden {name}{inner}`: {line}"
+    yield ""
+
+
+def _command(name: str) -> click.Command:
+    found = stepwarden.get_command(click.Context(stepwarden), name)
+    assert found is not None
+    return found
+
+
+def _help(path: list[str], command: click.Command) -> str:
+    context: click.Context | None = None
+    for name in path:
+        context = click.Context(
+            command, info_name=name, parent=context, terminal_width=100, help_option_names=["-h", "--help"]
+        )
+    assert context is not None
+    return f"## `{' '.join(path)}`\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+def configuration() -> str:
+    """docs/CONFIG.md: every section and setting with its default, range and environment form."""
+    return "\n".join(_configuration())
+
+
+def _configuration() -> Iterator[str]:
+    yield "# Configuration\n"
+    yield "Written by `python -m gateway.cli.reference config`; a test keeps it current.\n"
+    yield "One TOML file, `./stepwarden.toml` or the one `--config` names; none is needed. Flags win over the"
+    yield "environment, the environment over the file, the file over the defaults. Unknown names are errors.\n"
+    described = _field_docs()
+    for header, section in config.sections().items():
+        yield f"## `[{header}]`\n"
+        yield f"{inspect.getdoc(section)}\n"
+        yield "| setting | type | default | environment |"
+        yield "|---|---|---|---|"
+        fields = config.settings_of(section)
+        for field in fields:
+            variable = f"STEPWARDEN_{header.replace('.', '__')}__{field.name}".upper()
+            yield f"| `{field.name}` | {_kind(field.type)} | {_default(field)} | `{variable}` |"
+        yield ""
+        for field in fields:
+            if said := described.get((section.__name__, field.name)):
+                yield f"- `{field.name}`: {said}"
+        yield ""
+
+
+def _field_docs() -> dict[tuple[str, str], str]:
+    """The sentence under each field of `gateway.config`."""
+    found: dict[tuple[str, str], str] = {}
+    for node in ast.parse(inspect.getsource(config)).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for field, below in zip(node.body, node.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+                value = below.value
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    found[node.name, field.target.id] = " ".join(value.value.split())
+    return found
+
+
+def _kind(kind: Any) -> str:
+    """A type as a reader of TOML would name it, with its range."""
+    arguments = get_args(kind)
+    metadata = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)]
+    if metadata:
+        bounds = (("≥", metadata[0].ge), (">", metadata[0].gt), ("≤", metadata[0].le))
+        said = [f"{sign} {value}" for sign, value in bounds if value is not None]
+        return f"{_kind(kind.__origin__)} {', '.join(said)}"
+    if choices := config.choices(kind):
+        return " or ".join(f'`"{choice}"`' for choice in choices)
+    if get_origin(kind) is tuple:
+        return "list of text"
+    if type(None) in arguments:
+        return _kind(next(each for each in arguments if each is not type(None)))
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}[
+        kind.__name__
+    ]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    if field.default is None:
+        return "none"
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory
+    if isinstance(value, tuple):
+        return "`[]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if isinstance(value, int | float) else f'`"{value}"`'
+
+
+if __name__ == "__main__":
+    sys.stdout.write(configuration() if sys.argv[1:] == ["config"] else cli())

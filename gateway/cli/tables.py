@@ -1,0 +1,129 @@
+"""Lists as tables that fit 80 columns and use more where there are more."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.screen import count, local, money, styled
+
+Row = dict[str, Any]
+
+
+def _table(*columns: tuple[str, Literal["left", "right"]], flexible: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for title, justify in columns:
+        if title == flexible:
+            table.add_column(title, justify=justify, overflow="ellipsis", no_wrap=True, ratio=1, min_width=8)
+        else:
+            table.add_column(title, justify=justify, no_wrap=True)
+    return table
+
+
+def session_table(sessions: Sequence[Row]) -> Table:
+    """Sessions, one a line."""
+    table = _table(
+        ("session", "left"),
+        ("last", "left"),
+        ("agent · model", "left"),
+        ("steps", "right"),
+        ("exch", "right"),
+        ("in/out", "right"),
+        ("cost", "right"),
+        flexible="agent · model",
+    )
+    for each in sessions:
+        ended = " ■" if each["terminated_at"] else ""
+        table.add_row(
+            styled(each["session_id"] + ended, "cyan"),
+            local(each["last_at"]),
+            styled(_who(each)),
+            count(each["steps"]),
+            count(each["exchanges"]),
+            f"{count(each['input_tokens'])}/{count(each['output_tokens'])}",
+            money(each["cost_micro_usd"], unpriced=each["unpriced"]),
+        )
+    return table
+
+
+def _who(session: Row) -> str:
+    """What ran: the agent's name, else its client, and the models it used."""
+    client = (session["client"] or "").split(" ")[0]
+    models = ", ".join(session["models"])
+    return " · ".join(part for part in (session["agent"] or client, models) if part) or "-"
+
+
+def exchange_table(exchanges: Sequence[Row]) -> Table:
+    """Exchanges, one a line."""
+    table = _table(
+        ("exchange", "left"),
+        ("at", "left"),
+        ("call", "left"),
+        ("status", "right"),
+        ("outcome", "left"),
+        ("cost", "right"),
+        flexible="call",
+    )
+    for each in exchanges:
+        table.add_row(
+            styled(each["exchange_id"], "cyan"),
+            local(each["started_at"]),
+            styled(f"{each['provider']} {_what(each)}"),
+            status_text(each),
+            styled(each["outcome"], "" if each["outcome"] == "complete" else "red"),
+            money(each["cost_micro_usd"]) if each["operation"] != "other" else "-",
+        )
+    return table
+
+
+def _what(exchange: Row) -> str:
+    return exchange["model"] or exchange["model_requested"] or f"{exchange['method']} {exchange['path']}"
+
+
+def status_text(exchange: Row) -> Text:
+    """The HTTP status, red where it is none or an error."""
+    status = exchange["status"]
+    good = status is not None and status < 400  # noqa: PLR2004 - HTTP's first error status
+    return Text(str(status or "-"), style="green" if good else "red")
+
+
+def key_table(keys: Sequence[Row]) -> Table:
+    """Keys, one a line."""
+    table = _table(
+        ("key", "left"),
+        ("name", "left"),
+        ("role", "left"),
+        ("app", "left"),
+        ("starts", "left"),
+        ("spent/budget", "right"),
+        ("state", "left"),
+        flexible="name",
+    )
+    for each in keys:
+        budget = each["budget_micro_usd"]
+        spent = money(each["spent_micro_usd"])
+        table.add_row(
+            styled(each["key_id"], "cyan"),
+            styled(each["name"]),
+            each["role"],
+            styled(each["app"]),
+            styled(each["hint"], "dim"),
+            spent if budget is None else f"{spent}/{money(budget)}",
+            _state(each),
+        )
+    return table
+
+
+def _state(key: Row) -> Text:
+    import time
+
+    from gateway.times import nanoseconds
+
+    if key["revoked_at"]:
+        return Text(f"revoked {local(key['revoked_at'])}", style="red")
+    if key["expires_at"] is None:
+        return Text("active", style="green")
+    over = nanoseconds(key["expires_at"]) <= time.time_ns()
+    return Text(f"{'expired' if over else 'until'} {local(key['expires_at'])}", style="red" if over else "green")

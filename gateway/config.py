@@ -1,0 +1,551 @@
+"""The one frozen configuration value of a process, read once: flags over environment over file over defaults.
+
+Runs with no file at all. Secrets never stand in it: it holds the names of environment variables, which are
+read when a secret is used. Every mistake is collected and shown with its file, line and remedy.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from gateway.config_file import (
+    ConfigError,
+    Given,
+    Mistake,
+    Origin,
+    choices,
+    mistaken,
+    nearest,
+    read_environment,
+    read_file,
+    read_value,
+)
+
+DialectName: TypeAlias = Literal["anthropic", "openai", "raw"]
+
+RESERVED = ("api", "mcp", "v1", "metrics", "healthz", "readyz", "assets")
+"""First path segments of the gateway itself; no provider may be called so."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
+_LARGEST_PORT = 65535
+
+Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400)]
+Bytes: TypeAlias = Annotated[int, Meta(ge=1024, le=1 << 40)]
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the gateway listens and keeps its data."""
+
+    host: str = "127.0.0.1"
+    """Interface to listen on. Beyond loopback the server refuses to start without gateway keys."""
+
+    port: Annotated[int, Meta(ge=0, le=_LARGEST_PORT)] = 8787
+    """TCP port; 0 takes a free one."""
+
+    data_dir: Path = Path("stepwarden-data")
+    """Directory of the embedded store; made if missing, readable by its owner alone."""
+
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Processes that relay; one of them, or the parent, keeps the store."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """Further `host[:port]` names under which callers may reach the control plane (behind a proxy, say)."""
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One LLM provider: `/{name}/REST` is relayed to `{base_url}/REST`."""
+
+    name: str
+    """The table's own name."""
+
+    dialect: DialectName
+    """Wire format; `raw` is relayed and recorded without being understood."""
+
+    base_url: str
+    """http or https URL without user, query, fragment or trailing slash."""
+
+    key_env: str | None = None
+    """Name of the environment variable with the provider's key; used only for callers who showed a gateway key."""
+
+    enabled: bool = True
+    """False takes a shipped provider away."""
+
+    def key(self, environ: Mapping[str, str]) -> str | None:
+        """The provider's key, read now, without the newline a secret file ends in; None where there is none.
+
+        Never keep or print it.
+        """
+        return (environ.get(self.key_env, "").strip() or None) if self.key_env else None
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for the callers of one app (tenant)."""
+
+    name: str
+    policy: tuple[str, ...] = ()
+    """Names of policies; arrives with a later version."""
+
+    enforce: bool = False
+    """Whether policies act; arrives with a later version."""
+
+    unseen: Literal["flag", "reject"] = "flag"
+    """What becomes of steps no guard can read; `reject` arrives with a later version."""
+
+    audit: Literal["buffered", "strict"] = "buffered"
+    """`strict`, durable before forwarding, arrives with a later version."""
+
+    instructions: str = "none"
+    """An instruction set that revisions may improve; arrives with a later version."""
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the traffic is kept, and how long."""
+
+    content: Literal["encrypted", "digest"] = "encrypted"
+    """`encrypted` keeps bodies sealed; `digest` keeps only their hashes."""
+
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 190
+    """Days after which what was recorded is deleted, day by day."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what one caller, provider or queue may cost. Bytes and seconds."""
+
+    body_bytes: Bytes = 32 << 20
+    """Largest request body on paths that carry steps; other bodies stream through."""
+
+    header_bytes: Bytes = 64 << 10
+    """Largest request head."""
+
+    header_count: Annotated[int, Meta(ge=10, le=10_000)] = 100
+    """Most header lines of a request."""
+
+    header_seconds: Seconds = 10.0
+    """How long a request head may take to arrive."""
+
+    body_seconds: Seconds = 30.0
+    """Longest silence while a request body arrives."""
+
+    connect_seconds: Seconds = 10.0
+    """How long a connection to a provider may take."""
+
+    idle_seconds: Seconds = 600.0
+    """Longest silence of a provider, before or between bytes."""
+
+    keepalive_seconds: Seconds = 75.0
+    """How long an idle connection of a caller stays open."""
+
+    drain_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
+    """How long open streams may go on after SIGTERM."""
+
+    in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1024
+    """Exchanges at once, a worker; the next one is answered 503 with Retry-After."""
+
+    decoded_bytes: Bytes = 64 << 20
+    """Largest body after content decoding."""
+
+    ratio: Annotated[int, Meta(ge=2, le=100_000)] = 100
+    """Largest factor by which content decoding may swell a body."""
+
+    queue_exchanges: Annotated[int, Meta(ge=16, le=1_000_000)] = 8192
+    """Finished exchanges that may wait for the recorder; beyond it they are dropped, counted and logged."""
+
+    queue_bytes: Bytes = 64 << 20
+    """The same, in bytes of bodies."""
+
+
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
+    """Export of spans to an OpenTelemetry collector."""
+
+    otlp_endpoint: str | None = None
+    """OTLP/HTTP base URL; `/v1/traces` is added unless it ends so. None exports nothing."""
+
+    otlp_headers_env: str | None = None
+    """Name of the environment variable that holds `name=value,name=value` headers for the collector."""
+
+    content: bool = False
+    """Content in spans; arrives with a later version."""
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """Where prices come from."""
+
+    file: Path | None = None
+    """A price file of your own instead of the shipped one."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one process was told."""
+
+    gateway: Gateway
+    providers: Mapping[str, Provider]
+    apps: Mapping[str, App]
+    capture: Capture
+    limits: Limits
+    telemetry: Telemetry
+    prices: Prices
+
+    file: Path | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences worth a warning at start-up; never secrets."""
+
+    @classmethod
+    def load(
+        cls, path: Path | None = None, *, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Read the configuration, or raise `ConfigError` with every mistake found.
+
+        `overrides` are flags by dotted name, `{"gateway.port": 9000}`; None means the flag was not given.
+        """
+        here = Path.cwd()
+        mistakes: list[Mistake] = []
+        given: list[Given] = []
+        if path is not None:
+            given, mistakes = read_file(path)
+        given += read_environment(environ, base=here)
+        given += [
+            Given(path=tuple(name.split(".")), value=value, origin=Origin(place=f"command line {name}", base=here))
+            for name, value in (overrides or {}).items()
+            if value is not None
+        ]
+        reading = _Reading(given, mistakes, here)
+        config = reading.config(path)
+        if mistakes:
+            raise ConfigError(mistakes)
+        assert config is not None
+        return cls(**{name: getattr(config, name) for name in cls.__struct_fields__})
+
+    def app(self, name: str) -> App:
+        """The settings of an app; apps nobody configured follow `default`."""
+        return self.apps.get(name) or msgspec.structs.replace(self.apps["default"], name=name)
+
+
+_PLAIN: dict[str, type[msgspec.Struct]] = {
+    "gateway": Gateway,
+    "capture": Capture,
+    "limits": Limits,
+    "telemetry": Telemetry,
+    "prices": Prices,
+}
+_NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App}
+_LATER_SECTIONS = ("supervisor", "tool", "policy", "clause")
+_LATER_SETTINGS = (
+    ("app", "policy"),
+    ("app", "enforce"),
+    ("app", "unseen"),
+    ("app", "audit"),
+    ("app", "instructions"),
+    ("telemetry", "content"),
+)
+"""Known names whose only value in this version is their default: anything else would promise what is not kept."""
+
+_SHIPPED: dict[str, dict[str, Any]] = {
+    "anthropic": {
+        "dialect": "anthropic",
+        "base_url": "https://api.anthropic.com",
+        "key_env": "ANTHROPIC_API_KEY",
+    },
+    "openai": {"dialect": "openai", "base_url": "https://api.openai.com", "key_env": "OPENAI_API_KEY"},
+}
+
+
+def settings_of(section: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The settings of a section, without the name a table header gives."""
+    return tuple(field for field in msgspec.structs.fields(section) if field.name != "name")
+
+
+def sections() -> Mapping[str, type[msgspec.Struct]]:
+    """Every section by its table header, for documentation: `gateway`, `provider.NAME`, ..."""
+    return {**_PLAIN, **{f"{name}.NAME": section for name, section in _NAMED.items()}}
+
+
+class _Reading:
+    """One pass over everything given: sorts it into sections, then builds them, noting mistakes on the way."""
+
+    def __init__(self, given: list[Given], mistakes: list[Mistake], here: Path) -> None:
+        self._mistakes = mistakes
+        self._here = here
+        self._plain: dict[str, dict[str, Given]] = {name: {} for name in _PLAIN}
+        self._named: dict[str, dict[str, dict[str, Given]]] = {"provider": {}, "app": {"default": {}}}
+        self._headers: dict[tuple[str, str], Given] = {}
+        shipped = Origin(place="shipped", base=here)
+        for name, table in _SHIPPED.items():
+            self._named["provider"][name] = {
+                key: Given(path=("provider", name, key), value=value, origin=shipped) for key, value in table.items()
+            }
+        for item in given:
+            self._sort(item)
+
+    def _say(self, given: Given | None, message: str, remedy: str) -> None:
+        self._mistakes.append(mistaken(given, message, remedy))
+
+    def _sort(self, given: Given) -> None:
+        section = given.path[0]
+        if section in _LATER_SECTIONS:
+            if len(given.path) == 1 or given.text:
+                self._say(given, f"[{section}] is not built yet", "Remove it; it arrives with a later version.")
+        elif section in _PLAIN:
+            self._sort_plain(given, section)
+        elif section in _NAMED:
+            self._sort_named(given, section)
+        elif len(given.path) == 1 or given.text:
+            known = (*_PLAIN, *_NAMED)
+            self._say(given, f"unknown section [{section}]", nearest(section, known) + self._elsewhere(section))
+
+    def _sort_plain(self, given: Given, section: str) -> None:
+        if len(given.path) == 1:
+            if given.value != {} or given.text:
+                self._say(given, f"`{section}` must be a table", f"Write [{section}] on a line of its own.")
+            return
+        key = given.path[1]
+        known = [field.name for field in settings_of(_PLAIN[section])]
+        if key not in known:
+            if len(given.path) == 2 or given.text:  # noqa: PLR2004 - section and key
+                self._say(given, f"unknown setting `{key}` in [{section}]", nearest(key, known) + self._elsewhere(key))
+        elif len(given.path) > 2 or given.value == {}:  # noqa: PLR2004 - a table where a value belongs
+            if len(given.path) == 2 or given.text:  # noqa: PLR2004 - said once, at its header
+                self._say(given, f"`{key}` in [{section}] must be a value, not a table", "Write one value.")
+        else:
+            self._plain[section][key] = given
+
+    def _sort_named(self, given: Given, section: str) -> None:
+        if len(given.path) == 1:
+            if given.value != {} or given.text:
+                self._say(given, f"`{section}` must be a table", f"Write [{section}.NAME] on a line of its own.")
+            return
+        name = self._known_name(section, given)
+        if len(given.path) == 2:  # noqa: PLR2004 - the header [section.name]
+            if given.value != {} or given.text:
+                self._say(given, f"`{name}` stands in [{section}] itself", f"Write [{section}.NAME] above it.")
+                return
+            self._headers[section, name] = given
+            self._named[section].setdefault(name, {})
+            return
+        key = given.path[2]
+        known = [field.name for field in settings_of(_NAMED[section])]
+        if key not in known or len(given.path) > 3:  # noqa: PLR2004 - section, name, key
+            where = f"[{section}.{name}]"
+            self._say(given, f"unknown setting `{key}` in {where}", nearest(key, known) + self._elsewhere(key))
+            return
+        if not isinstance(given.value, dict):
+            self._named[section].setdefault(name, {})[key] = given
+        else:
+            self._say(given, f"`{key}` in [{section}.{name}] must be a value, not a table", "Write one value.")
+
+    def _known_name(self, section: str, given: Given) -> str:
+        """The table a variable means: no shell lets a variable's name hold the hyphen of `my-provider`."""
+        name = given.path[1]
+        if given.text and name not in self._named[section]:
+            return next((known for known in self._named[section] if known.replace("-", "_") == name), name)
+        return name
+
+    def _elsewhere(self, key: str) -> str:
+        """A hint where a setting of this name does exist."""
+        homes = [
+            f"[{header}]"
+            for header, section in sections().items()
+            if key in {field.name for field in settings_of(section)}
+        ]
+        return f" `{key}` is a setting of {' and '.join(homes)}." if homes else ""
+
+    def config(self, path: Path | None) -> Config | None:
+        """The whole; or None with every mistake noted, those of values that are of the right type too."""
+        plain = {name: self._build(section, name, self._plain[name], {}) for name, section in _PLAIN.items()}
+        providers = {name: each for name, each in self._build_named("provider") if each.enabled}
+        apps = dict(self._build_named("app"))
+        notes = self._examined(plain, providers)
+        if self._mistakes:
+            return None
+        gateway: Any = plain["gateway"]
+        return Config(
+            gateway=msgspec.structs.replace(gateway, data_dir=self._here / gateway.data_dir),
+            providers={
+                name: msgspec.structs.replace(each, base_url=each.base_url.rstrip("/"))
+                for name, each in providers.items()
+            },
+            apps=apps,
+            capture=_as(Capture, plain["capture"]),
+            limits=_as(Limits, plain["limits"]),
+            telemetry=_as(Telemetry, plain["telemetry"]),
+            prices=_as(Prices, plain["prices"]),
+            file=path,
+            notes=notes,
+        )
+
+    def _build_named(self, section: str) -> Iterator[tuple[str, Any]]:
+        for name, table in self._named[section].items():
+            somewhere = self._headers.get((section, name)) or next(iter(table.values()), None)
+            if not _NAME.fullmatch(name):
+                remedy = "Use lower-case letters, digits, `_` and `-`, starting with a letter or digit."
+                self._say(somewhere, f"[{section}] name is not usable in a URL or header", remedy)
+            elif section == "provider" and name in RESERVED:
+                self._say(somewhere, f"provider name `{name}` is reserved", f"Reserved: {', '.join(RESERVED)}.")
+            elif section == "provider" and any(reserved.startswith(name) for reserved in RESERVED):
+                # The router hands a mount whatever begins with its letters: `/ap` would take `/api/sessions/ID`.
+                remedy = f"Choose a longer one; reserved are {', '.join(RESERVED)}."
+                self._say(somewhere, f"provider name `{name}` is the beginning of a reserved one", remedy)
+            else:
+                built = self._build(_NAMED[section], f"{section}.{name}", table, {"name": name}, somewhere)
+                if built is not None:
+                    yield name, built
+
+    def _build(
+        self,
+        section: type[msgspec.Struct],
+        header: str,
+        table: Mapping[str, Given],
+        values: dict[str, Any],
+        somewhere: Given | None = None,
+    ) -> msgspec.Struct | None:
+        """A section from its settings, or None with the mistakes noted."""
+        before = len(self._mistakes)
+        for field in settings_of(section):
+            given = table.get(field.name)
+            if given is not None:
+                self._read(field, header, given, values)
+            elif field.required:
+                self._say(somewhere, f"[{header}] needs `{field.name}`", f"Add {field.name} = ... to [{header}].")
+        return section(**values) if len(self._mistakes) == before else None
+
+    def _read(self, field: msgspec.structs.FieldInfo, header: str, given: Given, values: dict[str, Any]) -> None:
+        label = f"`{field.name}` in [{header}]"
+        try:
+            value = read_value(given, field.type)
+        except (msgspec.ValidationError, ValueError, RecursionError) as error:
+            admitted = choices(field.type)
+            remedy = f"Use one of: {', '.join(admitted)}." if admitted else "See docs/CONFIG.md for what it takes."
+            reason = "has no such value" if admitted else str(error).replace("`", "'").rstrip(".")
+            self._say(given, f"{label}: {reason}", remedy)
+            return
+        if (header.split(".", maxsplit=1)[0], field.name) in _LATER_SETTINGS and value != field.default:
+            self._say(given, f"{label} arrives with a later version", "Remove the line: only its default holds today.")
+            return
+        values[field.name] = value
+
+    def _examined(
+        self, plain: Mapping[str, msgspec.Struct | None], providers: Mapping[str, Provider]
+    ) -> tuple[str, ...]:
+        """What values mean beyond their types, in every section that could be built; notes for the start."""
+        gateway, telemetry = plain["gateway"], plain["telemetry"]
+        if isinstance(gateway, Gateway):
+            self._examine_gateway(gateway)
+        if isinstance(telemetry, Telemetry):
+            self._examine_telemetry(telemetry)
+        notes = [] if providers else ["every provider is disabled: nothing can be relayed"]
+        for name, provider in providers.items():
+            notes += self._examine_provider(name, provider, gateway if isinstance(gateway, Gateway) else None)
+        return tuple(notes)
+
+    def _examine_gateway(self, gateway: Gateway) -> None:
+        table = self._plain["gateway"]
+        if not _is_host(gateway.host):
+            self._say(table.get("host"), "`host` in [gateway] is no address or host name", "Write 127.0.0.1, say.")
+        for allowed in gateway.allowed_hosts:
+            if _host_and_port(allowed) is None:
+                remedy = "Write a name as callers type it: gateway.example.com or gateway.example.com:8443."
+                self._say(table.get("allowed_hosts"), "`allowed_hosts` in [gateway] holds no host name", remedy)
+
+    def _examine_provider(self, name: str, provider: Provider, gateway: Gateway | None) -> Iterator[str]:
+        table = self._named["provider"][name]
+        label = f"`base_url` of provider `{name}`"
+        fault = url_fault(provider.base_url)
+        if fault is not None:
+            self._say(table["base_url"], f"{label} {fault}", "Write it like https://api.example.com/path.")
+        elif gateway is not None and _points_at(provider.base_url, gateway):
+            remedy = "Give the provider's own address; requests would go round in circles."
+            self._say(table["base_url"], f"{label} is this gateway itself", remedy)
+        elif urlsplit(provider.base_url).scheme == "http" and not is_loopback(
+            urlsplit(provider.base_url).hostname or ""
+        ):
+            yield f"provider `{name}` is reached without TLS: keys and content travel readable"
+        self._examine_variable(table.get("key_env"), provider.key_env, f"`key_env` of provider `{name}`")
+
+    def _examine_telemetry(self, telemetry: Telemetry) -> None:
+        table = self._plain["telemetry"]
+        if telemetry.otlp_endpoint is not None and (fault := url_fault(telemetry.otlp_endpoint)):
+            remedy = "Write it like http://localhost:4318."
+            self._say(table.get("otlp_endpoint"), f"`otlp_endpoint` in [telemetry] {fault}", remedy)
+        self._examine_variable(
+            table.get("otlp_headers_env"), telemetry.otlp_headers_env, "`otlp_headers_env` in [telemetry]"
+        )
+
+    def _examine_variable(self, given: Given | None, name: str | None, label: str) -> None:
+        if name is not None and not _VARIABLE.fullmatch(name):
+            remedy = "Write the variable's NAME; a secret never belongs in this file."
+            self._say(given, f"{label} is not the name of an environment variable", remedy)
+
+
+def _as(section: type[Any], value: Any) -> Any:
+    assert isinstance(value, section)
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host`. Names other than localhost count as reachable."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name.split("%", 1)[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(_HOST.fullmatch(host))
+    return True
+
+
+def _host_and_port(text: str) -> tuple[str, int | None] | None:
+    """`host` or `host:port` or `[v6]:port`, taken apart; None where it is neither."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    plain = parts.netloc == text and "@" not in text and not (parts.path or parts.query or parts.fragment)
+    return (host, port) if plain and _is_host(host) else None
+
+
+def url_fault(url: str) -> str | None:
+    """What is wrong with an upstream address, as a verb phrase that never repeats it; None for a usable one."""
+    if any(ord(character) <= ord(" ") or ord(character) > ord("~") for character in url):
+        return "holds a space, a control character or a letter beyond ASCII"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "is not a URL"
+    faults = (
+        (parts.scheme not in ("http", "https"), "must start with https:// or http://"),
+        ("@" in parts.netloc, "must not hold a user or password"),
+        ("?" in url or "#" in url, "must not hold a query or fragment"),
+        ("\\" in url or ".." in parts.path.split("/"), "must not hold a backslash or `..`"),
+        (not _is_host(host) or port == 0, "needs a host"),
+    )
+    return next((fault for found, fault in faults if found), None)
+
+
+def _points_at(url: str, gateway: Gateway) -> bool:
+    """Whether an upstream address is the gateway's own listener."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if port != gateway.port:
+        return False
+    host = (parts.hostname or "").lower()
+    anywhere = gateway.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    here = is_loopback(host) or host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return host == gateway.host.lower() or (here and (anywhere or is_loopback(gateway.host)))

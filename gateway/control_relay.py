@@ -1,0 +1,125 @@
+"""The control plane as a worker serves it: relayed to the keeper's process, with the caller's address beside it.
+
+The keeper decides who may call. It believes the address a worker names because only the data directory's
+owner can reach that socket; a header of that name from a caller never gets there.
+"""
+
+import asyncio
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from gateway import sockets
+from gateway.api.answers import Fault, Problem
+from gateway.api.problems import SAFE_HEADERS
+from gateway.config import Limits
+from gateway.http import Answer, Interrupted, ProviderClient
+from gateway.refusals import Refused
+from gateway.stations import forward, ingress
+
+_PEER = b"stepwarden-peer"
+_SEGMENTS = ("api", "healthz", "readyz")
+_BODY_BYTES = 64 << 10
+_SECONDS = 3600.0
+_GONE = Fault(type="keeper_lost", message="The keeper cannot be reached.", remedy="Try again in a moment.")
+
+
+def relayed(app: ASGIApp) -> ASGIApp:
+    """The control plane's application at the keeper, for callers a worker speaks for."""
+
+    async def with_peer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            peer = ingress.header(scope["headers"], _PEER)
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != _PEER]
+            scope["client"] = (peer.decode("latin-1"), 0) if peer else None
+        await app(scope, receive, send)
+
+    return with_peer
+
+
+class ControlRelay:
+    """Relays the control plane's paths over the keeper's socket."""
+
+    def __init__(self, socket: Path, limits: Limits) -> None:
+        self._limits = msgspec.structs.replace(limits, body_bytes=_BODY_BYTES)
+        self._open = ExitStack()
+        short = self._open.enter_context(sockets.reachable(socket))
+        self._client = ProviderClient("http://keeper", connect_seconds=5.0, idle_seconds=_SECONDS, socket=short)
+
+    def segments(self) -> dict[str, Any]:
+        """The first path segments this relays, for a worker's application."""
+        return dict.fromkeys(_SEGMENTS, self)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Carry one control-plane exchange; a keeper that is gone is answered with 503."""
+        answer: Answer | None = None
+        watch: ingress.Watch | None = None
+        try:
+            door = ingress.check(scope)
+            body = await ingress.read_body(receive, door, scope["headers"], self._limits)
+            watch = ingress.Watch(door)
+            answer = await self._client.send(scope["method"], _target(scope), _headers(scope), body or None)
+            await _pass_on(answer, watch, send)
+        except Refused as refusal:
+            await _refuse(send, refusal)
+        except (ingress.ClientGone, Interrupted):
+            return
+        except asyncio.CancelledError:
+            if watch is None or not watch.recalled():
+                raise
+        finally:
+            if watch is not None:
+                watch.stop()
+            if answer is not None:
+                answer.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+        self._open.close()
+
+
+def _target(scope: Any) -> str:
+    target: str = scope["raw_path"].decode("latin-1")
+    return f"{target}?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else target
+
+
+def _headers(scope: Any) -> forward.Headers:
+    """The caller's headers, Host included: the control plane checks it.
+
+    `Connection` goes first: whoever could name Origin or X-Forwarded-For in it would take them from the check.
+    """
+    headers = [pair for pair in scope["headers"] if pair[0] != b"connection"]
+    kept = [pair for pair in headers if pair[0] in {b"host", b"stepwarden-key"}]
+    peer = [(_PEER, scope["client"][0].encode())] if scope["client"] else []
+    return [*kept, *forward.request_headers(headers), *peer]
+
+
+async def _pass_on(answer: Answer, watch: ingress.Watch, send: Any) -> None:
+    headers = forward.end_to_end(answer.headers)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    while chunk := await answer.read():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    watch.stop()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _refuse(send: Any, refusal: Refused) -> None:
+    """The caller's own fault as it is; whatever broke towards the keeper as a keeper that cannot be reached."""
+    fault = Fault(type=refusal.code or "refused", message=str(refusal), remedy=refusal.remedy())
+    status = refusal.status
+    if status >= 500:  # noqa: PLR2004 - server errors
+        fault, status = _GONE, 503
+    body = msgspec.json.encode(Problem(error=fault))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *((name.encode(), value.encode()) for name, value in SAFE_HEADERS.items()),
+    ]
+    if refusal.closes:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

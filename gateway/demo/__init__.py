@@ -1,0 +1,1 @@
+"""The keyless run: a provider that plays recorded model output, and an agent that talks to it."""

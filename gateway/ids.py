@@ -1,0 +1,30 @@
+"""Identifiers: ULIDs for what arrives in order, random bytes for spans.
+
+They are names, not secrets, so they come from the process's own generator (seeded by the system): asking
+the system each time would give the interpreter lock away in the middle of every request.
+"""
+
+import random
+import time
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple([high + low for high in _CROCKFORD for low in _CROCKFORD])
+_SHIFTS = tuple(range(120, -1, -10))
+
+
+def new_id(at_ns: int | None = None) -> str:
+    """Mint a ULID: 26 characters, 48 bits of milliseconds and 80 of randomness (github.com/ulid/spec)."""
+    milliseconds = (time.time_ns() if at_ns is None else at_ns) // 1_000_000
+    value = (milliseconds << 80) | random.getrandbits(80)
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
+
+
+def new_span(size: int = 8) -> bytes:
+    """Mint a span id (8 bytes) or a trace id (16), never all zero (W3C Trace Context)."""
+    return (random.getrandbits(8 * size) or 1).to_bytes(size, "big")
+
+
+def span_after(first: bytes, count: int) -> bytes:
+    """The span id `count` places after a random one: an exchange draws once for all of its spans."""
+    value = (int.from_bytes(first, "big") + count) & 0xFFFF_FFFF_FFFF_FFFF
+    return (value or 1).to_bytes(8, "big")

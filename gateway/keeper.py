@@ -1,0 +1,192 @@
+"""The keeper: all shared state in one place, behind the interface every data-plane worker speaks.
+
+With one worker it lives in the same process (`LocalKeeper`); with several, workers reach it over a Unix
+socket (`gateway/keeper_socket.py`). Sessions, budgets, keys, the recorder's queue and the live feed are
+owned here and nowhere else.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from gateway.admission import Admission
+from gateway.api.live import LiveFeed
+from gateway.recorder import Recorder
+from gateway.refusals import SessionTerminated
+from gateway.stations.asks import Ask, Done
+from gateway.stations.thread import Threader
+from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.keys import Key, Principal, Role
+from policies.vocabulary.sessions import Join
+from storage.keys import KeyRing
+from storage.store import Store
+
+T = TypeVar("T")
+
+_REMEMBERED_SESSIONS = 10_000
+
+_MOMENT_SECONDS = 0.005
+_PATIENCE = 400
+"""Moments an admitted request waits for a lagging writer at most: two seconds, then it goes on as it is."""
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker asks of the keeper before it forwards a request."""
+
+    exchange_id: str
+    secret: str | None = None
+    """The gateway key shown, for its budget."""
+
+    ceiling_micro_usd: int | None = None
+    """What the call may cost at most; None where that is unknown."""
+
+    priced: bool = False
+    """True for calls that cost tokens: only these are held against a budget."""
+
+    ask: Ask | None = None
+    """None for requests without steps."""
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """The keeper's answer: where the exchange belongs."""
+
+    join: Join | None = None
+    state: bytes | None = None
+
+
+class Keeper(Protocol):
+    """What a data-plane worker needs of the keeper."""
+
+    async def admit(self, secret: str | None) -> Principal:
+        """Who calls. Raises `Unauthenticated`."""
+        ...
+
+    async def open(self, opening: Opening) -> Opened:
+        """Join the session and reserve the budget. Raises `BudgetExhausted` or `SessionTerminated`."""
+        ...
+
+    def finish(self, done: Done) -> None:
+        """Note how a reply ended, before its last bytes reach a caller whose next request may follow at once."""
+        ...
+
+    def close(self, recording: Recording) -> None:
+        """Settle and record; returns at once."""
+        ...
+
+
+class LocalKeeper:
+    """The keeper in this process."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        keys: KeyRing,
+        recorder: Recorder,
+        threader: Threader,
+        admission: Admission,
+        live: LiveFeed,
+    ) -> None:
+        self.store = store
+        self.keys = keys
+        self.recorder = recorder
+        self.live = live
+        self._threader = threader
+        self._admission = admission
+        self._terminated: OrderedDict[str, bool] = OrderedDict()
+
+    async def admit(self, secret: str | None) -> Principal:
+        """See `Keeper.admit`. While the writer lags, an admitted caller waits a little: recording sets the pace."""
+        principal = self._admission.admit(secret)
+        patience = _PATIENCE
+        while patience and self.recorder.crowded:
+            patience -= 1
+            await asyncio.sleep(_MOMENT_SECONDS)
+        return principal
+
+    async def open(self, opening: Opening) -> Opened:
+        """See `Keeper.open`."""
+        join, state = self._threader.join(opening.ask) if opening.ask else (None, None)
+        if join is not None and self._is_terminated(join):
+            self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
+            raise SessionTerminated("This session was ended by an operator; start a new one.")
+        if opening.priced:
+            try:
+                self._admission.reserve(opening.exchange_id, opening.secret, opening.ceiling_micro_usd)
+            except Exception:
+                self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
+                raise
+        return Opened(join=join, state=state)
+
+    def finish(self, done: Done) -> None:
+        """See `Keeper.finish`."""
+        self._threader.finish(done)
+
+    def close(self, recording: Recording) -> None:
+        """See `Keeper.close`."""
+        exchange = recording.exchange
+        self._spend(self._admission.settle(exchange.exchange_id, exchange.cost_micro_usd))
+        self.recorder.put(recording)
+        self.live.publish(recording)
+
+    def give_up(self, exchange_id: str) -> None:
+        """An exchange nobody will close: it may have cost all that was reserved for it. Harmless once it is closed."""
+        self._threader.finish(Done(exchange_id=exchange_id, complete=False, failed=True))
+        self._spend(self._admission.settle(exchange_id, None))
+
+    async def settled(self) -> None:
+        """Wait until everything closed so far can be read back from the store."""
+        await self._on_writer(lambda: None)
+
+    def save_cursor(self, name: str, value: str) -> None:
+        """Remember how far an exporter has come; waits for the writer thread, so never call it from the event loop."""
+        self.recorder.submit(lambda: self.store.save_cursor(name, value)).result()
+
+    async def create_key(
+        self, *, name: str, role: Role, app: str, expires_ns: int | None = None, budget_micro_usd: int | None = None
+    ) -> tuple[Key, str]:
+        """A new gateway key and its secret, which is shown once."""
+        created = await self._on_writer(
+            lambda: self.keys.create(
+                name=name,
+                role=role,
+                app=app,
+                expires_ns=expires_ns,
+                budget_micro_usd=budget_micro_usd,
+                now_ns=time.time_ns(),
+            )
+        )
+        self._admission.changed()
+        return created
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """End a gateway key now."""
+        revoked = await self._on_writer(lambda: self.keys.revoke(key_id, time.time_ns()))
+        self._admission.changed()
+        return revoked
+
+    async def terminate(self, session_id: str) -> None:
+        """Refuse every later request of a session."""
+        await self._on_writer(lambda: self.store.terminate(session_id, time.time_ns()))
+        self._terminated[session_id] = True
+
+    def _spend(self, spent: tuple[str, int] | None) -> None:
+        if spent is not None:
+            self.recorder.submit(lambda: self.keys.spend(*spent))
+
+    async def _on_writer(self, job: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self.recorder.submit(job))
+
+    def _is_terminated(self, join: Join) -> bool:
+        known = self._terminated.get(join.session_id)
+        if known is None:
+            row = None if join.relation == "opens" and join.derived else self.store.find_named(join.session_id)
+            known = row is not None and row.terminated_ns is not None
+            self._terminated[join.session_id] = known
+            if len(self._terminated) > _REMEMBERED_SESSIONS:
+                self._terminated.popitem(last=False)
+        return known

@@ -1,0 +1,231 @@
+"""The keeper over a Unix socket: how several data-plane workers share one.
+
+Frames are four bytes of length (big endian) and a msgpack array `[number, method, payload]`; answers are
+`[number, error or nil, payload]`. `finish` and `close` have no answer. What a worker opened and did not close is
+given up when its connection ends: reservations are spent in full, and its sessions go on without it. The socket
+lies in the data directory, so its file permissions are the authentication. Nothing but these Structs is ever
+decoded from it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+
+from gateway import refusals
+from gateway.keeper import LocalKeeper, Opened, Opening
+from gateway.refusals import Refused
+from gateway.stations.asks import Done
+from policies.errors import StepwardenError
+from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.keys import Principal
+
+log = logging.getLogger("stepwarden.keeper")
+
+_LENGTH = 4
+_LARGEST = 256 << 20
+_encoder = msgspec.msgpack.Encoder()
+
+
+class KeeperLost(Refused):
+    """The worker's link to the keeper broke; nothing can be admitted or recorded until it is back."""
+
+    status = 503
+    code = "supervision_unavailable"
+    retry_after = 1
+
+
+class _Call(msgspec.Struct, array_like=True, frozen=True):
+    number: int
+    method: str
+    payload: msgspec.Raw
+
+
+class _Answer(msgspec.Struct, array_like=True, frozen=True):
+    number: int
+    error: tuple[str, str] | None
+    payload: msgspec.Raw
+
+
+class _Frames(asyncio.Protocol):
+    """Cuts a byte stream into frames and hands each to `on_frame`."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH:
+            size = int.from_bytes(self._buffer[:_LENGTH], "big")
+            if size > _LARGEST:
+                log.error("a frame on the keeper's socket is too long")
+                assert self.transport is not None
+                self.transport.abort()
+                return
+            if len(self._buffer) < _LENGTH + size:
+                return
+            frame = bytes(memoryview(self._buffer)[_LENGTH : _LENGTH + size])
+            del self._buffer[: _LENGTH + size]
+            self.on_frame(frame)
+
+    def on_frame(self, frame: bytes) -> None:
+        """Take one frame's payload."""
+        raise NotImplementedError
+
+    def say(self, message: object) -> None:
+        """Send one frame."""
+        payload = _encoder.encode(message)
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(len(payload).to_bytes(_LENGTH, "big") + payload)
+
+
+class KeeperSide(_Frames):
+    """One worker's connection, at the keeper."""
+
+    def __init__(self, keeper: LocalKeeper) -> None:
+        super().__init__()
+        self._keeper = keeper
+        self._answering: set[asyncio.Task[None]] = set()
+        self._open: set[str] = set()
+        """Exchange ids this worker opened and has not closed."""
+
+    def on_frame(self, frame: bytes) -> None:
+        """Answer a call, in order for those that need no waiting."""
+        call = msgspec.msgpack.decode(frame, type=_Call)
+        if call.method == "close":
+            recording = msgspec.msgpack.decode(call.payload, type=Recording)
+            self._open.discard(recording.exchange.exchange_id)
+            self._keeper.close(recording)
+            return
+        if call.method == "finish":
+            self._keeper.finish(msgspec.msgpack.decode(call.payload, type=Done))
+            return
+        opening = msgspec.msgpack.decode(call.payload, type=Opening) if call.method == "open" else None
+        if opening is not None:
+            self._open.add(opening.exchange_id)
+        task = asyncio.get_running_loop().create_task(self._answer(call, opening))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up what the worker had open: it cannot say any more what that cost."""
+        del exc
+        lost = list(self._open)
+        self._open.clear()
+        if lost:
+            log.error("a worker is gone and its exchanges with it", extra={"exchanges": len(lost)})
+        for exchange_id in lost:
+            self._keeper.give_up(exchange_id)
+
+    async def _answer(self, call: _Call, opening: Opening | None) -> None:
+        try:
+            result = await self._result(call, opening)
+        except StepwardenError as error:
+            self.say((call.number, (type(error).__name__, str(error)), None))
+        except Exception:
+            log.exception("the keeper failed to answer a worker")
+            self.say((call.number, (KeeperLost.__name__, "The keeper failed to answer."), None))
+        else:
+            self.say((call.number, None, result))
+
+    async def _result(self, call: _Call, opening: Opening | None) -> object:
+        if opening is not None:
+            return await self._opened(opening)
+        if call.method == "admit":
+            return await self._keeper.admit(msgspec.msgpack.decode(call.payload, type=str | None))
+        return None  # `flush`: answered after everything sent before it was taken
+
+    async def _opened(self, opening: Opening) -> Opened:
+        try:
+            opened = await self._keeper.open(opening)
+        except BaseException:
+            self._open.discard(opening.exchange_id)
+            raise
+        if opening.exchange_id not in self._open:
+            # Its caller or its worker was gone before this task began.
+            self._keeper.give_up(opening.exchange_id)
+        return opened
+
+
+class RemoteKeeper(_Frames):
+    """The keeper as a worker sees it; satisfies `Keeper`."""
+
+    def __init__(self, *, queue_bytes: int, on_lost: Callable[[], None]) -> None:
+        super().__init__()
+        self._queue_bytes = queue_bytes
+        self._on_lost = on_lost
+        self._number = 0
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._dropped = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the keeper can be reached."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    async def admit(self, secret: str | None) -> Principal:
+        """See `Keeper.admit`."""
+        return msgspec.msgpack.decode(await self._ask("admit", secret), type=Principal)
+
+    async def open(self, opening: Opening) -> Opened:
+        """See `Keeper.open`."""
+        return msgspec.msgpack.decode(await self._ask("open", opening), type=Opened)
+
+    def finish(self, done: Done) -> None:
+        """See `Keeper.finish`."""
+        self.say((0, "finish", done))
+
+    def close(self, recording: Recording) -> None:
+        """See `Keeper.close`; drops, counts and logs what a stalled keeper cannot take."""
+        transport = self.transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > self._queue_bytes:
+            self._dropped += 1
+            exchange_id = recording.exchange.exchange_id
+            log.error("exchange not recorded: no keeper", extra={"dropped": self._dropped, "exchange": exchange_id})
+            return
+        self.say((0, "close", recording))
+
+    async def flush(self) -> None:
+        """Wait until the keeper has taken everything sent so far."""
+        await self._ask("flush", None)
+
+    def on_frame(self, frame: bytes) -> None:
+        """Hand an answer to whoever waits for it."""
+        answer = msgspec.msgpack.decode(frame, type=_Answer)
+        future = self._waiting.pop(answer.number, None)
+        if future is None or future.done():
+            return
+        if answer.error is None:
+            future.set_result(answer.payload)
+        else:
+            future.set_exception(_refusal(*answer.error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what waits, and tell the worker."""
+        del exc
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(KeeperLost("The gateway's keeper is gone."))
+        self._waiting.clear()
+        self._on_lost()
+
+    async def _ask(self, method: str, payload: object) -> msgspec.Raw:
+        if not self.connected:
+            raise KeeperLost("The gateway's keeper cannot be reached.")
+        self._number += 1
+        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[self._number] = future
+        self.say((self._number, method, payload))
+        return await future
+
+
+def _refusal(name: str, message: str) -> Exception:
+    """The keeper's refusal, made again on this side of the socket."""
+    kind: Any = getattr(refusals, name, KeeperLost)
+    return kind(message) if isinstance(kind, type) and issubclass(kind, Refused) else KeeperLost(message)

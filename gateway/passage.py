@@ -1,0 +1,375 @@
+"""A passage: one request on its way through the stations, and the record that is made of it at the end.
+
+The only mutable noun of the data plane. It lives for one exchange, in one task, and leaves it as frozen
+Structs: an `Ask` when the session is sought, a `Recording` when all is over.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+
+from gateway.heads import Head, head_of
+from gateway.http import Answer
+from gateway.identity import Identity, identity
+from gateway.ids import new_span, span_after
+from gateway.prices import Prices
+from gateway.refusals import Refused, SessionTerminated, TooSlow
+from gateway.server import Door
+from gateway.stations.asks import Ask, Done
+from gateway.stations.ingress import ClientGone, Headers, Watch
+from gateway.stations.observe import Observation
+from gateway.stations.states import scope_of
+from gateway.steps import Place, reply_steps, request_steps
+from gateway.wire.fingerprint import fingerprint, offered, text_digest
+from gateway.wire.interface import Dialect, Operation, Reply, RequestView
+from gateway.wire.paths import segments
+from policies.vocabulary.exchanges import Body, Exchange, Outcome, Recording
+from policies.vocabulary.keys import Principal
+from policies.vocabulary.sessions import Join
+from policies.vocabulary.steps import Part, Step
+from policies.vocabulary.usage import Usage
+
+_FREE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""No provider bills for looking, or for tidying up."""
+
+_UPLOADS = frozenset({("files",), ("uploads",)})
+"""First name of the paths under which files are put; what reads them later is billed then."""
+
+_SECRET_IN_QUERY = re.compile(
+    r"([?&](?:[\w.-]*[_.-])?(?:api-?key|key|token|secret|sig|signature|password|credential)=)[^&]+", re.IGNORECASE
+)
+"""Some providers take their key in the URL; it travels there, and is in no record, span or list."""
+
+
+class Spill:
+    """A copy of a body that streams by: its digest and length always, its bytes while they are few."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._pieces: list[bytes] = []
+        self._hash = hashlib.sha256()
+        self.length = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take the next bytes."""
+        self.length += len(piece)
+        self._hash.update(piece)
+        if self.length <= self._keep:
+            self._pieces.append(piece)
+        else:
+            self._pieces.clear()
+
+    def body(self, head: Head) -> Body:
+        """The copy as the record holds it."""
+        return Body(
+            raw=b"".join(self._pieces) if self.length <= self._keep else None,
+            length=self.length,
+            sha256=self._hash.digest(),
+            media_type=head.media_type,
+            content_encoding=head.encoding,
+        )
+
+
+class Passage:
+    """What is known so far of one exchange."""
+
+    def __init__(
+        self,
+        *,
+        exchange_id: str,
+        started_ns: int,
+        provider: str,
+        dialect: Dialect,
+        operation: Operation,
+        method: str,
+        target: str,
+        caller_headers: Headers,
+    ) -> None:
+        self.exchange_id = exchange_id
+        self.started_ns = started_ns
+        self.provider = provider
+        self.dialect = dialect
+        self.operation: Operation = operation
+        self.method = method
+        self.target = target
+        self.caller_headers = caller_headers
+        self.principal: Principal | None = None
+        self.body = b""
+        self.decoded = b""
+        self.view: RequestView | None = None
+        self.join: Join | None = None
+        self.state: bytes | None = None
+        self.watch: Watch | None = None
+        self.answer: Answer | None = None
+        self.observation: Observation | None = None
+        self.outcome: Outcome = "refused"
+        self.status: int | None = None
+        self.upstream_status: int | None = None
+        self.upstream_started_ns: int | None = None
+        self.started = False
+        """True once response headers have left."""
+        self.note: str | None = None
+        self.error_type: str | None = None
+        self.failure: Refused | None = None
+        """What went wrong while a streamed request body was read; it explains the broken upstream call."""
+        self.caller_left = False
+        self.request_head = head_of(caller_headers)
+        self.door: Door | None = None
+        self._server_span = new_span()
+        self._client_span = span_after(self._server_span, 1)
+        self._finished = False
+        self._print: bytes | None = None
+        self._spill: Spill | None = None
+        self._identity: Identity | None = None
+        self._parts: dict[int, tuple[Part, ...]] = {}
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no provider bills this call: counting tokens, looking, tidying up, uploading a file."""
+        if self.operation != "other":
+            return self.operation == "count_tokens"
+        uploads = self.dialect.name != "raw" and segments(self.target)[:1] in _UPLOADS
+        return self.method in _FREE_METHODS or uploads
+
+    def understood(self, decoded: bytes, view: RequestView) -> None:
+        """Keep the readable body and what its dialect read in it."""
+        self.decoded = decoded
+        self.view = view
+
+    def parts_at(self, cut: int) -> tuple[Part, ...]:
+        """The parts of one cut of the request, read once."""
+        parts = self._parts.get(cut)
+        if parts is None:
+            assert self.view is not None
+            parts = self._parts[cut] = self.dialect.parts(self.decoded, self.view, cut)
+        return parts
+
+    def identity(self) -> Identity:
+        """Who the caller says it is, from headers and body, read once."""
+        if self._identity is None:
+            self._identity = identity(self.caller_headers, self.view or RequestView(operation=self.operation))
+        return self._identity
+
+    def ask(self) -> Ask | None:
+        """What the keeper needs to find this request's session; None where it carries no conversation."""
+        view, principal = self.view, self.principal
+        if view is None or principal is None or self.operation != "chat":
+            return None
+        who = self.identity()
+        run = _last_assistant_run(view)
+        tail = view.messages[run[1] :] if run else view.messages
+        return Ask(
+            exchange_id=self.exchange_id,
+            at_ns=self.started_ns,
+            scope=scope_of(principal.app, principal.key_id),
+            provider=self.provider,
+            dialect=self.dialect.name,
+            explicit_session=who.explicit_session,
+            agent_session=who.agent_session,
+            agent_id=who.agent_id,
+            parent_agent_id=who.parent_agent_id,
+            agent_name=who.agent_name,
+            conversation_id=view.conversation_id,
+            previous_response_id=view.previous_response_id,
+            user_id=view.user_id,
+            session_hint=view.session_hint,
+            prompt_cache_key=view.prompt_cache_key,
+            trace=who.trace,
+            retry=who.retry,
+            voices=tuple([message.voice for message in view.messages]),
+            digests=tuple([message.digest for message in view.messages]),
+            lead=view.lead,
+            last_run=(run[0], self._run_fingerprint(run)) if run else None,
+            opening=None if run else self._opening(),
+            results=tuple(
+                part.call_id
+                for message in tail
+                if message.voice == "tool"
+                for part in self.parts_at(message.cut)
+                if part.call_id
+            ),
+        )
+
+    def _run_fingerprint(self, run: tuple[int, int]) -> bytes:
+        assert self.view is not None
+        return fingerprint(
+            part for message in self.view.messages[run[0] : run[1]] for part in self.parts_at(message.cut)
+        )
+
+    def _opening(self) -> bytes | None:
+        assert self.view is not None
+        for message in self.view.messages:
+            if message.voice == "user":
+                for part in self.parts_at(message.cut):
+                    if part.kind == "user_input" and part.text:
+                        return text_digest(part.text)
+        return None
+
+    async def spill_request(
+        self, body: AsyncIterator[bytes], *, keep: int, at_end: Callable[[], None]
+    ) -> AsyncIterator[bytes]:
+        """Relay a request body of any size while keeping a bounded copy; `at_end` runs once it is whole."""
+        spill = self._spill = Spill(keep)
+        try:
+            async for piece in body:
+                spill.add(piece)
+                yield piece
+        except ClientGone:
+            self.caller_left = True
+            raise
+        except TooSlow as late:
+            self.failure = late
+            raise
+        at_end()
+
+    def refused(self, refusal: Refused) -> Refused:
+        """Note a refusal; returns the one to tell the caller."""
+        refusal = self.failure or refusal
+        self.outcome = "client_aborted" if self.caller_left else refusal.outcome
+        self.status = refusal.status
+        self.error_type = refusal.code
+        self.note = self.note or str(refusal)
+        return refusal
+
+    def look_away(self) -> None:
+        """The answer is ending: the caller's departure no longer changes anything."""
+        if self.watch is not None:
+            self.watch.stop()
+
+    def own_headers(self) -> list[tuple[bytes, bytes]]:
+        """The only headers the gateway adds to an answer; a refusal that no verdict caused names none."""
+        headers = [(b"stepwarden-exchange", self.exchange_id.encode())]
+        if self.join is not None:
+            headers.append((b"stepwarden-session", self.join.session_id.encode()))
+        if self.error_type is None:
+            headers.append((b"stepwarden-verdict", b"allow"))
+        elif self.error_type == SessionTerminated.code:
+            headers.append((b"stepwarden-verdict", b"terminate"))
+        return headers
+
+    def recording(self, prices: Prices) -> Recording:
+        """The exchange as it is recorded."""
+        ended_ns = time.time_ns()
+        reply = self.observation.close() if self.observation is not None else Reply()
+        return Recording(
+            exchange=self._exchange(reply, prices, ended_ns),
+            request=self._request_body(),
+            response=self._response_body(),
+            steps=self._steps(reply, ended_ns),
+            state=self.state,
+            reply_fingerprint=self._print,
+        )
+
+    def done(self) -> Done | None:
+        """How the reply ended, for the session: once, as soon as it is known; None without one, and ever after."""
+        if self.join is None or self._finished:
+            return None
+        self._finished = True
+        reply = self.observation.close() if self.observation is not None else Reply()
+        self._print = fingerprint(reply.parts) if reply.parts else None
+        answered = self.upstream_status == 200 and reply.complete and reply.error_type is None  # noqa: PLR2004 - OK
+        return Done(
+            exchange_id=self.exchange_id,
+            complete=reply.complete,
+            failed=not answered,
+            fingerprint=self._print,
+            response_id=reply.response_id,
+            conversation_id=reply.conversation_id,
+            calls=tuple([part.call_id for part in reply.parts if part.kind == "tool_call" and part.call_id]),
+            offered=offered(reply.parts),
+        )
+
+    def _steps(self, reply: Reply, ended_ns: int) -> tuple[Step, ...]:
+        if self.join is None or self.view is None:
+            return ()
+        place = Place(self.join, self.exchange_id, self._client_span)
+        steps = request_steps(self.view, place, self.parts_at, self.started_ns)
+        return (*steps, *reply_steps(reply.parts, place, len(steps), self._reply_times(ended_ns)))
+
+    def _reply_times(self, ended_ns: int) -> tuple[int, int]:
+        first = self.observation.first_byte_ns if self.observation is not None else None
+        return first or ended_ns, ended_ns
+
+    def _exchange(self, reply: Reply, prices: Prices, ended_ns: int) -> Exchange:
+        principal, view, who = self.principal, self.view, self.identity()
+        assert principal is not None
+        observation = self.observation
+        model = reply.model or (view.model if view else None)
+        return Exchange(
+            exchange_id=self.exchange_id,
+            join=self.join,
+            app=principal.app,
+            key_id=principal.key_id,
+            provider=self.provider,
+            dialect=self.dialect.name,
+            operation=self.operation,
+            method=self.method,
+            path=_SECRET_IN_QUERY.sub(r"\1***", self.target),
+            stream=observation is not None and observation.stream,
+            outcome=self.outcome,
+            status=self.status,
+            upstream_status=self.upstream_status,
+            error_type=self.error_type or reply.error_type,
+            note=self.note or (observation.unread if observation else None),
+            started_ns=self.started_ns,
+            upstream_started_ns=self.upstream_started_ns,
+            first_byte_ns=observation.first_byte_ns if observation else None,
+            first_token_ns=reply.first_token_ns,
+            ended_ns=ended_ns,
+            model_requested=view.model if view else None,
+            model=reply.model,
+            response_id=reply.response_id,
+            provider_request_id=observation.head.request_id if observation else None,
+            finish_reasons=reply.finish_reasons,
+            max_tokens=view.max_tokens if view else None,
+            temperature=view.temperature if view else None,
+            top_p=view.top_p if view else None,
+            usage=reply.usage,
+            cost_micro_usd=self._cost(model, reply.usage, prices),
+            price_version=prices.version,
+            client=who.client,
+            retry=who.retry,
+            server_span_id=self._server_span,
+            client_span_id=self._client_span,
+            parent_span_id=who.trace[1] if who.trace else None,
+            tags=who.tags,
+        )
+
+    def _cost(self, model: str | None, usage: Usage, prices: Prices) -> int | None:
+        """What the call cost; a call that never reached the provider cost nothing, one we cannot price is unknown."""
+        if self.is_free:
+            return 0
+        if self.upstream_started_ns is None or self.outcome in {"refused", "upstream_unreachable"}:
+            return 0
+        if self.upstream_status is not None and self.upstream_status >= 400:  # noqa: PLR2004 - providers bill no errors
+            return 0
+        if self.operation not in {"chat", "embeddings"}:
+            return None
+        return prices.cost(model, usage, self.provider)
+
+    def _request_body(self) -> Body:
+        head = self.request_head
+        if self._spill is not None:
+            return self._spill.body(head)
+        return Body(
+            raw=self.body,
+            length=len(self.body),
+            cuts=self.view.cuts if self.view is not None and self.decoded is self.body else (),
+            media_type=head.media_type,
+            content_encoding=head.encoding,
+        )
+
+    def _response_body(self) -> Body:
+        return self.observation.body() if self.observation is not None else Body(raw=b"", length=0)
+
+
+def _last_assistant_run(view: RequestView) -> tuple[int, int] | None:
+    """(start, end) of the last consecutive assistant messages; None where the history holds none."""
+    end = len(view.messages)
+    while end and view.messages[end - 1].voice != "assistant":
+        end -= 1
+    start = end
+    while start and view.messages[start - 1].voice == "assistant":
+        start -= 1
+    return (start, end) if end else None

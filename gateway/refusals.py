@@ -1,0 +1,160 @@
+"""Refusals: what the gateway itself says no to, before or instead of the provider.
+
+Each carries the HTTP status and the machine code that reach the caller inside its own protocol's error
+envelope. A refusal tells a client not to try again unless waiting helps (`retry_after`).
+"""
+
+from policies.errors import StepwardenError
+from policies.vocabulary.exchanges import Outcome
+
+
+class Refused(StepwardenError):
+    """The gateway does not pass this request on. Raised before response headers leave."""
+
+    status = 400
+    code: str | None = None
+    retry_after: int | None = None
+    """Seconds after which trying again may help; None means it will not."""
+
+    outcome: Outcome = "refused"
+    """How the record names an exchange that ended so."""
+
+    closes = False
+    """True where the connection cannot be used again: its framing or its unread body is not to be trusted."""
+
+    def remedy(self) -> str:
+        """What the caller should change."""
+        return "Change the request as the message says and send it again."
+
+
+class BadFraming(Refused):
+    """The request's framing could be read in two ways."""
+
+    code = "bad_framing"
+    closes = True
+
+
+class HeadersTooLarge(Refused):
+    """More or longer headers than the gateway reads."""
+
+    status = 431
+    code = "headers_too_large"
+    closes = True
+
+
+class TooSlow(Refused):
+    """The request did not arrive within its deadline."""
+
+    status = 408
+    code = "request_timeout"
+    closes = True
+
+
+class BodyTooLarge(Refused):
+    """The body is beyond the cap for paths that carry steps, on the wire or decoded."""
+
+    status = 413
+    code = "body_too_large"
+    closes = True
+
+
+class NestedTooDeeply(Refused):
+    """The JSON nests deeper than the parser bears."""
+
+    code = "nesting_too_deep"
+
+
+class UpgradeRefused(Refused):
+    """A WebSocket upgrade: clients fall back to HTTP on 426 at once (Codex)."""
+
+    status = 426
+    code = "websocket_not_supported"
+
+
+class Unauthenticated(Refused):
+    """No valid gateway key where one is needed."""
+
+    status = 401
+    code = "invalid_gateway_key"
+
+    def remedy(self) -> str:
+        """How to obtain a key."""
+        return "Ask the operator for a key made with `stepwarden keys create`; send it where your SDK puts its API key."
+
+
+class ProviderKeyMissing(Refused):
+    """A gateway key was shown, but the gateway has no key of the provider to use for it."""
+
+    status = 500
+    code = "provider_key_missing"
+
+
+class BudgetExhausted(Refused):
+    """This key's budget does not cover what the request may cost."""
+
+    status = 429
+    code = "limit_reached"
+
+
+class SessionTerminated(Refused):
+    """An operator ended this session."""
+
+    code = "session_terminated"
+
+
+class Overloaded(Refused):
+    """More requests in flight than the gateway was told to carry."""
+
+    status = 503
+    code = "overloaded"
+    retry_after = 1
+
+
+class Draining(Refused):
+    """The gateway is shutting down and takes no new requests."""
+
+    status = 503
+    code = "shutting_down"
+    retry_after = 2
+
+
+class Failed(Refused):
+    """A bug of ours met this request."""
+
+    status = 500
+    code = "internal_error"
+    retry_after = 1
+
+
+class UpstreamUnreachable(Refused):
+    """No connection to the provider."""
+
+    status = 502
+    code = "upstream_unreachable"
+    outcome = "upstream_unreachable"
+    retry_after = 1
+
+
+class UpstreamTimedOut(Refused):
+    """The provider did not answer within the deadline."""
+
+    status = 504
+    code = "upstream_timeout"
+    outcome = "timed_out"
+
+
+class UpstreamBroke(Refused):
+    """The provider's connection broke before its response headers."""
+
+    status = 502
+    code = "upstream_reset"
+    outcome = "upstream_reset"
+    retry_after = 1
+
+
+class NotAnAnswer(Refused):
+    """HTML or nothing under status 200: SDKs would take it for an empty answer."""
+
+    status = 502
+    code = "upstream_not_an_answer"
+    outcome = "not_an_answer"

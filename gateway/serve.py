@@ -1,0 +1,379 @@
+"""Serving: the processes of a gateway, their sockets, their signals, and an orderly end.
+
+One worker: one process relays and keeps. Several: the parent keeps the store and answers the control
+plane, and each worker relays, speaking to it over a Unix socket; a worker that dies is started again.
+SIGTERM stops taking requests, lets open streams finish within the drain time, and writes what waits.
+"""
+
+import asyncio
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from gateway import logs, memory, sockets
+from gateway.api.access import Access, over_socket
+from gateway.api.answers import ProviderStatus
+from gateway.api.control import control_app, control_routes
+from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
+from gateway.config import Config, is_loopback
+from gateway.contents import Reach
+from gateway.control_relay import ControlRelay, relayed
+from gateway.exchange import Gate
+from gateway.keeper import LocalKeeper
+from gateway.keeper_socket import KeeperSide, RemoteKeeper
+from gateway.server import protocol_class
+from gateway.wire.dialects import dialects
+from policies.errors import StepwardenError
+
+log = logging.getLogger("stepwarden.serve")
+
+_BACKLOG = 2048
+_SWITCH_SECONDS = 0.0005
+"""How soon the writer thread yields to the event loop; the default of 5 ms shows in every first byte."""
+
+_COLLECT = (20_000, 20, 50)
+"""Collector thresholds: an exchange makes hundreds of short-lived objects and next to no cycles."""
+
+_RESTART_SECONDS = 1.0
+
+_GRACE_SECONDS = 5.0
+"""Beyond the drain time: for the exporter's last batch, and before a worker that does not end is killed."""
+
+
+class Exposed(StepwardenError):
+    """Asked to listen where strangers can reach it, with no key to tell them apart."""
+
+    def remedy(self) -> str:
+        """What to do first."""
+        return "Create a key with `stepwarden keys create --role app`, or listen on 127.0.0.1."
+
+
+class PortTaken(StepwardenError):
+    """The address cannot be listened on."""
+
+    def remedy(self) -> str:
+        """What to try."""
+        return "Choose another `port` in [gateway], or stop what listens there; `stepwarden doctor` looks for it."
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; 0 when all that was relayed is recorded, 1 when something was lost."""
+    _settle_process()
+    for note in config.notes:
+        log.warning(note)
+    return uvloop.run(_Gateway(config).serve())
+
+
+def _settle_process() -> None:
+    """What a long-lived process sets once: logs, thread switching, and a collector that leaves what stays alone."""
+    logs.configure()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    memory.share_one_arena()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the gateway ends in an order of its own, and with exit code 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to the gateway."""
+        yield
+
+
+def _server(app: Any, config: Config, **where: Any) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            http=protocol_class(config.limits),
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=int(config.limits.keepalive_seconds),
+            timeout_graceful_shutdown=int(config.limits.drain_seconds),
+            backlog=_BACKLOG,
+            **where,
+        )
+    )
+
+
+def _listen(config: Config, count: int) -> list[socket.socket]:
+    """One listening socket a worker, on one port, so that the kernel shares connections out evenly."""
+    host, port = config.gateway.host, config.gateway.port
+    listeners: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if count > 1:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind((host, port))
+            port = listener.getsockname()[1]
+            listeners.append(listener)
+    except OSError as error:
+        raise PortTaken(f"Cannot listen on {host}:{port} ({error.strerror}).") from error
+    return listeners
+
+
+class _Info:
+    """What `/api/status` and `/readyz` tell of this gateway."""
+
+    serving = True
+
+    def __init__(self, config: Config, keeper: LocalKeeper, port: int) -> None:
+        self._keeper = keeper
+        self.started_ns: int | None = time.time_ns()
+        host = f"[{config.gateway.host}]" if ":" in config.gateway.host else config.gateway.host
+        self.listening: str | None = f"http://{host}:{port}"
+        self.workers = config.gateway.workers
+        self.providers = tuple(
+            ProviderStatus(
+                name=provider.name,
+                dialect=provider.dialect,
+                base_url=provider.base_url,
+                key_present=provider.key(os.environ) is not None,
+            )
+            for provider in config.providers.values()
+        )
+        self.gate: Gate | None = None
+        self.draining = False
+
+    def counters(self) -> Mapping[str, int]:
+        """Counts since start."""
+        state = self._keeper.recorder.state()
+        counts = {
+            "recorded": state.recorded,
+            "dropped": state.dropped,
+            "waiting": state.waiting,
+            "waiting_bytes": state.waiting_bytes,
+        }
+        return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
+
+    def unready(self) -> str | None:
+        """Why new requests should go elsewhere."""
+        if self.draining:
+            return "shutting down"
+        return "the store refuses to record" if self._keeper.recorder.state().failing else None
+
+
+class _Gateway:
+    """The process that keeps, and relays too where it is the only one."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def serve(self) -> int:
+        config = self._config
+        keeper = open_keeper(config)
+        try:
+            self._refuse_exposure(keeper)
+            async with AsyncExitStack() as open_things:
+                await self._serve(keeper, open_things)
+        finally:
+            whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
+            keeper.store.close()
+        state = keeper.recorder.state()
+        log.info("stopped", extra={"recorded": state.recorded, "dropped": state.dropped})
+        return 0 if whole and not state.dropped else 1
+
+    def _refuse_exposure(self, keeper: LocalKeeper) -> None:
+        host = self._config.gateway.host
+        if not is_loopback(host) and not keeper.keys.any("app"):
+            raise Exposed(f"{host} can be reached from other machines, and there is no gateway key.")
+
+    async def _serve(self, keeper: LocalKeeper, open_things: AsyncExitStack) -> None:
+        config = self._config
+        listeners = _listen(config, config.gateway.workers)
+        port: int = listeners[0].getsockname()[1]
+        info = _Info(config, keeper, port)
+        routes = self._routes(keeper, info, port)
+        control = control_app(routes)
+        servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
+        stopping = _stop_signals()
+        exporter = open_telemetry(config, keeper)
+        if config.gateway.workers == 1:
+            planes = DataPlanes(config, keeper, environ=os.environ)
+            open_things.push_async_callback(planes.close)
+            info.gate = planes.gate
+            tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
+            open_things.callback(tidying.cancel)
+            server = _server(create_app(planes.planes, routes), config)
+            serving = asyncio.create_task(server.serve(sockets=listeners))
+            self._announce(info)
+            await _either(stopping.wait(), serving)
+            info.draining = planes.gate.draining = True
+            keeper.live.close()
+            server.should_exit = True
+            await serving
+        else:
+            servers.append(await self._serve_socket(relayed(control), sockets.RELAYED, open_things))
+            await self._serve_workers_socket(keeper, open_things)
+            crew = _Crew(config, listeners)
+            crew.start()
+            self._announce(info)
+            await crew.watch(stopping)
+            info.draining = True
+            keeper.live.close()
+            await crew.stop()
+        if exporter is not None:
+            await asyncio.to_thread(exporter.stop, _GRACE_SECONDS)
+        for other, task in servers:
+            other.should_exit = True
+            await task
+
+    def _routes(self, keeper: LocalKeeper, info: _Info, port: int) -> list[Any]:
+        config = self._config
+        access = Access(
+            keeper.keys,
+            host=config.gateway.host,
+            port=port,
+            allowed_hosts=config.gateway.allowed_hosts,
+            now_ns=time.time_ns,
+        )
+        return list(
+            control_routes(
+                records=keeper.store,
+                key_ring=keeper.keys,
+                live_feed=keeper.live,
+                gateway=info,
+                desk=keeper,
+                dialects=dialects().by_name(),
+                access=access,
+                reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
+            )
+        )
+
+    async def _serve_socket(
+        self, app: Any, name: str, open_things: AsyncExitStack
+    ) -> tuple[_Server, asyncio.Task[None]]:
+        """Serve HTTP on a Unix socket in the data directory, which only its owner can enter."""
+        path = self._config.gateway.data_dir / name
+        listener = sockets.bound(path)
+        open_things.callback(path.unlink, missing_ok=True)
+        listener.listen(_BACKLOG)
+        server = _server(app, self._config, fd=listener.detach())
+        task = asyncio.create_task(server.serve())
+        return server, task
+
+    async def _serve_workers_socket(self, keeper: LocalKeeper, open_things: AsyncExitStack) -> None:
+        path = self._config.gateway.data_dir / sockets.WORKERS
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(lambda: KeeperSide(keeper), sock=sockets.bound(path))
+        open_things.callback(path.unlink, missing_ok=True)
+        open_things.callback(server.close)
+
+    def _announce(self, info: _Info) -> None:
+        log.info(
+            "listening",
+            extra={
+                "url": info.listening,
+                "workers": info.workers,
+                "data_dir": str(self._config.gateway.data_dir),
+                "providers": [provider.name for provider in info.providers],
+            },
+        )
+
+
+class _Crew:
+    """The data-plane workers of one gateway."""
+
+    def __init__(self, config: Config, listeners: list[socket.socket]) -> None:
+        self._config = config
+        self._listeners = listeners
+        self._spawning = multiprocessing.get_context("spawn")
+        self._workers: list[BaseProcess] = []
+
+    def start(self) -> None:
+        """Start one worker on each listening socket."""
+        self._workers = [self._spawn(number) for number in range(len(self._listeners))]
+
+    def _spawn(self, number: int) -> BaseProcess:
+        arguments = (self._config, self._listeners[number])
+        worker = self._spawning.Process(target=work, args=arguments, name=f"stepwarden-worker-{number}")
+        worker.start()
+        return worker
+
+    async def watch(self, stopping: asyncio.Event) -> None:
+        """Start dead workers again until told to stop."""
+        while not stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _RESTART_SECONDS)
+            for number, worker in enumerate(self._workers):
+                if not worker.is_alive() and not stopping.is_set():
+                    log.error("a worker died and is started again", extra={"exit_code": worker.exitcode})
+                    self._workers[number] = self._spawn(number)
+
+    async def stop(self) -> None:
+        """Let every worker drain; one that outlives its time is ended."""
+        for worker in self._workers:
+            worker.terminate()
+        deadline = time.monotonic() + self._config.limits.drain_seconds + _GRACE_SECONDS
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join, max(0.0, deadline - time.monotonic()))
+            if worker.is_alive():
+                log.error("a worker did not drain in time")
+                worker.kill()
+
+
+def work(config: Config, listener: socket.socket) -> None:
+    """The whole life of one data-plane worker process."""
+    _settle_process()
+    uvloop.run(_work(config, listener))
+
+
+async def _work(config: Config, listener: socket.socket) -> None:
+    stopping = _stop_signals()
+    data_dir = config.gateway.data_dir
+    loop = asyncio.get_running_loop()
+    keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
+    with sockets.reachable(data_dir / sockets.WORKERS) as short:
+        await loop.create_unix_connection(lambda: keeper, short)
+    planes = DataPlanes(config, keeper, environ=os.environ)
+    tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
+    relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
+    server = _server(create_app(planes.planes, relayed=relay.segments()), config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await _either(stopping.wait(), serving)
+    planes.gate.draining = True
+    server.should_exit = True
+    await serving
+    if keeper.connected:
+        await keeper.flush()
+    tidying.cancel()
+    await relay.close()
+    await planes.close()
+
+
+def _stop_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _either(waiting: Any, serving: asyncio.Task[None]) -> None:
+    """Wait until one of the two is done."""
+    stopped = asyncio.ensure_future(waiting)
+    await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()

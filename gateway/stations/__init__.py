@@ -1,0 +1,1 @@
+"""The stations of one request, in the order it passes them."""

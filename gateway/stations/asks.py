@@ -1,0 +1,206 @@
+"""What threading is told of an exchange: an `Ask` when it arrives, a `Done` when it has ended.
+
+Both are plain facts. Who calls makes them from the headers (`gateway/identity.py`), the request's view and
+the reply; nothing in here needs a socket, a clock or a database.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from gateway.wire.interface import Voice
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One arriving request, as far as it says to which conversation it belongs."""
+
+    exchange_id: str
+    at_ns: int
+    """Wall clock at ingress: Unix epoch, nanoseconds, UTC."""
+
+    scope: bytes
+    """16 bytes over app and key (`states.scope_of`); nothing ever joins across scopes."""
+
+    provider: str = ""
+    dialect: str = ""
+
+    explicit_session: str | None = None
+    """`stepwarden-session`."""
+
+    agent_session: str | None = None
+    """The session id an agent's own header gives (Claude Code, Codex)."""
+
+    agent_id: str | None = None
+    """The sub-agent that speaks; None for a session's main agent."""
+
+    parent_agent_id: str | None = None
+    agent_name: str | None = None
+
+    conversation_id: str | None = None
+    previous_response_id: str | None = None
+    user_id: str | None = None
+    session_hint: str | None = None
+    prompt_cache_key: str | None = None
+    trace: tuple[bytes, bytes] | None = None
+    """The caller's trace id (16 bytes) and parent span (8 bytes)."""
+
+    retry: int = 0
+    """The caller's own retry counter; 0 for a first attempt or an unknown one."""
+
+    voices: tuple[Voice, ...] = ()
+    digests: tuple[bytes, ...] = ()
+    """16 bytes a message, as `voices` long."""
+
+    lead: bytes = b""
+    """16 bytes over instructions and tool definitions; empty where there are none."""
+
+    last_run: tuple[int, bytes] | None = None
+    """Index of the first message of the last run of assistant messages, and that run's fingerprint."""
+
+    opening: bytes | None = None
+    """16-byte digest of the first user text, where the history holds no assistant message."""
+
+    results: tuple[str, ...] = ()
+    """Call ids that the trailing tool results answer."""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """How an exchange ended and what its reply held."""
+
+    exchange_id: str
+    complete: bool
+    """True once the dialect's own end was seen."""
+
+    failed: bool = False
+    """True for error statuses and error events."""
+
+    fingerprint: bytes | None = None
+    """16 bytes over text and calls of the reply, as far as it came."""
+
+    response_id: str | None = None
+    conversation_id: str | None = None
+    calls: tuple[str, ...] = ()
+    """Ids of the tool calls the reply made."""
+
+    offered: tuple[bytes, ...] = ()
+    """Digests of the long texts among the tool calls' arguments: what a sub-agent may be told first."""
+
+
+class StateRow(Protocol):
+    """One exchange as the store remembers it."""
+
+    @property
+    def state(self) -> bytes:
+        """16 bytes, as `Threader.join` returned it."""
+        ...
+
+    @property
+    def session_id(self) -> str:
+        """The session it was joined to."""
+        ...
+
+    @property
+    def branch_id(self) -> str:
+        """The branch it was joined to."""
+        ...
+
+    @property
+    def parent_branch_id(self) -> str | None:
+        """The branch that one left."""
+        ...
+
+    @property
+    def exchange_id(self) -> str:
+        """Its own id."""
+        ...
+
+    @property
+    def reply_fingerprint(self) -> bytes | None:
+        """16 bytes over its reply; None where there was none."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether its reply came to its end."""
+        ...
+
+    @property
+    def derived(self) -> bool:
+        """Whether the session id is ours."""
+        ...
+
+    @property
+    def at_ns(self) -> int:
+        """Wall clock at ingress, Unix epoch, nanoseconds."""
+        ...
+
+    @property
+    def app(self) -> str:
+        """The app that owns it."""
+        ...
+
+    @property
+    def key_id(self) -> str | None:
+        """The key it came under; None on a gateway without keys."""
+        ...
+
+    @property
+    def agent_name(self) -> str | None:
+        """Name of the agent on its branch."""
+        ...
+
+    @property
+    def trace_id(self) -> bytes:
+        """16 bytes; empty where unknown."""
+        ...
+
+    @property
+    def branch_span_id(self) -> bytes:
+        """8 bytes; empty where unknown."""
+        ...
+
+
+class SessionRow(Protocol):
+    """One session as the store remembers it."""
+
+    @property
+    def session_id(self) -> str:
+        """The session it was joined to."""
+        ...
+
+    @property
+    def app(self) -> str:
+        """The app that owns it."""
+        ...
+
+    @property
+    def key_id(self) -> str | None:
+        """The key it came under; None on a gateway without keys."""
+        ...
+
+    @property
+    def derived(self) -> bool:
+        """Whether the session id is ours."""
+        ...
+
+    @property
+    def name(self) -> str | None:
+        """The caller's own id."""
+        ...
+
+
+class ThreadMemory(Protocol):
+    """What a store remembers of exchanges this process no longer holds (restart, or long ago)."""
+
+    def find_states(self, states: Sequence[bytes]) -> Sequence[StateRow]:
+        """Exchanges that ended in one of these states, newest first."""
+        ...
+
+    def find_response(self, response_id: str) -> StateRow | None:
+        """The exchange whose reply had this id."""
+        ...
+
+    def find_named(self, session_id: str) -> SessionRow | None:
+        """The session of exactly this id."""
+        ...

@@ -1,0 +1,120 @@
+"""Chat Completions messages as parts: the same reading for requests and replies."""
+
+from typing import Any, Final
+
+from gateway.wire.interface import Voice
+from gateway.wire.parts import KIND_OF, merged, unknown
+from gateway.wire.values import compact, mapping, sequence, text, word
+from policies.vocabulary.steps import Part, StepKind
+
+_VOICES: Final[dict[str, Voice]] = {
+    "system": "system",
+    "developer": "system",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_UNREAD: Final = {
+    "image_url": "image",
+    "input_image": "image",
+    "input_audio": "audio",
+    "file": "file",
+    "input_file": "file",
+    "video_url": "video",
+}
+REASONING: Final = ("reasoning_content", "reasoning")
+"""Where compatible servers put reasoning; OpenAI's own wire has none."""
+
+
+def voice_of(message: dict[str, Any]) -> Voice:
+    """Who speaks."""
+    return _VOICES.get(text(message.get("role")), "user")
+
+
+def message_parts(message: Any, pointer: str = "", voice: Voice | None = None) -> list[Part]:
+    """Parts of one message; a reply's messages may lack a role, so its reader gives the voice."""
+    fields = mapping(message)
+    parts = _content(fields, voice or voice_of(fields), pointer)
+    if "reasoning_content" in fields or "reasoning" in fields:
+        parts = [*_reasoning(fields, pointer), *parts]
+    if "tool_calls" in fields or "function_call" in fields:
+        parts += _calls(fields, pointer)
+    return parts
+
+
+def _reasoning(fields: dict[str, Any], pointer: str) -> list[Part]:
+    # Some servers send both names with the same text.
+    for key in REASONING:
+        thought = fields.get(key)
+        if thought:
+            return [Part(kind="reasoning", text=compact(thought), pointer=f"{pointer}/{key}")]
+    return []
+
+
+def _content(fields: dict[str, Any], voice: Voice, pointer: str) -> list[Part]:
+    if voice == "tool":
+        return [_result(fields, pointer)]
+    kind = KIND_OF[voice]
+    content: Any = fields.get("content")
+    parts: list[Part] = []
+    if type(content) is str:
+        if content or voice != "assistant":
+            parts.append(Part(kind=kind, text=content, pointer=f"{pointer}/content"))
+    elif content is not None:
+        for at, item in enumerate(sequence(content)):
+            parts.append(_piece(item, kind, f"{pointer}/content/{at}"))
+    if "refusal" in fields and (refusal := word(fields["refusal"])):
+        parts.append(Part(kind=kind, text=refusal, pointer=f"{pointer}/refusal"))
+    if "audio" in fields and (audio := mapping(fields["audio"])):
+        parts.append(Part(kind=kind, text=text(audio.get("transcript")), pointer=f"{pointer}/audio", unread="audio"))
+    return parts
+
+
+def _result(fields: dict[str, Any], pointer: str) -> Part:
+    content: Any = fields.get("content")
+    tool, call_id = word(fields.get("name")), word(fields.get("tool_call_id"))
+    if type(content) is str:
+        return Part(kind="tool_result", text=content, pointer=f"{pointer}/content", tool=tool, call_id=call_id)
+    inside = [_piece(item, "tool_result", "") for item in sequence(content)]
+    if not isinstance(content, list) and content is not None:
+        inside = [Part(kind="tool_result", text=compact(content))]
+    return merged(inside, f"{pointer}/content", tool=tool, call_id=call_id)
+
+
+def _piece(item: Any, kind: StepKind, pointer: str) -> Part:
+    fields = mapping(item)
+    name = text(fields.get("type"))
+    if name in ("text", "input_text", "output_text"):
+        return Part(kind=kind, text=text(fields.get("text")), pointer=pointer)
+    if name == "refusal":
+        return Part(kind=kind, text=text(fields.get("refusal")), pointer=pointer)
+    if name in ("thinking", "reasoning"):
+        return Part(kind="reasoning", text=compact(fields.get(name, fields.get("text", ""))), pointer=pointer)
+    if name in _UNREAD:
+        return Part(kind=kind, pointer=pointer, unread=_UNREAD[name])
+    return unknown(kind, item, pointer)
+
+
+def _calls(fields: dict[str, Any], pointer: str) -> list[Part]:
+    parts: list[Part] = []
+    legacy = mapping(fields.get("function_call"))
+    if legacy:
+        parts.append(_call({"function": legacy}, f"{pointer}/function_call"))
+    for at, item in enumerate(sequence(fields.get("tool_calls"))):
+        parts.append(_call(mapping(item), f"{pointer}/tool_calls/{at}"))
+    return parts
+
+
+def _call(call: dict[str, Any], pointer: str) -> Part:
+    function = mapping(call.get("function"))
+    custom = mapping(call.get("custom"))
+    known = function or custom
+    return Part(
+        kind="tool_call",
+        text=compact((function.get("arguments") if function else custom.get("input")) or "")
+        if known
+        else compact(call),
+        pointer=pointer,
+        tool=word(known.get("name")) or (None if known else word(call.get("type"))),
+        call_id=word(call.get("id")),
+    )

@@ -1,0 +1,78 @@
+"""Fingerprints of what a model said, equal for a reply and for the same turn sent back as history.
+
+Between the two, clients drop reasoning, merge adjacent texts, trim spaces and write arguments anew; none of
+that changes a fingerprint. A changed word, call id, tool or argument does.
+"""
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from gateway.wire.canonical import DIGEST, digest
+from policies.vocabulary.steps import Part
+
+_LONG: Final = 24
+"""Shortest string argument worth recognising elsewhere, characters."""
+
+
+def fingerprint(parts: Iterable[Part]) -> bytes:
+    """16 bytes over a turn's text and calls.
+
+    Reasoning, tools that the provider ran and blocks nobody knows are ignored, for clients may leave them out
+    of the history; of several choices the first counts.
+    """
+    texts: list[str] = []
+    calls: list[list[Any]] = []
+    for part in parts:
+        pointer = part.pointer
+        if part.server_side or (pointer.startswith("/choices/") and pointer[9:11] != "0/"):
+            continue  # of several choices the first counts
+        if part.kind == "model_text" and part.unread is None:  # clients drop blocks they do not know
+            texts.append(part.text)
+        elif part.kind == "tool_call":
+            calls.append([part.call_id, part.tool, arguments(part.text)])
+    return digest([_squeeze("".join(texts)), calls])
+
+
+def text_digest(text: str) -> bytes:
+    """16 bytes over a text, its spaces normalised."""
+    return blake2b(" ".join(text.split()).encode("utf-8", "replace"), digest_size=DIGEST).digest()
+
+
+def offered(parts: Iterable[Part]) -> tuple[bytes, ...]:
+    """`text_digest` of each string of at least 24 characters in the arguments of tool calls, in order."""
+    return tuple(
+        text_digest(leaf)
+        for part in parts
+        if part.kind == "tool_call" and len(part.text) >= _LONG
+        for leaf in _strings(arguments(part.text))
+        if len(leaf) >= _LONG
+    )
+
+
+def arguments(text: str) -> Any:
+    """A call's arguments as a value: JSON where it is JSON, no text as no arguments, else the text itself."""
+    text = text.strip()
+    try:
+        return msgspec.json.decode(text) if text else {}
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return text
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string of a JSON value in order, without recursion: arguments may nest deeper than Python bears."""
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        if type(item) is str:
+            yield item
+        elif type(item) is dict:
+            waiting.extend(reversed(list(item.values())))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - parsed JSON
+        elif type(item) is list:
+            waiting.extend(reversed(item))  # pyright: ignore[reportUnknownArgumentType] - parsed JSON
+
+
+def _squeeze(text: str) -> str:
+    return "".join(text.split())

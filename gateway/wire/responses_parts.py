@@ -1,0 +1,305 @@
+"""OpenAI Responses items as parts: the same reading for input and output."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from gateway.wire.interface import Voice
+from gateway.wire.parts import KIND_OF, merged, qualified, tool_definitions, unknown
+from gateway.wire.values import compact, label, mapping, sequence, text, word
+from policies.vocabulary.steps import Part, StepKind
+
+_Item = dict[str, Any]
+
+_VOICES: Final[dict[str, Voice]] = {"system": "system", "developer": "system", "assistant": "assistant", "tool": "tool"}
+_UNREAD: Final = {
+    "input_image": "image",
+    "output_image": "image",
+    "computer_screenshot": "image",
+    "image": "image",
+    "input_file": "file",
+    "file": "file",
+    "input_audio": "audio",
+    "output_audio": "audio",
+}
+_SERVER_TOOLS: Final = frozenset(
+    {
+        "web_search_call",
+        "file_search_call",
+        "code_interpreter_call",
+        "image_generation_call",
+        "mcp_call",
+        "program",
+        "program_output",
+    }
+)
+_FRAME: Final = frozenset({"id", "type", "status", "call_id", "created_by", "caller"})
+"""Fields of a call that are not what it does."""
+
+
+def voice_of(item: Any) -> Voice:
+    """Who speaks in one element of `input` (or in the bare string)."""
+    if isinstance(item, str):
+        return "user"
+    fields = mapping(item)
+    name = text(fields.get("type"))
+    if name in ("", "message"):
+        return _VOICES.get(text(fields.get("role")), "user")
+    if name.endswith("_output") or name == "mcp_approval_response":
+        return "tool"
+    if name in ("configuration_update", "additional_tools"):
+        return "system"
+    return "assistant"
+
+
+def message_parts(item: Any) -> list[Part]:
+    """Parts of one element of `input`, or of the bare string."""
+    if isinstance(item, str):
+        return [Part(kind="user_input", text=item)]
+    return item_parts(item, "")
+
+
+def item_parts(item: Any, pointer: str) -> list[Part]:
+    """Parts of one item of `input` or `output`."""
+    fields = mapping(item)
+    name = text(fields.get("type"))
+    if name == "message" or (not name and "role" in fields):
+        return _message(fields, pointer)
+    read = _READERS.get(name)
+    if read is not None:
+        return read(fields, pointer)
+    if name.endswith("_output"):
+        return _output(fields, pointer)
+    if name.endswith("_call"):
+        return [_call(fields, pointer)]
+    return [unknown(KIND_OF[voice_of(fields)], item, pointer)]
+
+
+def _message(item: _Item, pointer: str) -> list[Part]:
+    kind = KIND_OF[voice_of(item)]
+    content = item.get("content")
+    if isinstance(content, str):
+        return [Part(kind=kind, text=content, pointer=f"{pointer}/content")]
+    return [_piece(piece, kind, f"{pointer}/content/{at}") for at, piece in enumerate(sequence(content))]
+
+
+def _piece(piece: Any, kind: StepKind, pointer: str) -> Part:
+    fields = mapping(piece)
+    name = text(fields.get("type"))
+    if name in ("input_text", "output_text", "text", "summary_text", "reasoning_text"):
+        return Part(kind=kind, text=text(fields.get("text")), pointer=pointer)
+    if name == "refusal":
+        return Part(kind=kind, text=text(fields.get("refusal")), pointer=pointer)
+    if name in _UNREAD:
+        shown = text(fields.get("transcript"))
+        return Part(kind=kind, text=shown, pointer=pointer, unread=_UNREAD[name])
+    if name == "encrypted_content":
+        return Part(kind=kind, pointer=pointer, unread="encrypted")
+    return unknown(kind, piece, pointer)
+
+
+def _reasoning(item: _Item, pointer: str) -> list[Part]:
+    """The summary, and the reasoning itself where an open-weight server gives it."""
+    summary = [text(mapping(piece).get("text")) for piece in sequence(item.get("summary"))]
+    whole = [text(mapping(piece).get("text")) for piece in sequence(item.get("content"))]
+    said = "\n\n".join(piece for piece in (*summary, *whole) if piece)
+    unread = "encrypted" if not said and item.get("encrypted_content") else None
+    return [Part(kind="reasoning", text=said, pointer=pointer, unread=unread)]
+
+
+def _function_call(item: _Item, pointer: str) -> list[Part]:
+    given = item.get("input" if item.get("type") == "custom_tool_call" else "arguments")
+    tool = qualified(item.get("name"), item.get("namespace"))
+    shown = compact("" if given is None else given)
+    return [Part(kind="tool_call", text=shown, pointer=pointer, tool=tool, call_id=word(item.get("call_id")))]
+
+
+def _call(item: _Item, pointer: str) -> Part:
+    """A call of a built-in tool: what it does is all but its frame."""
+    name = text(item.get("type"))
+    act = {
+        key: value
+        for key, value in item.items()
+        if key not in _FRAME and key not in ("output", "outputs", "results", "result")
+    }
+    only = next(iter(act.values())) if len(act) == 1 else act
+    server_side = name in _SERVER_TOOLS or item.get("execution") == "server"
+    return Part(
+        kind="tool_call",
+        text=compact(only),
+        pointer=pointer,
+        tool=label(name.removesuffix("_call")),
+        call_id=word(item.get("call_id")) or word(item.get("id")),
+        server_side=server_side,
+    )
+
+
+def _output(item: _Item, pointer: str) -> list[Part]:
+    name = text(item.get("type"))
+    output = item.get("output", item.get("result"))
+    if output is None:
+        output = {key: value for key, value in item.items() if key not in _FRAME}
+    call_id = word(item.get("call_id")) or word(item.get("id"))
+    server_side = name in _SERVER_TOOLS or item.get("execution") == "server"
+    return [merged(_inside(output), pointer, call_id=call_id, server_side=server_side)]
+
+
+def _inside(output: Any) -> list[Part]:
+    """What a tool's output holds."""
+    if text(mapping(output).get("type")) in _UNREAD:
+        return [_piece(output, "tool_result", "")]
+    pieces = sequence(output)
+    if pieces and all(mapping(piece).get("type") for piece in pieces):
+        return [_piece(piece, "tool_result", "") for piece in pieces]
+    # Shell output too: entries with stdout, stderr and an outcome.
+    return [Part(kind="tool_result", text=compact(output))]
+
+
+def _mcp_call(item: _Item, pointer: str) -> list[Part]:
+    """The provider called an MCP server: the call and its result are one item."""
+    call_id = word(item.get("id"))
+    tool = qualified(item.get("name"), item.get("server_label"))
+    call = Part(
+        kind="tool_call",
+        text=text(item.get("arguments")),
+        pointer=pointer,
+        tool=tool,
+        call_id=call_id,
+        server_side=True,
+    )
+    answer = item.get("output") if item.get("output") is not None else item.get("error")
+    if answer is None:
+        return [call]
+    result = Part(
+        kind="tool_result",
+        text=compact(answer),
+        pointer=f"{pointer}/output",
+        tool=tool,
+        call_id=call_id,
+        server_side=True,
+    )
+    return [call, result]
+
+
+def _code_interpreter(item: _Item, pointer: str) -> list[Part]:
+    call = _call({"type": item.get("type"), "id": item.get("id"), "code": item.get("code") or ""}, pointer)
+    outputs = sequence(item.get("outputs"))
+    if not outputs:
+        return [call]
+    logs = [text(mapping(found).get("logs")) for found in outputs]
+    pictures = any(mapping(found).get("type") == "image" for found in outputs)
+    result = Part(
+        kind="tool_result",
+        text="\n".join(log for log in logs if log),
+        pointer=f"{pointer}/outputs",
+        tool=call.tool,
+        call_id=call.call_id,
+        server_side=True,
+        unread="image" if pictures else None,
+    )
+    return [call, result]
+
+
+def _file_search(item: _Item, pointer: str) -> list[Part]:
+    call = _call(item, pointer)
+    found = [mapping(result) for result in sequence(item.get("results"))]
+    return [
+        call,
+        *(
+            Part(
+                kind="retrieval",
+                text="\n".join(piece for piece in (text(result.get("filename")), text(result.get("text"))) if piece),
+                pointer=f"{pointer}/results/{at}",
+                call_id=call.call_id,
+                server_side=True,
+            )
+            for at, result in enumerate(found)
+        ),
+    ]
+
+
+def _image_generation(item: _Item, pointer: str) -> list[Part]:
+    call = _call(item, pointer)
+    if not item.get("result"):
+        return [call]
+    made = Part(
+        kind="tool_result",
+        pointer=f"{pointer}/result",
+        tool=call.tool,
+        call_id=call.call_id,
+        server_side=True,
+        unread="image",
+    )
+    return [call, made]
+
+
+def _approval_request(item: _Item, pointer: str) -> list[Part]:
+    tool = qualified(item.get("name"), item.get("server_label"))
+    return [
+        Part(
+            kind="tool_call",
+            text=text(item.get("arguments")),
+            pointer=pointer,
+            tool=tool,
+            call_id=word(item.get("id")),
+        )
+    ]
+
+
+def _approval_response(item: _Item, pointer: str) -> list[Part]:
+    shown = {key: item[key] for key in ("approve", "reason") if key in item}
+    return [
+        Part(kind="tool_result", text=compact(shown), pointer=pointer, call_id=word(item.get("approval_request_id")))
+    ]
+
+
+def _tools(item: _Item, pointer: str) -> list[Part]:
+    """Tools made known in mid-conversation: an MCP server's list, a search's finds, additional tools."""
+    space = word(item.get("server_label"))
+    return tool_definitions(item.get("tools"), f"{pointer}/tools", space)
+
+
+def _tool_search_output(item: _Item, pointer: str) -> list[Part]:
+    result = Part(
+        kind="tool_result",
+        text=compact([mapping(tool).get("name") for tool in sequence(item.get("tools"))]),
+        pointer=pointer,
+        call_id=word(item.get("call_id")) or word(item.get("id")),
+        server_side=item.get("execution") == "server",
+    )
+    return [result, *_tools(item, pointer)]
+
+
+def _compaction(item: _Item, pointer: str) -> list[Part]:
+    return [
+        Part(kind="reasoning", pointer=pointer, unread="encrypted" if item.get("encrypted_content") else "compaction")
+    ]
+
+
+def _reference(item: _Item, pointer: str) -> list[Part]:
+    """An item the provider holds: only its id is on this wire."""
+    return [Part(kind="model_text", text=text(item.get("id")), pointer=pointer, unread="item reference")]
+
+
+def _configuration(item: _Item, pointer: str) -> list[Part]:
+    return [Part(kind="instructions", text=compact(item), pointer=pointer)]
+
+
+_READERS: Final[dict[str, Callable[[_Item, str], list[Part]]]] = {
+    "reasoning": _reasoning,
+    "function_call": _function_call,
+    "custom_tool_call": _function_call,
+    "mcp_call": _mcp_call,
+    "code_interpreter_call": _code_interpreter,
+    "file_search_call": _file_search,
+    "image_generation_call": _image_generation,
+    "program": lambda item, pointer: [_call(item, pointer)],
+    "mcp_approval_request": _approval_request,
+    "mcp_approval_response": _approval_response,
+    "mcp_list_tools": _tools,
+    "additional_tools": _tools,
+    "tool_search_output": _tool_search_output,
+    "compaction": _compaction,
+    "compaction_summary": _compaction,
+    "item_reference": _reference,
+    "configuration_update": _configuration,
+}
