@@ -1,0 +1,179 @@
+"""A real store with one recorded session in it, and the control plane over both."""
+
+import asyncio
+import gzip
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from litestar import Litestar
+
+from gateway.api.access import Access
+from gateway.api.answers import ProviderStatus
+from gateway.api.control import control_app, control_routes
+from gateway.api.live import LiveFeed
+from gateway.cli.direct import DirectDesk
+from gateway.ids import new_id, new_span
+from gateway.steps import Place, reply_steps, request_steps
+from gateway.wire.dialects import dialects
+from policies.vocabulary.exchanges import Body, Exchange, Recording
+from policies.vocabulary.keys import ROLES
+from policies.vocabulary.sessions import Join
+from storage.store import Store
+
+PORT = 8787
+WIRES = dialects()
+READABLE = {each.name: each for each in (WIRES.anthropic, WIRES.chat, WIRES.responses)}
+
+HOSTILE = (
+    "\x1b[31mred\x1b]0;owned\x07 \u202egnp.exe [bold]markup[/bold] :smile: \u200b\n"
+    "<script>alert(1)</script>\r\nevent: x\n\n"
+)
+
+REQUEST: dict[str, Any] = {
+    "model": "claude-haiku-4-5",
+    "max_tokens": 64,
+    "system": "You are careful.",
+    "tools": [{"name": "read_file", "description": "Reads.", "input_schema": {"type": "object"}}],
+    "messages": [
+        {"role": "user", "content": HOSTILE},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "read_file", "input": {"a": "b"}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "the file's text"}]},
+    ],
+}
+REPLY: dict[str, Any] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-haiku-4-5",
+    "content": [{"type": "text", "text": "It says: " + HOSTILE}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 10, "output_tokens": 3},
+}
+
+
+def recorded(*, app: str = "default", encoded: bool = False) -> Recording:
+    """One exchange of one session, as the data plane hands it over."""
+    now = time.time_ns()
+    dialect = WIRES.anthropic
+    body, reply = msgspec.json.encode(REQUEST), msgspec.json.encode(REPLY)
+    view = dialect.read_request(body, "chat")
+    reader = dialect.reply_reader("chat", stream=False)
+    reader.feed(reply, now)
+    read = reader.close(now)
+    join = Join(
+        session_id=new_id(),
+        branch_id=new_id(),
+        evidence="none",
+        relation="opens",
+        derived=True,
+        trace_id=new_span(16),
+        branch_span_id=new_span(),
+    )
+    exchange_id = new_id()
+    place = Place(join, exchange_id, new_span())
+    steps = request_steps(view, place, lambda cut: dialect.parts(body, view, cut), now)
+    if encoded:
+        steps = [msgspec.structs.replace(step, cut=None) for step in steps]
+    steps += reply_steps(read.parts, place, len(steps), (now, now))
+    request = Body(raw=body, length=len(body), cuts=view.cuts, media_type="application/json")
+    if encoded:
+        packed = gzip.compress(body)
+        request = Body(raw=packed, length=len(packed), media_type="application/json\r\nx: y", content_encoding="gzip")
+    return Recording(
+        exchange=Exchange(
+            exchange_id=exchange_id,
+            join=join,
+            app=app,
+            provider="anthropic",
+            dialect=dialect.name,
+            operation="chat",
+            method="POST",
+            path="/v1/messages",
+            outcome="complete",
+            status=200,
+            upstream_status=200,
+            started_ns=now,
+            ended_ns=now + 5_000_000,
+            model=REPLY["model"],
+            client="evil\x1b[2J/1.0",
+            server_span_id=new_span(),
+            client_span_id=new_span(),
+        ),
+        request=request,
+        response=Body(raw=reply, length=len(reply), media_type="application/json"),
+        steps=tuple(steps),
+    )
+
+
+class Standing:
+    """What a control plane may know of a gateway."""
+
+    serving = True
+    started_ns = 1
+    listening = f"http://127.0.0.1:{PORT}"
+    workers = 1
+    providers = (ProviderStatus(name="anthropic", dialect="anthropic", base_url="https://a.example", key_present=True),)
+
+    def counters(self) -> Mapping[str, int]:
+        return {"recorded": 1}
+
+    def unready(self) -> str | None:
+        return None
+
+
+class Plane:
+    """The control plane over a store in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.store = Store.open(directory)
+        self.recordings = [recorded(), recorded(encoded=True), recorded(app="other")]
+        self.store.append(self.recordings)
+        self.live = LiveFeed(READABLE)
+        self.app = self.application()
+
+    def application(self, **access: Any) -> Litestar:
+        """The application; `access` overrides what the door is told."""
+        told: dict[str, Any] = {"host": "127.0.0.1", "port": PORT, "allowed_hosts": (), "now_ns": time.time_ns} | access
+        routes = control_routes(
+            records=self.store,
+            key_ring=self.store.keys,
+            live_feed=self.live,
+            gateway=Standing(),
+            desk=DirectDesk(self.store),
+            dialects=READABLE,
+            access=Access(self.store.keys, **told),
+        )
+        return control_app(routes)
+
+    def keys(self, *, app: str = "default") -> dict[str, str]:
+        """A key of every role."""
+        now = time.time_ns()
+        return {role: self.store.keys.create(name=role, role=role, app=app, now_ns=now)[1] for role in ROLES}
+
+
+def ask(
+    app: Any,
+    path: str,
+    *,
+    method: str = "GET",
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    client: tuple[str, int] = ("127.0.0.1", 50_000),
+    body: Any = None,
+) -> httpx.Response:
+    """One request, as a caller on loopback unless said otherwise."""
+    sent = {"host": f"127.0.0.1:{PORT}", **(headers or {})}
+    if key is not None:
+        sent["authorization"] = f"Bearer {key}"
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, client=client, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{PORT}") as caller:
+            return await caller.request(method, path, headers=sent, json=body)
+
+    return asyncio.run(asked())

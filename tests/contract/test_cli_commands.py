@@ -1,0 +1,187 @@
+import io
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gateway.cli import screen
+from gateway.cli.main import FAILED, run
+from gateway.config import Config
+from gateway.demo.answers import Answer
+from gateway.demo.background import BackgroundProvider
+from storage.store import Store
+from tests.contract.api_store import HOSTILE, recorded
+from tests.fakes.provider import always
+
+HARMFUL = ("\x1b", "\x07", "\x9b", "\r", "\u202e", "\u200b")
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A directory with a recorded session in its data; the session's id."""
+    monkeypatch.chdir(tmp_path)
+    for name in tuple(os.environ):
+        if name.startswith("STEPWARDEN_"):
+            monkeypatch.delenv(name)
+    store = Store.open(tmp_path / "stepwarden-data")
+    recording = recorded()
+    store.append([recording])
+    store.close()
+    assert recording.exchange.join is not None
+    return recording.exchange.join.session_id
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert run([*arguments]) == code
+    return capsys.readouterr().out
+
+
+def test_a_session_is_listed_and_shown_as_a_tree(house: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert house in printed(capsys, "sessions", "list")
+    tree = printed(capsys, "sessions", "show", house[:20])
+    for word in ("instructions", "user_input", "tool_call~", "read_file", "tool_result~", "model_text", "cost unknown"):
+        assert word in tree
+    assert "$0" not in tree
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sessions", "show", "ID"), ("sessions", "show", "ID", "--full"), ("exchanges", "list"), ("sessions", "list")],
+)
+def test_hostile_text_is_shown_and_does_nothing(
+    house: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    shown = printed(capsys, *(house if each == "ID" else each for each in arguments))
+    assert not any(each in shown for each in HARMFUL)
+    if "show" in arguments:
+        assert "[bold]markup[/bold] :smile:" in shown
+
+
+def test_no_terminal_ever_sees_an_escape_it_was_not_meant_to() -> None:
+    file = io.StringIO()
+    Console(file=file, force_terminal=True, markup=False, color_system="truecolor").print(screen.styled(HOSTILE, "red"))
+    assert file.getvalue().replace("\x1b[31m", "").replace("\x1b[0m", "").count("\x1b") == 0
+    assert screen.clean("a\x00b\x1b[2Jc\u2066d\U000e0041") == "a\ufffdb\ufffd[2Jc\ufffdd\ufffd"
+
+
+def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = json.loads(printed(capsys, "sessions", "show", house, "--json"))
+    assert set(shown) == {"session", "branches", "exchanges", "steps"}
+    assert shown["steps"][2]["text"] == HOSTILE
+    listed = json.loads(printed(capsys, "exchanges", "list", "--json"))
+    exchange = listed["exchanges"][0]["exchange_id"]
+    assert json.loads(printed(capsys, "exchanges", "show", exchange, "--json"))["exchange"]["exchange_id"] == exchange
+    assert "timings" in printed(capsys, "exchanges", "show", exchange)
+    failed = json.loads(printed(capsys, "sessions", "show", "nope", "--json", code=FAILED))
+    assert failed["error"]["remedy"]
+
+
+def test_terminating_a_session_shows_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed(capsys, "sessions", "terminate", house)
+    assert "terminated" in printed(capsys, "sessions", "show", house)
+
+
+def test_the_secret_of_a_key_is_the_only_line_on_stdout_and_is_never_shown_again(
+    house: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    secret = printed(capsys, "keys", "create", "--name", "me", "--expires", "30d", "--budget", "2").strip()
+    assert secret.startswith("swk_")
+    assert len(secret.split()) == 1
+    shown = printed(capsys, "keys", "list") + printed(capsys, "keys", "list", "--json")
+    assert secret not in shown
+    key = json.loads(printed(capsys, "keys", "list", "--json"))["keys"][0]["key_id"]
+    printed(capsys, "keys", "revoke", key)
+    assert "revoked" in printed(capsys, "keys", "list")
+    assert run(["keys", "revoke", "nope"]) == FAILED
+
+
+def test_where_nothing_is_recorded_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["sessions", "list"]) == FAILED
+    assert "demo" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gateway_that_does_not_answer_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sessions", "list", "--url", "http://127.0.0.1:1"]) == FAILED
+    assert "no answer" in capsys.readouterr().err
+    assert run(["sessions", "list", "--url", "file:///etc/passwd"]) == FAILED
+
+
+def test_tail_needs_a_running_gateway(house: str, capsys: pytest.CaptureFixture[str]) -> None:
+    del house
+    assert run(["tail"]) == FAILED
+    assert "no gateway is running" in capsys.readouterr().err
+
+
+def test_init_writes_what_check_accepts_and_never_overwrites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init"]) == 0
+    assert run(["check"]) == 0
+    path = tmp_path / "stepwarden.toml"
+    assert Config.load(path, environ={}).gateway.port == 8787
+    path.write_text("[gateway]\nprot = 1\n")
+    assert run(["init"]) == FAILED
+    assert path.read_text() == "[gateway]\nprot = 1\n"
+    capsys.readouterr()
+    assert run(["check"]) == 1
+    assert f"{path.name}:2: unknown setting `prot`" in capsys.readouterr().out
+    assert run(["check", "--json", str(path)]) == 1
+    assert json.loads(capsys.readouterr().out)["mistakes"][0]["line"] == 2
+    assert run(["init", "--force"]) == 0
+    assert run(["check", str(path)]) == 0
+
+
+def test_doctor_finds_what_is_wrong_and_how_to_mend_it(
+    house: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    monkeypatch.setenv("STEPWARDEN_GATEWAY__PORT", "0")
+    healthy = json.loads(printed(capsys, "doctor", "--json"))
+    assert healthy["ok"]
+    assert {each["name"] for each in healthy["findings"]} >= {"python", "sqlite", "config", "data", "disk", "port"}
+    key = tmp_path / "stepwarden-data" / "seal.key"
+    key.chmod(key.stat().st_mode | stat.S_IRGRP)
+    assert "chmod" in printed(capsys, "doctor", code=1)
+    monkeypatch.setenv("STEPWARDEN_GATEWAY__PROT", "1")
+    assert "`port`" in printed(capsys, "doctor", code=1)
+
+
+def test_doctor_says_that_strangers_could_reach_a_gateway_without_keys(
+    house: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    monkeypatch.setenv("STEPWARDEN_GATEWAY__PORT", "0")
+    monkeypatch.setenv("STEPWARDEN_GATEWAY__HOST", "0.0.0.0")
+    assert "keys create" in printed(capsys, "doctor", code=1)
+    printed(capsys, "keys", "create")
+    printed(capsys, "doctor")
+
+
+@pytest.mark.parametrize("body", [b'{"data": []}', b"[]", b"<html>", b'"x"'])
+@pytest.mark.parametrize("command", [("sessions", "list"), ("exchanges", "list"), ("keys", "list"), ("tail",)])
+def test_what_is_no_stepwarden_is_said_to_be_none(
+    provider: BackgroundProvider, capsys: pytest.CaptureFixture[str], body: bytes, command: tuple[str, ...]
+) -> None:
+    headers = ((b"content-type", b"application/json"),)
+    provider.script = always(Answer(headers=headers, body=(body,)))
+    assert run([*command, "--url", provider.url]) == FAILED
+    told = capsys.readouterr().err
+    assert "not from a Stepwarden control plane" in told
+    assert "--url" in told
+
+
+def test_an_app_that_cannot_be_is_refused_with_what_can(house: str, capsys: pytest.CaptureFixture[str]) -> None:
+    del house
+    assert run(["keys", "create", "--app", "Bad App"]) != 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "--app" in told
+    assert "lower-case letters, digits" in told

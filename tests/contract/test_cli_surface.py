@@ -1,0 +1,108 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from gateway.cli import reference
+from gateway.cli.main import COMMANDS, FAILED, LATER, run, stepwarden
+
+SURFACE = {
+    "serve": (),
+    "demo": (),
+    "init": (),
+    "doctor": (),
+    "bench": (),
+    "check": (),
+    "tail": (),
+    "sessions": ("list", "show", "terminate"),
+    "exchanges": ("list", "show"),
+    "explain": (),
+    "backtest": (),
+    "holds": ("list", "approve", "reject"),
+    "clauses": ("list", "mode"),
+    "critique": (),
+    "label": (),
+    "optimize": (),
+    "proposals": ("list", "show", "approve", "reject"),
+    "revisions": ("list", "show", "diff", "activate", "rollback"),
+    "audit": ("verify", "head", "prove", "export", "erase"),
+    "retention": ("hold",),
+    "witness": (),
+    "keys": ("create", "list", "revoke"),
+    "mcp": (),
+}
+"""The command line as it was promised: every command and subcommand."""
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def command(name: str) -> click.Command:
+    found = stepwarden.get_command(click.Context(stepwarden), name)
+    assert found is not None
+    return found
+
+
+def test_the_help_names_every_command_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert {*COMMANDS, *LATER} == set(SURFACE)
+    for name in SURFACE:
+        assert f"\n  {name} " in shown
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_every_command_and_subcommand_exists_and_explains_itself(name: str) -> None:
+    found = command(name)
+    assert found.help
+    inner = set(found.commands) if isinstance(found, click.Group) else set()
+    assert inner == set(SURFACE[name])
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_command_of_a_later_version_says_so_and_does_nothing(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for inner in SURFACE[name] or ("",):
+        assert run([name, *([inner] if inner else []), "x", "--reason", "y"]) == FAILED
+        assert "not in this version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["tail", "sessions", "exchanges", "keys"])
+def test_every_command_that_asks_takes_config_url_and_json(name: str) -> None:
+    found = command(name)
+    asking = found.commands.values() if isinstance(found, click.Group) else [found]
+    for each in asking:
+        names = {option for parameter in each.params for option in parameter.opts}
+        assert {"--config", "--url", "--json"} <= names
+
+
+def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from gateway.cli.main import run; run(['--help']); "
+        "heavy = {'rich', 'litestar', 'httpx', 'aiohttp', 'uvicorn', 'msgspec', 'anthropic', 'sqlite3'}; "
+        "sys.exit(1 if heavy & set(sys.modules) else 0)"
+    )
+    best = min(_timed([sys.executable, "-c", code]) for _ in range(3))
+    bare = min(_timed([sys.executable, "-c", "import click"]) for _ in range(3))
+    assert best < max(0.3, 3 * bare)  # a busy machine slows both alike
+
+
+def _timed(arguments: list[str]) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return time.perf_counter() - began
+
+
+def test_the_reference_documents_are_current() -> None:
+    assert (DOCS / "CLI.md").read_text(encoding="utf-8") == reference.cli()
+    assert (DOCS / "CONFIG.md").read_text(encoding="utf-8") == reference.configuration()
+
+
+def test_usage_errors_exit_with_two_and_name_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sesions", "list"]) == 2
+    assert "`sessions`" in capsys.readouterr().err
+    assert run(["sessions", "show"]) == 2
+    assert run(["keys", "create", "--role", "root"]) == 2
+    assert run(["--nope"]) == 2

@@ -1,0 +1,113 @@
+"""A real gateway process on loopback, for tests that talk to it as a user's client does."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+READY_WITHIN = 30.0
+"""Seconds; generous, as the machine of a test run is busy."""
+
+
+@dataclass(frozen=True)
+class GatewayProcess:
+    """A gateway that answered `/readyz`."""
+
+    url: str
+    folder: Path
+    """Holds `stepwarden.toml`, the data directory and `gateway.log`."""
+    process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "gateway.log").read_text(errors="replace")
+
+    def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command of the CLI against this gateway; stdout and stderr as text."""
+        line = [sys.executable, "-m", "gateway.cli.main", *words, "--url", self.url]
+        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def free_port() -> int:
+    """A port nobody listens on; another process may take it before the caller does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def config_text(*, port: int, folder: Path, providers: Mapping[str, str], more: str = "") -> str:
+    """A configuration file: `providers` gives the base URL of each provider, named after its dialect."""
+    tables = "\n".join(
+        f'[provider.{name}]\ndialect = "{name}"\nbase_url = "{base_url}"\n' for name, base_url in providers.items()
+    )
+    gateway = f'[gateway]\nhost = "127.0.0.1"\nport = {port}\ndata_dir = "{folder / "data"}"\n'
+    return f"{gateway}\n{tables}\n{more}"
+
+
+@contextmanager
+def running_gateway(
+    folder: Path, providers: Mapping[str, str], *, more: str = "", options: Sequence[str] = ()
+) -> Iterator[GatewayProcess]:
+    """Start a gateway for these providers, wait until it is ready, stop it with SIGTERM at the end.
+
+    `options` are further words for `stepwarden serve`.
+    """
+    port = free_port()
+    config = folder / "stepwarden.toml"
+    config.write_text(config_text(port=port, folder=folder, providers=providers, more=more))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("STEPWARDEN_", "OTEL_"))}
+    command = [sys.executable, "-m", "gateway.cli.main", "serve", "--config", str(config), *options]
+    with (folder / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+    gateway = GatewayProcess(f"http://127.0.0.1:{port}", folder, process)
+    try:
+        _wait_ready(gateway)
+        yield gateway
+    finally:
+        _stop(process)
+
+
+def _wait_ready(gateway: GatewayProcess) -> None:
+    until = time.monotonic() + READY_WITHIN
+    while time.monotonic() < until and gateway.process.poll() is None:
+        if _ready(gateway):
+            return
+        with suppress(subprocess.TimeoutExpired):
+            gateway.process.wait(0.05)
+    raise AssertionError(f"the gateway was not ready (exit code {gateway.process.poll()}); its log:\n{gateway.log}")
+
+
+def _ready(gateway: GatewayProcess) -> bool:
+    connection = HTTPConnection(*gateway.address, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+        raise AssertionError("the gateway did not stop within 20 s of SIGTERM") from None

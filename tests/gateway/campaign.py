@@ -1,0 +1,122 @@
+"""Killing a gateway under load, again and again, and looking at what its record still holds.
+
+What the API has shown once is durable: it was read from a finished batch. The loss window is the time between the
+end of an answer and the moment the API shows its exchange.
+"""
+
+import json
+import os
+import random
+import signal
+import statistics
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+
+from gateway.demo.background import BackgroundProvider
+from tests.fakes.gateway import GatewayProcess, running_gateway
+from tests.gateway.house import DIALECTS, House
+from tests.gateway.rawhttp import BrokenOff
+
+_CALLERS = 4
+Acknowledged = dict[str, tuple[bytes, bytes]]
+"""Request and response bytes of exchanges the API has shown, by exchange id."""
+
+
+@dataclass
+class Load:
+    """Callers that never stop, and a reader that notes what the API shows."""
+
+    house: House
+    chance: random.Random
+    answered: dict[str, tuple[bytes, bytes, float]] = field(default_factory=dict)
+    acknowledged: Acknowledged = field(default_factory=dict)
+    windows: list[float] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def call(self) -> None:
+        """Call until the gateway is gone."""
+        while not self.over.is_set():
+            dialect = self.chance.choice(DIALECTS)
+            noise = self.chance.randbytes(self.chance.choice([20, 2_000, 20_000])).hex()
+            stream = self.chance.random() < 0.5
+            body = dialect.request_body(stream=stream).replace(b"six times seven", noise.encode())
+            try:
+                got = self.house.ask(dialect.call(body=body))
+            except (OSError, BrokenOff, ValueError, IndexError):
+                return
+            self.answered[got.exchange] = (body, got.body, time.monotonic())
+
+    def read(self) -> None:
+        """Note what is shown until the gateway is gone."""
+        while not self.over.is_set():
+            with suppress(OSError, HTTPException, ValueError, KeyError):
+                listed = json.loads(self.house.control("/api/exchanges?limit=200")[1])["exchanges"]
+                now = time.monotonic()
+                for each in listed:
+                    self._note(each["exchange_id"], now)
+
+    def _note(self, exchange: str, now: float) -> None:
+        found = self.answered.get(exchange)
+        if found is not None and exchange not in self.acknowledged:
+            self.acknowledged[exchange] = found[:2]
+            self.windows.append(now - found[2])
+
+
+def kill_once(folder: Path, provider: BackgroundProvider, chance: random.Random, *, workers: int) -> Load:
+    """Start a gateway on this folder, load it, kill it with SIGKILL at a random moment."""
+    providers = {"anthropic": provider.url, "openai": provider.url}
+    with running_gateway(folder, providers, options=("--workers", str(workers))) as gateway:
+        load = Load(House(provider, gateway), random.Random(chance.random()))
+        threads = [threading.Thread(target=load.call) for _ in range(_CALLERS)]
+        threads.append(threading.Thread(target=load.read))
+        for thread in threads:
+            thread.start()
+        threading.Event().wait(chance.uniform(0.05, 0.8))
+        end_brutally(gateway)
+        load.over.set()
+        for thread in threads:
+            thread.join()
+    return load
+
+
+def end_brutally(gateway: GatewayProcess) -> None:
+    """SIGKILL, and wait until its workers are gone too."""
+    os.kill(gateway.process.pid, signal.SIGKILL)
+    gateway.process.wait(10)
+
+
+def verify(folder: Path, provider: BackgroundProvider, acknowledged: Acknowledged) -> None:
+    """Open the record and compare every acknowledged exchange to the byte."""
+    with running_gateway(folder, {"anthropic": provider.url, "openai": provider.url}) as gateway:
+        house = House(provider, gateway)
+        for exchange, (request_body, response_body) in acknowledged.items():
+            assert house.kept(exchange, "request") == request_body, exchange
+            assert house.kept(exchange, "response") == response_body, exchange
+    assert gateway.process.returncode == 0
+
+
+def campaign(folder: Path, provider: BackgroundProvider, *, kills: int, seed: int, workers: int) -> None:
+    """Kill so many times; after each few, and at the end, everything acknowledged must still be there."""
+    chance = random.Random(seed)
+    acknowledged: Acknowledged = {}
+    windows: list[float] = []
+    answered = 0
+    for number in range(kills):
+        load = kill_once(folder, provider, chance, workers=workers)
+        acknowledged |= load.acknowledged
+        windows += load.windows
+        answered += len(load.answered)
+        if number % 10 == 0:
+            verify(folder, provider, load.acknowledged)
+    verify(folder, provider, acknowledged)
+    assert acknowledged
+    spread = statistics.quantiles(windows, n=100)
+    print(
+        f"seed {seed}: {kills} kills, {answered} answered, {len(acknowledged)} acknowledged, 0 lost; "
+        f"answer's end to shown by the API: p50 {spread[49] * 1e3:.0f} ms, p99 {spread[98] * 1e3:.0f} ms, "
+        f"longest {max(windows) * 1e3:.0f} ms"
+    )

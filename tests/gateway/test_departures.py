@@ -1,0 +1,136 @@
+"""A caller that leaves takes its upstream request with it; one that reads slowly costs bounded memory."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.demo import render
+from gateway.demo.answers import Answer, Gate, Piece
+from gateway.demo.scenarios import HEADER
+from tests.fakes.provider import always, events
+from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, Dialect, House
+from tests.gateway.rawhttp import request
+
+every_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+
+AT_ONCE = 1.0
+"""Seconds within which the provider must see that nobody listens any more."""
+
+
+def left_within(house: House, mark: str) -> float:
+    """Seconds from now until the provider saw the request of this mark aborted."""
+    left = time.monotonic()
+    house.provider.wait_for(lambda it: any(each.header("x-mark") == mark and each.aborted for each in it.requests))
+    seen = next(each for each in house.provider.requests if each.header("x-mark") == mark)
+    assert seen.ended is not None
+    return seen.ended - left
+
+
+@every_dialect
+@pytest.mark.parametrize("scenario", ["endless", "stall", "stall-before-headers"])
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+def test_a_caller_that_leaves_cancels_the_providers_work(
+    house: House, dialect: Dialect, scenario: str, *, stream: bool
+) -> None:
+    mark = f"{dialect.name}-{scenario}-{stream}"
+    headers = [(HEADER.encode(), scenario.encode()), (b"x-mark", mark.encode())]
+    with house.wire() as wire:
+        wire.send(dialect.call(stream=stream, headers=headers, query=f"?mark={mark}"))
+        house.provider.wait_for(lambda it: any(each.header("x-mark") == mark for each in it.requests))
+        if scenario != "stall-before-headers":
+            wire.head()
+    assert left_within(house, mark) < AT_ONCE
+    facts = house.newest(lambda each: each["path"].endswith(f"?mark={mark}"))
+    assert facts["outcome"] == "client_aborted"
+    assert facts["upstream_started_at"] is not None
+
+
+def test_an_upload_abandoned_halfway_is_abandoned_upstream(house: House) -> None:
+    head = request(b"/openai/v1/files", b"", headers=[(b"content-length", b"1000000"), (b"x-mark", b"upload")])
+    begun = threading.Event()
+    house.provider.early = lambda _: begun.set()
+    with house.wire() as wire:
+        wire.send(head + b"x" * 100_000)
+        assert begun.wait(5)
+    left = time.monotonic()
+    house.provider.wait_for(lambda it: any(each.header("x-mark") == "upload" and each.aborted for each in it.requests))
+    seen = next(each for each in house.provider.requests if each.header("x-mark") == "upload")
+    assert seen.ended is not None
+    assert seen.ended - left < AT_ONCE
+    assert not seen.complete
+    assert house.newest(lambda each: each["path"] == "/v1/files" and each["outcome"] == "client_aborted")
+
+
+def test_what_was_read_before_a_caller_left_is_recorded(house: House) -> None:
+    gate = Gate()
+    sent = events("anthropic")
+    house.provider.script = always(Answer(headers=render.SSE, body=(*sent[:-1], gate, sent[-1]), transfer="chunked"))
+    with house.wire() as wire:
+        head = wire.send(ANTHROPIC.call(stream=True)).head()
+        arriving = wire.pieces(head)
+        got = b""
+        while len(got) < sum(map(len, sent[:-1])):
+            got += next(arriving)
+    facts = house.facts(head.exchange)
+    assert facts["outcome"] == "client_aborted"
+    assert facts["usage"]["input_tokens"]
+    assert house.kept(head.exchange, "response") == got
+    assert [step["kind"] for step in facts["steps"]][-1] == "model_text"
+
+
+class Flood:
+    """200 MB of server-sent events; `sent` says how far the provider came."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def __iter__(self) -> Iterator[bytes | Piece]:
+        event = b"event: ping\ndata: " + b"x" * 65_000 + b"\n\n"
+        while self.sent < 200_000_000:
+            self.sent += len(event)
+            yield event
+
+
+def resident(process: int) -> int:
+    """Resident memory in bytes."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
+
+
+def test_a_caller_that_does_not_read_costs_bounded_memory(house: House) -> None:
+    flood = Flood()
+    house.provider.script = always(Answer(headers=render.SSE, body=flood, transfer="chunked"))
+    before = resident(house.gateway.process.pid)
+    with house.wire() as wire:
+        wire.send(CHAT.call(stream=True)).head()
+        until = time.monotonic() + 3
+        last, still = -1, 0
+        while time.monotonic() < until and still < 10:  # the provider has come to a stop
+            house.ask(request(b"/healthz", method=b"GET"))
+            still = still + 1 if flood.sent == last else 0
+            last = flood.sent
+        grown = resident(house.gateway.process.pid) - before
+    print(f"sent {flood.sent / 1e6:.1f} MB, grown {grown / 1e6:.1f} MB")
+    assert flood.sent < 64_000_000
+    assert grown < 32 << 20
+
+
+def test_an_upload_no_provider_reads_costs_bounded_memory(house: House) -> None:
+    house.provider.early = None
+    before = resident(house.gateway.process.pid)
+    piece = bytes(1 << 20)
+    head = request(b"/openai/v1/files", b"", headers=[JSON, (b"content-length", b"%d" % (100 << 20))])
+    with house.wire() as wire:
+        wire.send(head)
+        for _ in range(100):
+            wire.send(piece)
+        got = wire.response()
+    grown = resident(house.gateway.process.pid) - before
+    print(f"grown {grown / 1e6:.1f} MB")
+    assert got.status == 200
+    assert grown < 32 << 20
+    facts = house.facts(got.exchange)
+    assert facts["outcome"] == "complete"

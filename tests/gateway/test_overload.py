@@ -1,0 +1,147 @@
+"""Work beyond the gateway's limit is sent away at once, in the dialect; a gateway that ends finishes its work."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gateway.demo import render
+from gateway.demo.answers import Answer, Gate, Piece
+from tests.fakes.provider import always, events, in_turn, say
+from tests.gateway.house import CHAT, DIALECTS, SHORT, Dialect, House, fresh, standing
+from tests.gateway.rawhttp import Response, Wire, request
+
+every_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+
+
+@pytest.fixture(scope="module")
+def narrow_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with standing(tmp_path_factory.mktemp("narrow"), more=SHORT + "in_flight = 2\n") as house:
+        yield house
+
+
+def held(dialect: Dialect) -> tuple[Gate, Answer]:
+    """A stream that waits before its last event."""
+    gate, sent = Gate(), events(dialect.name)
+    return gate, Answer(headers=render.SSE, body=(*sent[:-1], gate, sent[-1]), transfer="chunked")
+
+
+def under_way(house: House, dialect: Dialect) -> tuple[Wire, Response]:
+    wire = house.wire()
+    return wire, wire.send(dialect.call(stream=True)).head()
+
+
+@every_dialect
+def test_what_exceeds_the_limit_is_sent_away_at_once_and_told_when_to_come_back(
+    narrow_house: House, dialect: Dialect
+) -> None:
+    house = fresh(narrow_house)
+    gate, answer = held(dialect)
+    house.provider.script = always(answer)
+    streams = [under_way(house, dialect) for _ in range(2)]
+    began = time.monotonic()
+    got = house.ask(dialect.call(stream=True))
+    assert time.monotonic() - began < 0.5
+    assert got.status == 503
+    assert int(got.one(b"retry-after")) >= 1
+    assert got.all(b"x-should-retry") == []
+    assert json.loads(got.body)["error"]["message"]
+    assert house.ask(request(b"/healthz", method=b"GET")).status == 200
+    gate.open()
+    for wire, head in streams:
+        assert b"".join(wire.pieces(head)) == b"".join(events(dialect.name))
+        wire.close()
+    assert house.ask(dialect.call(stream=True)).status == 200
+
+
+def test_a_gateway_told_to_end_finishes_its_streams_and_loses_nothing(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        gate, answer = held(CHAT)
+        house.provider.script = always(answer)
+        streams = [under_way(house, CHAT) for _ in range(5)]
+        idle = house.wire().send(CHAT.call(headers=[(b"x-idle", b"1")]))
+        gate_opener = threading.Timer(1.0, gate.open)
+        gate_opener.start()
+        house.gateway.process.send_signal(signal.SIGTERM)
+        for wire, head in streams:
+            assert b"".join(wire.pieces(head)) == b"".join(events("chat"))
+            wire.close()
+        idle.close()
+        assert house.gateway.process.wait(15) == 0
+        gate_opener.join()
+        assert "stopped" in house.gateway.log
+        recorded = json.loads(house.gateway.log.splitlines()[-1])
+        assert (recorded["message"], recorded["dropped"]) == ("stopped", 0)
+    with standing(tmp_path) as house:
+        for _, head in streams:
+            facts = house.facts(head.exchange)
+            assert facts["outcome"] == "complete"
+            assert house.kept(head.exchange, "response") == b"".join(events("chat"))
+
+
+@every_dialect
+def test_a_draining_gateway_sends_new_requests_away(tmp_path: Path, dialect: Dialect) -> None:
+    with standing(tmp_path) as house:
+        gate, answer = held(dialect)
+        house.provider.script = in_turn(answer, say(dialect.name))
+        kept_open = house.wire()
+        assert kept_open.send(request(b"/healthz", method=b"GET")).response().status == 200
+        wire, head = under_way(house, dialect)
+        house.gateway.process.send_signal(signal.SIGTERM)
+        refused = None
+        try:
+            while refused is None:
+                got = house.ask(dialect.call())
+                refused = got if got.status == 503 else None
+        except (ConnectionError, OSError):
+            pass  # the listener is closed: new connections are refused
+        if refused is not None:
+            assert refused.all(b"retry-after")
+        gate.open()
+        assert b"".join(wire.pieces(head)) == b"".join(events(dialect.name))
+        wire.close()
+        kept_open.close()
+        assert house.gateway.process.wait(15) == 0
+
+
+def test_a_stream_that_outlives_the_drain_time_ends_in_an_error_and_is_recorded(tmp_path: Path) -> None:
+    with standing(tmp_path, more=SHORT.replace("drain_seconds = 5", "drain_seconds = 1")) as house:
+        _, answer = held(CHAT)
+        house.provider.script = always(answer)
+        wire, head = under_way(house, CHAT)
+        house.gateway.process.send_signal(signal.SIGTERM)
+        rest = wire.rest()
+        assert head.exchange.encode() in rest, "the caller is told which exchange was cut"
+        wire.close()
+        assert house.gateway.process.wait(15) == 0
+    with standing(tmp_path) as house:
+        facts = house.facts(head.exchange)
+        assert facts["outcome"] == "timed_out"
+        assert facts["note"]
+
+
+def test_64_streams_at_once_are_all_clean_and_all_recorded(house: House) -> None:
+    assert_clean(house, 64)
+
+
+def assert_clean(house: House, count: int) -> None:
+    """So many slow streams at once arrive whole and are recorded whole."""
+    sent = events("chat")
+    body = tuple(Piece(event, 0.1) for event in sent)
+    house.provider.script = always(Answer(headers=render.SSE, body=body, transfer="chunked"))
+    streams = [under_way(house, CHAT) for _ in range(count)]
+
+    def finish(stream: tuple[Wire, Response]) -> bytes:
+        with stream[0] as wire:
+            return b"".join(wire.pieces(stream[1]))
+
+    with ThreadPoolExecutor(16) as pool:
+        bodies = list(pool.map(finish, streams))
+    assert bodies == [b"".join(sent)] * count
+    for _, head in streams:
+        assert house.facts(head.exchange)["outcome"] == "complete"

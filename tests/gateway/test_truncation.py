@@ -1,0 +1,250 @@
+"""An answer the provider did not finish never looks whole: the caller's own SDK raises."""
+
+import json
+from collections.abc import Iterator
+
+import anthropic
+import openai
+import pytest
+
+from gateway.demo.answers import Answer, Cut, Reset, Stall, compressed
+from gateway.demo.scenarios import HEADER
+from tests.fakes.gateway import free_port
+from tests.fakes.provider import always, events, say
+from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, RESPONSES, SHORT, Dialect, House, standing
+from tests.gateway.rawhttp import BrokenOff, Response
+
+every_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+stream_or_json = pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+
+OUTCOMES = {"cut": "upstream_reset", "reset": "upstream_reset"}
+
+
+def asked(house: House, dialect: Dialect, scenario: str, *, stream: bool) -> Response:
+    return house.ask(dialect.call(stream=stream, headers=[(HEADER.encode(), scenario.encode())]))
+
+
+def last_event(body: bytes) -> dict[str, object]:
+    """The data of the last server-sent event that is no end mark."""
+    lines = [line for line in body.split(b"\n") if line.startswith(b"data: ") and line != b"data: [DONE]"]
+    return json.loads(lines[-1][6:])
+
+
+BROKEN_STREAMS = [
+    pytest.param(dialect, scenario, id=f"{dialect.name}-{scenario}")
+    for dialect in DIALECTS
+    for scenario in ("unterminated", "truncated", "cut", "reset")
+    if (dialect, scenario) != (CHAT, "unterminated")  # see the test below: `[DONE]` alone is no proof
+]
+
+
+def test_a_chat_stream_whose_choices_all_finished_is_whole_without_its_done(house: House) -> None:
+    got = asked(house, CHAT, "unterminated", stream=True)
+    assert got.exchange.encode() not in got.body
+    assert house.facts(got.exchange)["outcome"] == "complete"
+
+
+@pytest.mark.parametrize(("dialect", "scenario"), BROKEN_STREAMS)
+def test_a_stream_without_its_terminal_event_ends_in_an_error_of_its_dialect(
+    house: House, dialect: Dialect, scenario: str
+) -> None:
+    got = asked(house, dialect, scenario, stream=True)
+    assert got.status == 200
+    end = last_event(got.body)
+    if dialect is RESPONSES:
+        assert end["type"] == "response.failed"
+    else:
+        assert end["error"]
+    assert got.exchange.encode() in got.body
+    facts = house.facts(got.exchange)
+    assert facts["outcome"] == OUTCOMES.get(scenario, "truncated")
+    kept = house.kept(got.exchange, "response")
+    assert got.body.startswith(kept), "the record holds what the provider sent, not what we added"
+    assert len(got.body) > len(kept)
+
+
+class Sdk:
+    """The vendors' own clients, pointed at a house, without their own retries."""
+
+    def __init__(self, house: House) -> None:
+        url = house.gateway.url
+        self.anthropic = anthropic.Anthropic(base_url=f"{url}/anthropic", api_key="sk-ant-x", max_retries=0)
+        self.openai = openai.OpenAI(base_url=f"{url}/openai/v1", api_key="sk-x", max_retries=0)
+
+    def stream(self, dialect: Dialect, scenario: str) -> list[object]:
+        """Everything a streamed call yields, read to its end."""
+        extra = {HEADER: scenario}
+        if dialect is ANTHROPIC:
+            body = ANTHROPIC.body
+            answer = self.anthropic.messages.create(**body, stream=True, extra_headers=extra)
+        elif dialect is RESPONSES:
+            with self.openai.responses.stream(model="m", input="hi", extra_headers=extra) as events_:
+                found = list(events_)
+                events_.get_final_response()
+                return list(found)
+        else:
+            answer = self.openai.chat.completions.create(**dialect.body, stream=True, extra_headers=extra)
+        return list(answer)
+
+    def whole(self, dialect: Dialect, scenario: str) -> object:
+        """A call that is not streamed."""
+        extra = {HEADER: scenario}
+        if dialect is ANTHROPIC:
+            return self.anthropic.messages.create(**ANTHROPIC.body, extra_headers=extra)
+        if dialect is RESPONSES:
+            return self.openai.responses.create(**RESPONSES.body, extra_headers=extra)
+        plain = {key: value for key, value in dialect.body.items() if key != "stream_options"}
+        return self.openai.chat.completions.create(**plain, extra_headers=extra)
+
+    def close(self) -> None:
+        self.anthropic.close()
+        self.openai.close()
+
+
+@pytest.fixture(scope="module")
+def sdk(one_house: House) -> Iterator[Sdk]:
+    clients = Sdk(one_house)
+    yield clients
+    clients.close()
+
+
+@pytest.mark.parametrize(("dialect", "scenario"), BROKEN_STREAMS)
+def test_the_vendors_sdks_raise_on_a_stream_that_was_not_finished(
+    house: House, sdk: Sdk, dialect: Dialect, scenario: str
+) -> None:
+    with pytest.raises((anthropic.APIError, openai.APIError)):
+        sdk.stream(dialect, scenario)
+
+
+@every_dialect
+@pytest.mark.parametrize("scenario", ["html", "empty", "empty-json", "stall-before-headers", "no-answer", "reset"])
+def test_the_vendors_sdks_raise_on_an_answer_that_is_none(
+    house: House, sdk: Sdk, dialect: Dialect, scenario: str
+) -> None:
+    with pytest.raises((anthropic.APIError, openai.APIError)):
+        sdk.whole(dialect, scenario)
+
+
+@every_dialect
+@pytest.mark.parametrize("scenario", ["cut", "reset", "stall"])
+def test_half_a_json_answer_ends_in_a_broken_connection(house: House, dialect: Dialect, scenario: str) -> None:
+    with house.wire() as wire:
+        head = wire.send(dialect.call(headers=[(HEADER.encode(), scenario.encode())])).head()
+        with pytest.raises(BrokenOff):
+            list(wire.pieces(head))
+    facts = house.facts(head.exchange)
+    assert facts["outcome"] == ("timed_out" if scenario == "stall" else "upstream_reset")
+
+
+@every_dialect
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize("ending", ["cut", "reset", "silent"])
+def test_a_compressed_stream_cut_short_ends_in_a_broken_connection(
+    house: House, dialect: Dialect, coding: str, ending: str
+) -> None:
+    answer = compressed(say(dialect.name, streamed=True), coding)
+    parts = [part.data for part in answer.body]
+    half = sum(map(len, parts[: len(parts) // 2]))
+    if ending == "silent":
+        cut = Answer(headers=answer.headers, body=tuple(parts[: len(parts) // 2]), transfer="chunked")
+    else:
+        fault = Cut(after=half) if ending == "cut" else Reset(after=half)
+        cut = Answer(headers=answer.headers, body=answer.body, transfer="chunked", fault=fault)
+    house.provider.script = always(cut)
+    with house.wire() as wire:
+        head = wire.send(dialect.call(stream=True)).head()
+        with pytest.raises(BrokenOff):
+            list(wire.pieces(head))
+    assert house.facts(head.exchange)["outcome"] == ("truncated" if ending == "silent" else "upstream_reset")
+
+
+@every_dialect
+@stream_or_json
+@pytest.mark.parametrize("scenario", ["html", "empty", "empty-json", "empty-stream"])
+def test_html_or_nothing_under_200_is_no_answer(house: House, dialect: Dialect, scenario: str, *, stream: bool) -> None:
+    got = asked(house, dialect, scenario, stream=stream)
+    facts = house.facts(got.exchange)
+    if scenario == "empty-stream":
+        assert facts["outcome"] in {"truncated", "not_an_answer"}
+        assert b"error" in got.body
+        return
+    assert got.status == 502
+    assert json.loads(got.body)["error"]["message"]
+    assert (facts["outcome"], facts["status"], facts["upstream_status"]) == ("not_an_answer", 502, 200)
+
+
+@every_dialect
+@stream_or_json
+@pytest.mark.parametrize(
+    ("scenario", "status", "outcome"),
+    [
+        ("stall-before-headers", 504, "timed_out"),
+        ("reset-before-headers", 502, "upstream_reset"),
+        ("no-answer", 502, "upstream_reset"),
+        ("garbage", 502, "upstream_reset"),
+    ],
+)
+def test_a_provider_that_gives_no_answer_is_reported_in_the_callers_dialect(
+    house: House, dialect: Dialect, scenario: str, status: int, outcome: str, *, stream: bool
+) -> None:
+    got = asked(house, dialect, scenario, stream=stream)
+    assert got.status == status
+    assert json.loads(got.body)["error"]["message"]
+    facts = house.facts(got.exchange)
+    assert (facts["outcome"], facts["status"], facts["upstream_status"]) == (outcome, status, None)
+
+
+@every_dialect
+def test_a_stream_that_falls_silent_ends_in_an_error(house: House, dialect: Dialect) -> None:
+    got = asked(house, dialect, "stall", stream=True)
+    assert last_event(got.body)
+    assert got.exchange.encode() in got.body
+    assert house.facts(got.exchange)["outcome"] == "timed_out"
+
+
+@every_dialect
+def test_a_provider_that_sent_its_end_may_stay_on_the_line(house: House, dialect: Dialect) -> None:
+    whole = b"".join(events(dialect.name))
+    answer = say(dialect.name, streamed=True)
+    fault = Stall(after=len(whole))
+    house.provider.script = always(Answer(headers=answer.headers, body=(whole,), transfer="chunked", fault=fault))
+    with house.wire() as wire:
+        head = wire.send(dialect.call(stream=True)).head()
+        got = b""
+        arriving = wire.pieces(head)
+        while len(got) < len(whole):
+            got += next(arriving)
+        assert got == whole
+
+
+@pytest.fixture(scope="module")
+def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house whose provider's port nobody listens on."""
+    folder = tmp_path_factory.mktemp("cut-off")
+    nobody = f'[provider.nobody]\ndialect = "anthropic"\nbase_url = "http://127.0.0.1:{free_port()}"\n'
+    nobody += f'[provider.nothing]\ndialect = "openai"\nbase_url = "http://127.0.0.1:{free_port()}"\n'
+    with standing(folder, more=SHORT + nobody) as house:
+        yield house
+
+
+@every_dialect
+@stream_or_json
+def test_a_provider_that_is_down_is_a_502_at_once(cut_off: House, dialect: Dialect, *, stream: bool) -> None:
+    call = dialect.call(stream=stream).replace(b"/anthropic/", b"/nobody/").replace(b"/openai/", b"/nothing/")
+    got = cut_off.ask(call)
+    assert got.status == 502
+    assert json.loads(got.body)["error"]["message"]
+    facts = cut_off.facts(got.exchange)
+    assert (facts["outcome"], facts["cost_micro_usd"]) == ("upstream_unreachable", 0)
+
+
+@every_dialect
+def test_wherever_a_stream_is_cut_it_ends_in_an_error_or_whole(house: House, dialect: Dialect) -> None:
+    whole = b"".join(events(dialect.name))
+    headers = say(dialect.name, streamed=True).headers
+    finished = whole.find(b'"finish_reason": "') if dialect is CHAT else len(whole)
+    for at in range(1, finished, 41):
+        house.provider.script = always(Answer(headers=headers, body=(whole[:at],), transfer="chunked"))
+        got = house.ask(dialect.call(stream=True))
+        assert got.body.startswith(whole[:at])
+        assert got.exchange.encode() in got.body, at

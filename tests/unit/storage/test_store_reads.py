@@ -1,0 +1,221 @@
+"""What is stored can be found: sessions, branches, steps, states, cursors."""
+
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from policies.vocabulary.usage import Usage
+from storage.errors import AmbiguousPrefix
+from storage.store import Store
+from tests.unit.storage.stored import START_NS, recording
+
+DAY = 86_400_000_000_000
+
+
+def test_a_session_is_the_sum_of_its_exchanges(store: Store) -> None:
+    store.append([recording(1), recording(2, model="m-small", cost_micro_usd=None)])
+    store.append([recording(3, usage=Usage(), outcome="truncated"), recording(4, session="S2")])
+    row = store.session("S1")
+    assert row is not None
+    assert (row.exchanges, row.steps, row.branches) == (3, 9, 1)
+    assert (row.input_tokens, row.output_tokens) == (200, 20)
+    assert (row.cost_micro_usd, row.unpriced) == (2400, 1)
+    assert row.models == ("m-large", "m-small")
+    assert (row.app, row.client, row.derived, row.terminated_ns) == ("shop", "sdk/1.0", True, None)
+    assert row.last_ns == recording(3).exchange.ended_ns
+
+
+def test_unknown_counts_stay_unknown(store: Store) -> None:
+    store.append([recording(1, usage=Usage(), cost_micro_usd=None)])
+    row = store.session("S1")
+    assert row is not None
+    assert (row.input_tokens, row.output_tokens, row.cost_micro_usd, row.unpriced) == (None, None, None, 1)
+
+
+def test_sessions_come_newest_first_in_pages_and_by_app(store: Store) -> None:
+    store.append([recording(number, session=f"S{number}", app="a" if number % 2 else "b") for number in range(7)])
+    store.append([recording(9, session="S0", app="b")])
+    assert [row.session_id for row in store.sessions()] == ["S0", "S6", "S5", "S4", "S3", "S2", "S1"]
+    assert [row.session_id for row in store.sessions(limit=2, before="S6")] == ["S5", "S4"]
+    assert [row.session_id for row in store.sessions(app="a")] == ["S5", "S3", "S1"]
+    assert [row.session_id for row in store.sessions(since_ns=START_NS + 6_000_000)] == ["S0", "S6"]
+
+
+def test_a_unique_beginning_of_an_id_is_enough(store: Store) -> None:
+    store.append([recording(1, session="alpha"), recording(20, session="alps"), recording(3, session=None)])
+    assert store.session("alpha") == store.session("alph")
+    assert store.session("nothing") is None
+    assert store.session("") is None
+    with pytest.raises(AmbiguousPrefix):
+        store.session("alp")
+    with pytest.raises(AmbiguousPrefix):
+        store.exchange("01JX")
+    found = store.exchange(recording(20).exchange.exchange_id[:-1])
+    assert found is not None
+    assert found.exchange_id == recording(20).exchange.exchange_id
+    assert store.exchange("") is None
+
+
+def test_an_exchange_without_a_session_is_recent_and_nowhere_else(store: Store) -> None:
+    store.append([recording(1), recording(2, session=None)])
+    assert [one.exchange_id for one in store.recent()] == [recording(n).exchange.exchange_id for n in (2, 1)]
+    assert store.recent(limit=1)[0].join is None
+    assert [row.session_id for row in store.sessions()] == ["S1"]
+
+
+def test_within_an_app_the_ids_of_others_do_not_exist(store: Store) -> None:
+    mine, theirs = recording(1, session="alpha", app="a"), recording(20, session="alps", app="b")
+    store.append([mine, theirs])
+    for beginning in ("alp", "alpha"):
+        row = store.session(beginning, app="a")
+        assert row is not None
+        assert row.session_id == "alpha"
+    assert store.session("alpha", app="b") is None
+    assert store.exchange("01JX", app="a") == mine.exchange
+    assert store.exchange(mine.exchange.exchange_id, app="b") is None
+    assert store.sessions(before="alps", app="a") == store.sessions(before="nobody's", app="a") == []
+
+
+def test_what_is_recent_in_a_quiet_app_is_found_behind_a_busy_one(store: Store) -> None:
+    store.append([recording(1, app="quiet"), recording(2, app="quiet", at_ns=START_NS + DAY)])
+    store.append([recording(number, session=f"S{number}", at_ns=START_NS + DAY) for number in range(3, 40)])
+    newest = [recording(2).exchange.exchange_id, recording(1).exchange.exchange_id]
+    assert sorted(one.exchange_id for one in store.recent(limit=2, app="quiet")) == sorted(newest)
+    assert [one.app for one in store.recent(limit=1, app="quiet")] == ["quiet"]
+    assert store.recent(app="nobody") == []
+
+
+def test_steps_run_on_over_midnight(store: Store) -> None:
+    made = [recording(number, at_ns=START_NS + number * DAY // 2) for number in range(4)]
+    store.append(made)
+    assert [one.exchange_id for one in store.exchanges("S1")] == [one.exchange.exchange_id for one in made]
+    assert store.steps("S1") == [step for one in made for step in one.steps]
+    call = store.find_call("S1", f"call_{made[0].exchange.exchange_id}")
+    assert call == (made[0].steps[-1].span_id, made[0].steps[-1].ended_ns)
+    assert store.find_call("S2", f"call_{made[0].exchange.exchange_id}") is None
+
+
+def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
+    store.append([recording(1, state=b"a" * 16), recording(2, state=b"b" * 16, outcome="truncated")])
+    store.append([recording(3, state=b"a" * 16, session="S2")])
+    rows = store.find_states([b"a" * 16, b"b" * 16, b"c" * 16])
+    assert [(row.session_id, row.complete, row.depth) for row in rows] == [
+        ("S2", True, 1),
+        ("S1", False, 1),
+        ("S1", True, 1),
+    ]
+    assert rows[0].reply_fingerprint == bytes(16)
+    found = store.find_response("msg_2")
+    assert found is not None
+    assert (found.exchange_id, found.state) == (recording(2).exchange.exchange_id, b"b" * 16)
+    assert store.find_response("msg_77") is None
+
+
+def test_export_reads_each_exchange_once_in_the_order_of_insertion(store: Store) -> None:
+    late = recording(9, at_ns=START_NS - DAY)
+    made = [recording(1), recording(2, session=None), late, recording(3)]
+    cursor, seen = None, list[str]()
+    for one in made:
+        store.append([one])
+        page, cursor = store.after(cursor, 10)
+        seen += [exchange.exchange_id for exchange, _ in page]
+        assert [steps for _, steps in page] == [one.steps]
+    assert seen == [one.exchange.exchange_id for one in made]
+    assert store.after(cursor, 10) == ([], cursor)
+    pages = store.after(None, 3)[0]
+    assert [exchange.exchange_id for exchange, _ in pages] == seen[:3]
+
+
+def test_a_cursor_survives_and_outlives_the_days_it_passed(folder: Path, store: Store) -> None:
+    store.append([recording(1), recording(2)])
+    _, cursor = store.after(None, 10)
+    store.save_cursor("otlp", cursor)
+    store.drop_expired(START_NS + 400 * DAY)
+    store.close()
+    store = Store.open(folder)
+    assert store.cursor("otlp") == cursor
+    assert store.cursor("other") is None
+    store.append([recording(3, at_ns=START_NS + 401 * DAY)])
+    page, _ = store.after(store.cursor("otlp"), 10)
+    assert [exchange.exchange_id for exchange, _ in page] == [recording(3).exchange.exchange_id]
+    store.close()
+
+
+def test_termination_keeps_its_first_time(store: Store) -> None:
+    store.append([recording(1)])
+    store.terminate("S1", 7)
+    store.terminate("S1", 9)
+    row = store.session("S1")
+    assert row is not None
+    assert row.terminated_ns == 7
+
+
+def test_the_same_exchange_twice_is_stored_once(store: Store) -> None:
+    store.append([recording(1), recording(2)])
+    store.append([recording(2), recording(3), recording(3)])
+    assert store.stats().exchanges == 3
+    row = store.session("S1")
+    assert row is not None
+    assert row.exchanges == 3
+
+
+def test_facts_no_database_takes_do_not_cost_the_batch(store: Store) -> None:
+    odd = recording(1, usage=Usage(input_tokens=2**70), model="m-\ud800", path="/v1/\udcff", max_tokens=2**64)
+    store.append([odd, recording(2)])
+    found = store.exchange(odd.exchange.exchange_id)
+    assert found is not None
+    assert (found.usage.input_tokens, found.max_tokens) == (None, None)
+    assert found.model is not None
+    assert "\ud800" not in found.model
+    assert store.stats().exchanges == 2
+
+
+def test_readers_see_whole_batches_while_the_writer_writes(store: Store) -> None:
+    store.append([recording(0)])
+    stop, wrong = threading.Event(), list[str]()
+
+    def read() -> None:
+        while not stop.is_set():
+            for one in store.recent(limit=5):
+                body = store.body(one.exchange_id, "request")
+                if body is None or body.raw != recording(0).request.raw:
+                    wrong.append(one.exchange_id)
+            store.sessions()
+            store.steps("S1")
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 60):
+        store.append([recording(number)])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_every_field_of_an_exchange_comes_back(store: Store) -> None:
+    made = recording(1)
+    assert made.exchange.join is not None
+    join = msgspec.structs.replace(
+        made.exchange.join, parent_branch_id="B0", replaces=(1, 4), agent_name="scout", name="mine", lead_known=True
+    )
+    usage = Usage(
+        input_tokens=1, output_tokens=2, cache_read_tokens=0, cache_write_tokens=4, cache_write_1h_tokens=3,
+        reasoning_tokens=1, estimated=True,
+    )  # fmt: skip
+    whole = recording(
+        1, join=join, usage=usage, key_id="key_1", stream=True, upstream_status=529, error_type="overloaded_error",
+        note="odd", upstream_started_ns=5, first_byte_ns=6, first_token_ns=7, model_requested="m", max_tokens=5,
+        provider_request_id="req_1", temperature=0.5, top_p=1.0, price_version="2026-11", retry=2, verdict="flag",
+    )  # fmt: skip
+    store.append([whole])
+    assert store.exchange(whole.exchange.exchange_id) == whole.exchange
+    branch = store.branches("S1")[0]
+    assert (branch.parent_branch_id, branch.agent_name, branch.evidence) == ("B0", "scout", "content_prefix")
+    row = store.session("S1")
+    assert row is not None
+    assert row.name == "mine"
+    assert store.find_named("S1") == row
