@@ -155,7 +155,8 @@ class House:
         return waited(read)
 
     def kept(self, exchange_id: str, side: str) -> bytes:
-        """A body as the record gives it back."""
+        """A body as the record gives it back, once its exchange is stored."""
+        self.facts(exchange_id)
         status, body = self.control(f"/api/exchanges/{exchange_id}/{side}")
         assert status == 200, body
         return body
