@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import aiohttp
 import yarl
-from multidict import CIMultiDict
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
 
-from gateway.refusals import UpstreamBroke, UpstreamTimedOut, UpstreamUnreachable
+from gateway.refusals import BadFraming, UpstreamBroke, UpstreamTimedOut, UpstreamUnreachable
 
 Headers = list[tuple[bytes, bytes]]
 
 _HEAD_LIMIT = 64 * 1024
-_NOTHING_ADDED = ("user-agent", "accept", "accept-encoding", "content-type")
-"""Headers aiohttp would fill in where a caller sent none."""
 
 
 class Interrupted(Exception):
@@ -57,54 +57,66 @@ class Upstream(Protocol):
         ...
 
 
-class _AiohttpAnswer:
-    """`Answer` over an aiohttp response."""
+class _PooledAnswer:
+    """`Answer` on a pooled connection; gives the connection back when the last byte has come."""
 
-    __slots__ = ("_response", "status")
+    __slots__ = ("_connection", "_payload", "_sending", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-
-    @property
-    def headers(self) -> Iterable[tuple[bytes, bytes]]:
-        return self._response.raw_headers
+    def __init__(
+        self,
+        connection: Connection,
+        message: RawResponseMessage,
+        payload: aiohttp.StreamReader,
+        sending: asyncio.Task[None] | None,
+    ) -> None:
+        self.status = message.code
+        self.headers: Iterable[tuple[bytes, bytes]] = message.raw_headers
+        self._connection: Connection | None = connection
+        self._payload = payload
+        self._sending = sending
+        payload.on_eof(self._whole)
 
     async def read(self) -> bytes:
         try:
-            return await self._response.content.readany()
+            return await self._payload.readany()
         except TimeoutError as error:
             raise Interrupted("the provider fell silent in mid-answer", timed_out=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise Interrupted("the provider's connection broke in mid-answer", timed_out=False) from error
 
     def close(self) -> None:
-        self._response.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._stop_sending()
+            connection.close()
 
-
-class _AsSent(aiohttp.ClientRequest):
-    """A request to which nothing is added: aiohttp announces an empty body where a caller announced none."""
-
-    def update_body_from_data(self, body: Any, _stacklevel: int = 3) -> None:
-        """Leave a request without a body alone."""
-        if body is None:
-            self._body = None
+    def _whole(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
-        super().update_body_from_data(body, _stacklevel + 1)
+        if self._stop_sending():
+            connection.close()  # answered before the request was whole: what follows on this connection is nobody's
+        else:
+            connection.release()
+
+    def _stop_sending(self) -> bool:
+        """End the request's own upload; False where it was over."""
+        return self._sending is not None and self._sending.cancel()
 
 
 class ProviderClient:
     """A connection pool for one provider.
 
-    aiohttp's connector, request and response, without its session: cookies, redirects, middlewares and the
-    repetition of idempotent requests are what a relay must not have, and they cost a third of a small request.
-    Times in seconds: `connect_seconds` for DNS, TCP and TLS together; `idle_seconds` between any two bytes.
+    aiohttp's connector, protocol and parser, without its session, request and response objects: cookies, redirects,
+    middlewares, added headers and the repetition of idempotent requests are what a relay must not have, and they
+    cost half of a small request. Times in seconds: `connect_seconds` for DNS, TCP and TLS together; `idle_seconds`
+    between any two bytes.
     """
 
     def __init__(
         self, base_url: str, *, connect_seconds: float, idle_seconds: float, socket: str | None = None
     ) -> None:
-        self._base = base_url.rstrip("/")
+        base = yarl.URL(base_url.rstrip("/"), encoded=True)
         self._loop = asyncio.get_running_loop()
         self._connector: aiohttp.BaseConnector = (
             aiohttp.UnixConnector(path=socket, limit=0)
@@ -112,56 +124,131 @@ class ProviderClient:
             else aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=15)
         )
         self._timeout = aiohttp.ClientTimeout(connect=connect_seconds, sock_read=idle_seconds)
+        self._whom = aiohttp.ClientRequest("GET", base, loop=self._loop)
+        """What the connector connects for; it reads nothing of it but the address."""
+        self._path = base.raw_path.rstrip("/").encode()
+        self._host = b"host: " + (base.host_port_subcomponent or "").encode()
 
     async def send(
         self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None
     ) -> Answer:
         """See `Upstream.send`. `target` is path and query, sent as it is."""
-        request = _AsSent(
-            method,
-            yarl.URL(self._base + target, encoded=True),
-            headers=CIMultiDict([(name.decode("latin-1"), value.decode()) for name, value in headers]),
-            skip_auto_headers=_NOTHING_ADDED,
-            data=body,
-            loop=self._loop,
-        )
         try:
-            return _AiohttpAnswer(await self._exchange(request))
+            return await self._exchange(method, self._head(method, target, headers, body), body)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             raise UpstreamUnreachable(f"No connection to the provider ({type(error).__name__}).") from error
         except TimeoutError as error:
             raise UpstreamTimedOut("The provider sent nothing within the idle deadline.") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise UpstreamBroke(
                 f"The provider's connection broke before its answer ({type(error).__name__})."
             ) from error
 
-    async def _exchange(self, request: aiohttp.ClientRequest) -> aiohttp.ClientResponse:
+    def _head(self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None) -> bytes:
+        """The request's head as it goes out: what the caller sent, and how long its body is where it did not say."""
+        lines = [b"%b %b%b HTTP/1.1" % (method.encode(), self._path, target.encode("latin-1"))]
+        if not _has(headers, b"host"):
+            lines.append(self._host)
+        lines += [b"%b: %b" % pair for pair in headers]
+        if body is not None and not _has(headers, b"content-length"):
+            lines.append(b"content-length: %d" % len(body) if isinstance(body, bytes) else _CHUNKED)
+        head = b"\r\n".join(lines)
+        if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
+            raise BadFraming("A header holds a line break.")
+        return head + b"\r\n\r\n"
+
+    async def _exchange(self, method: str, head: bytes, body: bytes | AsyncIterator[bytes] | None) -> Answer:
         """Send on a pooled or new connection and wait for the response headers."""
         try:
-            connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
+            connection = await self._connector.connect(self._whom, traces=[], timeout=self._timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
+        sending: asyncio.Task[None] | None = None
         try:
-            assert connection.protocol is not None
-            connection.protocol.set_response_params(
-                skip_payload=request.method == "HEAD",
+            protocol = _protocol(connection)
+            protocol.set_response_params(
+                skip_payload=method == "HEAD",
                 read_until_eof=True,
                 auto_decompress=False,
                 read_timeout=self._timeout.sock_read,
                 max_line_size=_HEAD_LIMIT,
                 max_field_size=_HEAD_LIMIT,
             )
-            response = await request.send(connection)
-            try:
-                return await response.start(connection)
-            except BaseException:
-                response.close()
-                raise
+            if _write(connection, head, body):
+                protocol.start_timeout()
+            else:
+                sending = self._loop.create_task(_pour(body, protocol, chunked=_is_chunked(head)))
+            return _PooledAnswer(connection, *(await _final(protocol)), sending)
         except BaseException:
+            if sending is not None:
+                sending.cancel()
             connection.close()
             raise
 
     async def close(self) -> None:
         """Close the pool; open answers are cut."""
         await self._connector.close()
+
+
+_CHUNKED = b"transfer-encoding: chunked"
+_JOINED_BYTES = 64 * 1024
+"""Bodies up to this size leave in one piece with their head: one system call, for a copy that costs less."""
+
+
+def _has(headers: Headers, wanted: bytes) -> bool:
+    return any(name == wanted for name, _ in headers)
+
+
+def _is_chunked(head: bytes) -> bool:
+    return head.endswith(_CHUNKED + b"\r\n\r\n")
+
+
+def _protocol(connection: Connection) -> ResponseHandler:
+    """The protocol of a connection just handed out. Raises `aiohttp.ServerDisconnectedError` where it is gone."""
+    if connection.protocol is None or connection.transport is None:
+        raise aiohttp.ServerDisconnectedError
+    return connection.protocol
+
+
+def _write(connection: Connection, head: bytes, body: bytes | AsyncIterator[bytes] | None) -> bool:
+    """Write what is at hand; whether that was all and has left already."""
+    transport = connection.transport
+    assert transport is not None
+    if isinstance(body, bytes) and len(body) <= _JOINED_BYTES:
+        transport.write(head + body)
+    elif isinstance(body, bytes):
+        transport.writelines((head, body))
+    else:
+        transport.write(head)
+    return (body is None or isinstance(body, bytes)) and transport.get_write_buffer_size() == 0
+
+
+async def _pour(body: bytes | AsyncIterator[bytes] | None, protocol: ResponseHandler, *, chunked: bool) -> None:
+    """Send a body as it arrives, or wait for a whole one to leave; only then does the provider's silence count.
+
+    What goes wrong with it shows to whoever waits for the answer.
+    """
+    writer = StreamWriter(protocol, asyncio.get_running_loop())
+    if chunked:
+        writer.enable_chunking()
+    try:
+        if isinstance(body, AsyncIterator):
+            async for piece in body:
+                await writer.write(piece)
+        if chunked:
+            await writer.write_eof()
+        await writer.drain()
+    except Exception as error:  # noqa: BLE001 - whoever waits for the answer is told
+        protocol.set_exception(aiohttp.ClientConnectionError("the request body ended early"), error)
+    else:
+        protocol.start_timeout()
+
+
+async def _final(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    """The final response's head and body; interim ones (RFC 9110 section 15.2) are passed over."""
+    message, payload = await protocol.read()
+    while message.code < 200:  # noqa: PLR2004 - 1xx
+        if message.code == 101:  # noqa: PLR2004 - nobody asked for another protocol
+            raise aiohttp.ClientConnectionError
+        message, payload = await protocol.read()
+    return message, payload
