@@ -31,12 +31,14 @@ async def both_legs() -> tuple[bool, bool]:
     protocol = protocol_class(Limits())
     server = await asyncio.get_running_loop().create_server(lambda: protocol(settings, state, {}), "127.0.0.1", 0)
     client = ProviderClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", connect_seconds=5, idle_seconds=5)
-    got: Any = await client.send("GET", "/", [], None)
-    towards_callers = [nodelay(each.transport) for each in state.connections]
-    towards_providers = nodelay(got._response.connection.transport)
-    got.close()
-    await client.close()
-    server.close()
+    try:
+        got: Any = await client.send("GET", "/", [], None)
+        towards_callers = [nodelay(each.transport) for each in state.connections]
+        towards_providers = nodelay(got._connection.transport)
+        got.close()
+    finally:
+        await client.close()
+        server.close()
     return all(towards_callers) and bool(towards_callers), towards_providers
 
 
