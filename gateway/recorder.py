@@ -24,7 +24,11 @@ log = logging.getLogger("stepwarden.recorder")
 T = TypeVar("T")
 
 _PAUSE_SECONDS = 0.025
+_BUSY_PAUSE_SECONDS = 0.1
 """How long finished exchanges gather before they are written together: every batch costs three commits."""
+
+_BUSY = 8
+"""Exchanges in a batch from which on the next one gathers longer."""
 
 _BATCH = 256
 _BATCH_BYTES = 4 << 20
@@ -81,6 +85,7 @@ class Recorder:
         self._dropped = 0
         self._failing = False
         self._swept = 0.0
+        self._pause = _PAUSE_SECONDS
         self._thread = threading.Thread(target=self._run, name="stepwarden-writer", daemon=True)
 
     def start(self) -> None:
@@ -132,10 +137,12 @@ class Recorder:
     def _run(self) -> None:
         while not (self._stopping.is_set() and not self._waiting and not self._jobs):
             if not self._stopping.is_set():
-                self._wake.wait(_PAUSE_SECONDS)
+                self._wake.wait(self._pause)
                 self._wake.clear()
             jobs = [self._jobs.popleft() for _ in range(len(self._jobs))]
-            self._write_all(until=len(self._waiting))
+            waiting = len(self._waiting)
+            self._pause = _BUSY_PAUSE_SECONDS if waiting >= _BUSY else _PAUSE_SECONDS
+            self._write_all(until=waiting)
             for job, future in jobs:
                 _fulfil(job, future)
             self._sweep()
