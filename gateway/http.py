@@ -150,14 +150,14 @@ class ProviderClient:
             ) from error
 
     def _head(
-        self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None, declared: int | None
+        self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None, length: int | None
     ) -> bytes:
         """The request's head as it goes out: what the caller sent, and how long its body is where it did not say."""
         lines = [b"%b %b%b HTTP/1.1" % (method.encode(), self._path, target.encode("latin-1"))]
         if not _has(headers, b"host"):
             lines.append(self._host)
         lines += [b"%b: %b" % pair for pair in headers]
-        if body is not None and declared is None:
+        if body is not None and length is None:
             lines.append(b"content-length: %d" % len(body) if isinstance(body, bytes) else _CHUNKED)
         head = b"\r\n".join(lines)
         if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
