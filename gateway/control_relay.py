@@ -118,6 +118,7 @@ async def _refuse(send: Any, refusal: Refused) -> None:
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         *((name.encode(), value.encode()) for name, value in SAFE_HEADERS.items()),
+        *refusal.headers,
     ]
     if refusal.closes:
         headers.append((b"connection", b"close"))

@@ -358,8 +358,7 @@ class DataPlane:
             headers.append((b"retry-after", str(refusal.retry_after).encode()))
         if refusal.closes:
             headers.append((b"connection", b"close"))
-        if status == 426:  # noqa: PLR2004 - Upgrade Required names the protocol it wants (RFC 9110 section 15.5.22)
-            headers.append((b"upgrade", b"HTTP/1.1"))
+        headers += refusal.headers
         passage.look_away()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -133,8 +133,13 @@ class ProviderClient:
         self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None
     ) -> Answer:
         """See `Upstream.send`. `target` is path and query, sent as it is."""
+        declared = _declared_length(headers)
+        if isinstance(body, AsyncIterator):
+            body = body if declared is None else _measured(body, declared)
+        elif declared is not None and declared != len(body or b""):
+            raise BadFraming("The body is not as long as its Content-Length says.")
         try:
-            return await self._exchange(method, self._head(method, target, headers, body), body)
+            return await self._exchange(method, self._head(method, target, headers, body, declared), body)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             raise UpstreamUnreachable(f"No connection to the provider ({type(error).__name__}).") from error
         except TimeoutError as error:
@@ -144,13 +149,15 @@ class ProviderClient:
                 f"The provider's connection broke before its answer ({type(error).__name__})."
             ) from error
 
-    def _head(self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None) -> bytes:
+    def _head(
+        self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None, length: int | None
+    ) -> bytes:
         """The request's head as it goes out: what the caller sent, and how long its body is where it did not say."""
         lines = [b"%b %b%b HTTP/1.1" % (method.encode(), self._path, target.encode("latin-1"))]
         if not _has(headers, b"host"):
             lines.append(self._host)
         lines += [b"%b: %b" % pair for pair in headers]
-        if body is not None and not _has(headers, b"content-length"):
+        if body is not None and length is None:
             lines.append(b"content-length: %d" % len(body) if isinstance(body, bytes) else _CHUNKED)
         head = b"\r\n".join(lines)
         if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
@@ -197,6 +204,32 @@ _JOINED_BYTES = 64 * 1024
 
 def _has(headers: Headers, wanted: bytes) -> bool:
     return any(name == wanted for name, _ in headers)
+
+
+def _declared_length(headers: Headers) -> int | None:
+    """The Content-Length that will be sent. Raises `BadFraming` where it is none, or one of several."""
+    values = [value for name, value in headers if name == b"content-length"]
+    if not values:
+        return None
+    if len(values) > 1 or not values[0].isdigit():
+        raise BadFraming("The body's length must be announced once, as a number.")
+    return int(values[0])
+
+
+async def _measured(body: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
+    """A body that must be as long as its head says.
+
+    Raises `ValueError` instead of its first byte too many or its end too soon: on a connection that is used again,
+    the difference would be read as part of somebody else's request.
+    """
+    left = length
+    async for piece in body:
+        left -= len(piece)
+        if left < 0:
+            raise ValueError(f"the body is longer than the {length} bytes announced")
+        yield piece
+    if left:
+        raise ValueError(f"the body ended {left} bytes before the length announced")
 
 
 def _is_chunked(head: bytes) -> bool:

@@ -19,6 +19,9 @@ class Refused(StepwardenError):
     outcome: Outcome = "refused"
     """How the record names an exchange that ended so."""
 
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What the answer must say beyond its status."""
+
     closes = False
     """True where the connection cannot be used again: its framing or its unread body is not to be trusted."""
 
@@ -69,6 +72,8 @@ class UpgradeRefused(Refused):
 
     status = 426
     code = "websocket_not_supported"
+    headers = ((b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"))
+    """The protocol wanted instead (RFC 9110 sections 7.8 and 15.5.22)."""
 
 
 class Unauthenticated(Refused):

@@ -1,23 +1,35 @@
 """The HTTP server's door: uvicorn's httptools protocol with the deadlines and checks it lacks.
 
-uvicorn waits for ever on slow headers, reads headers without end, and accepts absolute-form targets, a
-missing Host and HTTP/0.9. What is wrong with a request is noted in the scope, so that the data plane
-refuses it in the caller's own error shape; only what cannot be parsed at all is answered here.
+uvicorn waits for ever on slow headers, reads headers and trailers without end, drops the body of a request
+that offers an upgrade, sends chunks to HTTP/1.0, and accepts absolute-form targets, a missing Host and
+HTTP/0.9. What is wrong with a request is noted in the scope, so that the data plane refuses it in the
+caller's own error shape; only what cannot be parsed at all is answered here.
 """
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.config import Limits
 
 DOOR = "stepwarden.door"
 """Key in `scope["extensions"]` under which the protocol leaves its `Door`."""
+
+_LONGEST_TARGET = 65_535
+"""Bytes of a target that httptools can take apart."""
+
+_LINGER_SECONDS = 5.0
+"""How long a caller that is still sending may go on after its answer, so that it comes to read it."""
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER for a close that the other end sees as a reset."""
 
 
 class Door:
@@ -51,6 +63,17 @@ class Door:
             self._departed()
 
 
+class _Outlet:
+    """The transport as uvicorn's answers see it: they close it with the protocol's patience."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
 class GuardedHttp(HttpToolsProtocol):
     """One connection, with deadlines and limits on its request heads."""
 
@@ -59,35 +82,79 @@ class GuardedHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._in_head = True
-        self._head_bytes = 0
+        self._overhead = 0
+        """Bytes that have come since the last one of a body: heads, chunk framing, trailers."""
+        self._upgrade_ignored = False
+        """The head just parsed offers an upgrade and is to be parsed again without it."""
+        self._deaf = False
+        """Nothing that comes is read any more; it is thrown away until the connection ends."""
+        self._keeps = False
+        """Whether the newest request leaves its connection open, once it is whole."""
+        self._last_words: tuple[int, str] | None = None
+        """What is to be said, as status and message, once all earlier requests are answered."""
         self._doors: deque[Door] = deque()
         """Doors of requests that are not answered yet, oldest first: more than one while a client pipelines."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first request's head."""
         super().connection_made(transport)
+        self._outlet = cast("asyncio.Transport", _Outlet(transport, self._hang_up))
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks, and tell whoever is at work for this caller.
+
+        A caller that shuts down its sending side alone is taken to have left as well: until bytes are refused nothing
+        tells the two apart, and an abandoned answer goes on costing money.
+        """
         self._disarm()
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
         super().connection_lost(exc)
         for door in self._doors:
             door.depart()
         self._doors.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Count bytes until the head is complete; a head without end is cut off."""
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.limits.header_bytes:
-                # Bodies may share the packet, so the count is only decisive while no head has completed.
-                super().data_received(data)
-                if self._in_head and not self.transport.is_closing():
-                    self._say(431, f"The request head exceeds {self.limits.header_bytes} bytes.")
-                return
-        super().data_received(data)
+        """Count what is no body: a head without end is cut off, and so are chunk framing and trailers."""
+        if self._deaf:
+            return
+        self._overhead += len(data)
+        self._parse(data)
+        # Bodies may share the packet, so the count is only decisive once the packet is read.
+        if self._overhead > self.limits.header_bytes and not self._deaf and not self.transport.is_closing():
+            if self._in_head:
+                self._say(431, f"The request head exceeds {self.limits.header_bytes} bytes.")
+            else:
+                self.transport.abort()
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. An upgrade is declined by reading on without it (RFC 9110 section 7.8)."""
+        self._unset_keepalive_if_required()
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                # The parser takes all that follows such a head for another protocol, its body included.
+                if self._upgrade_ignored:
+                    data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                    continue
+                self._deaf = True
+            except httptools.HttpParserError:
+                self._say(400, "The request is not valid HTTP/1.1; it was not forwarded.")
+            return
+
+    def _head_without_upgrade(self) -> bytes:
+        """The head just parsed as a client would have sent it that offers no upgrade, for a fresh parser."""
+        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [line, *(b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade")]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets its own
+        self._doors.pop()
+        self._upgrade_ignored = False
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def on_message_begin(self) -> None:
         """Open a scope with a door of its own."""
@@ -102,50 +169,87 @@ class GuardedHttp(HttpToolsProtocol):
         """Judge the head, then let uvicorn start the application."""
         self._disarm()
         self._in_head = False
-        seen, self._head_bytes = self._head_bytes, 0
+        seen, self._overhead = self._overhead, 0
         door = self._doors[-1]
         door.oversize = self._oversize(seen)
-        door.fault = self._fault()
+        upgrade = self.parser.should_upgrade()
+        door.fault = self._fault(upgrade=upgrade)
+        if upgrade and not (door.oversize or door.fault or self._wants_websocket()):
+            self._upgrade_ignored = True
+            return
         if not self.url.startswith(b"/"):
             # Only the path part of an absolute or asterisk form would reach routing; keep it routable, refuse it there.
             self.url = b"/" + self.url.split(b"/", 3)[-1] if self.url.count(b"/") > 2 else b"/"  # noqa: PLR2004 - scheme://host/
+        self.url = self.url[:_LONGEST_TARGET]  # what is longer is refused, by whoever its first segment names
         super().on_headers_complete()
+        self._settle(usable=not (door.oversize or door.fault or upgrade))
+
+    def _wants_websocket(self) -> bool:
+        return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in self.headers)
+
+    def _settle(self, *, usable: bool) -> None:
+        """What uvicorn's answer to the request just begun must know that uvicorn does not."""
+        cycle = self.cycle
+        cycle.transport = self._outlet
+        # An answer that leaves before its request is whole says that it closes the connection.
+        self._keeps, cycle.keep_alive = cycle.keep_alive and usable, False
+        self.headers = []  # trailers are read into a list of their own, which nobody looks at
+        if self.scope["http_version"] == "1.0":
+            self._doors[-1].abort = self._reset
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] == "1.0":
+            app = _without_chunks(app, cycle, self._reset)
+        super()._start_asgi_task(cycle, app)
+
+    def on_body(self, body: bytes) -> None:
+        """Begin to count anew."""
+        self._overhead = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that the request is whole."""
+        if self._upgrade_ignored:
+            return
+        self._overhead = 0
         if self._doors:
             self._doors[-1].whole = True
+        if not self.cycle.response_started:
+            self.cycle.keep_alive = self._keeps
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Close the door of the request that has been answered."""
         if self._doors:
             self._doors.popleft()
+        if self._linger_timer is not None:
+            return
         super().on_response_complete()
+        if self._last_words is not None and self.cycle.response_complete and not self.transport.is_closing():
+            self._answer(*self._last_words)
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Stay silent: the data plane answers upgrades with 426, which is what Codex waits for."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be parsed in an envelope both SDK families read."""
-        del msg
-        self._say(400, "The request is not valid HTTP/1.1; it was not forwarded.")
+    def shutdown(self) -> None:
+        """Let no request that is still arriving keep its connection."""
+        self._keeps = False
+        super().shutdown()
 
     def _oversize(self, seen: int) -> str | None:
         """What is too much in this head; `seen` bytes have arrived on the connection since it began."""
         if len(self.headers) > self.limits.header_count:
             return f"The request has {len(self.headers)} headers; at most {self.limits.header_count} are read."
+        if len(self.url) > _LONGEST_TARGET:
+            return f"The request target has {len(self.url)} bytes; at most {_LONGEST_TARGET} are read."
         if seen > self.limits.header_bytes:
             size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
             if size > self.limits.header_bytes:
                 return f"The request head has {size} bytes; at most {self.limits.header_bytes} are read."
         return None
 
-    def _fault(self) -> str | None:
+    def _fault(self, *, upgrade: bool) -> str | None:
         """What makes this head readable in two ways."""
         named = dict(self.headers)
-        version = cast("httptools.HttpRequestParser", self.parser).get_http_version()
-        plain = version == "1.1" and b"host" in named and b"transfer-encoding" not in named
+        version = self.parser.get_http_version()
+        plain = version == "1.1" and b"host" in named and b"transfer-encoding" not in named and not upgrade
         if plain and len(named) == len(self.headers) and self.url[:1] == b"/" and b"#" not in self.url:
             return None
         names = [name for name, _ in self.headers]
@@ -153,6 +257,7 @@ class GuardedHttp(HttpToolsProtocol):
         hosts, lengths = names.count(b"host"), names.count(b"content-length")
         faults = (
             (version not in {"1.0", "1.1"}, "Only HTTP/1.1 and HTTP/1.0 are spoken here."),
+            (upgrade and self.parser.get_method() == b"CONNECT", "Nothing is tunnelled here; CONNECT is not served."),
             (not self.url.startswith(b"/"), "The request target must be a path, not an absolute address."),
             (b"#" in self.url, "The request target must not hold a fragment."),
             (hosts > 1 or (hosts == 0 and version != "1.0"), "The request must carry exactly one Host header."),
@@ -173,20 +278,92 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._deaf:
             return
-        if self._head_bytes:
+        if self._is_answering():
+            self._arm()  # its turn has not come
+        elif self._doors or self._overhead:
             self._say(408, f"The request head did not arrive within {self.limits.header_seconds:g} seconds.")
         else:
             self.transport.close()
 
+    def _is_answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
     def _say(self, status: int, message: str) -> None:
+        """Answer what no application will, in its turn, and end the connection; nothing more is read from it."""
+        self._deaf = True
+        if not self._is_answering():
+            self._answer(status, message)
+        elif self.pipeline or not self.cycle.more_body:
+            self._last_words = (status, message)  # it is a later request that is wrong
+        elif self.cycle.response_started:
+            self.transport.abort()
+        else:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._answer(status, message)
+
+    def _answer(self, status: int, message: str) -> None:
+        """Write an error in an envelope both SDK families read, and hang up."""
         envelope = {"type": "invalid_request_error", "message": message, "code": None, "param": None}
         body = msgspec.json.encode({"type": "error", "error": envelope})
         head = b"content-type: application/json\r\nx-should-retry: false\r\nconnection: close\r\n"
         length = b"content-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + length + body)
-        self.transport.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close the connection after what has been written.
+
+        Bytes left unread would turn into a reset that overtakes the answer, so a caller in the middle of a
+        request is listened to for a while (RFC 9112 section 9.6).
+        """
+        if self._linger_timer is not None or self.transport.is_closing():
+            return
+        if not (self._deaf or self._in_head or self.cycle.more_body):
+            self.transport.close()
+            return
+        self._deaf = True
+        self._disarm()
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._linger_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _reset(self) -> None:
+        """Cut the connection so that it cannot be taken for the end of an answer that ends with its connection."""
+        if self.transport.is_closing():
+            return
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
+
+def _without_chunks(app: Any, cycle: RequestResponseCycle, cut: Callable[[], None]) -> Any:
+    """An application as HTTP/1.0 is answered: what announces no length ends with its connection (RFC 9112 section 6.1).
+
+    `cut` is called where the application leaves its answer unfinished.
+    """
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        measured = True
+
+        async def send_plain(message: Any) -> None:
+            nonlocal measured
+            if message["type"] == "http.response.start":
+                measured = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+                cycle.chunked_encoding = None if measured else False
+            elif not measured:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await app(scope, receive, send_plain)
+        finally:
+            if cycle.response_started and not cycle.response_complete:
+                cut()
+
+    return answer
 
 
 def protocol_class(limits: Limits) -> type[GuardedHttp]:

@@ -1,5 +1,6 @@
 """HTTP/1.1 by hand: what a client library would repair, hide or refuse to send, a test must be able to see and send."""
 
+import select
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,8 +98,11 @@ class Wire:
                 if self._read:
                     yield self._read
                     self._read = b""
-                if not self._more():
-                    return
+                try:
+                    if not self._more():
+                        return
+                except ConnectionResetError as reset:
+                    raise BrokenOff from reset
 
     def response(self, *, bodiless: bool = False) -> Response:
         """A whole answer; `bodiless` for those to HEAD."""
@@ -112,6 +116,10 @@ class Wire:
             return not self._read and not self.socket.recv(1)
         except ConnectionResetError:
             return True
+
+    def has_more(self, *, within: float) -> bool:
+        """Whether bytes have come that are not read yet, or come within so many seconds."""
+        return bool(self._read) or bool(select.select([self.socket], [], [], within)[0])
 
     def rest(self) -> bytes:
         """All bytes up to the end of the connection, reset or not."""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,16 +82,37 @@ def test_a_body_beyond_the_cap_is_refused_in_the_dialect(house: House, dialect: 
     assert house.facts(got.exchange)["outcome"] == "refused"
 
 
-def test_a_body_in_chunks_that_outgrows_the_cap_is_refused(house: House) -> None:
+@pytest.mark.parametrize("framing", [(b"content-length", b"%d" % (40 << 20)), (b"transfer-encoding", b"chunked")])
+def test_a_caller_that_sends_its_whole_body_first_still_reads_that_it_was_too_large(
+    house: House, framing: tuple[bytes, bytes]
+) -> None:
     piece = bytes(1 << 20)
     with house.wire() as wire:
-        wire.send(request(DIALECTS[0].target, b"", headers=[JSON, (b"transfer-encoding", b"chunked")]))
-        try:
-            for _ in range(40):
-                wire.send(chunked(piece)[:-5])
-        except (BrokenPipeError, ConnectionResetError):
-            return
-        assert wire.response().status == 413
+        wire.send(request(DIALECTS[0].target, b"", headers=[JSON, framing]))
+        for _ in range(40):
+            wire.send(chunked(piece)[:-5] if framing[1] == b"chunked" else piece)
+        got = wire.response()
+        assert got.status == 413
+        assert got.all(b"connection") == [b"close"]
+        assert wire.is_closed()
+
+
+@pytest.mark.parametrize("target", [b"/nobody/v1/x", b"/healthz", b"/openai/v1/chat/completions"])
+@pytest.mark.parametrize("more", [b"x: 1\r\n" * 10_000, b"x" * 100_000], ids=["trailers", "a trailer without end"])
+def test_what_a_caller_goes_on_sending_behind_its_answer_costs_no_memory(
+    house: House, target: bytes, more: bytes
+) -> None:
+    headers = [(b"transfer-encoding", b"chunked"), (b"stepwarden-key", b"swk_nobody")]
+    before = resident(house)
+    with house.wire() as wire:
+        got = wire.send(request(target, b"2\r\n{}\r\n", headers=headers)).response()
+        assert got.all(b"connection") == [b"close"]
+        with suppress(BrokenPipeError, ConnectionResetError):
+            wire.send(b"0\r\n" + more)
+            for _ in range(400):
+                wire.send(more)
+        grown = resident(house) - before
+    assert grown < 16 << 20
 
 
 @pytest.mark.parametrize("shape", [b"[", b'{"content":['], ids=["lists", "objects"])

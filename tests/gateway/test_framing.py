@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.demo.answers import SeenRequest
-from tests.fakes.provider import always, say
+from gateway.demo import render
+from gateway.demo.answers import Answer, Cut, Gate, SeenRequest
+from tests.fakes.provider import always, events, say
 from tests.gateway.house import ANTHROPIC, CHAT, JSON, House
-from tests.gateway.rawhttp import BrokenOff, Response, Wire, request
+from tests.gateway.rawhttp import BrokenOff, Response, Wire, chunked, request
 
 LINE = b"POST /openai/v1/chat/completions HTTP/1.1\r\n"
 HOST = b"host: gateway.test\r\n"
@@ -43,6 +44,7 @@ REFUSED = {
     + BODY,
     "an asterisk": head(HOST, line=b"OPTIONS * HTTP/1.1\r\n"),
     "an authority": head(HOST, line=b"CONNECT other.test:443 HTTP/1.1\r\n"),
+    "a tunnel to a provider": head(HOST, b"content-length: 100\r\n", line=b"CONNECT /openai/v1/files HTTP/1.1\r\n"),
     "a folded header": head(HOST, b"x-folded: a\r\n b\r\n", LENGTH) + BODY,
     "bare line feeds": (LINE + HOST + LENGTH + MARK).replace(b"\r\n", b"\n") + b"\n" + BODY,
     "a space before the colon": head(HOST, b"content-length : %d\r\n" % len(BODY)) + BODY,
@@ -138,6 +140,177 @@ def test_a_connection_serves_on_after_a_refusal_that_left_it_whole(house: House)
         assert wire.send(CHAT.call()).response().status == 200
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0", b"something, else"])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("cut", [False, True], ids=["one packet", "two packets"])
+def test_an_upgrade_to_another_protocol_is_ignored_and_the_request_served(
+    house: House, protocol: bytes, framing: str, *, cut: bool
+) -> None:
+    offer = [(b"connection", b"Upgrade, HTTP2-Settings"), (b"upgrade", protocol), (b"http2-settings", b"AAMAAABk")]
+    if framing == "chunks":
+        sent = request(CHAT.target, chunked(BODY), headers=[*offer, (b"transfer-encoding", b"chunked")])
+    else:
+        sent = CHAT.call(headers=offer, body=BODY)
+    started, _, rest = sent.partition(b"\r\n\r\n")
+    with house.wire() as wire:
+        if cut:
+            wire.send(started + b"\r\n\r\n")
+            assert not wire.has_more(within=0.05)
+            wire.send(rest)
+        else:
+            wire.send(sent)
+        assert wire.response().status == 200
+        seen = house.provider.requests[-1]
+        assert seen.body == BODY
+        assert not any(seen.header(name) for name in ("upgrade", "connection", "http2-settings"))
+        assert wire.send(CHAT.call(headers=offer) * 3).response().status == 200
+        assert [wire.response().status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("upgrade", [b"websocket", b"h2c, websocket"])
+def test_what_follows_a_refused_upgrade_is_no_request(house: House, upgrade: bytes) -> None:
+    hidden = request(b"/openai/v1/models", method=b"GET", headers=[(b"x-mark", b"hidden")])
+    headers = [(b"connection", b"upgrade"), (b"upgrade", upgrade)]
+    with house.wire() as wire:
+        wire.send(request(b"/openai/v1/responses", method=b"GET", headers=headers) + hidden)
+        assert wire.response().status == 426
+        wire.send(hidden)
+        assert wire.is_closed()
+    assert not [each for each in house.provider.requests if each.header("x-mark") == "hidden"]
+
+
+def test_trailers_are_neither_headers_nor_kept(house: House) -> None:
+    trailers = b"x-trailer: 1\r\nauthorization: Bearer sk-trailer\r\nstepwarden-session: s\r\nupgrade: websocket\r\n"
+    body = chunked(BODY)[:-2] + trailers + b"\r\n"
+    with house.wire() as wire:
+        got = wire.send(request(CHAT.target, body, headers=[JSON, (b"transfer-encoding", b"chunked")])).response()
+        assert got.status == 200
+        seen = house.provider.requests[-1]
+        assert (seen.body, seen.header("x-trailer"), seen.header("authorization")) == (BODY, None, None)
+        assert wire.send(CHAT.call()).response().status == 200
+
+
+@pytest.mark.parametrize("trailer", [b"x-trailer: 1\r\n", b"x"], ids=["many", "one without end"])
+@pytest.mark.parametrize("target", [CHAT.target, b"/openai/v1/files"])
+def test_trailers_without_end_are_cut_off(house: House, target: bytes, trailer: bytes) -> None:
+    started = request(target, b"2\r\n{}\r\n0\r\n", headers=[(b"transfer-encoding", b"chunked")])
+    sent = 0
+    with house.wire() as wire:
+        wire.send(started)
+        with suppress(BrokenPipeError, ConnectionResetError):  # until there is nobody to send to
+            while sent < 64 << 20:
+                wire.send(trailer * 10_000)
+                sent += len(trailer) * 10_000
+    assert sent < 64 << 20
+    assert house.ask(CHAT.call()).status == 200
+
+
+@pytest.mark.parametrize("target", [b"/nobody/v1/x", CHAT.target])
+def test_a_refusal_that_left_the_body_unread_ends_the_connection(house: House, target: bytes) -> None:
+    headers = [(b"content-length", b"1000"), (b"stepwarden-key", b"swk_nobody")]
+    with house.wire() as wire:
+        got = wire.send(request(target, b"{", headers=headers)).response()
+        assert got.status in {401, 404}
+        assert got.all(b"connection") == [b"close"]
+        assert wire.is_closed()
+
+
+def streamed(house: House) -> Gate:
+    """Let the provider stream an answer whose last event waits at this gate."""
+    gate, sent = Gate(), events("chat")
+    house.provider.script = always(Answer(headers=render.SSE, body=(*sent[:-1], gate, sent[-1]), transfer="chunked"))
+    return gate
+
+
+GARBAGE = {
+    "garbage": (b"GARBAGE \x01\r\n\r\n", 400),
+    "a request with two lengths": (head(HOST, b"content-length: 2\r\ncontent-length: 3\r\n") + b"ab", 400),
+    "a head without end": (LINE + b"x-long: " + b"a" * 200_000, 431),
+    "half a head": (LINE + HOST, 408),
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_an_answer_under_way_is_finished_before_the_next_request_is_refused(house: House, name: str) -> None:
+    garbage, status = GARBAGE[name]
+    gate = streamed(house)
+    with house.wire() as wire:
+        head_ = wire.send(CHAT.call(stream=True)).head()
+        wire.send(garbage)
+        assert wire.has_more(within=1)
+        house.ask(request(b"/healthz", method=b"GET"))
+        gate.open()
+        assert b"".join(wire.pieces(head_)) == b"".join(events("chat"))
+        refused = wire.response()
+        assert refused.status == status
+        assert_readable(refused)
+        assert wire.is_closed()
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_a_pipelined_request_that_is_wrong_is_answered_in_its_turn(house: House, name: str) -> None:
+    garbage, status = GARBAGE[name]
+    with house.wire() as wire:
+        wire.send(CHAT.call() + garbage)
+        assert [wire.response().status, wire.response().status] == [200, status]
+        assert wire.is_closed()
+
+
+def test_a_body_that_goes_wrong_behind_its_own_answer_cuts_the_connection(house: House) -> None:
+    gate = Gate()
+    unfinished = Answer(headers=(JSON,), body=(b'{"half": ', gate, b"1}"), transfer="chunked")
+    house.provider.early = lambda seen: unfinished if seen.header("x-mark") == "behind" else None
+    headers = [(b"transfer-encoding", b"chunked"), (b"x-mark", b"behind")]
+    with house.wire() as wire:
+        head_ = wire.send(request(b"/openai/v1/files", b"1\r\n{\r\n", headers=headers)).head()
+        assert next(wire.pieces(head_)) == b'{"half": '
+        wire.send(b"zz\r\n")
+        assert b"HTTP/1.1 " not in wire.rest()
+    gate.open()
+
+
+def old(data: bytes) -> bytes:
+    """The same request from a client that speaks HTTP/1.0."""
+    return data.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+def test_a_client_of_http_1_0_gets_no_chunks(house: House, *, stream: bool) -> None:
+    body = (b"".join(events("chat")),) if stream else (b'{"choices": ', b"[]}")
+    headers = render.SSE if stream else (JSON,)
+    house.provider.script = always(Answer(headers=headers, body=body, transfer="chunked"))
+    with house.wire() as wire:
+        wire.send(old(CHAT.call(stream=stream)))
+        got = wire.response()
+        assert got.status == 200
+        assert got.all(b"transfer-encoding") == got.all(b"content-length") == []
+        assert got.all(b"connection") == [b"close"]
+        assert got.body == b"".join(body)
+        assert wire.is_closed()
+
+
+def test_a_client_of_http_1_0_is_told_a_length_where_there_is_one(house: House) -> None:
+    house.provider.script = always(say("chat"))
+    with house.wire() as wire:
+        got = wire.send(old(CHAT.call())).response()
+        assert got.one(b"content-length") == b"%d" % len(got.body)
+        assert got.all(b"transfer-encoding") == []
+
+
+def test_a_client_of_http_1_0_can_tell_a_cut_answer_from_a_whole_one(house: House) -> None:
+    broken = Answer(headers=(JSON,), body=(b'{"half": ', b"1}"), transfer="chunked", fault=Cut(after=9))
+    house.provider.script = always(broken)
+    with house.wire() as wire, pytest.raises(BrokenOff):
+        wire.send(old(CHAT.call())).response()
+
+
+@pytest.mark.parametrize("size", [70_000, 200_000])
+def test_a_target_beyond_all_limits_is_a_431(house: House, size: int) -> None:
+    got = house.ask(request(b"/openai/v1/" + b"a" * size, method=b"GET"))
+    assert got.status == 431
+    assert_readable(got)
+
+
 def test_a_head_that_does_not_come_to_its_end_is_cut_off(house: House) -> None:
     began = time.monotonic()
     with house.wire() as wire:
@@ -210,6 +383,7 @@ def test_a_websocket_upgrade_is_sent_back_to_http(house: House) -> None:
     got = house.ask(request(b"/openai/v1/responses", method=b"GET", headers=headers))
     assert got.status == 426
     assert got.all(b"upgrade") == [b"HTTP/1.1"]
+    assert b"upgrade" in got.all(b"connection")
     assert_readable(got)
     assert len(house.provider.requests) == before
 

@@ -75,6 +75,15 @@ def asked_of_each(house: House, data: bytes) -> list[Response]:
     return list(found.values())
 
 
+@pytest.mark.parametrize("method", [b"GET", b"CONNECT"])
+def test_a_control_request_without_its_body_keeps_nobody_else_waiting(crew: House, method: bytes) -> None:
+    headers = [(b"connection", b"Upgrade"), (b"upgrade", b"h2c"), (b"content-length", b"60000")]
+    attack = request(b"/readyz", b"", method=method, headers=headers)
+    assert {got.status for got in asked_of_each(crew, attack)} <= {400, 408}
+    honest = request(b"/readyz", method=b"GET")
+    assert [got.status for got in asked_of_each(crew, honest) + asked_of_each(crew, honest)] == [200] * 4
+
+
 def test_both_workers_serve(crew: House) -> None:
     assert len(workers_of(crew)) == 2
     assert [got.status for got in asked_of_each(crew, CHAT.call())] == [200, 200]
