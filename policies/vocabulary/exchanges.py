@@ -140,4 +140,4 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """16 bytes: joining state at the end of the request's messages (`gateway/stations/thread.py`)."""
 
     reply_fingerprint: bytes | None = None
-    """16 bytes over the reply's text and calls: tells twin conversations apart."""
+    """16 bytes over the text and calls of each choice of the reply, joined: tells twin conversations apart."""
