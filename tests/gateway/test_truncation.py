@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 
 import anthropic
+import msgspec
 import openai
 import pytest
 
-from gateway.demo.answers import Answer, Cut, Reset, Stall, compressed
+from gateway.demo import render
+from gateway.demo.answers import Answer, Cut, Garble, Reset, Stall, compressed
 from gateway.demo.scenarios import HEADER
 from tests.fakes.gateway import free_port
 from tests.fakes.provider import always, events, say
@@ -174,6 +176,25 @@ def test_html_or_nothing_under_200_is_no_answer(house: House, dialect: Dialect, 
 
 
 @every_dialect
+@pytest.mark.parametrize("after", [1, 30])
+def test_a_document_that_ends_with_its_connection_is_not_whole_where_that_was_reset(
+    house: House, dialect: Dialect, after: int
+) -> None:
+    whole = b"".join(part for part in say(dialect.name).body if isinstance(part, bytes))
+    answer = Answer(headers=render.JSON, body=(whole,), transfer="close")
+    house.provider.script = always(msgspec.structs.replace(answer, fault=Reset(after=after)))
+    with house.wire() as wire:
+        head = wire.send(dialect.call()).head()
+        with pytest.raises(BrokenOff):
+            list(wire.pieces(head))
+    assert house.facts(head.exchange)["outcome"] == "upstream_reset"
+    house.provider.script = always(answer)
+    got = house.ask(dialect.call())
+    assert got.body == whole
+    assert house.facts(got.exchange)["outcome"] == "complete"
+
+
+@every_dialect
 @stream_or_json
 @pytest.mark.parametrize(
     ("scenario", "status", "outcome"),
@@ -181,7 +202,7 @@ def test_html_or_nothing_under_200_is_no_answer(house: House, dialect: Dialect, 
         ("stall-before-headers", 504, "timed_out"),
         ("reset-before-headers", 502, "upstream_reset"),
         ("no-answer", 502, "upstream_reset"),
-        ("garbage", 502, "upstream_reset"),
+        ("garbage", 502, "not_an_answer"),
     ],
 )
 def test_a_provider_that_gives_no_answer_is_reported_in_the_callers_dialect(
@@ -192,6 +213,44 @@ def test_a_provider_that_gives_no_answer_is_reported_in_the_callers_dialect(
     assert json.loads(got.body)["error"]["message"]
     facts = house.facts(got.exchange)
     assert (facts["outcome"], facts["status"], facts["upstream_status"]) == (outcome, status, None)
+
+
+UNREADABLE = {
+    "an impossible status": Answer(status=678, body=(b"{}",)),
+    "the highest status": Answer(status=999, body=(b"{}",)),
+    "another protocol": Answer(status=101, headers=((b"connection", b"upgrade"), (b"upgrade", b"foo"))),
+    "too many headers": Answer(headers=(*render.JSON, *((b"x-h-%d" % at, b"1") for at in range(1000))), body=(b"{}",)),
+    "a header too long": Answer(headers=(*render.JSON, (b"x-h", b"1" * 70_000)), body=(b"{}",)),
+    "no http": Answer(fault=Garble()),
+}
+
+
+@every_dialect
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_answer_nobody_can_read_is_a_502_that_asks_for_no_second_attempt(
+    house: House, dialect: Dialect, answer: Answer
+) -> None:
+    house.provider.script = always(answer)
+    with house.wire() as wire:
+        got = wire.send(dialect.call()).response()
+        assert got.status == 502
+        assert "connection broke" not in json.loads(got.body)["error"]["message"]
+        assert got.all(b"retry-after") == []
+        assert got.one(b"x-should-retry") == b"false"
+        facts = house.facts(got.exchange)
+        assert (facts["outcome"], facts["status"], facts["upstream_status"]) == ("not_an_answer", 502, None)
+        assert facts["error_type"] == "upstream_malformed"
+        house.provider.script = always(say(dialect.name))
+        assert wire.send(dialect.call()).response().status == 200, "the caller's connection is as good as before"
+
+
+@every_dialect
+def test_an_answer_with_many_headers_arrives_with_all_of_them(house: House, dialect: Dialect) -> None:
+    many = tuple((b"x-h-%d" % at, b"1") for at in range(500))
+    house.provider.script = always(msgspec.structs.replace(say(dialect.name), headers=(*render.JSON, *many)))
+    got = house.ask(dialect.call())
+    assert got.status == 200
+    assert [pair for pair in got.headers if pair[0].startswith(b"x-h-")] == list(many)
 
 
 @every_dialect
