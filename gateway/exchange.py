@@ -248,7 +248,7 @@ class DataPlane:
         headers = forward.response_headers(answer.headers)
         observation = self._observe(passage, headers)
         first = b""
-        if passage.operation == "chat" and answer.status == 200 and not observation.stream:  # noqa: PLR2004 - OK
+        if passage.operation == "chat" and answer.status == 200 and observation.may_be_nothing:  # noqa: PLR2004 - OK
             first = await self._first_bytes(answer)
             _refuse_unless_answer(observation.head, first)
         if answer.status in {204, 304}:
@@ -262,29 +262,38 @@ class DataPlane:
             else:
                 await self._relay_document(passage, answer, first, observation, send)
         except Interrupted as broken:
-            if observation.stream and observation.ended:  # the provider had said its last word
-                await self._end_stream(passage, send)
+            if observation.stream and observation.ended and observation.head.length is None:
+                await self._end_answer(passage, observation, b"", send)  # the provider had said its last word
                 return
             passage.outcome = "timed_out" if broken.timed_out else "upstream_reset"
             passage.note = str(broken)
             await self._end_unfinished(passage, send)
 
     async def _relay_stream(self, passage: Passage, answer: Answer, observation: Observation, send: Send) -> None:
-        """Server-sent events: each chunk reaches the caller before it is read."""
+        """Server-sent events: each chunk reaches the caller before it is read.
+
+        Where the head declared a length, the last byte waits until the stream is known to be whole: once it has
+        left, nothing could tell the caller otherwise.
+        """
+        declared = observation.head.length
+        held = b""
         while chunk := await answer.read():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if declared is not None and observation.length + len(chunk) >= declared:
+                held = chunk[-1:]
+            await send({"type": "http.response.body", "body": chunk[:-1] if held else chunk, "more_body": True})
             observation.feed(chunk)
             if observation.ended:
                 self._finish(passage)
-        if passage.operation == "chat" and not observation.complete and not observation.unread:
+        await self._end_answer(passage, observation, held, send)
+
+    async def _end_answer(self, passage: Passage, observation: Observation, last: bytes, send: Send) -> None:
+        """Let the last bytes go, unless the provider stopped before its own end."""
+        if observation.unfinished:
             passage.outcome = "truncated"
             await self._end_unfinished(passage, send)
             return
-        await self._end_stream(passage, send)
-
-    async def _end_stream(self, passage: Passage, send: Send) -> None:
         self._end(passage)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _relay_document(
         self, passage: Passage, answer: Answer, first: bytes, observation: Observation, send: Send
@@ -293,15 +302,13 @@ class DataPlane:
         chunk = first or await answer.read()
         while chunk:
             observation.feed(chunk)
-            whole = observation.whole
-            if whole:
-                self._end(passage)
-            await send({"type": "http.response.body", "body": chunk, "more_body": not whole})
-            if whole:
-                return
+            if observation.ended:
+                self._finish(passage)
+            if observation.whole:
+                break
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
             chunk = await answer.read()
-        self._end(passage)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._end_answer(passage, observation, chunk, send)
 
     def _end(self, passage: Passage) -> None:
         """The answer is whole; only its last bytes have still to leave."""
@@ -322,7 +329,12 @@ class DataPlane:
     def _observe(self, passage: Passage, headers: forward.Headers) -> Observation:
         keep = _KEPT_OTHER_BYTES if passage.operation == "other" else _KEPT_BYTES
         observation = passage.observation = Observation(
-            passage.dialect, passage.operation, head_of(headers), keep=keep, limits=self._limits
+            passage.dialect,
+            passage.operation,
+            head_of(headers),
+            keep=keep,
+            limits=self._limits,
+            view=passage.view if passage.upstream_status == 200 else None,  # noqa: PLR2004 - errors are documents
         )
         return observation
 
