@@ -55,6 +55,9 @@ _KEPT_BYTES = 64 << 20
 _KEPT_OTHER_BYTES = 8 << 20
 """Largest body kept of a path that streams through; beyond it the record holds length and digest."""
 
+_PARTING_SECONDS = 1.0
+"""How long a caller may take to accept why its answer ends when the gateway stops."""
+
 _REMEMBERED_PATHS = 1024
 _REMEMBERED_LENGTH = 256
 """Longest path worth remembering, bytes: callers choose paths, and memory must stay small."""
@@ -114,13 +117,13 @@ class DataPlane:
         self._routed = lru_cache(_REMEMBERED_PATHS)(self._route)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Carry one exchange. Never raises but for cancellation from outside."""
+        """Carry one exchange. Never raises, so that the server has nothing to report that is not logged here."""
         passage = self._arrive(scope)
         try:
             with self._gate.passing():
                 await self._carry(passage, scope, receive, send)
         except Refused as refusal:
-            await self._refuse(passage, passage.refused(refusal), send)
+            await self._refused(passage, refusal, send)
         except ClientGone:
             passage.outcome = "client_aborted"
         except asyncio.CancelledError:
@@ -338,21 +341,27 @@ class DataPlane:
         )
         return observation
 
-    async def _end_unfinished(self, passage: Passage, send: Send) -> None:
-        """End an answer the provider did not finish: as an error in its dialect, or else by cutting the connection."""
+    async def _end_unfinished(
+        self, passage: Passage, send: Send, message: str = "The provider's answer ended before it was complete."
+    ) -> None:
+        """End an answer that is not whole: as an error in its dialect, or else by cutting the connection."""
         observation = passage.observation
         assert observation is not None
         passage.look_away()
         parting = b""
         if observation.extensible:
-            message = "The provider's answer ended before it was complete."
             parting = observation.terminal_error(message, passage.exchange_id)
         if parting:
             await send({"type": "http.response.body", "body": parting, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        elif passage.door is not None:
-            passage.door.abort()
-            await asyncio.sleep(0)
+        else:
+            await _cut(passage)
+
+    async def _refused(self, passage: Passage, refusal: Refused, send: Send) -> None:
+        if passage.caller_left:  # the broken upload is of its making, and nobody hears a refusal
+            passage.outcome = "client_aborted"
+        else:
+            await self._refuse(passage, passage.refused(refusal), send)
 
     async def _refuse(self, passage: Passage, refusal: Refused, send: Send) -> None:
         """Say no in the caller's own protocol."""
@@ -378,25 +387,41 @@ class DataPlane:
 
     async def _fail(self, passage: Passage, send: Send) -> None:
         """A bug of ours: the caller gets an error or a cut connection, never half an answer that looks whole."""
-        if not passage.started:
-            await self._refuse(passage, passage.refused(Failed("The gateway failed on this request.")), send)
-        elif passage.door is not None:
-            passage.door.abort()
+        try:
+            if not passage.started:
+                await self._refuse(passage, passage.refused(Failed("The gateway failed on this request.")), send)
+                return
+        except Exception:  # the server had begun an answer before it failed, or fails on this one too
+            log.exception("a failed exchange could not be answered", extra={"exchange": passage.exchange_id})
+        await _cut(passage)
 
     async def _cancelled(self, passage: Passage, send: Send) -> None:
         """The caller left, or the drain time is over."""
         if passage.watch is not None and passage.watch.recalled():
             passage.outcome = "client_aborted"
             return
-        passage.outcome = "timed_out"
         passage.note = "cut when the gateway's drain time was over"
-        observation = passage.observation
-        if passage.started and observation is not None and observation.extensible:
-            parting = observation.terminal_error(
-                "The gateway shut down before the answer was complete.", passage.exchange_id
-            )
-            await send({"type": "http.response.body", "body": parting, "more_body": True})
-        raise asyncio.CancelledError
+        try:
+            async with asyncio.timeout(_PARTING_SECONDS):
+                await self._part(passage, send)
+        except (TimeoutError, asyncio.CancelledError):
+            await _cut(passage)
+        passage.outcome = "timed_out"
+
+    async def _part(self, passage: Passage, send: Send) -> None:
+        """End at once what the gateway can no longer wait for."""
+        if passage.started:
+            await self._end_unfinished(passage, send, "The gateway shut down before the answer was complete.")
+        else:
+            refusal = Draining("The gateway shut down before the provider answered.")
+            await self._refuse(passage, passage.refused(refusal), send)
+
+
+async def _cut(passage: Passage) -> None:
+    """Cut the caller's connection, and let the server see that: it would report the missing rest of an answer."""
+    if passage.door is not None:
+        passage.door.abort()
+        await asyncio.sleep(0)
 
 
 def _refuse_unpriced(passage: Passage) -> None:

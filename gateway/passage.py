@@ -226,7 +226,7 @@ class Passage:
     def refused(self, refusal: Refused) -> Refused:
         """Note a refusal; returns the one to tell the caller."""
         refusal = self.failure or refusal
-        self.outcome = "client_aborted" if self.caller_left else refusal.outcome
+        self.outcome = refusal.outcome
         self.status = refusal.status
         self.error_type = refusal.code
         self.note = self.note or str(refusal)
