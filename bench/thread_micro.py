@@ -56,7 +56,7 @@ def conversation(messages: int, opening: bytes | None, explicit: str | None) -> 
 
 
 def answer(threader: Threader, ask: Ask, fingerprint: bytes) -> None:
-    threader.finish(Done(exchange_id=ask.exchange_id, complete=True, fingerprint=fingerprint))
+    threader.finish(Done(exchange_id=ask.exchange_id, complete=True, fingerprints=(fingerprint,)))
 
 
 def measure(name: str, messages: int, *, opening: bytes | None = None, is_named: bool = False) -> None:

@@ -55,6 +55,9 @@ _KEPT_BYTES = 64 << 20
 _KEPT_OTHER_BYTES = 8 << 20
 """Largest body kept of a path that streams through; beyond it the record holds length and digest."""
 
+_PARTING_SECONDS = 1.0
+"""How long a caller may take to accept why its answer ends when the gateway stops."""
+
 _REMEMBERED_PATHS = 1024
 _REMEMBERED_LENGTH = 256
 """Longest path worth remembering, bytes: callers choose paths, and memory must stay small."""
@@ -114,13 +117,13 @@ class DataPlane:
         self._routed = lru_cache(_REMEMBERED_PATHS)(self._route)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Carry one exchange. Never raises but for cancellation from outside."""
+        """Carry one exchange. Never raises, so that the server has nothing to report that is not logged here."""
         passage = self._arrive(scope)
         try:
             with self._gate.passing():
                 await self._carry(passage, scope, receive, send)
         except Refused as refusal:
-            await self._refuse(passage, passage.refused(refusal), send)
+            await self._refused(passage, refusal, send)
         except ClientGone:
             passage.outcome = "client_aborted"
         except asyncio.CancelledError:
@@ -248,7 +251,7 @@ class DataPlane:
         headers = forward.response_headers(answer.headers)
         observation = self._observe(passage, headers)
         first = b""
-        if passage.operation == "chat" and answer.status == 200 and not observation.stream:  # noqa: PLR2004 - OK
+        if passage.operation == "chat" and answer.status == 200 and observation.may_be_nothing:  # noqa: PLR2004 - OK
             first = await self._first_bytes(answer)
             _refuse_unless_answer(observation.head, first)
         if answer.status in {204, 304}:
@@ -262,29 +265,38 @@ class DataPlane:
             else:
                 await self._relay_document(passage, answer, first, observation, send)
         except Interrupted as broken:
-            if observation.stream and observation.ended:  # the provider had said its last word
-                await self._end_stream(passage, send)
+            if observation.stream and observation.ended and observation.head.length is None:
+                await self._end_answer(passage, observation, b"", send)  # the provider had said its last word
                 return
             passage.outcome = "timed_out" if broken.timed_out else "upstream_reset"
             passage.note = str(broken)
             await self._end_unfinished(passage, send)
 
     async def _relay_stream(self, passage: Passage, answer: Answer, observation: Observation, send: Send) -> None:
-        """Server-sent events: each chunk reaches the caller before it is read."""
+        """Server-sent events: each chunk reaches the caller before it is read.
+
+        Where the head declared a length, the last byte waits until the stream is known to be whole: once it has
+        left, nothing could tell the caller otherwise.
+        """
+        declared = observation.head.length
+        held = b""
         while chunk := await answer.read():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if declared is not None and observation.length + len(chunk) >= declared:
+                held = chunk[-1:]
+            await send({"type": "http.response.body", "body": chunk[:-1] if held else chunk, "more_body": True})
             observation.feed(chunk)
             if observation.ended:
                 self._finish(passage)
-        if passage.operation == "chat" and not observation.complete and not observation.unread:
+        await self._end_answer(passage, observation, held, send)
+
+    async def _end_answer(self, passage: Passage, observation: Observation, last: bytes, send: Send) -> None:
+        """Let the last bytes go, unless the provider stopped before its own end."""
+        if observation.unfinished:
             passage.outcome = "truncated"
             await self._end_unfinished(passage, send)
             return
-        await self._end_stream(passage, send)
-
-    async def _end_stream(self, passage: Passage, send: Send) -> None:
         self._end(passage)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _relay_document(
         self, passage: Passage, answer: Answer, first: bytes, observation: Observation, send: Send
@@ -293,15 +305,13 @@ class DataPlane:
         chunk = first or await answer.read()
         while chunk:
             observation.feed(chunk)
-            whole = observation.whole
-            if whole:
-                self._end(passage)
-            await send({"type": "http.response.body", "body": chunk, "more_body": not whole})
-            if whole:
-                return
+            if observation.ended:
+                self._finish(passage)
+            if observation.whole:
+                break
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
             chunk = await answer.read()
-        self._end(passage)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._end_answer(passage, observation, chunk, send)
 
     def _end(self, passage: Passage) -> None:
         """The answer is whole; only its last bytes have still to leave."""
@@ -322,25 +332,36 @@ class DataPlane:
     def _observe(self, passage: Passage, headers: forward.Headers) -> Observation:
         keep = _KEPT_OTHER_BYTES if passage.operation == "other" else _KEPT_BYTES
         observation = passage.observation = Observation(
-            passage.dialect, passage.operation, head_of(headers), keep=keep, limits=self._limits
+            passage.dialect,
+            passage.operation,
+            head_of(headers),
+            keep=keep,
+            limits=self._limits,
+            view=passage.view if passage.upstream_status == 200 else None,  # noqa: PLR2004 - errors are documents
         )
         return observation
 
-    async def _end_unfinished(self, passage: Passage, send: Send) -> None:
-        """End an answer the provider did not finish: as an error in its dialect, or else by cutting the connection."""
+    async def _end_unfinished(
+        self, passage: Passage, send: Send, message: str = "The provider's answer ended before it was complete."
+    ) -> None:
+        """End an answer that is not whole: as an error in its dialect, or else by cutting the connection."""
         observation = passage.observation
         assert observation is not None
         passage.look_away()
         parting = b""
         if observation.extensible:
-            message = "The provider's answer ended before it was complete."
             parting = observation.terminal_error(message, passage.exchange_id)
         if parting:
             await send({"type": "http.response.body", "body": parting, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        elif passage.door is not None:
-            passage.door.abort()
-            await asyncio.sleep(0)
+        else:
+            await _cut(passage)
+
+    async def _refused(self, passage: Passage, refusal: Refused, send: Send) -> None:
+        if passage.caller_left:  # the broken upload is of its making, and nobody hears a refusal
+            passage.outcome = "client_aborted"
+        else:
+            await self._refuse(passage, passage.refused(refusal), send)
 
     async def _refuse(self, passage: Passage, refusal: Refused, send: Send) -> None:
         """Say no in the caller's own protocol."""
@@ -365,25 +386,41 @@ class DataPlane:
 
     async def _fail(self, passage: Passage, send: Send) -> None:
         """A bug of ours: the caller gets an error or a cut connection, never half an answer that looks whole."""
-        if not passage.started:
-            await self._refuse(passage, passage.refused(Failed("The gateway failed on this request.")), send)
-        elif passage.door is not None:
-            passage.door.abort()
+        try:
+            if not passage.started:
+                await self._refuse(passage, passage.refused(Failed("The gateway failed on this request.")), send)
+                return
+        except Exception:  # the server had begun an answer before it failed, or fails on this one too
+            log.exception("a failed exchange could not be answered", extra={"exchange": passage.exchange_id})
+        await _cut(passage)
 
     async def _cancelled(self, passage: Passage, send: Send) -> None:
         """The caller left, or the drain time is over."""
         if passage.watch is not None and passage.watch.recalled():
             passage.outcome = "client_aborted"
             return
-        passage.outcome = "timed_out"
         passage.note = "cut when the gateway's drain time was over"
-        observation = passage.observation
-        if passage.started and observation is not None and observation.extensible:
-            parting = observation.terminal_error(
-                "The gateway shut down before the answer was complete.", passage.exchange_id
-            )
-            await send({"type": "http.response.body", "body": parting, "more_body": True})
-        raise asyncio.CancelledError
+        try:
+            async with asyncio.timeout(_PARTING_SECONDS):
+                await self._part(passage, send)
+        except (TimeoutError, asyncio.CancelledError):
+            await _cut(passage)
+        passage.outcome = "timed_out"
+
+    async def _part(self, passage: Passage, send: Send) -> None:
+        """End at once what the gateway can no longer wait for."""
+        if passage.started:
+            await self._end_unfinished(passage, send, "The gateway shut down before the answer was complete.")
+        else:
+            refusal = Draining("The gateway shut down before the provider answered.")
+            await self._refuse(passage, passage.refused(refusal), send)
+
+
+async def _cut(passage: Passage) -> None:
+    """Cut the caller's connection, and let the server see that: it would report the missing rest of an answer."""
+    if passage.door is not None:
+        passage.door.abort()
+        await asyncio.sleep(0)
 
 
 def _refuse_unpriced(passage: Passage) -> None:

@@ -10,11 +10,13 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
 
-from gateway.refusals import BadFraming, UpstreamBroke, UpstreamTimedOut, UpstreamUnreachable
+from gateway.refusals import BadFraming, UpstreamBroke, UpstreamMalformed, UpstreamTimedOut, UpstreamUnreachable
 
 Headers = list[tuple[bytes, bytes]]
 
 _HEAD_LIMIT = 64 * 1024
+_HEADER_COUNT = 1000
+"""Headers of one answer; no server is known to send as many, and a caller's HTTP library rarely reads more than 100."""
 
 
 class Interrupted(Exception):
@@ -52,7 +54,8 @@ class Upstream(Protocol):
     ) -> Answer:
         """Send one request and wait for its response headers.
 
-        Raises `UpstreamUnreachable`, `UpstreamTimedOut` or `UpstreamBroke`; a request is never sent twice.
+        Raises `UpstreamUnreachable`, `UpstreamTimedOut`, `UpstreamBroke` or `UpstreamMalformed`; a request is never
+        sent twice.
         """
         ...
 
@@ -60,7 +63,7 @@ class Upstream(Protocol):
 class _PooledAnswer:
     """`Answer` on a pooled connection; gives the connection back when the last byte has come."""
 
-    __slots__ = ("_connection", "_payload", "_sending", "headers", "status")
+    __slots__ = ("_connection", "_payload", "_sending", "_unframed", "headers", "status")
 
     def __init__(
         self,
@@ -74,15 +77,20 @@ class _PooledAnswer:
         self._connection: Connection | None = connection
         self._payload = payload
         self._sending = sending
+        self._unframed = connection.protocol if _is_unframed(message) and payload is not aiohttp.EMPTY_PAYLOAD else None
+        """Set where nothing but the end of the connection ends the body."""
         payload.on_eof(self._whole)
 
     async def read(self) -> bytes:
         try:
-            return await self._payload.readany()
+            piece = await self._payload.readany()
         except TimeoutError as error:
             raise Interrupted("the provider fell silent in mid-answer", timed_out=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise Interrupted("the provider's connection broke in mid-answer", timed_out=False) from error
+        if not piece and self._unframed is not None and _was_reset(self._unframed):
+            raise Interrupted("the provider's connection was reset in mid-answer", timed_out=False)
+        return piece
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -144,7 +152,10 @@ class ProviderClient:
             raise UpstreamUnreachable(f"No connection to the provider ({type(error).__name__}).") from error
         except TimeoutError as error:
             raise UpstreamTimedOut("The provider sent nothing within the idle deadline.") from error
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+        except HttpProcessingError as error:
+            what = type(error.__cause__ or error).__name__
+            raise UpstreamMalformed(f"The provider's answer is not HTTP/1.1 that can be read ({what}).") from error
+        except (aiohttp.ClientError, OSError) as error:
             raise UpstreamBroke(
                 f"The provider's connection broke before its answer ({type(error).__name__})."
             ) from error
@@ -180,6 +191,7 @@ class ProviderClient:
                 read_timeout=self._timeout.sock_read,
                 max_line_size=_HEAD_LIMIT,
                 max_field_size=_HEAD_LIMIT,
+                max_headers=_HEADER_COUNT,
             )
             if _write(connection, head, body):
                 protocol.start_timeout()
@@ -282,6 +294,19 @@ async def _final(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp
     message, payload = await protocol.read()
     while message.code < 200:  # noqa: PLR2004 - 1xx
         if message.code == 101:  # noqa: PLR2004 - nobody asked for another protocol
-            raise aiohttp.ClientConnectionError
+            raise UpstreamMalformed("The provider switched protocols, which nobody asked for.")
         message, payload = await protocol.read()
+    if message.code >= 600:  # noqa: PLR2004 - RFC 9110 section 15 knows five classes
+        raise UpstreamMalformed(f"The provider answered with status {message.code}, which does not exist.")
     return message, payload
+
+
+def _is_unframed(message: RawResponseMessage) -> bool:
+    """Whether a body says nowhere how long it is, so that it ends with its connection (RFC 9112 section 6.3)."""
+    return message.should_close and not message.chunked and "content-length" not in message.headers
+
+
+def _was_reset(protocol: ResponseHandler) -> bool:
+    """Whether a lost connection ended in an error; to the parser that is an end like any other."""
+    lost = protocol.exception()
+    return lost is not None and not isinstance(lost, aiohttp.ServerDisconnectedError)

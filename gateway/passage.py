@@ -21,7 +21,7 @@ from gateway.stations.ingress import ClientGone, Headers, Watch
 from gateway.stations.observe import Observation
 from gateway.stations.states import scope_of
 from gateway.steps import Place, reply_steps, request_steps
-from gateway.wire.fingerprint import fingerprint, offered, text_digest
+from gateway.wire.fingerprint import fingerprint, fingerprints, offered, text_digest
 from gateway.wire.interface import Dialect, Operation, Reply, RequestView
 from gateway.wire.paths import segments
 from policies.vocabulary.exchanges import Body, Exchange, Outcome, Recording
@@ -119,7 +119,7 @@ class Passage:
         self._server_span = new_span()
         self._client_span = span_after(self._server_span, 1)
         self._finished = False
-        self._print: bytes | None = None
+        self._prints: tuple[bytes, ...] = ()
         self._spill: Spill | None = None
         self._identity: Identity | None = None
         self._parts: dict[int, tuple[Part, ...]] = {}
@@ -226,7 +226,7 @@ class Passage:
     def refused(self, refusal: Refused) -> Refused:
         """Note a refusal; returns the one to tell the caller."""
         refusal = self.failure or refusal
-        self.outcome = "client_aborted" if self.caller_left else refusal.outcome
+        self.outcome = refusal.outcome
         self.status = refusal.status
         self.error_type = refusal.code
         self.note = self.note or str(refusal)
@@ -258,7 +258,7 @@ class Passage:
             response=self._response_body(),
             steps=self._steps(reply, ended_ns),
             state=self.state,
-            reply_fingerprint=self._print,
+            reply_fingerprint=b"".join(self._prints) or None,
         )
 
     def done(self) -> Done | None:
@@ -267,13 +267,13 @@ class Passage:
             return None
         self._finished = True
         reply = self.observation.close() if self.observation is not None else Reply()
-        self._print = fingerprint(reply.parts) if reply.parts else None
+        self._prints = fingerprints(reply.parts)
         answered = self.upstream_status == 200 and reply.complete and reply.error_type is None  # noqa: PLR2004 - OK
         return Done(
             exchange_id=self.exchange_id,
             complete=reply.complete,
             failed=not answered,
-            fingerprint=self._print,
+            fingerprints=self._prints,
             response_id=reply.response_id,
             conversation_id=reply.conversation_id,
             calls=tuple([part.call_id for part in reply.parts if part.kind == "tool_call" and part.call_id]),

@@ -157,6 +157,14 @@ class UpstreamBroke(Refused):
     retry_after = 1
 
 
+class UpstreamMalformed(Refused):
+    """What the provider sent is no HTTP/1.1 answer that could be passed on; asking again brings the same."""
+
+    status = 502
+    code = "upstream_malformed"
+    outcome = "not_an_answer"
+
+
 class NotAnAnswer(Refused):
     """HTML or nothing under status 200: SDKs would take it for an empty answer."""
 

@@ -75,8 +75,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
     """True for error statuses and error events."""
 
-    fingerprint: bytes | None = None
-    """16 bytes over text and calls of the reply, as far as it came."""
+    fingerprints: tuple[bytes, ...] = ()
+    """16 bytes over text and calls of each choice of the reply, as far as it came; empty where nothing came."""
 
     response_id: str | None = None
     conversation_id: str | None = None
@@ -117,7 +117,7 @@ class StateRow(Protocol):
 
     @property
     def reply_fingerprint(self) -> bytes | None:
-        """16 bytes over its reply; None where there was none."""
+        """16 bytes over each choice of its reply, one after the other; None where there was none."""
         ...
 
     @property

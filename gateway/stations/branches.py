@@ -101,7 +101,9 @@ class End:
     taken: bool = False
     """True once a later request stands on this one."""
 
-    fingerprint: bytes | None = None
+    fingerprints: tuple[bytes, ...] = ()
+    """One for each choice of its reply; empty until it has ended, and where it brought none."""
+
     listings: list[tuple["Table", Key]] = field(default_factory=list[tuple["Table", Key]])
 
 
@@ -206,24 +208,23 @@ class Register:
         """Something stands on this end now: it is no free head any more."""
         end.taken = True
         self.failed.strike(end.place, end)
-        if end.fingerprint is not None:
-            self.heads.strike(end.place + end.fingerprint, end)
-            self.tails.strike(tail_key(end.place[:16], end.tail, end.fingerprint), end)
+        for fingerprint in end.fingerprints:
+            self.heads.strike(end.place + fingerprint, end)
+            self.tails.strike(tail_key(end.place[:16], end.tail, fingerprint), end)
         self.touch(end)
 
-    def settle(self, end: End, status: Status, fingerprint: bytes | None) -> None:
-        """An exchange has ended: list it by its outcome and its reply."""
+    def settle(self, end: End, status: Status, fingerprints: tuple[bytes, ...]) -> None:
+        """An exchange has ended: list it by its outcome and its reply, each choice of it."""
         self.open.strike(end.place, end)
-        end.status, end.fingerprint = status, fingerprint
+        end.status, end.fingerprints = status, fingerprints
         (self.failed if status == "failed" else self.answered).enter(end.place, end)
         if end.taken:
             self.failed.strike(end.place, end)
-        if fingerprint is None:
-            return
-        self.replies.enter(end.place + fingerprint, end)
-        if not end.taken:
-            self.heads.enter(end.place + fingerprint, end)
-            self.tails.enter(tail_key(end.place[:16], end.tail, fingerprint), end)
+        for fingerprint in fingerprints:
+            self.replies.enter(end.place + fingerprint, end)
+            if not end.taken:
+                self.heads.enter(end.place + fingerprint, end)
+                self.tails.enter(tail_key(end.place[:16], end.tail, fingerprint), end)
 
     def call(self, name: Name, session: Session) -> None:
         """Let a session be found by a name, unless the name is given or the session has too many."""

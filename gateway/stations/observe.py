@@ -2,23 +2,50 @@
 
 import hashlib
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from gateway.config import Limits
 from gateway.decoding import Bomb, Decoder, Undecoded
 from gateway.heads import Head
-from gateway.wire.interface import Dialect, Operation, Reply, ReplyReader
+from gateway.wire.interface import Dialect, Operation, Reply, ReplyReader, RequestView
 from policies.vocabulary.exchanges import Body
+
+_BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before a document or an event and says nothing of either; a byte order mark among it."""
+
+_EVENT_OPENINGS: Final = frozenset(b":deir")
+"""First byte of every line an event can begin with (a comment, `data`, `event`, `id`, `retry`), and of no JSON."""
 
 
 class Observation:
     """One response as it passes: the bytes kept for the record, and the reply read from their decoded copy."""
 
-    def __init__(self, dialect: Dialect, operation: Operation, head: Head, *, keep: int, limits: Limits) -> None:
-        """`keep` bounds the copy for the record, in bytes; beyond it only length and digest are kept."""
+    def __init__(
+        self,
+        dialect: Dialect,
+        operation: Operation,
+        head: Head,
+        *,
+        keep: int,
+        limits: Limits,
+        view: RequestView | None = None,
+    ) -> None:
+        """`keep` bounds the copy for the record, in bytes; beyond it only length and digest are kept.
+
+        `view` is what is being answered, where that is known: a provider that was asked for events may send them under
+        another media type, or none, and clients read them all the same.
+        """
         self.head = head
         self.stream = head.is_stream
-        self._reader: ReplyReader = dialect.reply_reader(operation, stream=self.stream)
+        """Whether the body is server-sent events, by its media type or by its first byte."""
+        choices = 1 if view is None else view.choices
+        self._reader: ReplyReader = dialect.reply_reader(operation, stream=self.stream, choices=choices)
+        self._demanding = operation == "chat"
+        self._unlabelled: Callable[[], ReplyReader] | None = None
+        """Makes the reader of a stream, while it is open whether this is one."""
+        if self._demanding and not self.stream and view is not None and view.stream:
+            self._unlabelled = lambda: dialect.reply_reader(operation, stream=True, choices=choices)
         self._decoder: Decoder | None = None
         self._keep = keep
         self._kept: list[bytes] = []
@@ -44,6 +71,11 @@ class Observation:
         return self.stream and self.head.encoding is None and self.head.length is None
 
     @property
+    def may_be_nothing(self) -> bool:
+        """Whether the first bytes are worth waiting for: an empty body is no answer; a stream may begin late."""
+        return not self.stream or self.head.length == 0
+
+    @property
     def whole(self) -> bool:
         """Whether all bytes the head declared have come; False where it declared none."""
         return self.length == self.head.length
@@ -64,15 +96,38 @@ class Observation:
         if self._closed is not None or self.unread is not None:
             return
         if self._decoder is None:
-            self._reader.feed(chunk, now)
+            self._read(chunk, now)
         else:
             self._feed_decoded(self._decoder, chunk, now)
 
     def _feed_decoded(self, decoder: Decoder, chunk: bytes, now: int) -> None:
         try:
-            self._reader.feed(decoder.feed(chunk), now)
+            self._read(decoder.feed(chunk), now)
         except (Bomb, Undecoded) as error:
             self.unread = str(error)
+
+    def _read(self, data: bytes, now: int) -> None:
+        if self._unlabelled is not None:
+            self._label(self._unlabelled, data)
+        self._reader.feed(data, now)
+
+    def _label(self, reader_of_stream: Callable[[], ReplyReader], data: bytes) -> None:
+        """Tell events from a document by what comes first."""
+        opening = data.lstrip(_BLANK)
+        if not opening:
+            return
+        self._unlabelled = None
+        if opening[0] in _EVENT_OPENINGS:
+            self.stream = True
+            self._reader = reader_of_stream()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether this is a turn in events, and the event that ends it has not come; asked when no byte will follow.
+
+        A stream that cannot be read has the benefit of the doubt.
+        """
+        return self.stream and self._demanding and not self._reader.complete and self.unread is None
 
     @property
     def complete(self) -> bool:

@@ -167,7 +167,7 @@ def _other_reply(sought: Look, register: Register, at: int) -> Found | None:
     place = sought.place(at)
     ends = register.places.all(place, sought.fits)
     named = sought.session is not None
-    unread = [end for end in ends if not end.taken and end.fingerprint is None]
+    unread = [end for end in ends if not end.taken and not end.fingerprints]
     if unread and (named or len(unread) == 1):
         return Found("continues", unread[-1].branch, unread[-1], at)
     free = [end for end in ends if not end.taken]
@@ -228,9 +228,9 @@ def _aligned(sought: Look, branch: Branch) -> Found | None:
     kept = said.difference(differing)
     last = branch.last
     known, replaces, reply_kept = size, tuple(differing), False
-    if last and last.fingerprint and ask.last_run and ask.last_run[0] == size:
+    if last and last.fingerprints and ask.last_run and ask.last_run[0] == size:
         known += sought.run(size)
-        reply_kept = ask.last_run[1] == last.fingerprint
+        reply_kept = ask.last_run[1] in last.fingerprints
         replaces += () if reply_kept else tuple(range(size, known))
     stayed = reply_kept or (bool(changed) and max(kept, default=-1) > min(changed))
     if not (stayed and 2 * (len(kept) + reply_kept) >= len(changed)):

@@ -43,6 +43,8 @@ share a trace, none is in two sessions.
 | unknown, other instructions or tools | `spawns` | new session |
 | unknown, same instructions, not shorter | `forks` from the root | new session |
 
+Our reply is any choice of it: the first that a client goes on with `continues`, another one after it `forks`.
+
 Twins (equal conversations side by side) are told apart by the fingerprint of the replies; while their
 histories are equal it does not matter which is which, and from the first difference on each is alone.
 
@@ -125,7 +127,7 @@ class Threader:
         end = self._register.end(done.exchange_id)
         if end is None or end.status != "open":
             return
-        self._register.settle(end, "answered" if done.complete and not done.failed else "failed", done.fingerprint)
+        self._register.settle(end, "answered" if done.complete and not done.failed else "failed", done.fingerprints)
         session, scope = end.branch.session, end.branch.session.scope
         if done.response_id is not None:
             self._register.responses.enter((scope, short(done.response_id)), end)
@@ -396,7 +398,7 @@ class Threader:
                 continue
             last = sought.ask.last_run
             if last and last[0] == at:
-                fits = row.reply_fingerprint == last[1]
+                fits = last[1] in _prints(row)
             else:
                 fits = sought.session is not None or sought.answered_before(at)
             if fits and (best is None or at > places[best.state]):
@@ -431,8 +433,14 @@ class Threader:
         )
         branch.last = branch.last or end
         register.hold(end)
-        register.settle(end, "answered" if row.complete else "failed", row.reply_fingerprint)
+        register.settle(end, "answered" if row.complete else "failed", _prints(row))
         return end
+
+
+def _prints(row: StateRow) -> tuple[bytes, ...]:
+    """The fingerprints of a stored reply, one for each of its choices."""
+    joined = row.reply_fingerprint or b""
+    return tuple([joined[at : at + 16] for at in range(0, len(joined), 16)])
 
 
 def _turns(ask: Ask) -> Iterable[int]:

@@ -6,6 +6,7 @@ that changes a fingerprint. A changed word, call id, tool or argument does.
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -16,24 +17,39 @@ from policies.vocabulary.steps import Part
 _LONG: Final = 24
 """Shortest string argument worth recognising elsewhere, characters."""
 
+_MOST_CHOICES: Final = 128
+"""Choices of one reply worth recognising: as many as any provider gives."""
+
 
 def fingerprint(parts: Iterable[Part]) -> bytes:
     """16 bytes over a turn's text and calls.
 
     Reasoning, tools that the provider ran and blocks nobody knows are ignored, for clients may leave them out
-    of the history; of several choices the first counts.
+    of the history.
     """
     texts: list[str] = []
     calls: list[list[Any]] = []
     for part in parts:
-        pointer = part.pointer
-        if part.server_side or (pointer.startswith("/choices/") and pointer[9:11] != "0/"):
-            continue  # of several choices the first counts
+        if part.server_side:
+            continue
         if part.kind == "model_text" and part.unread is None:  # clients drop blocks they do not know
             texts.append(part.text)
         elif part.kind == "tool_call":
             calls.append([part.call_id, part.tool, arguments(part.text)])
     return digest([_squeeze("".join(texts)), calls])
+
+
+def fingerprints(parts: Iterable[Part]) -> tuple[bytes, ...]:
+    """Of each choice of a reply, since a client may go on with any; equal ones once, none for a reply without parts."""
+    choices: dict[str, list[Part]] = {}
+    for part in parts:
+        choices.setdefault(_choice(part.pointer), []).append(part)
+    return tuple(dict.fromkeys([fingerprint(choice) for choice in islice(choices.values(), _MOST_CHOICES)]))
+
+
+def _choice(pointer: str) -> str:
+    """The index of the choice a part stands in; empty on wires that know no choices."""
+    return pointer[9:].partition("/")[0] if pointer.startswith("/choices/") else ""
 
 
 def text_digest(text: str) -> bytes:

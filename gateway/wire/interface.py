@@ -161,8 +161,11 @@ class Dialect(Protocol):
         """The same for one stored cut by itself. Never raises."""
         ...
 
-    def reply_reader(self, operation: Operation, *, stream: bool) -> ReplyReader:
-        """A reader for the reply to such a request; `stream` says the reply is server-sent events."""
+    def reply_reader(self, operation: Operation, *, stream: bool, choices: int = 1) -> ReplyReader:
+        """A reader for the reply to such a request; `stream` says the reply is server-sent events.
+
+        `choices` is how many were asked for: on a wire that has them, a stream is not complete with fewer.
+        """
         ...
 
     def error_body(self, status: int, message: str, exchange_id: str, *, code: str | None = None) -> bytes:

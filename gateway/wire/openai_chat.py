@@ -92,10 +92,10 @@ class OpenAIChat:
             return total(message_parts, value, "user_input")
         return total(tool_definitions, value, "tool_definitions")
 
-    def reply_reader(self, operation: Operation, *, stream: bool) -> ReplyReader:
+    def reply_reader(self, operation: Operation, *, stream: bool, choices: int = 1) -> ReplyReader:
         """A reader for the reply to such a request."""
         if operation == "chat" and stream:
-            return _ChatStream()
+            return _ChatStream(choices)
         return JsonReply(read_reply if operation == "chat" else envelope.read_other)
 
     def error_body(self, status: int, message: str, exchange_id: str, *, code: str | None = None) -> bytes:
@@ -245,8 +245,9 @@ class _Message:
 class _ChatStream(StreamReply):
     """Reader of a stream of completion chunks. A choice's parts close with its finish reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, choices: int) -> None:
         super().__init__()
+        self._choices = choices
         self._messages: dict[int, _Message] = {}
         self._id: str | None = None
         self._model: str | None = None
@@ -255,10 +256,10 @@ class _ChatStream(StreamReply):
 
     @property
     def complete(self) -> bool:
-        """Whether `[DONE]` or an error came, or every choice has finished: some servers send no `[DONE]`."""
+        """Whether `[DONE]` or an error came, or all choices asked for have finished: some servers send no `[DONE]`."""
         if self.ended:
             return True
-        finished = bool(self._messages) and all(found.finish for found in self._messages.values())
+        finished = len(self._messages) >= self._choices and all(found.finish for found in self._messages.values())
         return finished and not self._sse.pending.strip()
 
     def terminal_error(self, message: str, exchange_id: str) -> bytes:

@@ -96,7 +96,7 @@ class OpenAIResponses:
             return total(_instructions, value, "instructions")
         return total(message_parts, value, "user_input")
 
-    def reply_reader(self, operation: Operation, *, stream: bool) -> ReplyReader:
+    def reply_reader(self, operation: Operation, *, stream: bool, choices: int = 1) -> ReplyReader:  # noqa: ARG002 - there is one
         """A reader for the reply to such a request."""
         if operation == "chat" and stream:
             return _ResponseStream()

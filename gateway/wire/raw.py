@@ -29,7 +29,7 @@ class Raw:
         """No parts."""
         return ()
 
-    def reply_reader(self, operation: Operation, *, stream: bool) -> ReplyReader:  # noqa: ARG002 - replies are not read
+    def reply_reader(self, operation: Operation, *, stream: bool, choices: int = 1) -> ReplyReader:  # noqa: ARG002 - replies are not read
         """A reader that reads nothing."""
         return _Unread()
 

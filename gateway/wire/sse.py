@@ -114,6 +114,7 @@ class SseDecoder:
         """More of an event whose beginning is kept in `tail`."""
         tail = self.tail
         if tail[-1] == 10 and data[0] == 10:  # noqa: PLR2004 - the blank line was cut in two
+            del tail[-1]  # which is no part of the event, and must not count towards its size
             end = 0
         else:
             found = data.find(b"\n\n")

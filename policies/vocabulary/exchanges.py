@@ -23,7 +23,7 @@ Outcome: TypeAlias = Literal[
 `complete` all bytes relayed, whatever their status; `client_aborted` the caller left; `upstream_unreachable`
 no connection; `upstream_reset` the connection broke in mid-answer; `truncated` a stream ended without its
 terminal event; `timed_out` our deadline passed; `refused` the gateway said no; `not_an_answer` HTML or
-nothing under status 200.
+nothing under status 200, or bytes that are no HTTP answer.
 """
 
 Cut: TypeAlias = tuple[int, int, bool]
@@ -140,4 +140,4 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """16 bytes: joining state at the end of the request's messages (`gateway/stations/thread.py`)."""
 
     reply_fingerprint: bytes | None = None
-    """16 bytes over the reply's text and calls: tells twin conversations apart."""
+    """16 bytes over the text and calls of each choice of the reply, joined: tells twin conversations apart."""

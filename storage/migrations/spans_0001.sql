@@ -74,7 +74,7 @@ CREATE TABLE exchange (
     steps                   BLOB,                 -- MessagePack: an array of arrays (`storage/step_rows.py`)
     depth                   INTEGER NOT NULL,     -- messages in the request
     joining_state           BLOB,                 -- 16 bytes: state after the request's messages
-    reply_fingerprint       BLOB,                 -- 16 bytes
+    reply_fingerprint       BLOB,                 -- 16 bytes for each choice of the reply
     request_length          INTEGER NOT NULL,     -- bytes on the wire
     request_sha256          BLOB    NOT NULL CHECK (length(request_sha256) = 32),
     request_content         BLOB,                 -- cid of the body or its frame

@@ -61,7 +61,9 @@ def test_an_upload_abandoned_halfway_is_abandoned_upstream(house: House) -> None
     assert seen.ended is not None
     assert seen.ended - left < AT_ONCE
     assert not seen.complete
-    assert house.newest(lambda each: each["path"] == "/v1/files" and each["outcome"] == "client_aborted")
+    facts = house.newest(lambda each: each["path"] == "/v1/files" and each["outcome"] == "client_aborted")
+    assert facts["status"] is None, "no answer was sent, so none is recorded"
+    assert facts["error_type"] is None
 
 
 def test_what_was_read_before_a_caller_left_is_recorded(house: House) -> None:

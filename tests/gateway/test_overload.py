@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from gateway.demo import render
-from gateway.demo.answers import Answer, Gate, Piece
+from gateway.demo.answers import Answer, Gate, Piece, compressed
 from tests.fakes.provider import always, events, in_turn, say
 from tests.gateway.house import CHAT, DIALECTS, SHORT, Dialect, House, fresh, standing
 from tests.gateway.rawhttp import Response, Wire, request
@@ -123,6 +125,33 @@ def test_a_stream_that_outlives_the_drain_time_ends_in_an_error_and_is_recorded(
         facts = house.facts(head.exchange)
         assert facts["outcome"] == "timed_out"
         assert facts["note"]
+
+
+@pytest.mark.parametrize("coding", [None, "gzip"])
+def test_what_outlives_the_drain_time_is_answered_or_cut_without_a_fault_in_the_log(
+    tmp_path: Path, coding: Literal["gzip"] | None
+) -> None:
+    with standing(tmp_path, more=SHORT.replace("drain_seconds = 5", "drain_seconds = 1")) as house:
+        gate, stream = held(CHAT)
+        stream = stream if coding is None else compressed(stream, coding)
+        silent = msgspec.structs.replace(say("chat"), body=(gate,), transfer="chunked")
+        house.provider.script = lambda request: stream if b'"stream": true' in request.body else silent
+        streaming, _ = under_way(house, CHAT)
+        waiting = house.wire().send(CHAT.call())
+        house.provider.wait_for(lambda it: len(it.requests) == 2)
+        house.gateway.process.send_signal(signal.SIGTERM)
+        got = waiting.response()
+        assert (got.status, json.loads(got.body)["error"]["code"]) == (503, "shutting_down")
+        assert int(got.one(b"retry-after")) >= 1
+        streaming.rest()
+        streaming.close()
+        waiting.close()
+        assert house.gateway.process.wait(15) == 0
+        assert "Traceback" not in house.gateway.log
+        assert "ASGI" not in house.gateway.log
+    with standing(tmp_path) as house:
+        facts = house.facts(got.exchange)
+        assert (facts["outcome"], facts["status"]) == ("timed_out", 503)
 
 
 def test_64_streams_at_once_are_all_clean_and_all_recorded(house: House) -> None:

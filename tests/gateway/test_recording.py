@@ -56,6 +56,23 @@ def test_one_conversation_in_many_calls_is_one_session_and_every_body_comes_back
         assert house.kept(exchange, "response") == response_body
 
 
+def test_going_on_with_the_second_of_two_choices_goes_on_in_the_session_and_tells_nothing_twice(house: House) -> None:
+    first = [{"role": "user", "content": "Two endings, please: does the heron get into the tin boat?"}]
+    endings = [{"role": "assistant", "content": text} for text in ("It does.", "It flies away.")]
+    choices = [{"index": at, "message": each, "finish_reason": "stop"} for at, each in enumerate(endings)]
+    reply = json.dumps({"id": "chatcmpl-two", "model": "demo-model", "choices": choices}).encode()
+    house.provider.script = always(Answer(headers=(JSON,), body=(reply,)))
+    asked = house.ask(CHAT.call(body=CHAT.request_body(stream=False, messages=first, n=2)))
+    more = [*first, endings[1], {"role": "user", "content": "Where to?"}]
+    facts = house.facts(house.ask(CHAT.call(body=CHAT.request_body(stream=False, messages=more))).exchange)
+    assert facts["join"]["session_id"] == asked.one(b"stepwarden-session").decode()
+    assert facts["join"]["relation"] == "continues"
+    assert [(step["kind"], step["text"]) for step in facts["steps"] if step["side"] == "request"] == [
+        ("user_input", "Where to?")
+    ]
+    assert [step["text"] for step in house.facts(asked.exchange)["steps"]][1:] == ["It does.", "It flies away."]
+
+
 SECRETS = {
     b"authorization": b"Bearer sk-canary-authorization-51",
     b"x-api-key": b"sk-canary-x-api-key-52",

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from typing import Literal
 
 import anthropic
+import msgspec
 import openai
 import pytest
 
-from gateway.demo.answers import Answer, Cut, Reset, Stall, compressed
+from gateway.demo import render
+from gateway.demo.answers import Answer, Cut, Garble, Headers, Reset, Stall, compressed
 from gateway.demo.scenarios import HEADER
 from tests.fakes.gateway import free_port
-from tests.fakes.provider import always, events, say
+from tests.fakes.provider import TEXT, always, events, say
 from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, RESPONSES, SHORT, Dialect, House, standing
 from tests.gateway.rawhttp import BrokenOff, Response
 
@@ -160,17 +163,141 @@ def test_a_compressed_stream_cut_short_ends_in_a_broken_connection(
 
 @every_dialect
 @stream_or_json
-@pytest.mark.parametrize("scenario", ["html", "empty", "empty-json", "empty-stream"])
+@pytest.mark.parametrize("scenario", ["html", "empty", "empty-json", "sized-empty-stream"])
 def test_html_or_nothing_under_200_is_no_answer(house: House, dialect: Dialect, scenario: str, *, stream: bool) -> None:
+    if scenario == "sized-empty-stream":
+        house.provider.script = always(Answer(headers=render.SSE))
     got = asked(house, dialect, scenario, stream=stream)
     facts = house.facts(got.exchange)
-    if scenario == "empty-stream":
-        assert facts["outcome"] in {"truncated", "not_an_answer"}
-        assert b"error" in got.body
-        return
     assert got.status == 502
     assert json.loads(got.body)["error"]["message"]
     assert (facts["outcome"], facts["status"], facts["upstream_status"]) == ("not_an_answer", 502, 200)
+
+
+@every_dialect
+@stream_or_json
+def test_a_stream_without_a_single_event_ends_in_an_error(house: House, dialect: Dialect, *, stream: bool) -> None:
+    got = asked(house, dialect, "empty-stream", stream=stream)
+    assert got.status == 200
+    assert got.exchange.encode() in got.body
+    assert last_event(got.body)
+    assert house.facts(got.exchange)["outcome"] == "truncated"
+
+
+UNFINISHED = [
+    pytest.param(dialect, headers, id=f"{dialect.name}-{name}")
+    for dialect in DIALECTS
+    for name, headers in {
+        "event-stream": render.SSE,
+        "json": render.JSON,
+        "text": ((b"content-type", b"text/plain"),),
+        "untyped": (),
+    }.items()
+]
+"""Streams by the media type a provider gives them."""
+
+
+def half_of(dialect: Dialect) -> bytes:
+    """Whole events, but no last one."""
+    return b"".join(events(dialect.name)[:3])
+
+
+@pytest.mark.parametrize(("dialect", "headers"), UNFINISHED)
+def test_a_sized_stream_without_its_terminal_event_never_arrives_whole(
+    house: House, dialect: Dialect, headers: Headers
+) -> None:
+    half = half_of(dialect)
+    house.provider.script = always(Answer(headers=headers, body=(half,)))
+    with house.wire() as wire:
+        head = wire.send(dialect.call(stream=True)).head()
+        assert head.one(b"content-length") == b"%d" % len(half)
+        with pytest.raises(BrokenOff):
+            list(wire.pieces(head))
+    facts = house.facts(head.exchange)
+    assert (facts["outcome"], facts["stream"]) == ("truncated", True)
+    assert house.kept(head.exchange, "response") == half
+
+
+@pytest.mark.parametrize("transfer", ["chunked", "close"])
+@pytest.mark.parametrize(("dialect", "headers"), UNFINISHED)
+def test_a_stream_is_judged_by_its_bytes_where_its_media_type_says_something_else(
+    house: House, sdk: Sdk, dialect: Dialect, headers: Headers, transfer: Literal["chunked", "close"]
+) -> None:
+    half = half_of(dialect)
+    house.provider.script = always(Answer(headers=headers, body=(half[:1], half[1:]), transfer=transfer))
+    got = house.ask(dialect.call(stream=True))
+    assert got.body.startswith(half)
+    assert got.exchange.encode() in got.body
+    facts = house.facts(got.exchange)
+    assert (facts["outcome"], facts["stream"]) == ("truncated", True)
+    with pytest.raises((anthropic.APIError, openai.APIError)):
+        sdk.stream(dialect, "of the script")
+
+
+@pytest.mark.parametrize("transfer", ["content-length", "chunked", "close"])
+@pytest.mark.parametrize(("dialect", "headers"), UNFINISHED)
+def test_a_whole_stream_arrives_byte_for_byte_and_is_read_under_any_media_type(
+    house: House, dialect: Dialect, headers: Headers, transfer: Literal["content-length", "chunked", "close"]
+) -> None:
+    whole = b"".join(events(dialect.name))
+    house.provider.script = always(Answer(headers=headers, body=(b"\n" + whole,), transfer=transfer))
+    got = house.ask(dialect.call(stream=True))
+    assert got.body == b"\n" + whole
+    facts = house.facts(got.exchange)
+    assert (facts["outcome"], facts["stream"]) == ("complete", True)
+    assert facts["steps"][-1]["text"] == TEXT
+
+
+@every_dialect
+def test_a_compressed_stream_without_a_media_type_is_judged_by_its_bytes_too(house: House, dialect: Dialect) -> None:
+    cut = Answer(body=(half_of(dialect),), transfer="chunked")
+    house.provider.script = always(compressed(cut, "gzip"))
+    with house.wire() as wire:
+        head = wire.send(dialect.call(stream=True)).head()
+        with pytest.raises(BrokenOff):
+            list(wire.pieces(head))
+    assert house.facts(head.exchange)["outcome"] == "truncated"
+
+
+@every_dialect
+def test_a_document_in_answer_to_a_call_for_a_stream_stays_a_document(house: House, dialect: Dialect) -> None:
+    house.provider.script = always(say(dialect.name))
+    got = house.ask(dialect.call(stream=True))
+    assert json.loads(got.body)
+    facts = house.facts(got.exchange)
+    assert (facts["outcome"], facts["stream"]) == ("complete", False)
+    assert facts["steps"][-1]["text"] == TEXT
+
+
+@pytest.mark.parametrize(("finished", "outcome"), [((0,), "truncated"), ((1, 0), "complete")])
+def test_a_stream_of_two_choices_is_whole_only_when_both_have_finished(
+    house: House, finished: tuple[int, ...], outcome: str
+) -> None:
+    chunks = [{"choices": [{"index": at, "delta": {"content": "a"}, "finish_reason": "stop"}]} for at in finished]
+    body = tuple(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+    house.provider.script = always(Answer(headers=render.SSE, body=body, transfer="close"))
+    got = house.ask(CHAT.call(body=CHAT.request_body(stream=True, n=2)))
+    assert (got.exchange.encode() in got.body) == (outcome == "truncated")
+    assert house.facts(got.exchange)["outcome"] == outcome
+
+
+@every_dialect
+@pytest.mark.parametrize("after", [1, 30])
+def test_a_document_that_ends_with_its_connection_is_not_whole_where_that_was_reset(
+    house: House, dialect: Dialect, after: int
+) -> None:
+    whole = b"".join(part for part in say(dialect.name).body if isinstance(part, bytes))
+    answer = Answer(headers=render.JSON, body=(whole,), transfer="close")
+    house.provider.script = always(msgspec.structs.replace(answer, fault=Reset(after=after)))
+    with house.wire() as wire:
+        head = wire.send(dialect.call()).head()
+        with pytest.raises(BrokenOff):
+            list(wire.pieces(head))
+    assert house.facts(head.exchange)["outcome"] == "upstream_reset"
+    house.provider.script = always(answer)
+    got = house.ask(dialect.call())
+    assert got.body == whole
+    assert house.facts(got.exchange)["outcome"] == "complete"
 
 
 @every_dialect
@@ -181,7 +308,7 @@ def test_html_or_nothing_under_200_is_no_answer(house: House, dialect: Dialect, 
         ("stall-before-headers", 504, "timed_out"),
         ("reset-before-headers", 502, "upstream_reset"),
         ("no-answer", 502, "upstream_reset"),
-        ("garbage", 502, "upstream_reset"),
+        ("garbage", 502, "not_an_answer"),
     ],
 )
 def test_a_provider_that_gives_no_answer_is_reported_in_the_callers_dialect(
@@ -192,6 +319,44 @@ def test_a_provider_that_gives_no_answer_is_reported_in_the_callers_dialect(
     assert json.loads(got.body)["error"]["message"]
     facts = house.facts(got.exchange)
     assert (facts["outcome"], facts["status"], facts["upstream_status"]) == (outcome, status, None)
+
+
+UNREADABLE = {
+    "an impossible status": Answer(status=678, body=(b"{}",)),
+    "the highest status": Answer(status=999, body=(b"{}",)),
+    "another protocol": Answer(status=101, headers=((b"connection", b"upgrade"), (b"upgrade", b"foo"))),
+    "too many headers": Answer(headers=(*render.JSON, *((b"x-h-%d" % at, b"1") for at in range(1000))), body=(b"{}",)),
+    "a header too long": Answer(headers=(*render.JSON, (b"x-h", b"1" * 70_000)), body=(b"{}",)),
+    "no http": Answer(fault=Garble()),
+}
+
+
+@every_dialect
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_answer_nobody_can_read_is_a_502_that_asks_for_no_second_attempt(
+    house: House, dialect: Dialect, answer: Answer
+) -> None:
+    house.provider.script = always(answer)
+    with house.wire() as wire:
+        got = wire.send(dialect.call()).response()
+        assert got.status == 502
+        assert "connection broke" not in json.loads(got.body)["error"]["message"]
+        assert got.all(b"retry-after") == []
+        assert got.one(b"x-should-retry") == b"false"
+        facts = house.facts(got.exchange)
+        assert (facts["outcome"], facts["status"], facts["upstream_status"]) == ("not_an_answer", 502, None)
+        assert facts["error_type"] == "upstream_malformed"
+        house.provider.script = always(say(dialect.name))
+        assert wire.send(dialect.call()).response().status == 200, "the caller's connection is as good as before"
+
+
+@every_dialect
+def test_an_answer_with_many_headers_arrives_with_all_of_them(house: House, dialect: Dialect) -> None:
+    many = tuple((b"x-h-%d" % at, b"1") for at in range(500))
+    house.provider.script = always(msgspec.structs.replace(say(dialect.name), headers=(*render.JSON, *many)))
+    got = house.ask(dialect.call())
+    assert got.status == 200
+    assert [pair for pair in got.headers if pair[0].startswith(b"x-h-")] == list(many)
 
 
 @every_dialect

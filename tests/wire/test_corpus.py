@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.dialects import dialects
-from gateway.wire.fingerprint import fingerprint
+from gateway.wire.fingerprint import fingerprint, fingerprints
 from gateway.wire.interface import Dialect, Reply
 
 EXCHANGES = exchanges()
@@ -116,7 +116,7 @@ def test_a_turn_has_one_fingerprint_as_json_as_stream_and_as_history(name: str) 
         for part in dialect(name).parts_of(json.dumps(item).encode(), "message")
     ]
     replies = (read_json(name), read_stream(name, [stream(name)]))
-    assert {fingerprint(reply.parts) for reply in replies} == {fingerprint(history)}
+    assert all(fingerprint(history) in fingerprints(reply.parts) for reply in replies)
 
 
 @EVERY

@@ -10,6 +10,7 @@ from gateway.exchange import DataPlane, Gate
 from gateway.heads import head_of
 from gateway.passage import Passage
 from gateway.prices import Prices
+from gateway.server import Door
 from gateway.stations.asks import Done
 from gateway.stations.observe import Observation
 from gateway.wire.dialects import dialects
@@ -113,6 +114,23 @@ def test_each_chunk_of_a_stream_has_left_before_it_is_read() -> None:
     asyncio.run(plane._relay_stream(one, answer, seen, send))
     assert sent[:3] == CHUNKS
     assert read_by_then[:3] == [0, len(CHUNKS[0]), len(CHUNKS[0]) + len(CHUNKS[1])]
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_fault_of_ours_that_cannot_even_be_told_cuts_the_connection(
+    caplog: pytest.LogCaptureFixture, *, started: bool
+) -> None:
+    cuts: list[bool] = []
+    one = passage()
+    one.door = Door(lambda: cuts.append(True))
+    one.started = started
+
+    async def send(message: Any) -> None:
+        raise RuntimeError(message["type"])
+
+    asyncio.run(plane_before(None)._fail(one, send))
+    assert cuts == [True]
+    assert len(caplog.records) == (0 if started else 1)
 
 
 class Told:

@@ -1,8 +1,9 @@
 """Every scenario of tests/corpus/threads, told as a transcript and checked step by step.
 
 A `do` either asks (`say`), ends an earlier request (`finish`) or restarts the gateway (`restart`). A message is
-"voice: text" (s, u, a, t); "@e1" stands for the messages of request e1 followed by its reply. `expect` names
-sessions, branches and parents by labels: equal labels must be equal ids, different labels different ids.
+"voice: text" (s, u, a, t); "@e1" stands for the messages of request e1 followed by its reply. `choices` are the
+other choices of the reply. `expect` names sessions, branches and parents by labels: equal labels must be equal ids,
+different labels different ids.
 """
 
 import tomllib
@@ -27,7 +28,7 @@ ASK_FIELDS = {
 }  # fmt: skip
 DO_FIELDS = ASK_FIELDS | {
     "id", "at", "app", "key", "say", "lead", "trace", "results", "expect", "finish", "reply", "failed", "broken",
-    "calls", "offered", "response_id", "reply_conversation", "restart", "capacity",
+    "choices", "calls", "offered", "response_id", "reply_conversation", "restart", "capacity",
 }  # fmt: skip
 
 
@@ -140,13 +141,13 @@ class Play:
         reply = do.get("reply")
         ask, join, state, asked = self.asked[name]
         complete = not do.get("broken")
-        fingerprint = words(reply) if reply is not None else None
+        fingerprints = tuple(words(text) for text in (reply, *do.get("choices", ())) if text is not None)
         self.threader.finish(
             Done(
                 exchange_id=name,
                 complete=complete,
                 failed=bool(do.get("failed")),
-                fingerprint=fingerprint,
+                fingerprints=fingerprints,
                 response_id=do.get("response_id"),
                 conversation_id=do.get("reply_conversation"),
                 calls=tuple(do.get("calls", ())),
@@ -157,10 +158,10 @@ class Play:
             self.told[name] = [*self.told[name], f"a: {reply}"]
         row = Row(
             state=state, session_id=join.session_id, branch_id=join.branch_id, parent_branch_id=join.parent_branch_id,
-            exchange_id=name, reply_fingerprint=fingerprint, complete=complete and not do.get("failed"),
-            derived=join.derived, name=join.name, at_ns=ask.at_ns, app=asked.get("app", "app"),
-            key_id=asked.get("key", "key"), agent_name=join.agent_name, trace_id=join.trace_id,
-            branch_span_id=join.branch_span_id,
+            exchange_id=name, reply_fingerprint=b"".join(fingerprints) or None,
+            complete=complete and not do.get("failed"), derived=join.derived, name=join.name, at_ns=ask.at_ns,
+            app=asked.get("app", "app"), key_id=asked.get("key", "key"), agent_name=join.agent_name,
+            trace_id=join.trace_id, branch_span_id=join.branch_span_id,
         )  # fmt: skip
         self.shelf.rows.append((row, do.get("response_id")))
 

@@ -64,7 +64,7 @@ def ask(name: str, texts: Sequence[str], **more: Any) -> Ask:
 
 
 def done(name: str, reply: str) -> Done:
-    return Done(exchange_id=name, complete=True, fingerprint=digest(reply))
+    return Done(exchange_id=name, complete=True, fingerprints=(digest(reply),))
 
 
 def converse(to: Threader, who: str, texts: Sequence[str], turn: int) -> Join:
@@ -174,7 +174,7 @@ def test_a_flood_stays_within_capacity(who: dict[str, object]) -> None:
             Done(
                 exchange_id=f"e{number}",
                 complete=True,
-                fingerprint=digest("gone"),
+                fingerprints=(digest("gone"),),
                 response_id=f"r{number}",
                 calls=tuple(f"call {number} {call}" for call in range(300)),
                 offered=(digest(f"offer {number}"),),

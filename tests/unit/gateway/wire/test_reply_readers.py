@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from gateway.wire.dialects import dialects
-from gateway.wire.fingerprint import fingerprint, offered, text_digest
+from gateway.wire.fingerprint import fingerprint, fingerprints, offered, text_digest
 from gateway.wire.interface import Dialect, Reply
 from policies.vocabulary.steps import Part
 
@@ -117,6 +117,16 @@ def test_a_fingerprint_survives_what_clients_do_to_history() -> None:
     assert turn(("tool_call", '{"a": 1, "b": "ü"}'), tool="t") == turn(("tool_call", '{"b":"\\u00fc","a":1}'), tool="t")
     assert turn(("tool_call", ""), tool="t") == turn(("tool_call", "{}"), tool="t")
     assert said == turn(("model_text", "Hello there, world."), pointer="/choices/0/message/content")
+
+
+def test_each_choice_of_a_reply_has_the_fingerprint_of_the_turn_it_would_become() -> None:
+    told = [Part(kind="model_text", text=text, pointer=f"/choices/{at}/message/content") for at, text in CHOICES]
+    assert fingerprints(told) == (turn(("model_text", "Yes, no.")), turn(("model_text", "Maybe.")))
+    assert fingerprints([Part(kind="model_text", text="Yes.", pointer="/content/0")]) == (turn(("model_text", "Yes.")),)
+    assert fingerprints([]) == ()
+
+
+CHOICES = ((0, "Yes,"), (12, "Maybe."), (0, " no."), (1, "Maybe."))
 
 
 def test_a_fingerprint_tells_turns_apart() -> None:

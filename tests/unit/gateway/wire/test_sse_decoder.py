@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.wire.sse import Event, SseDecoder
@@ -55,6 +55,7 @@ def test_a_cut_stream_is_not_a_finished_one() -> None:
     st.lists(st.sampled_from([b"data: ", b"event: ", b"x" * 9, b"\n", b"\r", b"\r\n", b"\n\n", b":", b"\xef\xbb\xbf"])),
     st.lists(st.integers(0, 200)),
 )
+@example([b"data: ", b"x" * 9, b":" * 5, b"\n", b"\n"], [21])
 def test_any_lines_cut_anywhere_give_the_same_events_under_a_small_limit(lines: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(lines)
     edges = [0, *sorted(cut for cut in cuts if cut <= len(stream)), len(stream)]
