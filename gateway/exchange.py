@@ -175,6 +175,8 @@ class DataPlane:
 
     async def _carry(self, passage: Passage, scope: Any, receive: Receive, send: Send) -> None:
         door = passage.door = ingress.check(scope)
+        if door.bare_query:
+            passage.target += "?"
         shown = ingress.presented(passage.caller_headers)
         passage.principal = await self._keeper.admit(shown.secret if shown else None)
         headers = forward.request_headers(passage.caller_headers)

@@ -23,7 +23,7 @@ DOOR = "stepwarden.door"
 class Door:
     """What the protocol knows of one request beyond ASGI: its faults, its end, and whether its caller has left."""
 
-    __slots__ = ("_departed", "abort", "fault", "gone", "oversize", "whole")
+    __slots__ = ("_departed", "abort", "bare_query", "fault", "gone", "oversize", "whole")
 
     def __init__(self, abort: Callable[[], None]) -> None:
         self.abort = abort
@@ -32,6 +32,8 @@ class Door:
         """Why the framing of this request must be refused, as a sentence."""
         self.oversize: str | None = None
         """Why its headers must be refused, as a sentence."""
+        self.bare_query = False
+        """True where the target ends in a question mark, which ASGI does not tell from one without."""
         self.whole = False
         """True once the last byte of the request has arrived."""
         self.gone = False
@@ -106,6 +108,7 @@ class GuardedHttp(HttpToolsProtocol):
         door = self._doors[-1]
         door.oversize = self._oversize(seen)
         door.fault = self._fault()
+        door.bare_query = self.url.endswith(b"?") and self.url.count(b"?") == 1
         if not self.url.startswith(b"/"):
             # Only the path part of an absolute or asterisk form would reach routing; keep it routable, refuse it there.
             self.url = b"/" + self.url.split(b"/", 3)[-1] if self.url.count(b"/") > 2 else b"/"  # noqa: PLR2004 - scheme://host/
