@@ -126,6 +126,11 @@ class StateRow(Protocol):
         ...
 
     @property
+    def taken(self) -> bool:
+        """Whether a later exchange of its branch stands on it."""
+        ...
+
+    @property
     def derived(self) -> bool:
         """Whether the session id is ours."""
         ...

@@ -388,7 +388,14 @@ class Threader:
 
     @staticmethod
     def _best(sought: Look, rows: Iterable[StateRow], places: dict[bytes, int]) -> StateRow | None:
-        """The row that covers most; its reply must be the one that follows, where that can be checked."""
+        """The row that covers most, of equal ones one that nothing stands on.
+
+        Its reply must be the one that follows, where that can be checked.
+        """
+
+        def rank(row: StateRow) -> tuple[int, bool]:
+            return places[row.state], not row.taken
+
         best: StateRow | None = None
         for row in rows:
             at = places[row.state]
@@ -399,7 +406,7 @@ class Threader:
                 fits = row.reply_fingerprint == last[1]
             else:
                 fits = sought.session is not None or sought.answered_before(at)
-            if fits and (best is None or at > places[best.state]):
+            if fits and (best is None or rank(row) > rank(best)):
                 best = row
         return best
 
@@ -428,6 +435,7 @@ class Threader:
             place=guard + state,
             mark=row.state,
             tail=held[-16:],
+            taken=row.taken,
         )
         branch.last = branch.last or end
         register.hold(end)

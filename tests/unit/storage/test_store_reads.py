@@ -113,6 +113,18 @@ def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
     assert store.find_response("msg_77") is None
 
 
+def test_what_an_answered_exchange_of_its_branch_stands_on_is_taken(store: Store) -> None:
+    def taken(number: int) -> bool | None:
+        row = store.find_response(f"msg_{number}")
+        return row and row.taken
+
+    store.append([recording(1), recording(2)])
+    store.append([recording(3, outcome="truncated"), recording(4, session="S2")])
+    assert [taken(number) for number in (1, 2, 3, 4)] == [True, False, False, False]
+    store.append([recording(5)])
+    assert [taken(number) for number in (1, 2, 3, 5)] == [True, True, False, False]
+
+
 def test_export_reads_each_exchange_once_in_the_order_of_insertion(store: Store) -> None:
     late = recording(9, at_ns=START_NS - DAY)
     made = [recording(1), recording(2, session=None), late, recording(3)]
