@@ -144,6 +144,7 @@ class DataPlane:
             self._keeper.close(passage.recording(self._prices))
         except Exception:
             log.exception("an exchange could not be recorded", extra={"exchange": passage.exchange_id})
+            self._keeper.lose(passage.exchange_id, "it could not be made into a record")
 
     def _finish(self, passage: Passage) -> None:
         done = passage.done()
@@ -186,6 +187,7 @@ class DataPlane:
             )
         if passage.operation == "other":
             _refuse_unpriced(passage)
+            self._keeper.begin(passage.exchange_id)
             outgoing = self._streamed(passage, door, receive)
         else:
             outgoing = passage.body = await ingress.read_body(receive, door, passage.caller_headers, self._limits)

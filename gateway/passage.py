@@ -38,8 +38,8 @@ _UPLOADS = frozenset({("files",), ("uploads",)})
 
 _TOLD_IN_QUERY = frozenset(
     {
-        "after", "after_id", "alt", "api-version", "before", "before_id", "beta", "include", "include[]", "limit", "model",
-        "order", "page", "page_size", "pagesize", "purpose", "starting_after", "status", "stream",
+        "after", "after_id", "alt", "api-version", "before", "before_id", "beta", "include", "include[]", "limit",
+        "model", "order", "page", "page_size", "pagesize", "purpose", "starting_after", "status", "stream",
     }
 )  # fmt: skip
 """Query parameters that are recorded with their values. Of others only the name is: any may be a provider's key, under

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.keys import Key, Role
-from policies.vocabulary.steps import Step
+from policies.vocabulary.steps import SeenCall, Step
 from storage.rows import BranchRow, SessionRow, StateRow, StoredBody, StoreStats
 
 
@@ -115,8 +115,8 @@ class JoiningMemory(Protocol):
         """The session with exactly this id."""
         ...
 
-    def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:
-        """Span id and end (nanoseconds) of a tool call in a session."""
+    def find_call(self, session_id: str, call_id: str) -> SeenCall | None:
+        """A tool call in a session."""
         ...
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from policies.vocabulary.exchanges import Exchange
-from policies.vocabulary.steps import Step
+from policies.vocabulary.steps import SeenCall, Step
 from storage import bodies, sessions, spans
 from storage.contents import ContentReader, Vault
 from storage.days import Days
@@ -51,8 +51,8 @@ class Reads:
         with self._meta() as connection:
             return sessions.session(connection, session_id)
 
-    def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:
-        """Span id and end (nanoseconds) of the newest call with this id in a session."""
+    def find_call(self, session_id: str, call_id: str) -> SeenCall | None:
+        """The newest tool call with this id in a session."""
         # Packed steps hold the id in the clear, so SQLite passes over the others without unpacking them.
         query = f"""
         SELECT steps, started_ns FROM exchange WHERE {_OF_SESSION} AND instr(steps, ?) > 0 ORDER BY id DESC

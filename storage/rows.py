@@ -23,6 +23,9 @@ class StateRow(msgspec.Struct, frozen=True, kw_only=True):
     """True where a later exchange of the same branch was answered: it stands on this one."""
 
     derived: bool
+    name: str | None
+    """The id the caller itself gave the session."""
+
     at_ns: int
     app: str
     key_id: str | None

@@ -136,6 +136,11 @@ class StateRow(Protocol):
         ...
 
     @property
+    def name(self) -> str | None:
+        """The caller's own id of the session."""
+        ...
+
+    @property
     def at_ns(self) -> int:
         """Wall clock at ingress, Unix epoch, nanoseconds."""
         ...

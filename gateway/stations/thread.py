@@ -415,7 +415,7 @@ class Threader:
         register = self._register
         session = register.sessions.get(row.session_id)
         if session is None or session.scope != ask.scope:
-            session = self._session(ask, row.session_id, guard, derived=row.derived, stored=True)
+            session = self._session(ask, row.session_id, guard, derived=row.derived, name=row.name, stored=True)
             register.sessions[row.session_id] = session
         branch = session.branches.get(row.branch_id)
         if not session.branches:

@@ -46,7 +46,7 @@ def test_cleaning_up_leaves_the_record_and_its_key_alone(tmp_path: Path) -> None
     for path in (kept, built):
         path.parent.mkdir()
         path.touch()
-    subprocess.run([make, "-f", str(ROOT / "Makefile"), "clean"], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603 - our own Makefile
+    subprocess.run([make, "-f", str(ROOT / "Makefile"), "clean"], cwd=tmp_path, check=True, capture_output=True)
     assert (kept.exists(), built.exists()) == (True, False)
 
 

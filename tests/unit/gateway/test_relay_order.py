@@ -54,11 +54,16 @@ class Full:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.lost: list[str] = []
 
     def close(self, recording: Recording) -> None:
         del recording
         self.asked += 1
         raise OSError(28, "No space left on device")
+
+    def lose(self, exchange_id: str, why: str) -> None:
+        del why
+        self.lost.append(exchange_id)
 
 
 def plane_before(keeper: Any) -> DataPlane:
@@ -82,19 +87,21 @@ def passage() -> Passage:
     )  # fmt: skip
 
 
-def test_a_record_that_cannot_be_kept_is_logged_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_that_cannot_be_kept_is_logged_and_counted_and_breaks_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     keeper = Full()
     one = passage()
     one.principal = Principal(role="app", app="default")
     plane_before(keeper)._record(one)
-    assert keeper.asked == 1
+    assert (keeper.asked, keeper.lost) == (1, ["01"])
     assert [record.message for record in caplog.records] == ["an exchange could not be recorded"]
 
 
 def test_a_caller_nobody_knows_leaves_no_record_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
     keeper = Full()
     plane_before(keeper)._record(passage())
-    assert (keeper.asked, caplog.records) == (0, [])
+    assert (keeper.asked, keeper.lost, caplog.records) == (0, [], [])
 
 
 def test_each_chunk_of_a_stream_has_left_before_it_is_read() -> None:

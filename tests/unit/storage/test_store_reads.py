@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from policies.vocabulary.steps import SeenCall
 from policies.vocabulary.usage import Usage
 from storage.errors import AmbiguousPrefix
 from storage.store import Store
@@ -93,7 +94,7 @@ def test_steps_run_on_over_midnight(store: Store) -> None:
     assert [one.exchange_id for one in store.exchanges("S1")] == [one.exchange.exchange_id for one in made]
     assert store.steps("S1") == [step for one in made for step in one.steps]
     call = store.find_call("S1", f"call_{made[0].exchange.exchange_id}")
-    assert call == (made[0].steps[-1].span_id, made[0].steps[-1].ended_ns)
+    assert call == SeenCall(made[0].steps[-1].span_id, made[0].steps[-1].ended_ns, "search")
     assert store.find_call("S2", f"call_{made[0].exchange.exchange_id}") is None
 
 
@@ -111,6 +112,7 @@ def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
     assert found is not None
     assert (found.exchange_id, found.state) == (recording(2).exchange.exchange_id, b"b" * 16)
     assert store.find_response("msg_77") is None
+    assert found.name is None
 
 
 def test_what_an_answered_exchange_of_its_branch_stands_on_is_taken(store: Store) -> None:
