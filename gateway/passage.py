@@ -259,7 +259,7 @@ class Passage:
 
     def recording(self, prices: Prices) -> Recording:
         """The exchange as it is recorded."""
-        ended_ns = time.time_ns()
+        ended_ns = max(time.time_ns(), self.started_ns)  # a clock that was set back makes no call shorter than nothing
         reply = self.observation.close() if self.observation is not None else Reply()
         return Recording(
             exchange=self._exchange(reply, prices, ended_ns),

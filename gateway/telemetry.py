@@ -329,7 +329,7 @@ def _provider_name(exchange: Exchange) -> str:
 
 
 def _conversation_id(join: Join | None) -> str | None:
-    """The client's own session id, as it gave it; None where it gave none (the conventions forbid a made-up fallback)."""
+    """The client's own session id; None where it gave none (the conventions forbid a made-up fallback)."""
     return join.name if join is not None else None
 
 

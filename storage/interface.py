@@ -56,7 +56,7 @@ class SpanStore(Protocol):
         ...
 
     def exchanges(self, session_id: str) -> list[Exchange]:
-        """The exchanges of a session in order of arrival."""
+        """The exchanges of a session in the order of recording, which no clock set back can turn round."""
         ...
 
     def exchange(self, exchange_id: str, *, app: str | None = None) -> Exchange | None:
@@ -64,7 +64,7 @@ class SpanStore(Protocol):
         ...
 
     def steps(self, session_id: str) -> list[Step]:
-        """The steps of a session in order of arrival."""
+        """The steps of a session, exchange by exchange in the order of recording."""
         ...
 
     def exchange_steps(self, exchange_id: str) -> list[Step]:
@@ -72,7 +72,7 @@ class SpanStore(Protocol):
         ...
 
     def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
-        """Exchanges by arrival, newest first; with `app`, only its own."""
+        """Exchanges last recorded first; with `app`, only its own."""
         ...
 
     def after(self, cursor: str | None, limit: int) -> tuple[list[tuple[Exchange, tuple[Step, ...]]], str]:

@@ -71,9 +71,9 @@ INSERT INTO joining_state (branch, state, exchange_id, response, reply_fingerpri
 VALUES ((SELECT id FROM branch WHERE session_id = ? AND branch_id = ?), ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _STATE_SELECT = """
-SELECT state, branch.session_id, branch.branch_id, j.exchange_id, reply_fingerprint, depth, complete, j.derived, name, at_ns,
+SELECT state, branch.session_id, branch.branch_id, j.exchange_id, reply_fingerprint, depth, complete, j.derived, at_ns,
        complete AND newest IS NOT NULL AND newest IS NOT j.exchange_id AS taken,
-       app, key_id, parent_branch_id, agent_name, trace_id, span_id AS branch_span_id
+       name, app, key_id, parent_branch_id, agent_name, trace_id, span_id AS branch_span_id
 FROM joining_state AS j
 JOIN branch ON branch.id = j.branch
 JOIN session ON session.session_id = branch.session_id

@@ -78,10 +78,10 @@ def local_full(at: str | None) -> str:
 
 
 def between(start: str | None, end: str | None) -> str:
-    """The time from one moment to another, readable; `-` where one is unknown."""
+    """The time from one moment to another, readable and never negative; `-` where one is unknown."""
     if start is None or end is None:
         return "-"
-    return duration(nanoseconds(end) - nanoseconds(start))
+    return duration(max(0, nanoseconds(end) - nanoseconds(start)))
 
 
 def duration(length_ns: int) -> str:

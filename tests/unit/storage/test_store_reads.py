@@ -98,6 +98,18 @@ def test_steps_run_on_over_midnight(store: Store) -> None:
     assert store.find_call("S2", f"call_{made[0].exchange.exchange_id}") is None
 
 
+def test_a_clock_that_is_set_back_turns_no_session_round(store: Store) -> None:
+    times = [START_NS + DAY, START_NS + 5_000_000, START_NS + 4_000_000, START_NS + 2 * DAY]
+    made = [recording(9 - place, at_ns=at_ns) for place, at_ns in enumerate(times)]
+    for one in made:
+        store.append([one])
+    order = [one.exchange.exchange_id for one in made]
+    assert [one.exchange_id for one in store.exchanges("S1")] == order
+    assert store.steps("S1") == [step for one in made for step in one.steps]
+    assert [one.exchange_id for one in store.recent()] == order[::-1]
+    assert [one.exchange_id for one in store.recent(limit=1)] == order[-1:]
+
+
 def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
     store.append([recording(1, state=b"a" * 16), recording(2, state=b"b" * 16, outcome="truncated")])
     store.append([recording(3, state=b"a" * 16, session="S2")])
