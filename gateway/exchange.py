@@ -349,7 +349,7 @@ class DataPlane:
     async def _refuse(self, passage: Passage, refusal: Refused, send: Send) -> None:
         """Say no in the caller's own protocol."""
         status = refusal.status
-        message = f"{refusal} {refusal.remedy()}" if status < 500 else str(refusal)  # noqa: PLR2004 - server errors
+        message = f"{refusal} {refusal.remedy()}".rstrip() if status < 500 else str(refusal)  # noqa: PLR2004 - server errors
         body = passage.dialect.error_body(status, message, passage.exchange_id, code=refusal.code)
         headers = [
             (b"content-type", b"application/json"),
@@ -363,7 +363,7 @@ class DataPlane:
         if refusal.closes:
             headers.append((b"connection", b"close"))
         if status == 426:  # noqa: PLR2004 - Upgrade Required names the protocol it wants (RFC 9110 section 15.5.22)
-            headers.append((b"upgrade", b"HTTP/1.1"))
+            headers += [(b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade")]
         passage.look_away()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -23,7 +23,7 @@ class Refused(StepwardenError):
     """True where the connection cannot be used again: its framing or its unread body is not to be trusted."""
 
     def remedy(self) -> str:
-        """What the caller should change."""
+        """What the caller should change; empty where the message says all there is to do."""
         return "Change the request as the message says and send it again."
 
 
@@ -70,6 +70,10 @@ class UpgradeRefused(Refused):
     status = 426
     code = "websocket_not_supported"
 
+    def remedy(self) -> str:
+        """Nothing: the same request over HTTP is another one."""
+        return ""
+
 
 class Unauthenticated(Refused):
     """No valid gateway key where one is needed."""
@@ -95,11 +99,19 @@ class BudgetExhausted(Refused):
     status = 429
     code = "limit_reached"
 
+    def remedy(self) -> str:
+        """Nothing the caller could change in the request."""
+        return ""
+
 
 class SessionTerminated(Refused):
     """An operator ended this session."""
 
     code = "session_terminated"
+
+    def remedy(self) -> str:
+        """Nothing: no change to the request opens the session again."""
+        return ""
 
 
 class Overloaded(Refused):

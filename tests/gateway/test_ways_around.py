@@ -175,6 +175,21 @@ def test_a_budget_is_not_left_by_a_path_that_is_not_understood(tmp_path: Path) -
         assert house.ask(request(b"/openai/v1/files", b"{}", headers=headers)).status == 200
 
 
+def test_an_upgrade_is_refused_as_upgrades_are_and_with_no_advice_that_would_not_help(house: House) -> None:
+    got = house.ask(request(b"/openai/v1/responses", method=b"GET", headers=[(b"upgrade", b"websocket")]))
+    assert (got.status, got.all(b"upgrade")) == (426, [b"HTTP/1.1"])
+    assert b"upgrade" in got.all(b"connection")
+    assert json.loads(got.body)["error"]["message"].endswith("use HTTP with server-sent events.")
+
+
+@pytest.mark.parametrize("target", [b"/openai:8080/v1/chat", b"/openaiapi/v1", b"/openai-eu/api"])
+def test_a_path_that_only_begins_like_a_provider_is_named_whole(house: House, target: bytes) -> None:
+    got = house.ask(request(target, method=b"GET"))
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["code"]) == (404, "unknown_provider")
+    assert repr(target.decode()) in error["message"]
+
+
 def test_a_provider_key_from_a_file_with_its_newline_works(tmp_path: Path) -> None:
     with standing(tmp_path, environment={"OPENAI_API_KEY": "sk-with-newline\n"}) as house:
         secret = house.key(name="k")["secret"]

@@ -80,9 +80,9 @@ def plane_before(keeper: Any) -> DataPlane:
     )
 
 
-def passage() -> Passage:
+def passage(started_ns: int = 1) -> Passage:
     return Passage(
-        exchange_id="01", started_ns=1, provider="anthropic", dialect=KNOWN.anthropic, operation="chat",
+        exchange_id="01", started_ns=started_ns, provider="anthropic", dialect=KNOWN.anthropic, operation="chat",
         method="POST", target="/v1/messages", caller_headers=[],
     )  # fmt: skip
 
@@ -102,6 +102,12 @@ def test_a_caller_nobody_knows_leaves_no_record_and_no_log(caplog: pytest.LogCap
     keeper = Full()
     plane_before(keeper)._record(passage())
     assert (keeper.asked, keeper.lost, caplog.records) == (0, [], [])
+
+
+def test_no_exchange_ends_before_it_began_where_the_clock_was_set_back() -> None:
+    one = passage(started_ns=1 << 62)
+    one.principal = Principal(role="app", app="default")
+    assert one.recording(Prices.load(None)).exchange.ended_ns == 1 << 62
 
 
 def test_each_chunk_of_a_stream_has_left_before_it_is_read() -> None:
