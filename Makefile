@@ -62,5 +62,5 @@ lock:  ## pin everything anew, with hashes and without addresses
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev \
 		--output-file requirements.lock pyproject.toml
 
-clean:  ## remove what the targets made
-	rm -rf $(VENV) .venvs stepwarden-data build dist .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove what was installed and built; never what was recorded
+	rm -rf $(VENV) .venvs build dist .pytest_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ import asyncio
 import random
 import re
 import time
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import httptools
@@ -23,6 +24,7 @@ from bench.payloads import END_OF_STREAM, PATHS, DialectName, Repeat, Session, S
 from bench.pin import pin
 
 _STAMP = re.compile(rb"@@(\d{19})@@")
+_EXCHANGE = b"stepwarden-exchange"
 _GRACE_SECONDS = 30.0
 
 Caller: TypeAlias = Session | Repeat | Stream
@@ -50,6 +52,8 @@ class Tally(msgspec.Struct):
     latencies: list[int] = []
     first_chunks: list[int] = []
     lags: list[int] = []
+    exchanges: list[bytes] = []
+    """Ids a gateway gave to whole answers."""
     first_failure: str = ""
 
 
@@ -64,6 +68,7 @@ class Lane(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._streams = isinstance(caller, Stream)
         self._body: list[bytes] = []
+        self._exchange = b""
         self._sent_ns = 0
         self._waiting = False
         self._first_ns = 0
@@ -99,6 +104,11 @@ class Lane(asyncio.Protocol):
             self._tally.first_failure = self._tally.first_failure or f"unreadable answer: {error}"
             self._transport.close()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of an answer: keep which exchange it was."""
+        if len(name) == len(_EXCHANGE) and name.lower() == _EXCHANGE:
+            self._exchange = value
+
     def on_body(self, data: bytes) -> None:
         """A piece of the body: keep it, or read its stamps."""
         if not self._streams:
@@ -123,6 +133,9 @@ class Lane(asyncio.Protocol):
         self._waiting = False
         if status == 200:
             tally.done += 1
+            if self._exchange:
+                tally.exchanges.append(self._exchange)
+                self._exchange = b""
             if self._streams and self._stamps == tally.expected_chunks and self._end_mark in body:
                 tally.clean_streams += 1
             if self._sent_ns >= tally.warm_ns:
@@ -202,6 +215,9 @@ async def run(given: argparse.Namespace) -> dict[str, Any]:
         expected_chunks=given.chunks,
     )
     await asyncio.gather(*(_lane(given, caller, head, tally) for caller in callers))
+    if given.exchanges:
+        with given.exchanges.open("ab") as noted:
+            noted.writelines(each + b"\n" for each in tally.exchanges)
     return figures(tally, (time.monotonic_ns() - began) / 1e9)
 
 
@@ -253,6 +269,7 @@ def main() -> None:
     parser.add_argument("--pace-ms", type=float, default=10.0)
     parser.add_argument("--key", default="sk-bench-0000000000000000")
     parser.add_argument("--cpu", type=int)
+    parser.add_argument("--exchanges", type=Path, help="append the ids of exchanges that were answered whole")
     given = parser.parse_args()
     pin(given.cpu)
     print(msgspec.json.encode(uvloop.run(run(given))).decode(), flush=True)

@@ -68,10 +68,10 @@ def _worst_rss(result: dict[str, Any]) -> float | None:
 
 
 def _share(counted: dict[str, Any] | None) -> float | None:
-    """Percent of whole answers that stand in the store as complete; more rows than answers is no fault."""
+    """Percent of whole answers whose exchange stands in the store as complete."""
     if not counted or not counted["relayed"]:
         return None
-    return round(100 * min(counted["stored_complete"], counted["relayed"]) / counted["relayed"], 4)
+    return round(100 * counted["stored_complete"] / counted["relayed"], 4)
 
 
 def table(result: dict[str, Any]) -> str:

@@ -108,7 +108,7 @@ def generator(running: Running, cell: Cell, dialect: str, seconds: float) -> Ite
         sys.executable, "-m", "bench.load", "--port", str(target.port), "--prefix", target.prefixes[dialect],
         "--dialect", dialect, "--size", cell.size, "--kind", cell.kind, "--concurrency", str(cell.concurrency),
         "--seconds", str(seconds), "--warmup", str(min(0.5, seconds / 5)), "--pace-ms", str(cell.pace_ms),
-        "--cpu", str(LOAD_CPU),
+        "--cpu", str(LOAD_CPU), "--exchanges", str(running.exchanges),
     ]  # fmt: skip
     child = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT)
     watchdog = time.monotonic() + seconds + 60
@@ -183,7 +183,7 @@ def completeness(running: Running, cells: dict[str, dict[str, Any]], warmed: int
     if data is None:
         return None
     relayed = warmed + sum(rows[running.target.name]["done"] for rows in cells.values() if running.target.name in rows)
-    counted = recorded(data)
+    counted = recorded(data, running.exchanges)
     return {
         "relayed": relayed,
         "stored": counted.exchanges,
@@ -205,7 +205,7 @@ def sigterm(provider_port: int, scratch: Path, dialect: str) -> dict[str, Any]:
             took = time.monotonic() - began
             child.wait(60)
             figures = answer_of(child)
-        counted = recorded(target.data_dir)
+        counted = recorded(target.data_dir, running.exchanges)
     return {
         "relayed": figures["done"],
         "cut_before_the_end_of_an_answer": figures["broken"],

@@ -33,7 +33,7 @@ def burst(running: Running, given: argparse.Namespace, requests: int) -> dict[st
     argv = [
         sys.executable, "-m", "bench.load", "--port", str(target.port), "--prefix", target.prefixes[given.dialect],
         "--dialect", given.dialect, "--size", given.size, "--concurrency", str(given.concurrency), "--seconds", "120",
-        "--requests", str(requests), "--cpu", str(LOAD_CPU),
+        "--requests", str(requests), "--cpu", str(LOAD_CPU), "--exchanges", str(running.exchanges),
     ]  # fmt: skip
     child = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT)
     try:
@@ -98,7 +98,7 @@ def soak(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
                 if done["broken"] or done["refused"] or not done["done"]:
                     raise NotReady(f"the soak broke: {done['first_failure']}\n{running.log_tail()}")
             settle(pid)
-            counted = recorded(target.data_dir)
+            counted = recorded(target.data_dir, running.exchanges)
             size = stored_bytes(target.data_dir)
     result["points"] = points
     result["relayed"] = relayed

@@ -33,6 +33,7 @@ def streams(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
                 sys.executable, "-m", "bench.load", "--port", str(target.port), "--prefix",
                 target.prefixes[given.dialect], "--dialect", given.dialect, "--kind", "stream", "--concurrency",
                 str(given.streams), "--seconds", str(given.seconds), "--pace-ms", str(given.pace_ms), "--warmup", "0",
+                "--exchanges", str(running.exchanges),
             ]  # fmt: skip
             child = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT)
             try:
@@ -43,7 +44,7 @@ def streams(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
                     child.kill()
                     child.wait()
             settle(running.process.pid)
-            counted = recorded(target.data_dir)
+            counted = recorded(target.data_dir, running.exchanges)
             seen = memory(running.process.pid)
             tail = running.log_tail()
     if figures["clean_streams"] != figures["sent"]:

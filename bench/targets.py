@@ -56,6 +56,11 @@ class Running(msgspec.Struct, kw_only=True):
     ready_s: float
     """From spawn to the first answer on `ready_path`, seconds."""
 
+    @property
+    def exchanges(self) -> Path:
+        """Where the load generator notes which exchanges it saw whole."""
+        return self.log.with_suffix(".exchanges")
+
     def log_tail(self) -> str:
         """The last lines it wrote."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])

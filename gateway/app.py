@@ -129,9 +129,10 @@ def create_app(
     known = ", ".join(f"/{name}" for name in planes) or "none"
 
     def not_found(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
-        if request.scope["path"].lstrip("/").partition("/")[0] == "api":
+        path = request.scope["raw_path"].decode("latin-1")  # a mount cuts its own name off `path`
+        if path.lstrip("/").partition("/")[0] == "api":
             return refused_by_http(request, error)
-        message = f"Nothing is served under {request.scope['path'][:200]!r}. Providers: {known}."
+        message = f"Nothing is served under {path[:200]!r}. Providers: {known}."
         envelope = {"type": "not_found_error", "message": message, "code": "unknown_provider", "param": None}
         return Response({"type": "error", "error": envelope}, status_code=404, headers={"x-should-retry": "false"})
 

@@ -147,6 +147,7 @@ class DataPlane:
             self._keeper.close(passage.recording(self._prices))
         except Exception:
             log.exception("an exchange could not be recorded", extra={"exchange": passage.exchange_id})
+            self._keeper.lose(passage.exchange_id, "it could not be made into a record")
 
     def _finish(self, passage: Passage) -> None:
         done = passage.done()
@@ -178,6 +179,8 @@ class DataPlane:
 
     async def _carry(self, passage: Passage, scope: Any, receive: Receive, send: Send) -> None:
         door = passage.door = ingress.check(scope)
+        if door.bare_query:
+            passage.target += "?"
         shown = ingress.presented(passage.caller_headers)
         passage.principal = await self._keeper.admit(shown.secret if shown else None)
         headers = forward.request_headers(passage.caller_headers)
@@ -187,6 +190,7 @@ class DataPlane:
             )
         if passage.operation == "other":
             _refuse_unpriced(passage)
+            self._keeper.begin(passage.exchange_id)
             outgoing = self._streamed(passage, door, receive)
         else:
             outgoing = passage.body = await ingress.read_body(receive, door, passage.caller_headers, self._limits)
@@ -366,7 +370,7 @@ class DataPlane:
     async def _refuse(self, passage: Passage, refusal: Refused, send: Send) -> None:
         """Say no in the caller's own protocol."""
         status = refusal.status
-        message = f"{refusal} {refusal.remedy()}" if status < 500 else str(refusal)  # noqa: PLR2004 - server errors
+        message = f"{refusal} {refusal.remedy()}".rstrip() if status < 500 else str(refusal)  # noqa: PLR2004 - server errors
         body = passage.dialect.error_body(status, message, passage.exchange_id, code=refusal.code)
         headers = [
             (b"content-type", b"application/json"),

@@ -69,12 +69,20 @@ class Keeper(Protocol):
         """Join the session and reserve the budget. Raises `BudgetExhausted` or `SessionTerminated`."""
         ...
 
+    def begin(self, exchange_id: str) -> None:
+        """An exchange that is not opened is about to be relayed: it counts as dropped where nobody closes it."""
+        ...
+
     def finish(self, done: Done) -> None:
         """Note how a reply ended, before its last bytes reach a caller whose next request may follow at once."""
         ...
 
     def close(self, recording: Recording) -> None:
         """Settle and record; returns at once."""
+        ...
+
+    def lose(self, exchange_id: str, why: str) -> None:
+        """Count an exchange that was carried and cannot be recorded."""
         ...
 
 
@@ -122,6 +130,9 @@ class LocalKeeper:
                 raise
         return Opened(join=join, state=state)
 
+    def begin(self, exchange_id: str) -> None:
+        """See `Keeper.begin`; nobody outlives this keeper here."""
+
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""
         self._threader.finish(done)
@@ -132,6 +143,11 @@ class LocalKeeper:
         self._spend(self._admission.settle(exchange.exchange_id, exchange.cost_micro_usd))
         self.recorder.put(recording)
         self.live.publish(recording)
+
+    def lose(self, exchange_id: str, why: str) -> None:
+        """See `Keeper.lose`."""
+        self.give_up(exchange_id)
+        self.recorder.lose(exchange_id, why)
 
     def give_up(self, exchange_id: str) -> None:
         """An exchange nobody will close: it may have cost all that was reserved for it. Harmless once it is closed."""

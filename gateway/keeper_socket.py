@@ -93,7 +93,7 @@ class KeeperSide(_Frames):
         self._keeper = keeper
         self._answering: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
-        """Exchange ids this worker opened and has not closed."""
+        """Exchange ids this worker opened or began and has not closed."""
 
     def on_frame(self, frame: bytes) -> None:
         """Answer a call, in order for those that need no waiting."""
@@ -106,6 +106,14 @@ class KeeperSide(_Frames):
         if call.method == "finish":
             self._keeper.finish(msgspec.msgpack.decode(call.payload, type=Done))
             return
+        if call.method == "begin":
+            self._open.add(msgspec.msgpack.decode(call.payload, type=str))
+            return
+        if call.method == "lose":
+            exchange_id, why = msgspec.msgpack.decode(call.payload, type=tuple[str, str])
+            self._open.discard(exchange_id)
+            self._keeper.lose(exchange_id, why)
+            return
         opening = msgspec.msgpack.decode(call.payload, type=Opening) if call.method == "open" else None
         if opening is not None:
             self._open.add(opening.exchange_id)
@@ -114,14 +122,14 @@ class KeeperSide(_Frames):
         task.add_done_callback(self._answering.discard)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give up what the worker had open: it cannot say any more what that cost."""
+        """Give up and count what the worker had open: it cannot say any more what that was, nor what it cost."""
         del exc
         lost = list(self._open)
         self._open.clear()
         if lost:
             log.error("a worker is gone and its exchanges with it", extra={"exchanges": len(lost)})
         for exchange_id in lost:
-            self._keeper.give_up(exchange_id)
+            self._keeper.lose(exchange_id, "its worker is gone")
 
     async def _answer(self, call: _Call, opening: Opening | None) -> None:
         try:
@@ -162,7 +170,6 @@ class RemoteKeeper(_Frames):
         self._on_lost = on_lost
         self._number = 0
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
-        self._dropped = 0
 
     @property
     def connected(self) -> bool:
@@ -177,19 +184,27 @@ class RemoteKeeper(_Frames):
         """See `Keeper.open`."""
         return msgspec.msgpack.decode(await self._ask("open", opening), type=Opened)
 
+    def begin(self, exchange_id: str) -> None:
+        """See `Keeper.begin`."""
+        self.say((0, "begin", exchange_id))
+
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""
         self.say((0, "finish", done))
 
     def close(self, recording: Recording) -> None:
-        """See `Keeper.close`; drops, counts and logs what a stalled keeper cannot take."""
-        transport = self.transport
-        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > self._queue_bytes:
-            self._dropped += 1
-            exchange_id = recording.exchange.exchange_id
-            log.error("exchange not recorded: no keeper", extra={"dropped": self._dropped, "exchange": exchange_id})
-            return
-        self.say((0, "close", recording))
+        """See `Keeper.close`; of what a stalled keeper cannot take, it gets only the news that it is lost."""
+        exchange_id = recording.exchange.exchange_id
+        if self.transport is None or self.transport.is_closing():
+            log.error("exchange not recorded: no keeper", extra={"exchange": exchange_id})  # counted at the other end
+        elif self.transport.get_write_buffer_size() > self._queue_bytes:
+            self.lose(exchange_id, "the keeper is too slow")
+        else:
+            self.say((0, "close", recording))
+
+    def lose(self, exchange_id: str, why: str) -> None:
+        """See `Keeper.lose`."""
+        self.say((0, "lose", (exchange_id, why)))
 
     async def flush(self) -> None:
         """Wait until the keeper has taken everything sent so far."""

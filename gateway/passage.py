@@ -36,10 +36,19 @@ _FREE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _UPLOADS = frozenset({("files",), ("uploads",)})
 """First name of the paths under which files are put; what reads them later is billed then."""
 
-_SECRET_IN_QUERY = re.compile(
-    r"([?&](?:[\w.-]*[_.-])?(?:api-?key|key|token|secret|sig|signature|password|credential)=)[^&]+", re.IGNORECASE
-)
-"""Some providers take their key in the URL; it travels there, and is in no record, span or list."""
+_TOLD_IN_QUERY = frozenset(
+    {
+        "after", "after_id", "alt", "api-version", "before", "before_id", "beta", "include", "include[]", "limit",
+        "model", "order", "page", "page_size", "pagesize", "purpose", "starting_after", "status", "stream",
+    }
+)  # fmt: skip
+"""Query parameters that are recorded with their values. Of others only the name is: any may be a provider's key, under
+a name nobody has thought of, and it travels but is in no record, span or list."""
+
+_PLAIN = re.compile(r"[\w.,:-]{0,128}", re.ASCII)
+"""Values that hold nothing else in another reading: no escapes, no separators."""
+
+_PARAMETERS = re.compile(r"([&;])")
 
 
 class Spill:
@@ -250,7 +259,7 @@ class Passage:
 
     def recording(self, prices: Prices) -> Recording:
         """The exchange as it is recorded."""
-        ended_ns = time.time_ns()
+        ended_ns = max(time.time_ns(), self.started_ns)  # a clock that was set back makes no call shorter than nothing
         reply = self.observation.close() if self.observation is not None else Reply()
         return Recording(
             exchange=self._exchange(reply, prices, ended_ns),
@@ -305,7 +314,7 @@ class Passage:
             dialect=self.dialect.name,
             operation=self.operation,
             method=self.method,
-            path=_SECRET_IN_QUERY.sub(r"\1***", self.target),
+            path=_without_secrets(self.target),
             stream=observation is not None and observation.stream,
             outcome=self.outcome,
             status=self.status,
@@ -362,6 +371,20 @@ class Passage:
 
     def _response_body(self) -> Body:
         return self.observation.body() if self.observation is not None else Body(raw=b"", length=0)
+
+
+def _without_secrets(target: str) -> str:
+    """The path with its query as it is recorded."""
+    path, mark, query = target.partition("?")
+    return path + mark + "".join(map(_told, _PARAMETERS.split(query))) if query else target
+
+
+def _told(piece: str) -> str:
+    """What is recorded of one parameter (or of what stands between two)."""
+    name, equals, value = piece.partition("=")
+    if piece in {"", "&", ";"} or (name.lower() in _TOLD_IN_QUERY and _PLAIN.fullmatch(value)):
+        return piece
+    return f"{name}=***" if equals else "***"
 
 
 def _last_assistant_run(view: RequestView) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ import msgspec
 
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Recording
-from policies.vocabulary.steps import Step
+from policies.vocabulary.steps import SeenCall, Step
 
 log = logging.getLogger("stepwarden.recorder")
 
@@ -47,8 +47,8 @@ class RecordStore(Protocol):
         """Make a batch durable."""
         ...
 
-    def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:
-        """Span id and end (ns) of a recorded tool call."""
+    def find_call(self, session_id: str, call_id: str) -> SeenCall | None:
+        """A recorded tool call."""
         ...
 
     def drop_expired(self, now_ns: int) -> list[str]:
@@ -80,7 +80,7 @@ class Recorder:
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._calls: OrderedDict[tuple[str, str], tuple[bytes, int]] = OrderedDict()
+        self._calls: OrderedDict[tuple[str, str], SeenCall] = OrderedDict()
         self._recorded = 0
         self._dropped = 0
         self._failing = False
@@ -101,8 +101,16 @@ class Recorder:
                 self._waiting.append(recording)
                 self._waiting_bytes += size
         if full:
-            self._drop(recording, "the queue is full")
+            self.lose(recording.exchange.exchange_id, "the queue is full")
         return not full
+
+    def lose(self, exchange_id: str, why: str) -> None:
+        """Count an exchange that will never be recorded."""
+        with self._lock:
+            self._dropped += 1
+            dropped = self._dropped
+        if dropped & (dropped - 1) == 0:  # 1, 2, 4, 8 ...: loud, and not a flood
+            log.error("exchange not recorded: %s", why, extra={"dropped": dropped, "exchange": exchange_id})
 
     @property
     def crowded(self) -> bool:
@@ -174,7 +182,7 @@ class Recorder:
                 written = [self._write([recording]) for recording in batch]
                 return all(written)
             log.exception("an exchange could not be written")
-            self._drop(batch[0], "it cannot be written")
+            self.lose(batch[0].exchange.exchange_id, "it cannot be written")
             return True
 
     def _append(self, batch: list[Recording]) -> bool:
@@ -195,17 +203,11 @@ class Recorder:
     def _give_back(self, batch: list[Recording]) -> None:
         if self._stopping.is_set():
             for recording in batch:
-                self._drop(recording, "the store did not take it before the end")
+                self.lose(recording.exchange.exchange_id, "the store did not take it before the end")
             return
         with self._lock:
             self._waiting.extendleft(reversed(batch))
             self._waiting_bytes += sum(map(_weight, batch))
-
-    def _drop(self, recording: Recording, why: str) -> None:
-        self._dropped += 1
-        if self._dropped & (self._dropped - 1) == 0:  # 1, 2, 4, 8 ...: loud, and not a flood
-            extra = {"dropped": self._dropped, "exchange": recording.exchange.exchange_id}
-            log.error("exchange not recorded: %s", why, extra=extra)
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept < _SWEEP_SECONDS or self._stopping.is_set():
@@ -220,7 +222,7 @@ class Recorder:
                 log.info("retention dropped files", extra={"files": gone})
 
     def _link(self, recording: Recording) -> Recording:
-        """Give each tool result the span and end of the call it answers."""
+        """Give each tool result the span, the end and the tool of the call it answers."""
         if not any(step.call_id for step in recording.steps):
             return recording
         return msgspec.structs.replace(recording, steps=tuple(map(self._linked, recording.steps)))
@@ -230,13 +232,15 @@ class Recorder:
             return step
         key = (step.session_id, step.call_id)
         if step.kind == "tool_call":
-            self._calls[key] = (step.span_id, step.ended_ns)
+            self._calls[key] = SeenCall(step.span_id, step.ended_ns, step.tool)
             if len(self._calls) > _REMEMBERED_CALLS:
                 self._calls.popitem(last=False)
         elif step.kind == "tool_result" and step.call_span_id is None:
             found = self._calls.get(key) or self._store.find_call(*key)
             if found:
-                return msgspec.structs.replace(step, call_span_id=found[0], call_ended_ns=found[1])
+                return msgspec.structs.replace(
+                    step, call_span_id=found.span_id, call_ended_ns=found.ended_ns, tool=step.tool or found.tool
+                )
         return step
 
 

@@ -26,7 +26,7 @@ class Refused(StepwardenError):
     """True where the connection cannot be used again: its framing or its unread body is not to be trusted."""
 
     def remedy(self) -> str:
-        """What the caller should change."""
+        """What the caller should change; empty where the message says all there is to do."""
         return "Change the request as the message says and send it again."
 
 
@@ -75,6 +75,10 @@ class UpgradeRefused(Refused):
     headers = ((b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"))
     """The protocol wanted instead (RFC 9110 sections 7.8 and 15.5.22)."""
 
+    def remedy(self) -> str:
+        """Nothing: the same request over HTTP is another one."""
+        return ""
+
 
 class Unauthenticated(Refused):
     """No valid gateway key where one is needed."""
@@ -100,11 +104,19 @@ class BudgetExhausted(Refused):
     status = 429
     code = "limit_reached"
 
+    def remedy(self) -> str:
+        """Nothing the caller could change in the request."""
+        return ""
+
 
 class SessionTerminated(Refused):
     """An operator ended this session."""
 
     code = "session_terminated"
+
+    def remedy(self) -> str:
+        """Nothing: no change to the request opens the session again."""
+        return ""
 
 
 class Overloaded(Refused):

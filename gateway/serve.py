@@ -332,6 +332,7 @@ class _Crew:
             if worker.is_alive():
                 log.error("a worker did not drain in time")
                 worker.kill()
+                await asyncio.to_thread(worker.join)
 
 
 def work(config: Config, listener: socket.socket) -> None:

@@ -35,7 +35,7 @@ _RESET = struct.pack("ii", 1, 0)
 class Door:
     """What the protocol knows of one request beyond ASGI: its faults, its end, and whether its caller has left."""
 
-    __slots__ = ("_departed", "abort", "fault", "gone", "oversize", "whole")
+    __slots__ = ("_departed", "abort", "bare_query", "fault", "gone", "oversize", "whole")
 
     def __init__(self, abort: Callable[[], None]) -> None:
         self.abort = abort
@@ -44,6 +44,8 @@ class Door:
         """Why the framing of this request must be refused, as a sentence."""
         self.oversize: str | None = None
         """Why its headers must be refused, as a sentence."""
+        self.bare_query = False
+        """True where the target ends in a question mark, which ASGI does not tell from one without."""
         self.whole = False
         """True once the last byte of the request has arrived."""
         self.gone = False
@@ -172,6 +174,7 @@ class GuardedHttp(HttpToolsProtocol):
         seen, self._overhead = self._overhead, 0
         door = self._doors[-1]
         door.oversize = self._oversize(seen)
+        door.bare_query = self.url.endswith(b"?") and self.url.count(b"?") == 1
         upgrade = self.parser.should_upgrade()
         door.fault = self._fault(upgrade=upgrade)
         if upgrade and not (door.oversize or door.fault or self._wants_websocket()):

@@ -329,8 +329,8 @@ def _provider_name(exchange: Exchange) -> str:
 
 
 def _conversation_id(join: Join | None) -> str | None:
-    """The client's session id; None for one that is ours (the conventions forbid a made-up fallback)."""
-    return join.session_id if join is not None and not join.derived else None
+    """The client's own session id; None where it gave none (the conventions forbid a made-up fallback)."""
+    return join.name if join is not None else None
 
 
 def _error_type(exchange: Exchange, status: int | None, bad: int) -> str | None:

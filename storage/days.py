@@ -32,6 +32,10 @@ class Days:
         """Every day, newest first."""
         return list(reversed(self._last))
 
+    def last_written_first(self) -> list[str]:
+        """Every day, the one that was written to last first: not the newest where a clock was set back."""
+        return sorted(self._last, key=self._last.__getitem__, reverse=True)
+
     def between(self, first_ns: int, last_ns: int) -> list[str]:
         """The days that touch a span of time (Unix epoch, nanoseconds), oldest first."""
         first, last = day_of(first_ns), day_of(last_ns)

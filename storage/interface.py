@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.keys import Key, Role
-from policies.vocabulary.steps import Step
+from policies.vocabulary.steps import SeenCall, Step
 from storage.rows import BranchRow, SessionRow, StateRow, StoredBody, StoreStats
 
 
@@ -56,7 +56,7 @@ class SpanStore(Protocol):
         ...
 
     def exchanges(self, session_id: str) -> list[Exchange]:
-        """The exchanges of a session in order of arrival."""
+        """The exchanges of a session in the order of recording, which no clock set back can turn round."""
         ...
 
     def exchange(self, exchange_id: str, *, app: str | None = None) -> Exchange | None:
@@ -64,7 +64,7 @@ class SpanStore(Protocol):
         ...
 
     def steps(self, session_id: str) -> list[Step]:
-        """The steps of a session in order of arrival."""
+        """The steps of a session, exchange by exchange in the order of recording."""
         ...
 
     def exchange_steps(self, exchange_id: str) -> list[Step]:
@@ -72,7 +72,7 @@ class SpanStore(Protocol):
         ...
 
     def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
-        """Exchanges by arrival, newest first; with `app`, only its own."""
+        """Exchanges last recorded first; with `app`, only its own."""
         ...
 
     def after(self, cursor: str | None, limit: int) -> tuple[list[tuple[Exchange, tuple[Step, ...]]], str]:
@@ -115,8 +115,8 @@ class JoiningMemory(Protocol):
         """The session with exactly this id."""
         ...
 
-    def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:
-        """Span id and end (nanoseconds) of a tool call in a session."""
+    def find_call(self, session_id: str, call_id: str) -> SeenCall | None:
+        """A tool call in a session."""
         ...
 
 

@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from policies.vocabulary.exchanges import Exchange
-from policies.vocabulary.steps import Step
+from policies.vocabulary.steps import SeenCall, Step
 from storage import bodies, sessions, spans
 from storage.contents import ContentReader, Vault
 from storage.days import Days
@@ -21,9 +22,12 @@ from storage.ulids import pack, span_of
 Side: TypeAlias = Literal["request", "response"]
 
 _STEPS = """
-SELECT exchange.exchange_id, exchange.started_ns, exchange.steps, branch.session_id, branch.branch_id
+SELECT exchange.id, exchange.exchange_id, exchange.started_ns, exchange.steps, branch.session_id, branch.branch_id
 FROM exchange LEFT JOIN branch ON branch.id = exchange.branch
 """
+_number = itemgetter(0)
+"""Of an exchange's row: its place in the order of recording."""
+
 _OF_APP = "common.app = ifnull(?, common.app)"
 _OF_SESSION = "exchange.branch IN (SELECT id FROM branch WHERE session_id = ?)"
 
@@ -51,8 +55,8 @@ class Reads:
         with self._meta() as connection:
             return sessions.session(connection, session_id)
 
-    def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:
-        """Span id and end (nanoseconds) of the newest call with this id in a session."""
+    def find_call(self, session_id: str, call_id: str) -> SeenCall | None:
+        """The newest tool call with this id in a session."""
         # Packed steps hold the id in the clear, so SQLite passes over the others without unpacking them.
         query = f"""
         SELECT steps, started_ns FROM exchange WHERE {_OF_SESSION} AND instr(steps, ?) > 0 ORDER BY id DESC
@@ -90,13 +94,13 @@ class Reads:
             return sessions.branches(connection, session_id)
 
     def exchanges(self, session_id: str) -> list[Exchange]:
-        """The exchanges of a session in order of arrival."""
-        found: list[Exchange] = []
+        """The exchanges of a session as they were recorded: clocks are set back, row numbers are not."""
+        found: list[tuple[int, Exchange]] = []
         for day in self._session_days(session_id):
             with self._spans(day) as connection:
                 rows = connection.execute(f"{spans.EXCHANGES} WHERE {_OF_SESSION}", (session_id,))
-                found += map(spans.exchange_of, rows)
-        return sorted(found, key=lambda one: (one.started_ns, one.exchange_id))
+                found += [(row["id"], spans.exchange_of(row)) for row in rows]
+        return [exchange for _, exchange in sorted(found, key=_number)]
 
     def exchange(self, exchange_id: str, *, app: str | None = None) -> Exchange | None:
         """An exchange by its id or an unambiguous beginning of it, among those of `app`. Raises `AmbiguousPrefix`."""
@@ -104,13 +108,13 @@ class Reads:
         return None if found is None else spans.exchange_of(found[1])
 
     def steps(self, session_id: str) -> list[Step]:
-        """The steps of a session in order of arrival."""
-        found: list[tuple[str, Step]] = []
+        """The steps of a session, exchange by exchange as these were recorded."""
+        found: list[tuple[int, list[Step]]] = []
         for day in self._session_days(session_id):
             with self._spans(day) as connection:
                 rows = connection.execute(f"{_STEPS} WHERE {_OF_SESSION}", (session_id,))
-                found += [(day, step) for row in rows for step in spans.steps_of(row)]
-        return [step for _, step in sorted(found, key=lambda item: (item[0], item[1].exchange_id, item[1].seq))]
+                found += [(row["id"], spans.steps_of(row)) for row in rows]
+        return [step for _, steps in sorted(found, key=_number) for step in steps]
 
     def exchange_steps(self, exchange_id: str) -> list[Step]:
         """The steps of one exchange in order."""
@@ -120,15 +124,16 @@ class Reads:
         return spans.steps_of(found[1])
 
     def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
-        """Exchanges by arrival, newest first, with or without a session; only those of `app` where one is named."""
-        found: list[Exchange] = []
-        query = f"{spans.EXCHANGES} WHERE {_OF_APP} ORDER BY exchange.exchange_id DESC LIMIT ?"
-        for day in self._days.newest_first():
+        """Exchanges last recorded first, with or without a session; only those of `app` where one is named."""
+        found: list[tuple[int, Exchange]] = []
+        query = f"{spans.EXCHANGES} WHERE {_OF_APP} ORDER BY exchange.id DESC LIMIT ?"
+        for day in self._days.last_written_first():
             if len(found) >= limit:
                 break
             with self._spans(day) as connection:
-                found += map(spans.exchange_of, connection.execute(query, (app, limit - len(found))))
-        return found
+                rows = connection.execute(query, (app, limit))
+                found += [(row["id"], spans.exchange_of(row)) for row in rows]
+        return [exchange for _, exchange in sorted(found, key=_number, reverse=True)[:limit]]
 
     def body(self, exchange_id: str, side: Side) -> StoredBody | None:
         """One body exactly as it crossed the wire, its digest checked. Raises `ContentDamaged`."""
@@ -173,7 +178,7 @@ class Reads:
                     (row["id"], spans.exchange_of(row), tuple(spans.steps_of(row)))
                     for row in connection.execute(query, (number, last, limit))
                 ]
-        page = sorted(found, key=lambda item: item[0])[:limit]
+        page = sorted(found, key=_number)[:limit]
         return [(exchange, steps) for _, exchange, steps in page], str(page[-1][0] if page else number)
 
     def cursor(self, name: str) -> str | None:

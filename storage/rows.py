@@ -19,7 +19,13 @@ class StateRow(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     """False where the exchange did not end well: its twin may be a retry."""
 
+    taken: bool
+    """True where a later exchange of the same branch was answered: it stands on this one."""
+
     derived: bool
+    name: str | None
+    """The id the caller itself gave the session."""
+
     at_ns: int
     app: str
     key_id: str | None

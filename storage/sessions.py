@@ -58,11 +58,12 @@ ON CONFLICT (session_id) DO UPDATE SET
 """
 _BRANCH = """
 INSERT INTO branch (session_id, branch_id, parent_branch_id, agent_name, evidence, relation, first_exchange_id,
-                    trace_id, span_id, started_ns, last_ns, exchanges)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+                    trace_id, span_id, started_ns, last_ns, newest, exchanges)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 ON CONFLICT (session_id, branch_id) DO UPDATE SET
     agent_name = ifnull(agent_name, excluded.agent_name),
     last_ns = max(last_ns, excluded.last_ns),
+    newest = ifnull(excluded.newest, newest),
     exchanges = exchanges + 1
 """
 _STATE = """
@@ -71,7 +72,8 @@ VALUES ((SELECT id FROM branch WHERE session_id = ? AND branch_id = ?), ?, ?, ?,
 """
 _STATE_SELECT = """
 SELECT state, branch.session_id, branch.branch_id, j.exchange_id, reply_fingerprint, depth, complete, j.derived, at_ns,
-       app, key_id, parent_branch_id, agent_name, trace_id, span_id AS branch_span_id
+       complete AND newest IS NOT NULL AND newest IS NOT j.exchange_id AS taken,
+       name, app, key_id, parent_branch_id, agent_name, trace_id, span_id AS branch_span_id
 FROM joining_state AS j
 JOIN branch ON branch.id = j.branch
 JOIN session ON session.session_id = branch.session_id
@@ -120,6 +122,7 @@ def _branch_values(addition: Addition) -> tuple[Any, ...]:
     return (
         join.session_id, join.branch_id, join.parent_branch_id, join.agent_name, join.evidence, join.relation,
         pack(x.exchange_id), join.trace_id, join.branch_span_id, x.started_ns, max(x.started_ns, x.ended_ns),
+        pack(x.exchange_id) if _ended_well(x) else None,
     )  # fmt: skip
 
 
@@ -223,6 +226,7 @@ def _state_of(row: sqlite3.Row) -> StateRow:
     values = dict(row)
     values.update(state=values["state"] or b"", exchange_id=unpack(values["exchange_id"]))
     values.update(complete=bool(values["complete"]), derived=bool(values["derived"]))
+    values.update(taken=bool(values["taken"]))
     return StateRow(**values)
 
 

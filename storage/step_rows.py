@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from policies.vocabulary.steps import Step
+from policies.vocabulary.steps import SeenCall, Step
 from storage.facts import Facts
 
 _KINDS = (
@@ -83,10 +83,10 @@ def _word(code: Any, words: Sequence[str]) -> Any:
     return words[code] if isinstance(code, int) else code
 
 
-def newest_call(rows: Iterable[tuple[bytes, int]], call_id: str) -> tuple[bytes, int] | None:
-    """Span id and end (nanoseconds) of the first call with this id in packed steps with their moments."""
+def newest_call(rows: Iterable[tuple[bytes, int]], call_id: str) -> SeenCall | None:
+    """The first call with this id in packed steps with their moments."""
     for packed, from_ns in rows:
         for step in unpack_steps(packed, from_ns, "", None, None):
             if step.kind == "tool_call" and step.call_id == call_id:
-                return step.span_id, step.ended_ns
+                return SeenCall(step.span_id, step.ended_ns, step.tool)
     return None

@@ -22,13 +22,13 @@ def cli() -> str:
 def _cli() -> Iterator[str]:
     yield "# Command line\n"
     yield "Written by `python -m gateway.cli.reference cli`; a test keeps it current.\n"
-    yield _help(["stepwarden"], stepwarden)
+    yield _help({"stepwarden": stepwarden})
     for name in COMMANDS:
         command = _command(name)
-        yield _help(["stepwarden", name], command)
+        yield _help({"stepwarden": stepwarden, name: command})
         if isinstance(command, click.Group):
             for inner, each in command.commands.items():
-                yield _help(["stepwarden", name, inner], each)
+                yield _help({"stepwarden": stepwarden, name: command, inner: each})
     yield "## Later\n"
     yield "In the help, not in this version; each says so and exits with 3.\n"
     for name, (_, line) in LATER.items():
@@ -43,9 +43,11 @@ def _command(name: str) -> click.Command:
     return found
 
 
-def _help(path: list[str], command: click.Command) -> str:
+def _help(path: dict[str, click.Command]) -> str:
+    """The help of the last command of a path; each one before it is the context of the next."""
     context: click.Context | None = None
-    for name in path:
+    command: click.Command = stepwarden
+    for name, command in path.items():
         context = click.Context(
             command, info_name=name, parent=context, terminal_width=100, help_option_names=["-h", "--help"]
         )

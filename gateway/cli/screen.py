@@ -21,6 +21,9 @@ _HARMFUL = re.compile(
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
 _THOUSAND = 1000
 _MILLION = 1_000_000
+_SHOWN = 100
+"""Micro-USD of the smallest amount that is shown as a figure."""
+
 _KIB = 1024
 
 
@@ -78,10 +81,10 @@ def local_full(at: str | None) -> str:
 
 
 def between(start: str | None, end: str | None) -> str:
-    """The time from one moment to another, readable; `-` where one is unknown."""
+    """The time from one moment to another, readable and never negative; `-` where one is unknown."""
     if start is None or end is None:
         return "-"
-    return duration(nanoseconds(end) - nanoseconds(start))
+    return duration(max(0, nanoseconds(end) - nanoseconds(start)))
 
 
 def duration(length_ns: int) -> str:
@@ -100,9 +103,11 @@ def duration(length_ns: int) -> str:
 
 
 def money(micro_usd: int | None, *, unpriced: int = 0) -> str:
-    """Millionths of a dollar; unknown stays unknown, and a sum that misses some says so."""
+    """Millionths of a dollar; unknown stays unknown, little is not nothing, and a sum that misses some says so."""
     if micro_usd is None:
         return "unknown"
+    if 0 < micro_usd < _SHOWN:
+        return "> $0" if unpriced else "<$0.0001"
     amount = f"${micro_usd / _MILLION:,.4f}" if micro_usd < 10 * _MILLION else f"${micro_usd / _MILLION:,.2f}"
     return f"≥ {amount}" if unpriced else amount
 

@@ -79,7 +79,10 @@ def exchange_table(exchanges: Sequence[Row]) -> Table:
 
 
 def _what(exchange: Row) -> str:
-    return exchange["model"] or exchange["model_requested"] or f"{exchange['method']} {exchange['path']}"
+    """The model, where there is one, and the call: a path that only looks a model up is told from a use of it."""
+    model = exchange["model"] or exchange["model_requested"]
+    method = "" if model and exchange["method"] == "POST" else exchange["method"]
+    return " ".join(part for part in (model, method, exchange["path"]) if part)
 
 
 def status_text(exchange: Row) -> Text:

@@ -126,8 +126,18 @@ class StateRow(Protocol):
         ...
 
     @property
+    def taken(self) -> bool:
+        """Whether a later exchange of its branch stands on it."""
+        ...
+
+    @property
     def derived(self) -> bool:
         """Whether the session id is ours."""
+        ...
+
+    @property
+    def name(self) -> str | None:
+        """The caller's own id of the session."""
         ...
 
     @property

@@ -390,7 +390,14 @@ class Threader:
 
     @staticmethod
     def _best(sought: Look, rows: Iterable[StateRow], places: dict[bytes, int]) -> StateRow | None:
-        """The row that covers most; its reply must be the one that follows, where that can be checked."""
+        """The row that covers most, of equal ones one that nothing stands on.
+
+        Its reply must be the one that follows, where that can be checked.
+        """
+
+        def rank(row: StateRow) -> tuple[int, bool]:
+            return places[row.state], not row.taken
+
         best: StateRow | None = None
         for row in rows:
             at = places[row.state]
@@ -401,7 +408,7 @@ class Threader:
                 fits = last[1] in _prints(row)
             else:
                 fits = sought.session is not None or sought.answered_before(at)
-            if fits and (best is None or at > places[best.state]):
+            if fits and (best is None or rank(row) > rank(best)):
                 best = row
         return best
 
@@ -410,7 +417,7 @@ class Threader:
         register = self._register
         session = register.sessions.get(row.session_id)
         if session is None or session.scope != ask.scope:
-            session = self._session(ask, row.session_id, guard, derived=row.derived, stored=True)
+            session = self._session(ask, row.session_id, guard, derived=row.derived, name=row.name, stored=True)
             register.sessions[row.session_id] = session
         branch = session.branches.get(row.branch_id)
         if not session.branches:
@@ -430,6 +437,7 @@ class Threader:
             place=guard + state,
             mark=row.state,
             tail=held[-16:],
+            taken=row.taken,
         )
         branch.last = branch.last or end
         register.hold(end)

@@ -13,7 +13,7 @@ from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView, V
 from gateway.wire.parts import tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import LARGEST_REPLY, JsonReply, StreamReply, event_bytes, members
-from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body
+from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_request
 from gateway.wire.sse import Event
 from gateway.wire.values import count, label, mapping, number, sequence, text, word
 from policies.vocabulary.steps import Part
@@ -70,7 +70,7 @@ class AnthropicMessages:
         """Read a decoded request body. Raises `Undecodable`, or `TooDeep`."""
         if operation not in ("chat", "count_tokens"):
             return RequestView(operation=operation)
-        request = decode_body(_REQUEST.decode, body)
+        request = decode_request(_REQUEST.decode, body)
         found = self._reader.conversation(body, request.messages or (), _lead(request))
         user_id = word(mapping(request.metadata).get("user_id"))
         return RequestView(

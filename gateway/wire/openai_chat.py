@@ -13,7 +13,7 @@ from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView, V
 from gateway.wire.parts import tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import LARGEST_REPLY, JsonReply, StreamReply, event_bytes, members
-from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body
+from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request
 from gateway.wire.sse import Event
 from gateway.wire.values import compact, count, mapping, number, sequence, word
 from policies.vocabulary.steps import Part
@@ -35,7 +35,16 @@ class _Request(msgspec.Struct):
     prompt_cache_key: Any = None
 
 
+class _Embeddings(msgspec.Struct):
+    """What is read of a request that carries no conversation; its input may be millions of numbers."""
+
+    model: Any = None
+    user: Any = None
+    safety_identifier: Any = None
+
+
 _REQUEST: Final = msgspec.json.Decoder(_Request)
+_EMBEDDINGS: Final = msgspec.json.Decoder(_Embeddings)
 _MOST_CHOICES: Final = 128
 
 
@@ -62,7 +71,9 @@ class OpenAIChat:
         """Read a decoded request body. Raises `Undecodable`, or `TooDeep`."""
         if operation not in ("chat", "embeddings"):
             return RequestView(operation=operation)
-        request = decode_body(_REQUEST.decode, body)
+        if operation == "embeddings":
+            return _read_embeddings(body)
+        request = decode_request(_REQUEST.decode, body)
         found = self._reader.conversation(body, request.messages or (), _lead(request))
         limit = count(request.max_completion_tokens)
         return RequestView(
@@ -101,6 +112,12 @@ class OpenAIChat:
     def error_body(self, status: int, message: str, exchange_id: str, *, code: str | None = None) -> bytes:
         """An error of ours in OpenAI's envelope."""
         return envelope.error_body(status, message, exchange_id, code)
+
+
+def _read_embeddings(body: bytes) -> RequestView:
+    request = decode_body(_EMBEDDINGS.decode, body)
+    user_id = word(request.safety_identifier) or word(request.user)
+    return RequestView(operation="embeddings", model=word(request.model), user_id=user_id)
 
 
 def _read_message(value: Any) -> tuple[Voice, Any]:

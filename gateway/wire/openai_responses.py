@@ -12,7 +12,7 @@ from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView, V
 from gateway.wire.parts import tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import JsonReply, StreamReply, event_bytes, members
-from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body
+from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request
 from gateway.wire.responses_parts import item_parts, message_parts, voice_of
 from gateway.wire.sse import Event
 from gateway.wire.values import compact, count, label, mapping, number, sequence, text, word
@@ -62,7 +62,7 @@ class OpenAIResponses:
         """Read a decoded request body. Raises `Undecodable`, or `TooDeep`."""
         if operation not in ("chat", "count_tokens"):
             return RequestView(operation=operation)
-        request = decode_body(_REQUEST.decode, body)
+        request = decode_request(_REQUEST.decode, body)
         items = decode_body(_items, bytes(request.input))
         found = self._reader.conversation(body, items, _lead(request))
         conversation = request.conversation

@@ -1,5 +1,6 @@
 """Reading a request: the steps all three wires share, from bytes to messages with exact cuts."""
 
+import re
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
@@ -18,6 +19,22 @@ Kind: TypeAlias = Literal["instructions", "tool_definitions", "message"]
 T = TypeVar("T")
 
 _TOO_DEEP: Final = "the request body nests too deeply to be read"
+
+MOST_ELEMENTS: Final = 50_000
+"""Elements of arrays in a request that is read: each can be a message or a part, and all work on them is one stretch
+of the event loop."""
+
+MOST_VALUES: Final = 250_000
+"""Values of any kind in it: a key of an object costs less, and is not for nothing either."""
+
+_SHORTEST: Final = 2
+"""Bytes of the shortest element with its comma."""
+
+_STRING: Final = rb'"[^"]*+"'
+_VALUES: Final = re.compile(rb'(?:(?:[^",]++|%b)*+,){%d}+' % (_STRING, MOST_VALUES))
+_ELEMENTS: Final = re.compile(rb'(?:(?:[^",]++|%b|,(?=\s*+%b\s*+:))*+,){%d}+' % (_STRING, _STRING, MOST_ELEMENTS))
+"""As many commas outside strings (of elements only, as what follows the others is a key); nothing is tried twice."""
+
 _HISTORIES: Final = 4 << 20
 _LEADS: Final = 1 << 20
 """Bytes of one generation of what is remembered."""
@@ -83,6 +100,25 @@ class _Placed(NamedTuple):
     """Bytes between two."""
 
     cuts: tuple[Cut, ...]
+
+
+def decode_request(decode: Callable[[bytes], T], body: bytes) -> T:
+    """`decode_body` of a whole request that is to become messages: what holds too many of them is not taken apart."""
+    if len(body) > _SHORTEST * MOST_ELEMENTS:
+        _refuse_endless(body)
+    return decode_body(decode, body)
+
+
+def _refuse_endless(body: bytes) -> None:
+    """Raise `Undecodable` for more elements or values than are read. Counted in the bytes, before any is an object."""
+    commas = body.count(b",")  # in strings too, so that most bodies need no closer look
+    if commas < MOST_ELEMENTS:
+        return
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # so that every quote left opens or closes a string
+    if commas >= MOST_VALUES and _VALUES.match(unescaped):
+        raise Undecodable(f"the request body holds more than {MOST_VALUES} values")
+    if _ELEMENTS.match(unescaped):
+        raise Undecodable(f"the request body holds more than {MOST_ELEMENTS} messages and parts")
 
 
 def decode_body(decode: Callable[[bytes], T], body: bytes) -> T:

@@ -306,6 +306,9 @@ invoke_agent {{agent}}            one branch of a session
 └─ execute_tool {{tool}}          from that call to its result, which came with the next exchange
 ```
 
+A name in braces is left out where it is not known. A result takes the name of its tool from its call where its own wire
+has none, as OpenAI's have not.
+
 Every step has exactly one span, and the step's `span_id` is its id. A `tool_result` whose call was seen has the
 `execute_tool` span, a child of the agent span that names its call in `stepwarden.call.span_id` (the call may lie in
 another trace, where the caller brings its own); all other steps have `step {{kind}}`. A gateway never sees a tool run:

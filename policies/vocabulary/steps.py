@@ -87,6 +87,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 6901 pointer inside that cut (request) or inside the assembled reply (response)."""
 
     tool: str | None = None
+    """As in `Part`; of a `tool_result` whose wire names no tool, the name its call gave, where that was seen."""
+
     call_id: str | None = None
     unread: str | None = None
     server_side: bool = False
@@ -107,3 +109,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     call_ended_ns: int | None = None
     """`tool_result` only: when that call was complete on the wire; `execute_tool` starts here."""
+
+
+class SeenCall(msgspec.Struct, frozen=True):
+    """What the result of a tool call takes over from it."""
+
+    span_id: bytes
+    """8 bytes: the span of the `tool_call` step."""
+
+    ended_ns: int
+    """When the call was complete on the wire: Unix epoch, nanoseconds."""
+
+    tool: str | None = None
+    """The name it called."""

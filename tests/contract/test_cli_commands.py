@@ -9,6 +9,7 @@ from rich.console import Console
 
 from gateway.cli import screen
 from gateway.cli.main import FAILED, run
+from gateway.cli.tables import exchange_table
 from gateway.config import Config
 from gateway.demo.answers import Answer
 from gateway.demo.background import BackgroundProvider
@@ -65,6 +66,28 @@ def test_no_terminal_ever_sees_an_escape_it_was_not_meant_to() -> None:
     Console(file=file, force_terminal=True, markup=False, color_system="truecolor").print(screen.styled(HOSTILE, "red"))
     assert file.getvalue().replace("\x1b[31m", "").replace("\x1b[0m", "").count("\x1b") == 0
     assert screen.clean("a\x00b\x1b[2Jc\u2066d\U000e0041") == "a\ufffdb\ufffd[2Jc\ufffdd\ufffd"
+
+
+def test_an_amount_too_small_to_show_is_not_shown_as_nothing() -> None:
+    amounts = [screen.money(micro_usd) for micro_usd in (None, 0, 33, 99, 100, 1_234_567)]
+    assert amounts == ["unknown", "$0.0000", "<$0.0001", "<$0.0001", "$0.0001", "$1.2346"]
+    assert [screen.money(micro_usd, unpriced=1) for micro_usd in (33, 100)] == ["> $0", "≥ $0.0001"]
+
+
+def test_no_time_on_screen_runs_backwards() -> None:
+    assert screen.between("2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z") == "0.00 ms"
+
+
+def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> None:
+    call = {
+        "exchange_id": "01", "started_at": "2026-01-01T00:00:00Z", "provider": "openai", "model": "m",
+        "model_requested": None, "method": "GET", "path": "/v1/models/m", "status": 200, "outcome": "complete",
+        "operation": "other", "cost_micro_usd": 0,
+    }  # fmt: skip
+    file = io.StringIO()
+    Console(file=file, width=120).print(exchange_table([call, {**call, "method": "POST", "path": "/v1/responses"}]))
+    assert "openai m GET /v1/models/m" in file.getvalue()
+    assert "openai m /v1/responses" in file.getvalue()
 
 
 def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:

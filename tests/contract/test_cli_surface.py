@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import time
@@ -51,6 +52,13 @@ def test_the_help_names_every_command_and_no_other(capsys: pytest.CaptureFixture
     assert {*COMMANDS, *LATER} == set(SURFACE)
     for name in SURFACE:
         assert f"\n  {name} " in shown
+
+
+def test_usage_lines_are_what_is_typed() -> None:
+    text = reference.cli()
+    for heading, usage in re.findall(r"^## `(.+)`\n\n```text\nUsage: (.+)$", text, re.MULTILINE):
+        assert usage.startswith(f"{heading} ["), usage
+    assert "Usage: stepwarden sessions show [OPTIONS] ID" in text
 
 
 @pytest.mark.parametrize("name", SURFACE)

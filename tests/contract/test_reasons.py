@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.keeper_socket import KeeperLost
-from gateway.refusals import Refused
+from gateway.refusals import BudgetExhausted, Refused, SessionTerminated, UpgradeRefused
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"unknown_provider", "upstream_incomplete"}
@@ -33,3 +33,7 @@ def test_every_refusal_is_explained_with_its_status() -> None:
 def test_codes_outside_refusals_stand_in_the_code_that_sends_them() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "gateway").rglob("*.py"))
     assert all(f'"{code}"' in sources for code in ELSEWHERE)
+
+
+def test_nobody_is_told_to_change_a_request_that_no_change_would_help() -> None:
+    assert [kind("no").remedy() for kind in (UpgradeRefused, SessionTerminated, BudgetExhausted)] == ["", "", ""]

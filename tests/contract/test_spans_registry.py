@@ -114,6 +114,7 @@ RICH = Exchange(
         evidence="agent_header",
         relation="spawns",
         derived=False,
+        name="run-7",
         agent_name="scout",
         trace_id=bytes(15) + b"\1",
         branch_span_id=b"branch00",

@@ -1,6 +1,8 @@
 """What is on disk stays readable: dictionaries never change, tables are strict, migrations are never edited."""
 
+import shutil
 import sqlite3
+import subprocess
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +12,7 @@ from storage.dictionary import samples
 from storage.schema import KINDS, Schema
 from storage.store import Store
 
+ROOT = Path(__file__).parents[2]
 DICTIONARY_1 = "6e54a63862b4143fd3c20b43627fbd7c155a0e1bd99016ad94991f2c97707134"
 
 
@@ -34,6 +37,17 @@ def test_every_table_of_ours_is_strict(tmp_path: Path) -> None:
         ]
         connection.close()
         assert loose == []
+
+
+def test_cleaning_up_leaves_the_record_and_its_key_alone(tmp_path: Path) -> None:
+    make = shutil.which("make")
+    assert make is not None
+    kept, built = tmp_path / "stepwarden-data" / "seal.key", tmp_path / "build" / "lib"
+    for path in (kept, built):
+        path.parent.mkdir()
+        path.touch()
+    subprocess.run([make, "-f", str(ROOT / "Makefile"), "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert (kept.exists(), built.exists()) == (True, False)
 
 
 def test_migrations_are_numbered_without_gaps_and_belong_to_a_kind() -> None:

@@ -141,11 +141,27 @@ class _Door:
     fault = oversize = None
 
 
-def test_a_key_in_the_url_travels_and_is_in_no_record(house: House) -> None:
-    target = b"/raw/v1beta/models?pageSize=5&key=canary-in-url&access_token=canary-two&x=1"
+KEYS_IN_QUERIES = {
+    b"pageSize=5&key=canary&access_token=canary&x=1": "pageSize=5&key=***&access_token=***&x=***",
+    b"accessToken=canary&jwt=canary&authorization=Bearer%20canary": "accessToken=***&jwt=***&authorization=***",
+    b"limit=5;key=canary": "limit=5;key=***",
+    b"%6bey=canary": "%6bey=***",
+    b"canary": "***",
+    b"=canary": "=***",
+    b"limit=5%26key%3Dcanary&after=a%3bcanary": "limit=***&after=***",
+    b"api-version=2024-10-21&beta=true&&Order=desc": "api-version=2024-10-21&beta=true&&Order=desc",
+    b"key=a?canary=b&limit=": "key=***&limit=",
+    b"": "",
+    b"?": "***",
+}
+
+
+@pytest.mark.parametrize(("query", "recorded"), KEYS_IN_QUERIES.items())
+def test_a_query_travels_as_it_is_and_no_key_in_it_is_in_a_record(house: House, query: bytes, recorded: str) -> None:
+    target = b"/raw/v1beta/models?" + query
     got = house.ask(request(target, method=b"GET"))
     assert house.provider.requests[-1].target.encode() == target.removeprefix(b"/raw")
-    assert house.facts(got.exchange)["path"] == "/v1beta/models?pageSize=5&key=***&access_token=***&x=1"
+    assert house.facts(got.exchange)["path"] == "/v1beta/models?" + recorded
 
 
 def test_a_budget_is_not_left_by_a_path_that_is_not_understood(tmp_path: Path) -> None:
@@ -157,6 +173,21 @@ def test_a_budget_is_not_left_by_a_path_that_is_not_understood(tmp_path: Path) -
             assert got.status == 429, path
         assert house.ask(request(b"/openai/v1/models", method=b"GET", headers=headers)).status == 200
         assert house.ask(request(b"/openai/v1/files", b"{}", headers=headers)).status == 200
+
+
+def test_an_upgrade_is_refused_as_upgrades_are_and_with_no_advice_that_would_not_help(house: House) -> None:
+    got = house.ask(request(b"/openai/v1/responses", method=b"GET", headers=[(b"upgrade", b"websocket")]))
+    assert (got.status, got.all(b"upgrade")) == (426, [b"HTTP/1.1"])
+    assert b"upgrade" in got.all(b"connection")
+    assert json.loads(got.body)["error"]["message"].endswith("use HTTP with server-sent events.")
+
+
+@pytest.mark.parametrize("target", [b"/openai:8080/v1/chat", b"/openaiapi/v1", b"/openai-eu/api"])
+def test_a_path_that_only_begins_like_a_provider_is_named_whole(house: House, target: bytes) -> None:
+    got = house.ask(request(target, method=b"GET"))
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["code"]) == (404, "unknown_provider")
+    assert repr(target.decode()) in error["message"]
 
 
 def test_a_provider_key_from_a_file_with_its_newline_works(tmp_path: Path) -> None:

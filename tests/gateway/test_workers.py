@@ -211,6 +211,10 @@ def test_a_killed_worker_is_replaced_and_the_other_serves_on(tmp_path: Path) -> 
         assert [got.status for got in asked_of_each(house, CHAT.call())] == [200, 200]
         assert house.facts(streams[survivor][1].exchange)["outcome"] == "complete"
         assert "a worker died" in house.gateway.log
+        counters = json.loads(house.control("/api/status")[1])["counters"]
+        assert counters["dropped"] == 1
+        house.gateway.process.send_signal(signal.SIGTERM)
+        assert house.gateway.process.wait(20) == 1
 
 
 def test_two_workers_told_to_end_finish_their_streams_and_lose_nothing(tmp_path: Path) -> None:

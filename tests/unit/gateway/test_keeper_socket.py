@@ -49,8 +49,14 @@ class Keeping:
         self._newest.set_result(side)
         return side
 
-    async def worker(self) -> RemoteKeeper:
-        link = RemoteKeeper(queue_bytes=1 << 20, on_lost=lambda: None)
+    def recorded(self) -> int:
+        return self.keeper.recorder.state().recorded
+
+    def dropped(self) -> int:
+        return self.keeper.recorder.state().dropped
+
+    async def worker(self, queue_bytes: int = 1 << 20) -> RemoteKeeper:
+        link = RemoteKeeper(queue_bytes=queue_bytes, on_lost=lambda: None)
         with sockets.reachable(self._socket) as short:
             await asyncio.get_running_loop().create_unix_connection(lambda: link, short)
         self._links[link] = await self._newest
@@ -142,6 +148,41 @@ def test_what_a_dead_worker_had_open_is_spent_in_full_and_the_rest_as_it_cost(tm
             await survivor.open(opening(secret, BUDGET - 55))
             with pytest.raises(BudgetExhausted):
                 await survivor.open(opening(secret, 1))
+
+    asyncio.run(told())
+
+
+def test_what_a_dead_worker_carried_and_never_closed_counts_as_dropped(tmp_path: Path) -> None:
+    async def told() -> None:
+        async with keeping(tmp_path) as keep:
+            secret = await keep.bound_key()
+            victim = await keep.worker()
+            closed, lost = opening(secret, 1), opening(secret, 1)
+            for one in (closed, lost):
+                await victim.open(one)
+            victim.begin("01-an-upload")
+            victim.close(closing(closed, 1))
+            await victim.flush()
+            await keep.end(victim)
+            await keep.keeper.settled()
+            assert (keep.recorded(), keep.dropped()) == (1, 2)
+
+    asyncio.run(told())
+
+
+def test_what_a_stalled_keeper_cannot_take_counts_as_dropped_and_is_spent_in_full(tmp_path: Path) -> None:
+    async def told() -> None:
+        async with keeping(tmp_path) as keep:
+            secret = await keep.bound_key()
+            link = await keep.worker(queue_bytes=-1)
+            one = opening(secret, 40)
+            await link.open(one)
+            link.close(closing(one, 1))
+            await link.flush()
+            assert await keep.spent() == 40
+            assert (keep.recorded(), keep.dropped()) == (0, 1)
+            await keep.end(link)
+            assert keep.dropped() == 1
 
     asyncio.run(told())
 

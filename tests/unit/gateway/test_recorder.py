@@ -10,7 +10,7 @@ import pytest
 from gateway.recorder import Recorder
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Body, Exchange, Recording
-from policies.vocabulary.steps import Step, StepKind
+from policies.vocabulary.steps import SeenCall, Step, StepKind
 
 
 def recording(name: str, *, size: int = 10, steps: tuple[Step, ...] = ()) -> Recording:
@@ -46,7 +46,7 @@ class Shelf:
         self.open = threading.Event()
         self.open.set()
         self.tried = threading.Semaphore(0)
-        self.known: dict[tuple[str, str], tuple[bytes, int]] = {}
+        self.known: dict[tuple[str, str], SeenCall] = {}
 
     def append(self, batch: Sequence[Recording]) -> None:
         self.tried.release()
@@ -56,7 +56,7 @@ class Shelf:
             raise Full("no space left")
         self.batches.append(list(batch))
 
-    def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:
+    def find_call(self, session_id: str, call_id: str) -> SeenCall | None:
         return self.known.get((session_id, call_id))
 
     def drop_expired(self, now_ns: int) -> list[str]:  # noqa: ARG002 - nothing here grows old
@@ -179,11 +179,11 @@ def test_a_link_that_cannot_be_looked_up_is_tried_again() -> None:
     class Locked(Shelf):
         locked = True
 
-        def find_call(self, session_id: str, call_id: str) -> tuple[bytes, int] | None:  # noqa: ARG002 - one for all
+        def find_call(self, session_id: str, call_id: str) -> SeenCall | None:  # noqa: ARG002 - one for all
             if self.locked:
                 self.locked = False
                 raise Full("the database is locked")
-            return b"o" * 8, 3
+            return SeenCall(b"o" * 8, 3)
 
     shelf = Locked()
     with recording_to(shelf) as recorder:
@@ -224,7 +224,7 @@ def test_a_job_that_fails_tells_whoever_asked() -> None:
         settle(recorder)
 
 
-def step(kind: StepKind, call_id: str, *, span: bytes, ended: int = 5) -> Step:
+def step(kind: StepKind, call_id: str, *, span: bytes, ended: int = 5, tool: str | None = None) -> Step:
     return Step(
         step_id="x.0000",
         exchange_id="x",
@@ -235,6 +235,7 @@ def step(kind: StepKind, call_id: str, *, span: bytes, ended: int = 5) -> Step:
         fidelity="witnessed",
         side="request",
         call_id=call_id,
+        tool=tool,
         started_ns=1,
         ended_ns=ended,
         span_id=span,
@@ -243,11 +244,20 @@ def step(kind: StepKind, call_id: str, *, span: bytes, ended: int = 5) -> Step:
 
 def test_a_result_is_linked_to_the_call_it_answers() -> None:
     shelf = Shelf()
-    shelf.known["s", "call_old"] = (b"o" * 8, 3)
+    shelf.known["s", "call_old"] = SeenCall(b"o" * 8, 3, "grep")
     with recording_to(shelf) as recorder:
-        recorder.put(recording("x1", steps=(step("tool_call", "call_1", span=b"a" * 8, ended=7),)))
+        recorder.put(recording("x1", steps=(step("tool_call", "call_1", span=b"a" * 8, ended=7, tool="ls"),)))
         results = tuple(step("tool_result", call, span=b"r" * 8) for call in ("call_1", "call_old", "call_unheard"))
         recorder.put(recording("x2", steps=results))
         settle(recorder)
-    linked = [(each.call_span_id, each.call_ended_ns) for each in shelf.batches[-1][-1].steps]
-    assert linked == [(b"a" * 8, 7), (b"o" * 8, 3), (None, None)]
+    linked = [(each.call_span_id, each.call_ended_ns, each.tool) for each in shelf.batches[-1][-1].steps]
+    assert linked == [(b"a" * 8, 7, "ls"), (b"o" * 8, 3, "grep"), (None, None, None)]
+
+
+def test_a_result_whose_wire_names_the_tool_keeps_that_name() -> None:
+    shelf = Shelf()
+    shelf.known["s", "call_1"] = SeenCall(b"o" * 8, 3, "called")
+    with recording_to(shelf) as recorder:
+        recorder.put(recording("x", steps=(step("tool_result", "call_1", span=b"r" * 8, tool="said"),)))
+        settle(recorder)
+    assert shelf.batches[-1][-1].steps[0].tool == "said"

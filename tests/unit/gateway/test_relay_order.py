@@ -55,11 +55,16 @@ class Full:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.lost: list[str] = []
 
     def close(self, recording: Recording) -> None:
         del recording
         self.asked += 1
         raise OSError(28, "No space left on device")
+
+    def lose(self, exchange_id: str, why: str) -> None:
+        del why
+        self.lost.append(exchange_id)
 
 
 def plane_before(keeper: Any) -> DataPlane:
@@ -76,26 +81,34 @@ def plane_before(keeper: Any) -> DataPlane:
     )
 
 
-def passage() -> Passage:
+def passage(started_ns: int = 1) -> Passage:
     return Passage(
-        exchange_id="01", started_ns=1, provider="anthropic", dialect=KNOWN.anthropic, operation="chat",
+        exchange_id="01", started_ns=started_ns, provider="anthropic", dialect=KNOWN.anthropic, operation="chat",
         method="POST", target="/v1/messages", caller_headers=[],
     )  # fmt: skip
 
 
-def test_a_record_that_cannot_be_kept_is_logged_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_that_cannot_be_kept_is_logged_and_counted_and_breaks_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     keeper = Full()
     one = passage()
     one.principal = Principal(role="app", app="default")
     plane_before(keeper)._record(one)
-    assert keeper.asked == 1
+    assert (keeper.asked, keeper.lost) == (1, ["01"])
     assert [record.message for record in caplog.records] == ["an exchange could not be recorded"]
 
 
 def test_a_caller_nobody_knows_leaves_no_record_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
     keeper = Full()
     plane_before(keeper)._record(passage())
-    assert (keeper.asked, caplog.records) == (0, [])
+    assert (keeper.asked, keeper.lost, caplog.records) == (0, [], [])
+
+
+def test_no_exchange_ends_before_it_began_where_the_clock_was_set_back() -> None:
+    one = passage(started_ns=1 << 62)
+    one.principal = Principal(role="app", app="default")
+    assert one.recording(Prices.load(None)).exchange.ended_ns == 1 << 62
 
 
 def test_each_chunk_of_a_stream_has_left_before_it_is_read() -> None:

@@ -143,12 +143,13 @@ def test_what_is_unknown_is_absent_and_never_zero() -> None:
         assert not [name for name in attributes if part in name]
 
 
-def test_a_session_id_of_ours_is_no_conversation_id_and_the_clients_is() -> None:
+def test_the_clients_own_session_id_is_the_conversation_id_and_no_other_is() -> None:
     assert "gen_ai.conversation.id" not in spans_of(CHAT)[1].attributes
     assert "gen_ai.conversation.id" not in branch_spans([CHAT])[0].attributes
-    named_by_client = with_(CHAT, join=msgspec.structs.replace(JOIN, derived=False))
-    assert spans_of(named_by_client)[1].attributes["gen_ai.conversation.id"] == "sess"
-    assert branch_spans([named_by_client])[0].attributes["gen_ai.conversation.id"] == "sess"
+    join = msgspec.structs.replace(JOIN, session_id="cc-1.7ad17263", name="cc-1", derived=False)
+    named_by_client = with_(CHAT, join=join)
+    assert spans_of(named_by_client)[1].attributes["gen_ai.conversation.id"] == "cc-1"
+    assert branch_spans([named_by_client])[0].attributes["gen_ai.conversation.id"] == "cc-1"
 
 
 def test_the_callers_span_is_the_parent_where_it_sent_one() -> None:

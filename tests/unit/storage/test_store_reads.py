@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from policies.vocabulary.steps import SeenCall
 from policies.vocabulary.usage import Usage
 from storage.errors import AmbiguousPrefix
 from storage.store import Store
@@ -93,8 +94,20 @@ def test_steps_run_on_over_midnight(store: Store) -> None:
     assert [one.exchange_id for one in store.exchanges("S1")] == [one.exchange.exchange_id for one in made]
     assert store.steps("S1") == [step for one in made for step in one.steps]
     call = store.find_call("S1", f"call_{made[0].exchange.exchange_id}")
-    assert call == (made[0].steps[-1].span_id, made[0].steps[-1].ended_ns)
+    assert call == SeenCall(made[0].steps[-1].span_id, made[0].steps[-1].ended_ns, "search")
     assert store.find_call("S2", f"call_{made[0].exchange.exchange_id}") is None
+
+
+def test_a_clock_that_is_set_back_turns_no_session_round(store: Store) -> None:
+    times = [START_NS + DAY, START_NS + 5_000_000, START_NS + 4_000_000, START_NS + 2 * DAY]
+    made = [recording(9 - place, at_ns=at_ns) for place, at_ns in enumerate(times)]
+    for one in made:
+        store.append([one])
+    order = [one.exchange.exchange_id for one in made]
+    assert [one.exchange_id for one in store.exchanges("S1")] == order
+    assert store.steps("S1") == [step for one in made for step in one.steps]
+    assert [one.exchange_id for one in store.recent()] == order[::-1]
+    assert [one.exchange_id for one in store.recent(limit=1)] == order[-1:]
 
 
 def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
@@ -111,6 +124,19 @@ def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
     assert found is not None
     assert (found.exchange_id, found.state) == (recording(2).exchange.exchange_id, b"b" * 16)
     assert store.find_response("msg_77") is None
+    assert found.name is None
+
+
+def test_what_an_answered_exchange_of_its_branch_stands_on_is_taken(store: Store) -> None:
+    def taken(number: int) -> bool | None:
+        row = store.find_response(f"msg_{number}")
+        return row and row.taken
+
+    store.append([recording(1), recording(2)])
+    store.append([recording(3, outcome="truncated"), recording(4, session="S2")])
+    assert [taken(number) for number in (1, 2, 3, 4)] == [True, False, False, False]
+    store.append([recording(5)])
+    assert [taken(number) for number in (1, 2, 3, 5)] == [True, True, False, False]
 
 
 def test_export_reads_each_exchange_once_in_the_order_of_insertion(store: Store) -> None:

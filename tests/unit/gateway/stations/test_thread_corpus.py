@@ -48,6 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     exchange_id: str
     reply_fingerprint: bytes | None
     complete: bool
+    taken: bool
     derived: bool
     name: str | None
     at_ns: int
@@ -58,12 +59,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     branch_span_id: bytes
 
 
+def _stood_on(old: Row, new: Row) -> Row:
+    branch = (new.session_id, new.branch_id)
+    taken = old.taken or (old.complete and (old.session_id, old.branch_id) == branch)
+    return msgspec.structs.replace(old, taken=taken)
+
+
 class Shelf:
     """A store that keeps its rows in a list."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[Row, str | None]] = []
         self.asked: list[int] = []
+
+    def put(self, row: Row, response_id: str | None) -> None:
+        if row.complete:
+            self.rows = [(_stood_on(old, row), given) for old, given in self.rows]
+        self.rows.append((row, response_id))
 
     def find_states(self, states: Sequence[bytes]) -> list[Row]:
         self.asked.append(len(states))
@@ -159,11 +171,11 @@ class Play:
         row = Row(
             state=state, session_id=join.session_id, branch_id=join.branch_id, parent_branch_id=join.parent_branch_id,
             exchange_id=name, reply_fingerprint=b"".join(fingerprints) or None,
-            complete=complete and not do.get("failed"), derived=join.derived, name=join.name, at_ns=ask.at_ns,
+            complete=complete and not do.get("failed"), taken=False, derived=join.derived, name=join.name, at_ns=ask.at_ns,
             app=asked.get("app", "app"), key_id=asked.get("key", "key"), agent_name=join.agent_name,
             trace_id=join.trace_id, branch_span_id=join.branch_span_id,
         )  # fmt: skip
-        self.shelf.rows.append((row, do.get("response_id")))
+        self.shelf.put(row, do.get("response_id"))
 
     def check(self, name: str, join: Join, expect: dict[str, Any]) -> None:
         told = f"{name}: {join}"

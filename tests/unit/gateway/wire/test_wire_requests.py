@@ -1,5 +1,6 @@
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gateway.wire.canonical import Digester
 from gateway.wire.dialects import dialects
 from gateway.wire.interface import Dialect, Message, RequestView, TooDeep, Undecodable
+from gateway.wire.requests import MOST_ELEMENTS, MOST_VALUES
 
 DIALECTS = dialects()
 SPEAKING = (DIALECTS.anthropic, DIALECTS.chat, DIALECTS.responses)
@@ -193,7 +195,7 @@ def test_small_values_inside_larger_ones_are_not_taken_for_the_real_ones() -> No
 
 def test_a_body_full_of_look_alikes_is_given_up_in_good_time() -> None:
     run = ",".join(['{"role":"user","content":"a"}'] * 3000)
-    body = ('{"x":[' + ",".join(f'{{"messages":[{run},1]}}' for _ in range(20)) + f'],"messages":[{run}]}}').encode()
+    body = ('{"x":[' + ",".join(f'{{"messages":[{run},1]}}' for _ in range(15)) + f'],"messages":[{run}]}}').encode()
     view = DIALECTS.anthropic.read_request(body, "chat")
     assert len(view.messages) == 3000
     assert view.cuts == () or len(view.cuts) == 3000
@@ -300,3 +302,55 @@ def test_a_code_overrides_anthropics_type_and_fills_openais_code() -> None:
             "stepwarden": {"exchange": "x"},
         }
         assert json.loads(dialect.error_body(502, "no", "x"))["error"]["type"] == "server_error"
+
+
+def stuffed(element: bytes, count: int, around: tuple[bytes, bytes] = (b"", b"")) -> bytes:
+    """A body whose `messages` and `input` hold so many equal elements, or one element that does."""
+    before, after = around
+    elements = before + b",".join([element] * count) + after
+    return b'{"model":"m","messages":[%b],"input":[%b]}' % (elements, elements)
+
+
+ENDLESS = {
+    "messages": stuffed(b"{}", MOST_ELEMENTS + 1),
+    "bare strings": stuffed(b'"a"', MOST_ELEMENTS + 1),
+    "parts": stuffed(b"{}", MOST_ELEMENTS + 1, (b'{"role":"user","content":[', b"]}")),
+    "spaced parts": stuffed(b'\n{"type" : "text" , "text" : "a\\"]"} ', MOST_ELEMENTS + 1, (b'{"content" : [', b"]}")),
+    "keys of one message": stuffed(b'"k":1', MOST_VALUES + 1, (b"{", b"}")),
+}
+
+
+@pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS.keys())
+@pytest.mark.parametrize("dialect", SPEAKING, ids=lambda dialect: dialect.name)
+def test_more_messages_and_parts_than_are_read_are_counted_before_any_is_made(dialect: Dialect, body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Undecodable, match="holds more than"):
+            dialect.read_request(body, "chat")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(body) + (1 << 20)
+
+
+MANY_COMMAS = {
+    "in one text": {"role": "user", "content": "well, " * MOST_VALUES},
+    "behind escaped quotes": {"role": "user", "content": '", \\", ' * MOST_VALUES},
+    "between the keys of a tool's input": {"role": "user", "content": "a", "x": dict.fromkeys(map(str, range(60_000)))},
+}
+
+
+@pytest.mark.parametrize("message", MANY_COMMAS.values(), ids=MANY_COMMAS.keys())
+@pytest.mark.parametrize("dialect", SPEAKING, ids=lambda dialect: dialect.name)
+def test_commas_that_part_no_messages_count_for_nothing(dialect: Dialect, message: dict[str, Any]) -> None:
+    assert len(view_of(dialect, message, message).messages) == 2
+
+
+def test_as_many_messages_as_may_be_are_read() -> None:
+    body = stuffed(b'{"role":"user","content":"a"}', MOST_ELEMENTS // 2)
+    assert len(DIALECTS.anthropic.read_request(body, "chat").messages) == MOST_ELEMENTS // 2
+
+
+def test_numbers_to_embed_are_not_counted_as_messages() -> None:
+    view = DIALECTS.chat.read_request(stuffed(b"1", MOST_ELEMENTS + 1), "embeddings")
+    assert (view.model, view.messages) == ("m", ())
