@@ -215,5 +215,12 @@ def test_any_answer_is_relayed_exactly_and_recorded(
         return
     assert got.status == 200
     assert got.body.startswith(reply)
-    if media != b"text/event-stream":
+    opening = reply.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if media != b"text/event-stream" and opening not in {
+        b":",
+        b"d",
+        b"e",
+        b"i",
+        b"r",
+    }:  # what begins events is a stream
         assert got.body == reply

@@ -171,8 +171,8 @@ class Play:
         row = Row(
             state=state, session_id=join.session_id, branch_id=join.branch_id, parent_branch_id=join.parent_branch_id,
             exchange_id=name, reply_fingerprint=b"".join(fingerprints) or None,
-            complete=complete and not do.get("failed"), taken=False, derived=join.derived, name=join.name, at_ns=ask.at_ns,
-            app=asked.get("app", "app"), key_id=asked.get("key", "key"), agent_name=join.agent_name,
+            complete=complete and not do.get("failed"), taken=False, derived=join.derived, name=join.name,
+            at_ns=ask.at_ns, app=asked.get("app", "app"), key_id=asked.get("key", "key"), agent_name=join.agent_name,
             trace_id=join.trace_id, branch_span_id=join.branch_span_id,
         )  # fmt: skip
         self.shelf.put(row, do.get("response_id"))
