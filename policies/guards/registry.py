@@ -1,0 +1,62 @@
+"""Every guard kind there is: what an operator writes, what is built from it, and which steps it can judge."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, get_args
+
+import msgspec
+
+from policies.guards.interface import Guard
+from policies.guards.pattern import PatternGuard, PatternSpec
+from policies.vocabulary.steps import StepKind
+
+GuardSpec: TypeAlias = PatternSpec
+"""One entry of `guards = [{ kind = "...", ... }]`."""
+
+STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One guard kind."""
+
+    name: str
+    """What stands in `kind = "..."`."""
+
+    spec: type[msgspec.Struct]
+    guard: Callable[[Any], Guard]
+    """Builds the guard from a spec. Raises `BadGuard` for one that makes no sense."""
+
+    impossible: Mapping[StepKind, str] = {}
+    """Step kinds it can say nothing about, each with the reason; the test matrix skips exactly these."""
+
+    ranges: bool
+    """Whether its evidence is ranges of the judged text, so that they can be redacted or rewritten."""
+
+    scores: Callable[[Any], frozenset[int]] | None = None
+    """Every score a guard of this spec can give; None where that is not known before."""
+
+    @property
+    def possible(self) -> tuple[StepKind, ...]:
+        """The step kinds it can judge."""
+        return tuple([kind for kind in STEP_KINDS if kind not in self.impossible])
+
+
+def _pattern_scores(spec: PatternSpec) -> frozenset[int]:
+    return frozenset(rule.score for rule in spec.rules) | {50}
+
+
+KINDS: Final[tuple[Kind, ...]] = (
+    Kind(name="pattern", spec=PatternSpec, guard=PatternGuard, ranges=True, scores=_pattern_scores),
+)
+"""All kinds, in the order of the documentation."""
+
+_BY_SPEC: Final = {kind.spec: kind for kind in KINDS}
+
+
+def kind_of(spec: msgspec.Struct) -> Kind:
+    """The kind a spec belongs to. Raises `KeyError` for a Struct that is no spec."""
+    return _BY_SPEC[type(spec)]
+
+
+def build(spec: msgspec.Struct) -> Guard:
+    """The guard a spec describes. Raises `BadGuard` where the spec makes no sense."""
+    return kind_of(spec).guard(spec)
