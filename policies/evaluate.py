@@ -15,6 +15,7 @@ from policies.digests import digest
 from policies.edits import Edit, Mark, edits_of
 from policies.guards.interface import UNSCANNED, Guard
 from policies.guards.registry import build, kind_of
+from policies.tools import name_matches
 from policies.trail import Scene, utf8
 from policies.vocabulary.clauses import Band, Clause, Policy
 from policies.vocabulary.coverage import Examined
@@ -71,20 +72,20 @@ UNJUDGED: Final = Judgement()
 """Of a step that no clause is about."""
 
 
-class _Selector:
+class Selector:
     """Which tools a clause is about."""
 
     def __init__(self, clause: Clause) -> None:
         tools = clause.tools
         self._every = tools is None
         self._tags = frozenset(tools.tags if tools else ())
-        self._patterns = [_pieces(name) for name in (tools.names if tools else ())]
+        self._names = tools.names if tools else ()
 
     def selects(self, tool: str | None, tags: frozenset[str]) -> bool:
         """Whether it means this tool. A tool nobody can name is meant by every selector."""
         if self._every or not tool:
             return True
-        return bool(self._tags & tags) or any(_fits(tool, pieces) for pieces in self._patterns)
+        return bool(self._tags & tags) or any(name_matches(name, tool) for name in self._names)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +98,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the clause."""
 
     clause: Clause
-    selector: _Selector
+    selector: Selector
     condition: Condition | None
     places: tuple[tuple[str, int], ...]
     """Of each guard: kind and place in the clause, and its number in the ruleset."""
@@ -371,7 +372,7 @@ def _rule(name: str, clause: Clause, places: Sequence[tuple[str, int]]) -> Rule:
         name=name,
         revision=digest(clause),
         clause=clause,
-        selector=_Selector(clause),
+        selector=Selector(clause),
         condition=None if clause.when is None else Condition(clause.when),
         places=tuple(places),
         bands=tuple(sorted(clause.action, key=lambda band: -band.at)),
@@ -427,23 +428,3 @@ def _is_fault(error: BaseException) -> bool:
 def _word(text: str) -> str:
     """The first words of why a step is unread, bounded."""
     return text[:64]
-
-
-def _pieces(name: str) -> tuple[str, ...]:
-    return tuple(name.split("*"))
-
-
-def _fits(tool: str, pieces: Sequence[str]) -> bool:
-    """Whether a name has these pieces in this order, anything between them and nothing around them."""
-    first, last = pieces[0], pieces[-1]
-    if len(pieces) == 1:
-        return tool == first
-    if not tool.startswith(first) or not tool.endswith(last) or len(tool) < len(first) + len(last):
-        return False
-    at, end = len(first), len(tool) - len(last)
-    for piece in pieces[1:-1]:
-        found = tool.find(piece, at, end)
-        if found < 0:
-            return False
-        at = found + len(piece)
-    return True

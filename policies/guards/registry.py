@@ -7,9 +7,10 @@ import msgspec
 
 from policies.guards.interface import Guard
 from policies.guards.pattern import PatternGuard, PatternSpec
+from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.vocabulary.steps import StepKind
 
-GuardSpec: TypeAlias = PatternSpec
+GuardSpec: TypeAlias = PatternSpec | SchemaSpec
 """One entry of `guards = [{ kind = "...", ... }]`."""
 
 STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
@@ -44,8 +45,20 @@ def _pattern_scores(spec: PatternSpec) -> frozenset[int]:
     return frozenset(rule.score for rule in spec.rules) | {50}
 
 
+def _all_but(reason: str, *possible: StepKind) -> dict[StepKind, str]:
+    """Every step kind but these, with the reason."""
+    return {kind: reason for kind in STEP_KINDS if kind not in possible}
+
+
 KINDS: Final[tuple[Kind, ...]] = (
     Kind(name="pattern", spec=PatternSpec, guard=PatternGuard, ranges=True, scores=_pattern_scores),
+    Kind(
+        name="schema",
+        spec=SchemaSpec,
+        guard=SchemaGuard,
+        ranges=False,
+        impossible=_all_but("only calls and definitions have a schema", "tool_call", "tool_definitions"),
+    ),
 )
 """All kinds, in the order of the documentation."""
 
