@@ -16,10 +16,28 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
 )
 KEYWORDS = st.sampled_from(
-    (
-        "type properties items required $ref allOf anyOf not enum pattern maximum additionalProperties if then "
-        "patternProperties $defs $schema $id multipleOf dependencies"
-    ).split()
+    [
+        "type",
+        "properties",
+        "items",
+        "required",
+        "$ref",
+        "allOf",
+        "anyOf",
+        "not",
+        "enum",
+        "pattern",
+        "maximum",
+        "additionalProperties",
+        "if",
+        "then",
+        "patternProperties",
+        "$defs",
+        "$schema",
+        "$id",
+        "multipleOf",
+        "dependencies",
+    ]
 )
 SCHEMAS: st.SearchStrategy[Any] = st.recursive(
     SCALARS | st.sampled_from(["object", "string", "#", "#/$defs/a", "(?=x)", "(a+)+$", "http://127.0.0.1/s"]),
