@@ -4,9 +4,10 @@
         for match in pattern.finditer(view.data):
             start, end = view.origin(*match.span())     # bytes of the step's text: evidence
 
-The first view is the text itself. Where the text holds something to undo there follow a folded view (look-alikes, full
-width, invisible characters) and decoded ones (base64, hex, escapes; nested to depth 3). Those are excerpts: what
-reads differently, in its place, with 256 bytes of the text on either side. Ranges of any view map to the original.
+The first view is the text itself. Where the text holds something to undo there follow an unquoted view (backslashes
+before quotes and line ends), a folded one (look-alikes, full width, invisible characters) and decoded ones (base64,
+hex, escapes; nested to depth 3). The last two are excerpts: what reads differently, in its place, with 256 bytes of
+the text on either side. Ranges of any view map to the original.
 
 `unscanned` says what the views leave out; a guard adds its hits to its own.
 """
@@ -20,7 +21,7 @@ import msgspec
 from policies.guards.interface import SCANNED_BYTES, UNSCANNED
 from policies.trail import utf8
 from policies.views.folding import fold, folds
-from policies.views.runs import encodings, escapes
+from policies.views.runs import encodings, escapes, unquoted
 from policies.views.view import SEAM, View, ViewKind, excerpt
 from policies.vocabulary.findings import Evidence, Hit
 
@@ -34,7 +35,8 @@ AROUND: Final = 256
 
 _GROWTH: Final = 2
 _ALLOWANCE: Final = 4096
-"""All views after the first hold at most `_GROWTH` times the bytes scanned and this."""
+"""Folded and decoded views together hold at most `_GROWTH` times the bytes scanned and this; each may have one
+unquoted view of its own length."""
 
 
 class _Reading(msgspec.Struct, frozen=True):
@@ -73,10 +75,11 @@ def _read(text: str) -> _Reading:
     while waiting:
         _, _, view = heappop(waiting)
         for child in _readings(view):
-            if len(child.data) > room:
-                complete = False
-                continue
-            room -= len(child.data)
+            if child.kind != "unquoted":
+                if len(child.data) > room:
+                    complete = False
+                    continue
+                room -= len(child.data)
             born += 1
             found.append(child)
             heappush(waiting, (len(child.data), born, child))  # the small first: padding cannot hide them
@@ -94,7 +97,11 @@ def _raw(text: str, data: bytes) -> View:
 
 def _readings(view: View) -> list[View]:
     """The views made from one view by a single act, of what reads differently in it."""
+    if view.kind == "unquoted":
+        return []
     children: list[View] = []
+    if (plain := unquoted(view.data)) != view.data:
+        children.append(View("unquoted", plain, parent=view))
     if view.kind != "folded" and (edits := folds(view.text)):
         children.append(excerpt(view, "folded", edits, AROUND))
     if view.depth < DEEPEST:

@@ -1,7 +1,7 @@
 """RE2, typed: matching in time linear in the text, whatever the pattern."""
 
 from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import re2  # pyright: ignore[reportMissingTypeStubs] - ships no types; the Protocols say what is used
 
@@ -17,6 +17,11 @@ class Found(Protocol):
 class Linear(Protocol):
     """A compiled pattern that is run on UTF-8."""
 
+    @property
+    def groups(self) -> int:
+        """How many groups it captures."""
+        ...
+
     def search(self, text: bytes, pos: int | None = None, endpos: int | None = None) -> Found | None:
         """The leftmost match."""
         ...
@@ -30,12 +35,30 @@ class BadPattern(ValueError):
     """RE2 cannot compile a pattern."""
 
 
-_Error = cast("type[Exception]", re2.error)  # pyright: ignore[reportUnknownMemberType]
+class _Options(Protocol):
+    log_errors: bool
+    max_mem: int
+
+
+class _Re2(Protocol):
+    error: type[Exception]
+
+    def Options(self) -> _Options: ...  # noqa: N802 - RE2's own name
+
+    def compile(self, pattern: bytes, options: _Options) -> Linear: ...
+
+
+_RE2: Final = cast("_Re2", re2)
+_MEMORY: Final = 32 << 20
+"""Bytes one pattern may use for its automaton; it takes what the texts need, and with too little it turns slow."""
 
 
 def linear(pattern: str) -> Linear:
     """A compiled pattern, for bytes of UTF-8. Raises `BadPattern`."""
+    options = _RE2.Options()
+    options.log_errors = False
+    options.max_mem = _MEMORY
     try:
-        return cast("Linear", re2.compile(pattern.encode()))  # pyright: ignore[reportUnknownMemberType]
-    except _Error as error:
+        return _RE2.compile(pattern.encode(), options)
+    except _RE2.error as error:
         raise BadPattern(str(error)) from None

@@ -52,7 +52,7 @@ _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _WORDS: Final = bytes([9, 10, 13, *range(32, 127)])
 
 _ESCAPES_STAND: Final = linear(
-    r"%[0-9A-Fa-f]{2}|&(?:#|[A-Za-z][A-Za-z0-9]{1,31};)|\\(?:[ux][0-9A-Fa-f{]|U[0-9A-Fa-f]{8}|/)"
+    r"%[0-9A-Fa-f]{2}|&(?:#|[A-Za-z][A-Za-z0-9]{1,31};)|\\(?:[ux][0-9A-Fa-f{]|U[0-9A-Fa-f]{8}|/|\\+[\"'nrt])"
     r"|[\x{E0020}-\x{E007E}]{2}|[\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}]{2}"
 )
 
@@ -63,6 +63,7 @@ _ESCAPES: Final = re.compile(
     rb"|(?P<points>(?:\\{1,8}(?:u\{[0-9a-fA-F]{1,6}\}|U[0-9a-fA-F]{8}))+)"
     rb"|(?P<octet>(?:\\{1,8}x[0-9a-fA-F]{2})+)"
     rb"|(?P<slash>\\{1,8}/)"
+    rb"|(?P<quote>\\{2,8}[\"'nrt])"
     rb"|(?P<tags>(?:\xf3\xa0[\x80\x81][\x80-\xbf]){2,})"
     rb"|(?P<selectors>(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){2,})"
 )
@@ -71,7 +72,21 @@ _PERCENT: Final = re.compile(rb"%(?:25){0,8}([0-9A-Fa-f]{2})")
 _UNIT: Final = re.compile(rb"u([0-9a-fA-F]{4})")
 _POINT: Final = re.compile(rb"[uU]\{?([0-9a-fA-F]{1,8})")
 _OCTET: Final = re.compile(rb"x([0-9a-fA-F]{2})")
+_CONTROLS: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _NESTED_REFERENCE: Final = re.compile(r"&(?:amp;)+(?=[#A-Za-z])")
+
+
+_QUOTES: Final = ((b'\\"', b' "'), (b"\\n", b" \n"), (b"\\r", b" \r"), (b"\\t", b" \t"), (b"\\'", b" '"))
+"""What JSON and source code write for quotes and line ends, and the same in as many bytes."""
+
+
+def unquoted(data: bytes) -> bytes:
+    """The text inside JSON and source-code strings as a reader sees it, byte for byte at the same place."""
+    if b"\\" not in data:
+        return data
+    for quoted, plain in _QUOTES:
+        data = data.replace(quoted, plain)
+    return data
 
 
 def escapes(data: bytes) -> list[Edit]:
@@ -127,6 +142,10 @@ def _slash(_: bytes) -> bytes:
     return b"/"
 
 
+def _quote(run: bytes) -> bytes:
+    return _CONTROLS.get(run[-1:], run[-1:])
+
+
 def _tags(run: bytes) -> bytes | None:
     letters = [chr(ord(char) - _TAGS) for char in run.decode()]
     return "".join([letter for letter in letters if letter.isprintable()]).encode() or None
@@ -144,6 +163,7 @@ _READERS: Final[dict[str, Callable[[bytes], bytes | None]]] = {
     "points": _points,
     "octet": _octet,
     "slash": _slash,
+    "quote": _quote,
     "tags": _tags,
     "selectors": _selectors,
 }

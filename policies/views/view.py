@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-ViewKind: TypeAlias = Literal["raw", "folded", "decoded"]
+ViewKind: TypeAlias = Literal["raw", "unquoted", "folded", "decoded"]
 
 Walk: TypeAlias = Callable[[bytes, int], tuple[int, int]]
 """Of a run's bytes and the index of a byte of what they read as: the range of the run which that byte came from."""
@@ -77,14 +77,20 @@ class View:
         """
         if self._parent is None:
             return start, end
+        if self.kind == "unquoted":
+            return self._parent.origin(start, end)
         low, _ = self._byte(start)
         _, high = self._byte(max(end - 1, start))
         return self._parent.origin(low, max(low, high))
 
     def fresh(self, start: int, end: int) -> bool:
-        """Whether any byte of a range reads differently from the text this view was made from."""
+        """Whether any byte of a range, or beside it, reads differently from the text this view was made from."""
         if self._parent is None:
             return True
+        if self.kind == "unquoted":
+            low = max(start - 1, 0)
+            return self.data[low : end + 1] != self._parent.data[low : end + 1]
+        start, end = start - 1, end + 1
         at = max(bisect_right(self._starts, start) - 1, 0)
         while at < len(self._segments) and self._segments[at].at < end:
             if not self._segments[at].copied:
