@@ -187,9 +187,9 @@ def _changes(clause: Clause) -> Iterator[Fault]:
 def _guards(clause: Clause) -> Iterator[Fault]:
     for at, spec in enumerate(clause.guards):
         kind = kind_of(spec)
-        reasons = {step: kind.impossible.get(step) for step in clause.steps}
-        if all(reasons.values()):
-            message = f"`{kind.name}` cannot judge {', '.join(clause.steps)}: {next(iter(reasons.values()))}"
+        reasons = [kind.impossible.get(step) for step in clause.steps]
+        if all(reasons) and len(clause.guards) > 1:
+            message = f"`{kind.name}` cannot judge {', '.join(clause.steps)}: {reasons[0]}"
             possible = [step for step in kind.possible if step not in clause.steps]
             yield Fault(("guards", at), message, f"It judges: {', '.join(possible)}.")
         try:
@@ -197,8 +197,9 @@ def _guards(clause: Clause) -> Iterator[Fault]:
         except BadGuard as error:
             yield Fault(("guards", at), f"`{kind.name}`: {error}", "See docs/POLICIES.md, Guards.")
     for at, step in enumerate(clause.steps):
-        if all(kind_of(spec).impossible.get(step) for spec in clause.guards):
-            message = f"no guard of this clause can judge {step}"
+        why = [kind_of(spec).impossible.get(step) for spec in clause.guards]
+        if all(why):
+            message = f"no guard of this clause can judge {step}: {why[0]}"
             yield Fault(("steps", at), message, "Remove it from `steps`, or add a guard that can.")
 
 

@@ -50,8 +50,13 @@ class BadPolicy(StepwardenError):
         return "Mend what is listed, then run `stepwarden check`."
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that this one was probably meant to be."""
+    return next(iter(difflib.get_close_matches(name[:128], sorted(known), n=1, cutoff=0.6)), None)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A remedy that names the nearest known name, or all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(name[:128], names, n=1, cutoff=0.6)
-    return f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(names)}."
+    meant = closest(name, names)
+    return f"Did you mean `{meant}`?" if meant else f"Known here: {', '.join(names)}."

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_or
 
 import msgspec
 
-from policies.mistakes import nearest
+from policies.mistakes import closest, nearest
 from policies.toml_lines import Path
 
 IDENTIFIER: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -99,13 +99,14 @@ def _fields(
     table: Mapping[str, Any], struct: type[msgspec.Struct], tag_field: str | None, path: Path
 ) -> Iterator[Fault]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
-    for key in table:
-        if key not in fields and key != tag_field:
-            yield Fault((*path, key), f"unknown key `{key[:64]}`", nearest(key, fields))
+    unknown = [key for key in table if key not in fields and key != tag_field]
+    meant = {closest(key, fields) for key in unknown}
+    for key in unknown:
+        yield Fault((*path, key), f"unknown key `{key[:64]}`", nearest(key, fields))
     for key, field in fields.items():
         if key in table:
             yield from faults(table[key], field.type, (*path, key))
-        elif field.required:
+        elif field.required and key not in meant:
             yield Fault(path, f"`{key}` is missing", f"Add it. {_wanted(field.type)}")
 
 
