@@ -1,0 +1,127 @@
+"""Atoms: the parts of an argument value that can be traced to where they came from.
+
+A value such as a mail body is no use as a whole: what matters is the address, link, account or identifier inside it.
+Kinds differ in what they prove. An address or identifier seldom occurs in two places by chance; a number, a date or
+a common name does, so those are weak evidence.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from policies.arguments import Scalar
+from policies.provenance.folding import fold
+
+AtomKind: TypeAlias = Literal["email", "url", "account", "phone", "handle", "id", "path", "number", "date", "name"]
+
+DESTINATIONS: Final[frozenset[AtomKind]] = frozenset({"email", "url", "account", "phone", "handle"})
+"""Kinds that say where something goes."""
+
+IDENTIFIERS: Final[frozenset[AtomKind]] = frozenset({"id", "path"})
+"""Kinds that say which thing is meant."""
+
+MOST_ATOMS: Final = 64
+"""Atoms of one value; the first ones are kept."""
+
+LONGEST_VALUE: Final = 1 << 16
+"""Characters of one value that are taken apart."""
+
+SHORTEST_NAME: Final = 2
+LONGEST_NAME: Final = 80
+"""Characters of a value that is traced as a whole."""
+
+_SMALLEST, _LARGEST = 100, 10**15
+"""Numbers outside are too common, or no amounts."""
+
+_TIGHT_ENOUGH: Final = 6
+"""Letters and digits of a value that is searched for without its separators."""
+
+_FINDER: Final = re.compile(
+    r"(?P<email>[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,6})"
+    r"|(?P<url>\b[a-z][a-z0-9+.-]{1,15}://[^\s<>\"'`\\]{1,2000}|\bwww\.[^\s<>\"'`\\]{1,2000}"
+    r"|\b(?:[a-z0-9][\w-]{0,62}\.){1,6}(?:com|net|org|io|dev|ai|app|co|edu|gov|info|biz|me|tv|cc|xyz"
+    r"|site|online|shop|cloud|"
+    r"uk|de|fr|es|it|nl|ch|at|eu|us|ca|au|in|jp|cn|ru|br|pl|se|no|example|test|invalid|local|internal"
+    r"|onion)\b(?!\.\w)(?::\d{1,5})?(?:/[^\s<>\"'`\\]{0,2000})?)"
+    r"|(?P<date>\b\d{4}-\d\d?-\d\d?(?:[t ]\d\d?:\d\d(?::\d\d)?(?:\.\d+)?(?:z|[+-]\d\d:?\d\d)?)?\b"
+    r"|\b\d\d?[/.]\d\d?[/.]\d{2,4}\b|\b\d\d?:\d\d(?::\d\d)?\b)"
+    r"|(?P<path>(?<![\w/])(?:~|\.{1,2}|[a-z]:)?(?:[/\\][\w.@%+-]{1,128}){2,32}[/\\]?"
+    r"|\b[\w-]{1,128}\.(?:[a-z]{2,5}\d?)\b(?![.@])|(?<!\w)/[\w.-]{2,128})"
+    r"|(?P<account>\b[a-z]{2}\d{2}(?:[ ]?[a-z0-9]{4}){2,8}(?:[ ]?[a-z0-9]{1,3})?\b"
+    r"|\b0x[0-9a-f]{16,80}\b|\b(?=[a-z0-9]{24,})(?=[a-z]{0,80}\d)[a-z0-9]{24,90}\b)"
+    r"|(?P<phone>(?<![\w.])\+\d[\d ().-]{6,20}\d\b|(?<![\w.-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b)"
+    r"|(?P<handle>(?<!\w)[@#][\w-]{2,64})"
+    r"|(?P<id>\b(?=[\w-]{0,80}\d)(?=[\w-]{0,80}[a-z_])[a-z0-9]+(?:[_-][a-z0-9]+)*\b"
+    r"|\b[a-z0-9]+(?:_[a-z0-9]+)+\b|\b\d+(?:-\d+)+\b|\b\d{6,40}\b)"
+    r"|(?P<number>\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b|\b\d+\.\d+\b|\b\d{3,5}\b)",
+    re.IGNORECASE,
+)
+_SCHEME: Final = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//(?:[^/@]*@)?")
+
+
+class Atom(msgspec.Struct, frozen=True):
+    """One traceable part of a value."""
+
+    kind: AtomKind
+    text: str
+    """Folded: lower case, white space collapsed; a URL without its scheme, `www.` and final slash."""
+
+    forms: tuple[str, ...]
+    """Every folded spelling to search for, the strictest first."""
+
+
+def atoms(value: Scalar) -> list[Atom]:
+    """The atoms of one argument value, without repeats, at most `MOST_ATOMS`."""
+    if value is None or isinstance(value, bool):
+        return []
+    if isinstance(value, int | float):
+        return list(_number(value))
+    found: dict[tuple[str, str], Atom] = {}
+    folded = fold(value[:LONGEST_VALUE]).strip()
+    for match in _FINDER.finditer(folded):
+        atom = _atom(match)
+        if atom is not None and (atom.kind, atom.text) not in found:
+            found[atom.kind, atom.text] = atom
+            if len(found) >= MOST_ATOMS:
+                break
+    bare = folded.strip(" .,;:!?\"'()[]")
+    if SHORTEST_NAME <= len(bare) <= LONGEST_NAME and not any(
+        len(atom.text) * 2 > len(bare) for atom in found.values()
+    ):
+        found["name", bare] = Atom("name", bare, (bare,))
+    return list(found.values())
+
+
+def _atom(match: re.Match[str]) -> Atom | None:
+    kind: AtomKind = match.lastgroup  # pyright: ignore[reportAssignmentType] - the group names are the kinds
+    text = match[0]
+    if kind == "url":
+        text = bare_url(text)
+        host = text.split("/", 1)[0].split("?", 1)[0]
+        return Atom(kind, text, (text, host) if host != text else (text,))
+    if kind == "number":
+        return next(_number(float(text.replace(",", ""))), None)
+    if kind in {"account", "phone", "id"}:
+        tight = re.sub(r"[\s().-]", "", text)
+        return Atom(kind, text, (text, tight) if tight != text and len(tight) >= _TIGHT_ENOUGH else (text,))
+    return Atom(kind, text, (text,))
+
+
+def bare_url(url: str) -> str:
+    """A folded URL without scheme, user information, `www.` and trailing punctuation."""
+    return _SCHEME.sub("", url).removeprefix("www.").rstrip("/.,;:!?)]}>\"'")
+
+
+def _number(value: float) -> Iterator[Atom]:
+    """A number of three digits or more, in the spellings people write it in."""
+    if not _SMALLEST <= abs(value) < _LARGEST:  # false for NaN too
+        return
+    whole = int(value)
+    if whole == value:
+        forms = (str(whole), f"{whole:,}", f"{whole}.0", f"{whole}.00", f"{whole:,}.00")
+    else:
+        cents = f"{value:.2f}"
+        forms = (repr(float(value)), cents, f"{value:,.2f}", cents.replace(".", ","))
+    yield Atom("number", forms[0], tuple(dict.fromkeys(forms)))
