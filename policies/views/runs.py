@@ -80,12 +80,17 @@ _QUOTES: Final = ((b'\\"', b' "'), (b"\\n", b" \n"), (b"\\r", b" \r"), (b"\\t", 
 """What JSON and source code write for quotes and line ends, and the same in as many bytes."""
 
 
+_COLOUR: Final = re.compile(rb"\x1b\[[0-9;]{0,16}[A-Za-z]")
+"""Control sequences of terminals, ECMA-48 section 5.4."""
+
+
 def unquoted(data: bytes) -> bytes:
-    """The text inside JSON and source-code strings as a reader sees it, byte for byte at the same place."""
-    if b"\\" not in data:
-        return data
-    for quoted, plain in _QUOTES:
-        data = data.replace(quoted, plain)
+    """The text inside JSON and source-code strings as a reader sees it, without colours, each byte at its place."""
+    if b"\\" in data:
+        for quoted, plain in _QUOTES:
+            data = data.replace(quoted, plain)
+    if b"\x1b[" in data:
+        data = _COLOUR.sub(lambda match: b" " * len(match.group()), data)
     return data
 
 
