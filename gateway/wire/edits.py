@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.wire.interface import Dialect, RequestView
+from gateway.wire.jsons import is_json
 from gateway.wire.leaves import Node, Patch, Tree, decoded, overridden, patched, spelled
 from gateway.wire.requests import Kind
 from gateway.wire.spelling import Replaced, Spelling
@@ -379,13 +380,5 @@ def replace_ranges(text: str, ranges: Iterable[Replacement]) -> str:
 
 def _keep_json(part: Part, edit: PartEdit) -> None:
     """Raise `Uneditable` where a call's arguments are JSON before the edit and would not be after it."""
-    if part.kind == "tool_call" and _is_json(part.text) and not _is_json(replace_ranges(part.text, edit.ranges)):
+    if part.kind == "tool_call" and is_json(part.text) and not is_json(replace_ranges(part.text, edit.ranges)):
         raise Uneditable("the arguments would no longer be JSON")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return False
-    return True

@@ -64,7 +64,7 @@ CASES = leaf_cases("request")
 REPLIES = leaf_cases("reply")
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.sampled_from(CASES), st.integers(0, 60), st.integers(0, 1 << 30))
 def test_a_secret_planted_anywhere_in_a_request_is_taken_out_and_nothing_else_changes(
     case: tuple[str, tuple[Any, ...]], at: int, seed: int
@@ -96,7 +96,7 @@ def test_a_secret_planted_anywhere_in_a_request_is_taken_out_and_nothing_else_ch
         assert after == body
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.sampled_from(REPLIES), st.integers(0, 60), st.integers(0, 1 << 30))
 def test_a_secret_planted_anywhere_in_a_reply_is_taken_out_of_what_is_read(
     case: tuple[str, tuple[Any, ...]], at: int, seed: int
@@ -273,11 +273,9 @@ def test_reasoning_under_two_names_is_changed_under_both() -> None:
         ),
         (
             "responses",
-            '{"output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a key",'
-            '"logprobs":[{"token":"key"}]}]}]}',
+            '{"output":[{"type":"message","content":[{"type":"output_text","text":"a key","logprobs":[{"t":1}]}]}]}',
             "/output/0/content/0",
-            '{"output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a *",'
-            '"logprobs":[]}]}]}',
+            '{"output":[{"type":"message","content":[{"type":"output_text","text":"a *","logprobs":[]}]}]}',
         ),
     ],
 )

@@ -1,0 +1,34 @@
+"""JSON of strangers' streams, as lenient as the clients that read it: lone surrogates and NaN pass."""
+
+import json
+from typing import Any
+
+import msgspec
+
+
+def decode(data: bytes) -> Any:
+    """The value, as `msgspec` reads it or else as Python's `json` does; None where neither can."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            return None
+
+
+def encode(value: Any) -> bytes:
+    """JSON text without spaces; lone surrogates become escapes again."""
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeEncodeError, ValueError):
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def is_json(text: str) -> bool:
+    """Whether this is one JSON value."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,247 @@
+"""A stream under judgement leaves as it came, or changed exactly as was decided, however it is cut."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from corpus_words import exchanges, sse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_json import GONE, SECRET, ranges_of
+from streams import NAMES, WATCHED, Driven, cut_at, read, streamed
+
+from gateway.wire.edits import Replacement
+from gateway.wire.frames import Frames
+from gateway.wire.gate import Answered, Ending, Failed, Judgement, Needs, Refused, Substituted, Window
+
+EXCHANGES = exchanges()
+EVERY = pytest.mark.parametrize("name", EXCHANGES)
+WIRES = pytest.mark.parametrize("wire", NAMES)
+LOOKS = {
+    "idle": Needs(),
+    "window": WATCHED,
+    "wide window": Needs(text=Window(4096), tool_call="whole"),
+    "whole": Needs(text="whole", reasoning="whole", tool_call="whole", server_side="whole"),
+    "calls": Needs(tool_call="whole"),
+    "text": Needs(text=Window(4)),
+}
+cuts = st.lists(st.integers(0, 30_000), max_size=25)
+
+
+def corpus(name: str) -> bytes:
+    return sse(EXCHANGES[name]["dialect"], EXCHANGES[name]["events"])
+
+
+def without_pings(wire: bytes) -> bytes:
+    return wire.replace(b'event: ping\ndata: {"type": "ping"}\n\n', b"")
+
+
+@EVERY
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+def test_what_is_let_pass_leaves_as_the_bytes_it_came_in(name: str, look: str, newline: bytes) -> None:
+    wire = corpus(name)
+    if look != "idle":  # a ping may overtake what is held
+        wire = without_pings(wire)
+    wire = wire.replace(b"\n", newline)
+    for step in (1, 7, 400, len(wire)):
+        driven = Driven(EXCHANGES[name]["dialect"], LOOKS[look]).feed(cut_at(wire, range(0, len(wire), step)))
+        assert driven.wire == wire
+        assert not driven.gate.changed
+
+
+@given(st.sampled_from(sorted(EXCHANGES)), st.sampled_from(sorted(LOOKS)), cuts)
+def test_cuts_anywhere_change_nothing(name: str, look: str, where: list[int]) -> None:
+    wire = without_pings(corpus(name))
+    driven = Driven(EXCHANGES[name]["dialect"], LOOKS[look]).feed(cut_at(wire, where))
+    assert driven.wire == wire
+
+
+@EVERY
+def test_what_is_asked_is_what_the_reader_reads(name: str) -> None:
+    spoken, wire = EXCHANGES[name]["dialect"], corpus(name)
+    driven = Driven(spoken, LOOKS["whole"]).feed([wire])
+    asked = {(judgement.part.pointer, judgement.part.text, judgement.part.tool) for judgement in driven.judged}
+    reply = read(spoken, wire)
+    if reply.error_type is not None:
+        return  # what an error cuts off is not whole
+    wanted = {(part.pointer, part.text, part.tool) for part in reply.parts if part.text or part.kind == "tool_call"}
+    missing = {one for one in wanted if one not in asked}
+    assert {pointer for pointer, _, _ in missing} <= {
+        part.pointer for part in reply.parts if part.kind == "reasoning" and spoken == "responses"
+    }
+
+
+@EVERY
+@pytest.mark.parametrize("look", ["window", "whole", "calls"])
+def test_calls_are_held_until_the_turn_has_ended(name: str, look: str) -> None:
+    driven = Driven(EXCHANGES[name]["dialect"], LOOKS[look])
+    calls = [part for part in read(EXCHANGES[name]["dialect"], corpus(name)).parts if part.kind == "tool_call"]
+    for event in corpus(name).split(b"\n\n"):
+        over = driven.gate.over()
+        driven.feed([event + b"\n\n"], finish=False)
+        if not over and not driven.gate.over():
+            seen = read(EXCHANGES[name]["dialect"], driven.wire).parts
+            assert not [part for part in seen if part.kind == "tool_call" and not part.server_side]
+    if driven.gate.ended:
+        shown = [part for part in read(EXCHANGES[name]["dialect"], driven.wire).parts if part.kind == "tool_call"]
+        assert shown == calls
+
+
+def spoken(text: str, seed: int) -> tuple[str, ...]:
+    """A text in pieces as small as a model streams."""
+    rng = random.Random(seed)
+    pieces: list[str] = []
+    while text:
+        length = rng.randint(1, 6)
+        pieces.append(text[:length])
+        text = text[length:]
+    return tuple(pieces)
+
+
+def redact(judgement: Judgement) -> list[Replacement]:
+    return [Replacement(start, end, GONE) for start, end in ranges_of(judgement.part.text)]
+
+
+words = st.lists(st.sampled_from(["plain ", "words\n", "sk-", "Ω", "😀", "sk-Ω", SECRET, SECRET[:5], " "]), max_size=9)
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(NAMES),
+    words,
+    words,
+    st.integers(0, 1 << 30),
+    cuts,
+    st.sampled_from([None, 16, 17, 64]),
+)
+def test_no_part_of_a_secret_leaves_wherever_it_is_cut(
+    wire: str, first: list[str], second: list[str], seed: int, where: list[int], size: int | None
+) -> None:
+    assert len(SECRET.encode()) <= 16
+    texts = ["".join(first), "".join(second)]
+    call = ("call", "call_1", "send", '{"to":', '"eve"}')
+    blocks = [("text", *spoken(texts[0], seed)), call, ("text", *spoken(texts[1], seed + 1))]
+    stream = streamed(wire, blocks)
+    needs = Needs(text="whole" if size is None else Window(size), tool_call="whole")
+    driven = Driven(wire, needs).feed(cut_at(stream, where), redact)
+    reply = read(wire, driven.wire)
+    said = [part.text for part in reply.parts if part.kind == "model_text"]
+    wanted = [text.replace(SECRET, GONE) for text in texts]
+    assert "".join(said) == "".join(wanted) if wire != "chat" else said in ([], ["".join(texts).replace(SECRET, GONE)])
+    assert reply.complete
+    if SECRET not in "".join(texts):
+        assert driven.wire == stream
+    clean = read(wire, stream)
+    assert (reply.usage, reply.finish_reasons, reply.response_id) == (
+        clean.usage,
+        clean.finish_reasons,
+        clean.response_id,
+    )
+    assert SECRET.partition('"')[0] not in driven.wire.decode() or SECRET.partition('"')[0] in "".join(wanted)
+
+
+@WIRES
+def test_text_streams_on_behind_a_window(wire: str) -> None:
+    stream = streamed(wire, [("text", *("word " for _ in range(40)))])
+    head = b"word ".join(stream.split(b"word ")[:31])
+    driven = Driven(wire, Needs(text=Window(20))).feed([head], finish=False)
+    came, left = (sum(len(part.text) for part in read(wire, seen).parts) for seen in (head, driven.wire))
+    assert came - 20 - len("word ") <= left <= came - 20
+
+
+@WIRES
+def test_a_window_is_asked_for_once_a_chunk_and_shows_what_has_left_before_it(wire: str) -> None:
+    stream = streamed(wire, [("text", *("word " for _ in range(40)))])
+    driven = Driven(wire, Needs(text=Window(20))).feed([stream[: len(stream) // 2], stream[len(stream) // 2 :]])
+    assert len(driven.judged) <= 3
+    for judgement in driven.judged[1:]:
+        assert 0 < judgement.fresh <= 20
+    assert driven.judged[-1].final
+
+
+@WIRES
+def test_arguments_of_a_call_are_redacted_wherever_they_are_repeated(wire: str) -> None:
+    stream = streamed(wire, [("call", "c1", "send", '{"note":"my k', "ey ", 'is","to":1}')])
+
+    def decide(judgement: Judgement) -> list[Replacement]:
+        at = judgement.part.text.index("key")
+        return [Replacement(at, at + 3, "[gone]")]
+
+    driven = Driven(wire).feed([stream], decide)
+    (call,) = read(wire, driven.wire).parts
+    assert call.text == '{"note":"my [gone] is","to":1}'
+    assert b"key " not in driven.wire
+    assert driven.gate.ended
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"\n", b"\r\n", b"\r"]), cuts)
+def test_frames_lose_no_byte(noise: bytes, newline: bytes, where: list[int]) -> None:
+    wire = newline.join([b"\xef\xbb\xbfdata: 1", b"", noise, b"", b": c", b"", b"data: 2"])
+    frames = Frames(1 << 20)
+    out = [frame.raw for piece in cut_at(wire, where) for frame in frames.feed(piece)]
+    assert b"".join(out) + frames.rest == wire
+
+
+@given(st.sampled_from(NAMES), st.binary(), st.sampled_from(sorted(LOOKS)), cuts)
+def test_any_bytes_pass_or_are_held(wire: str, data: bytes, look: str, where: list[int]) -> None:
+    driven = Driven(wire, LOOKS[look]).feed(cut_at(data, where))
+    assert data.startswith(driven.wire) or driven.gate.changed
+
+
+def mutated(value: Any, swap: Any, at: list[int]) -> Any:
+    """`value` with the node counted by `at` replaced by `swap`."""
+    at[0] -= 1
+    if at[0] == 0:
+        return swap
+    if isinstance(value, dict):
+        return {key: mutated(inner, swap, at) for key, inner in value.items()}
+    return [mutated(inner, swap, at) for inner in value] if isinstance(value, list) else value
+
+
+swaps: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | st.text(max_size=4) | st.sampled_from(["text", "tool_use"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "index", "delta", "choices", "item", "text", "content", "output_index", "id"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+endings = st.sampled_from([Substituted("No."), Refused("No."), Failed("No."), Answered(), None])
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(sorted(EXCHANGES)),
+    st.integers(1, 150),
+    swaps,
+    endings,
+    st.integers(0, 6),
+    st.sampled_from(sorted(LOOKS)),
+)
+def test_a_stream_with_anything_in_it_raises_nothing(
+    name: str, at: int, swap: Any, ending: Ending | None, which: int, look: str
+) -> None:
+    wire = EXCHANGES[name]["dialect"]
+    given_events = mutated(EXCHANGES[name]["events"], swap, [at])
+    if not isinstance(given_events, list):
+        return
+    lines = [f"data: {one if isinstance(one, str) else json.dumps(one)}\n\n" for one in given_events]
+    driven = Driven(wire, LOOKS[look])
+
+    def decide(judgement: Judgement) -> Any:
+        return ending if judgement.number == which else redact(judgement)
+
+    driven.feed([line.encode() for line in lines], decide)
+    if driven.gate.paused:
+        driven.gate.continue_with()
+        driven.feed([corpus(name)], decide)
+    driven.gate.keepalive()
+    driven.gate.terminal_error("It broke off.")
+    assert driven.gate.ended
+    read(wire, driven.wire)
