@@ -1,16 +1,18 @@
 """Every guard kind there is: what an operator writes, what is built from it, and which steps it can judge."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, TypeAlias, cast, get_args
 
 import msgspec
 
 from policies.guards.interface import Guard
 from policies.guards.pattern import PatternGuard, PatternSpec
+from policies.guards.provenance import ProvenanceGuard, ProvenanceSpec
 from policies.guards.schema import SchemaGuard, SchemaSpec
+from policies.guards.secrets import SecretsGuard, SecretsSpec
 from policies.vocabulary.steps import StepKind
 
-GuardSpec: TypeAlias = PatternSpec | SchemaSpec
+GuardSpec: TypeAlias = PatternSpec | SecretsSpec | SchemaSpec | ProvenanceSpec
 """One entry of `guards = [{ kind = "...", ... }]`."""
 
 STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
@@ -52,12 +54,20 @@ def _all_but(reason: str, *possible: StepKind) -> dict[StepKind, str]:
 
 KINDS: Final[tuple[Kind, ...]] = (
     Kind(name="pattern", spec=PatternSpec, guard=PatternGuard, ranges=True, scores=_pattern_scores),
+    Kind(name="secrets", spec=SecretsSpec, guard=SecretsGuard, ranges=True),
     Kind(
         name="schema",
         spec=SchemaSpec,
         guard=SchemaGuard,
         ranges=False,
         impossible=_all_but("only calls and definitions have a schema", "tool_call", "tool_definitions"),
+    ),
+    Kind(
+        name="provenance",
+        spec=ProvenanceSpec,
+        guard=cast("Callable[[Any], Guard]", ProvenanceGuard),
+        ranges=False,
+        impossible=_all_but("only calls have arguments to trace", "tool_call"),
     ),
 )
 """All kinds, in the order of the documentation."""

@@ -47,10 +47,14 @@ class ExampleStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One step of an example; the last one is judged, those before are what led there."""
 
     kind: StepKind
+    """What sort of step it is."""
+
     text: str = ""
     """What the step says; of a `tool_definitions` step, the tool's description."""
 
     tool: str | None = None
+    """Name of the tool that is called, answers or is defined."""
+
     args: dict[str, Any] | None = None
     """`tool_call` only: the arguments."""
 
@@ -102,10 +106,10 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All the agent learns of why."""
 
     on_error: OnError
-    """What a guard that raised, timed out or could not be reached means. Never a default nobody chose."""
+    """What it means that a guard raised, ran out of time or could not be reached. No default: somebody has to choose."""
 
     tools: ToolSelector | None = None
-    """Restricts `tool_call` and `tool_result` steps; None means every tool."""
+    """Restricts `tool_call` and `tool_result` steps; without it every tool is meant."""
 
     when: str | None = None
     """A CEL condition on facts; the clause is silent where it is false."""
@@ -117,7 +121,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`shadow`: nothing is done, and what would have been is recorded."""
 
     protected: bool = False
-    """True: never changes by itself."""
+    """`true`: never changes by itself."""
 
     taxonomy: tuple[str, ...] = ()
     """Ids of OWASP LLM Top 10 (`OWASP-LLM01`), OWASP Agentic (`OWASP-ASI01`) or MITRE ATLAS (`AML.T0051`)."""
