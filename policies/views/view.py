@@ -98,6 +98,12 @@ class View:
             at += 1
         return False
 
+    def changes(self) -> list[tuple[int, int]]:
+        """The byte ranges of `data` that read differently; none for a raw or an unquoted view."""
+        ends = [*self._starts[1:], len(self.data)]
+        runs = zip(self._segments, ends, strict=True) if self._segments else ()
+        return [(segment.at, end) for segment, end in runs if not segment.copied]
+
     def _byte(self, index: int) -> tuple[int, int]:
         """The parent's bytes that one byte of this view came from."""
         segment = self._segments[max(bisect_right(self._starts, index) - 1, 0)]
