@@ -14,7 +14,7 @@ from policies.conditions import Condition, Moment, Untold
 from policies.digests import digest
 from policies.edits import Edit, Mark, edits_of
 from policies.guards.interface import UNSCANNED, Guard
-from policies.guards.registry import build, kind_of
+from policies.guards.registry import build
 from policies.tools import name_matches
 from policies.trail import Scene, utf8
 from policies.vocabulary.clauses import Band, Clause, Policy
@@ -162,9 +162,13 @@ class Ruleset:
                     if key not in numbers:
                         numbers[key] = len(guards)
                         guards.append(builder(spec))
-                    places.append((f"{kind_of(spec).name}.{at}", numbers[key]))
+                    places.append((f"{type(spec).__struct_config__.tag}.{at}", numbers[key]))
                 rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places))
         return cls(rules, guards, tags=tags or {}, settings=settings or Settings())
+
+    def tagged(self, tags: Mapping[str, frozenset[str]]) -> Self:
+        """The same clauses and guards for tools with other tags."""
+        return type(self)(self.rules, self._guards, tags=tags, settings=self.settings)
 
     def needs(self, kind: StepKind, side: Side) -> Need:
         """What the relay has to do with steps of a kind, so that it can be judged in time."""
@@ -236,7 +240,7 @@ class _Sitting:
     def _verdicts(self, rule: Rule) -> Iterator[Verdict]:
         """Verdicts of one clause: of its score, of what failed, of what nobody can read."""
         try:
-            if rule.condition is not None and not rule.condition.holds(self._moment):
+            if not self._applies(rule):
                 return
         except Untold as untold:
             self._failed(rule, "when", str(untold))
@@ -248,6 +252,17 @@ class _Sitting:
             if not self._scene.step.text:
                 return
         yield from self._looked(rule)
+
+    def _applies(self, rule: Rule) -> bool:
+        """Whether the clause's condition holds. Raises `Untold`."""
+        try:
+            return rule.condition is None or rule.condition.holds(self._moment)
+        except Untold:
+            raise
+        except BaseException as error:
+            if not _is_fault(error):
+                raise
+            raise Untold(f"the condition raised {type(error).__name__}") from None
 
     def _looked(self, rule: Rule) -> Iterator[Verdict]:
         hits: list[Hit] = []

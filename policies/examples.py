@@ -56,11 +56,10 @@ def outcomes(policy: Policy, clause: Clause) -> Iterator[Outcome]:
     enforced = msgspec.structs.replace(clause, mode="enforce")
     alone = msgspec.structs.replace(policy, clause=(enforced,))
     settings = Settings(app="example", enforce=True)
-    bare = Ruleset.compile([alone], settings=settings)
+    rules = Ruleset.compile([alone], settings=settings)
     for place, example in enumerate(clause.example):
-        tags = tags_of(example, clause)
-        rules = bare if not tags else Ruleset.compile([alone], tags=tags, settings=settings)
-        judged = rules.judge(scene_of(example), clock=lambda: 0)
+        tagged = rules.tagged(tags_of(example, clause))
+        judged = tagged.judge(scene_of(example), clock=lambda: 0)
         yield _outcome(f"{policy.policy.id}/{clause.id}", place, example, threshold(clause), judged)
 
 

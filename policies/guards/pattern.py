@@ -146,7 +146,7 @@ class PatternGuard:
 
     @property
     def window(self) -> int | None:
-        """Bytes: the setting `max_match`."""
+        """Bytes: the setting `max_match`. A range that ends where the text so far ends may still grow."""
         return self._max_match
 
     def examine(self, scene: Scene) -> Sequence[Hit]:

@@ -7,12 +7,13 @@ import msgspec
 
 from policies.guards.interface import Guard
 from policies.guards.pattern import PatternGuard, PatternSpec
+from policies.guards.pii import PiiGuard, PiiSpec
 from policies.guards.provenance import ProvenanceGuard, ProvenanceSpec
 from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
 from policies.vocabulary.steps import StepKind
 
-GuardSpec: TypeAlias = PatternSpec | SecretsSpec | SchemaSpec | ProvenanceSpec
+GuardSpec: TypeAlias = PatternSpec | SecretsSpec | PiiSpec | SchemaSpec | ProvenanceSpec
 """One entry of `guards = [{ kind = "...", ... }]`."""
 
 STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
@@ -55,6 +56,7 @@ def _all_but(reason: str, *possible: StepKind) -> dict[StepKind, str]:
 KINDS: Final[tuple[Kind, ...]] = (
     Kind(name="pattern", spec=PatternSpec, guard=PatternGuard, ranges=True, scores=_pattern_scores),
     Kind(name="secrets", spec=SecretsSpec, guard=SecretsGuard, ranges=True),
+    Kind(name="pii", spec=PiiSpec, guard=PiiGuard, ranges=True),
     Kind(
         name="schema",
         spec=SchemaSpec,

@@ -187,6 +187,24 @@ def test_a_panic_in_a_native_extension_is_a_fault_of_the_guard_too() -> None:
     assert judged(ruleset(clause(), guards=[Scripted(panic())])).verdict.name == "hold"
 
 
+def test_a_condition_that_breaks_is_told_apart_from_one_that_is_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def broken(*_: object) -> bool:
+        raise panic
+
+    rules = ruleset(clause(when="step.size > 0"), guards=[Scripted()])
+    monkeypatch.setattr("policies.conditions.Condition.holds", broken)
+    found = judged(rules)
+    assert (found.verdict.name, found.findings[0].note) == ("hold", "the condition raised PanicException")
+
+
+def test_the_same_rules_can_be_had_for_tools_with_other_tags() -> None:
+    rules = ruleset(clause(tools=ToolSelector(tags=("money",))), guards=[Scripted([hit(90)])])
+    assert judged(rules).verdict.name == "allow"
+    assert judged(rules.tagged({"send": frozenset({"money"})})).verdict.name == "reject"
+
+
 def test_an_order_to_stop_the_process_is_not_swallowed() -> None:
     with pytest.raises(KeyboardInterrupt):
         judged(ruleset(clause(), guards=[Scripted(KeyboardInterrupt())]))
