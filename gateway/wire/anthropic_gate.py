@@ -86,7 +86,7 @@ class AnthropicGate(StreamGate):
         field = _BLOCK_TEXTS.get(text(fields.get("type")))
         if field and (said := text(fields.get(field))):
             return (grow(block, said, ("content_block", field)),)
-        return (beside(block),)
+        return (beside(block, opens=True),)
 
     def _delta(self, index: int, delta: dict[str, Any]) -> tuple[Touch, ...]:
         kind = text(delta.get("type"))

@@ -115,6 +115,8 @@ class Block:
         self.held_call = held_call
         """True for a call that leaves only with its turn."""
         self.text = bytearray()
+        self.first = 0
+        """Bytes of the first piece of the text that came."""
         self.settled = 0
         """Bytes of the text that may leave."""
         self.sent = 0
@@ -148,6 +150,9 @@ class Touch(msgspec.Struct, frozen=True):
 
     closes: bool = False
     """True where the event says that the block is whole."""
+
+    opens: bool = False
+    """True where the event begins the block: it leaves with the first of its text, for no client likes empty ones."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -391,7 +396,10 @@ class StreamGate(ABC):
             return True
         if block.held_call:
             return self._turn(block.choice).released
-        return block.decided or (block.need != "whole" and not touch.closes and touch.end <= block.settled)
+        if block.decided:
+            return True
+        least = max(touch.end, block.first or 1) if touch.opens else touch.end
+        return block.need != "whole" and not touch.closes and least <= block.settled
 
     def _ask(self, block: Block) -> Judgement | None:
         if block.decided or block.asked is not None:
@@ -509,6 +517,7 @@ def grow(block: Block, text: str, path: tuple[Step, ...]) -> Touch:
     start = len(block.text)
     if block.need != "idle":
         block.text += text.encode("utf-8", "surrogatepass")
+        block.first = block.first or len(block.text)
     return Touch(block, start, len(block.text), path)
 
 
@@ -520,9 +529,9 @@ def close(block: Block) -> None:
             block.part = msgspec.structs.replace(block.part, text=block.text.decode("utf-8", "surrogatepass"))
 
 
-def beside(block: Block, *, closes: bool = False) -> Touch:
+def beside(block: Block, *, closes: bool = False, opens: bool = False) -> Touch:
     """What an event without text has to do with a block: it stands at this place of it."""
-    return Touch(block, len(block.text), len(block.text), None, closes)
+    return Touch(block, len(block.text), len(block.text), None, closes, opens)
 
 
 def repeated(block: Block, path: tuple[Step, ...]) -> Touch:

@@ -107,6 +107,8 @@ class ResponsesGate(StreamGate):
         """Items of earlier streams, as they left."""
         self._done: dict[int, bytes] = {}
         """Items of this stream as they left, for servers whose last event does not repeat them."""
+        self._unfinished: set[int] = set()
+        """Items the client has seen begin and not end."""
         self._final: list[_Item] = []
         """The items of the last event, in its order."""
         self._usage: Any = None
@@ -181,9 +183,13 @@ class ResponsesGate(StreamGate):
         return item
 
     def _classify(self, item: _Item) -> None:
-        """An item judged as one piece gets its block at once; texts get theirs as they come."""
+        """An item gets its block at once, so that nothing of it leaves before there is something to see."""
         fields = item.fields
-        if fields.get("type") in ("message", "reasoning") or (not fields.get("type") and "role" in fields):
+        if fields.get("type") == "reasoning":
+            self._text_block(item, ("summary", 0), "text")
+            return
+        if fields.get("type") == "message" or (not fields.get("type") and "role" in fields):
+            self._text_block(item, ("content", 0), "text")
             return
         parts = item_parts(fields, item.pointer)
         part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
@@ -262,14 +268,15 @@ class ResponsesGate(StreamGate):
         block = self._text_block(item, (holder, place), field)
         if done:
             return [self._repeat(item, block, said, ("part", field), closes=True)]
-        return [grow(block, said, ("part", field)) if said else beside(block)]
+        return [grow(block, said, ("part", field)) if said else beside(block, opens=True)]
 
     def _read_item(self, value: dict[str, Any], *, done: bool) -> list[Touch]:
         fields = mapping(value.get("item"))
         item = self._item(value, fields)
         if done:
             return self._whole_item(item, fields, ("item",))
-        return self._texts_of(item, fields, ("item",), done=False) or [beside(block) for block in item.blocks[:1]]
+        begun = self._texts_of(item, fields, ("item",), done=False)
+        return begun or [beside(block, opens=True) for block in item.blocks[:1]]
 
     def _whole_item(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         """An event that gives an item as it is in the end."""
@@ -363,6 +370,10 @@ class ResponsesGate(StreamGate):
             place = self._place(index)
             if place != index:
                 changes.append((("output_index",), place))
+        if kind == "response.output_item.added" and index is not None:
+            self._unfinished.add(index)
+        if kind == "response.output_item.done" and index is not None:
+            self._unfinished.discard(index)
         if kind == "response.output_item.done" and index is not None and self._needs.tool_call != "idle":
             self._done[self._place(index)] = _item_of(entry.frame, changes)
         if kind in _BEGINS and not self._opening:
@@ -467,6 +478,9 @@ class ResponsesGate(StreamGate):
         if ending is None or turn.ended:
             return b""
         turn.ended = True
+        if self._unfinished:  # a half item can neither be ended well nor be followed by others
+            broken = "The provider's answer ended before it was complete."
+            return self._fail(Failed(broken if isinstance(ending, Answered) else ending.notice))
         output = [*self._kept, *[item for _, item in sorted(self._done.items())]]
         if isinstance(ending, Answered):
             self._pause(output)
