@@ -11,9 +11,10 @@ from policies.guards.pii import PiiGuard, PiiSpec
 from policies.guards.provenance import ProvenanceGuard, ProvenanceSpec
 from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
+from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
 from policies.vocabulary.steps import StepKind
 
-GuardSpec: TypeAlias = PatternSpec | SecretsSpec | PiiSpec | SchemaSpec | ProvenanceSpec
+GuardSpec: TypeAlias = PatternSpec | SecretsSpec | PiiSpec | SmugglingSpec | SchemaSpec | ProvenanceSpec
 """One entry of `guards = [{ kind = "...", ... }]`."""
 
 STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
@@ -57,6 +58,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind(name="pattern", spec=PatternSpec, guard=PatternGuard, ranges=True, scores=_pattern_scores),
     Kind(name="secrets", spec=SecretsSpec, guard=SecretsGuard, ranges=True),
     Kind(name="pii", spec=PiiSpec, guard=PiiGuard, ranges=True),
+    Kind(name="smuggling", spec=SmugglingSpec, guard=SmugglingGuard, ranges=True),
     Kind(
         name="schema",
         spec=SchemaSpec,
