@@ -2,7 +2,11 @@
 
 import contextlib
 import json
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,3 +151,18 @@ def test_the_longest_list_a_condition_is_shown_stays_cheap() -> None:
     started = time.process_time()
     assert condition.holds(longest) is False
     assert time.process_time() - started < 0.5
+
+
+def test_the_cel_package_has_one_door_and_is_imported_when_a_condition_is() -> None:
+    sources = Path(__file__).parents[3] / "policies"
+    doors = [
+        path.name
+        for path in sources.rglob("*.py")
+        if re.search(r"^\s*(import|from) cel\b", path.read_text(), re.MULTILINE)
+    ]
+    assert doors == ["conditions.py"]
+    program = (
+        "import sys, policies.loader, policies.conditions as c; assert 'cel' not in sys.modules;"
+        "c.Condition('true'); assert 'cel' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=sources.parent)
