@@ -210,3 +210,18 @@ def overridden(node: Node) -> list[Node]:
     """Values under equal keys that `node` overrides; who reads the first of equal keys must see the same as others."""
     holder = node.parent
     return [] if holder is None or holder.kind != "object" else holder.earlier.get(str(node.key), [])
+
+
+def members(tree: Tree, node: Node) -> dict[str, bytes]:
+    """The members of an object as JSON texts, the last of equal keys; to be put together again with `object_of`."""
+    return {key: tree.token(member) for key, member in node.members.items()}
+
+
+def object_of(fields: dict[str, bytes]) -> bytes:
+    """An object of members that are JSON texts."""
+    return b"{" + b",".join(b'"' + spelled(key) + b'":' + token for key, token in fields.items()) + b"}"
+
+
+def array_of(items: Iterable[bytes]) -> bytes:
+    """An array of elements that are JSON texts."""
+    return b"[" + b",".join(items) + b"]"

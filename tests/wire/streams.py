@@ -9,8 +9,8 @@ from corpus_words import sse
 
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import Replacement
+from gateway.wire.enforcing import enforcing
 from gateway.wire.gate import Ending, Judgement, Needs, StreamGate, Window
-from gateway.wire.gates import gate
 from gateway.wire.interface import Reply
 
 DIALECTS = dialects()
@@ -159,9 +159,9 @@ class Driven:
     """A gate fed with pieces, each judgement decided at once."""
 
     def __init__(self, name: str, needs: Needs = WATCHED) -> None:
-        made = gate(getattr(DIALECTS, name), needs, "01EXCHANGE")
-        assert made is not None
-        self.gate: StreamGate = made
+        acting = enforcing(getattr(DIALECTS, name))
+        assert acting is not None
+        self.gate: StreamGate = acting.gate(needs, "01EXCHANGE")
         self.sent: list[bytes] = []
         self.judged: list[Judgement] = []
 
