@@ -38,25 +38,33 @@ _SMALLEST, _LARGEST = 100, 10**15
 _TIGHT_ENOUGH: Final = 6
 """Letters and digits of a value that is searched for without its separators."""
 
+LONGEST_RUN: Final = 512
+"""Characters of a run without spaces that are taken apart."""
+
+_RUN: Final = re.compile(r"""[^\s"'`<>,;|(){}\[\]]++""")
+_TELLING: Final = re.compile(r"[\d@_./\\#~]")
+_SPACED: Final = re.compile(
+    r"(?P<phone>(?<![\w.])\+\d[\d ().-]{6,20}\d\b|(?<![\w.-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b)"
+    r"|(?P<account>\b[a-z]{2}\d{2}(?: [a-z0-9]{4}){2,8}(?: [a-z0-9]{1,3})?\b)"
+    r"|(?P<date>\b\d{4}-\d\d-\d\d[t ]\d\d?:\d\d(?::\d\d)?\b)"
+    r"|(?P<number>\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b)"
+)
+_HOST_ENDS: Final = (
+    "com|net|org|io|dev|ai|app|co|edu|gov|info|biz|me|tv|cc|xyz|site|online|shop|cloud|uk|de|fr|es|it|nl|ch|at|eu|us"
+    "|ca|au|in|jp|cn|ru|br|pl|se|no|be|dk|fi|example|test|invalid|local|internal|onion"
+)
 _FINDER: Final = re.compile(
     r"(?P<email>[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,6})"
-    r"|(?P<url>\b[a-z][a-z0-9+.-]{1,15}://[^\s<>\"'`\\]{1,2000}|\bwww\.[^\s<>\"'`\\]{1,2000}"
-    r"|\b(?:[a-z0-9][\w-]{0,62}\.){1,6}(?:com|net|org|io|dev|ai|app|co|edu|gov|info|biz|me|tv|cc|xyz"
-    r"|site|online|shop|cloud|"
-    r"uk|de|fr|es|it|nl|ch|at|eu|us|ca|au|in|jp|cn|ru|br|pl|se|no|example|test|invalid|local|internal"
-    r"|onion)\b(?!\.\w)(?::\d{1,5})?(?:/[^\s<>\"'`\\]{0,2000})?)"
-    r"|(?P<date>\b\d{4}-\d\d?-\d\d?(?:[t ]\d\d?:\d\d(?::\d\d)?(?:\.\d+)?(?:z|[+-]\d\d:?\d\d)?)?\b"
+    r"|(?P<url>\b[a-z][a-z0-9+.-]{1,15}://\S{1,500}|\bwww\.\S{1,500}"
+    rf"|\b(?:[a-z0-9][\w-]{{0,62}}\.){{1,6}}(?:{_HOST_ENDS})\b(?!\.\w)(?::\d{{1,5}})?(?:/\S{{0,500}})?)"
+    r"|(?P<date>\b\d{4}-\d\d?-\d\d?(?:t\d\d?:\d\d(?::\d\d)?(?:\.\d+)?(?:z|[+-]\d\d:?\d\d)?)?\b"
     r"|\b\d\d?[/.]\d\d?[/.]\d{2,4}\b|\b\d\d?:\d\d(?::\d\d)?\b)"
-    r"|(?P<path>(?<![\w/])(?:~|\.{1,2}|[a-z]:)?(?:[/\\][\w.@%+-]{1,128}){2,32}[/\\]?"
-    r"|\b[\w-]{1,128}\.(?:[a-z]{2,5}\d?)\b(?![.@])|(?<!\w)/[\w.-]{2,128})"
-    r"|(?P<account>\b[a-z]{2}\d{2}(?:[ ]?[a-z0-9]{4}){2,8}(?:[ ]?[a-z0-9]{1,3})?\b"
-    r"|\b0x[0-9a-f]{16,80}\b|\b(?=[a-z0-9]{24,})(?=[a-z]{0,80}\d)[a-z0-9]{24,90}\b)"
-    r"|(?P<phone>(?<![\w.])\+\d[\d ().-]{6,20}\d\b|(?<![\w.-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b)"
+    r"|(?P<path>(?<![\w/])(?:~|\.{1,2}|[a-z]:)?(?:[/\\][\w.@%+*-]{1,128}){2,32}[/\\]?"
+    r"|\b[\w-]{1,128}(?:/[\w.-]{1,128}){0,16}\.[a-z]{2,5}\d?\b(?![.@])|(?<!\w)/[\w.-]{2,128})"
+    r"|(?P<account>\b[a-z]{2}\d{2}[a-z0-9]{10,30}\b|\b0x[0-9a-f]{16,80}\b|\b(?=[a-z]{0,80}\d)[a-z0-9]{24,90}\b)"
     r"|(?P<handle>(?<!\w)[@#][\w-]{2,64})"
-    r"|(?P<id>\b(?=[\w-]{0,80}\d)(?=[\w-]{0,80}[a-z_])[a-z0-9]+(?:[_-][a-z0-9]+)*\b"
-    r"|\b[a-z0-9]+(?:_[a-z0-9]+)+\b|\b\d+(?:-\d+)+\b|\b\d{6,40}\b)"
-    r"|(?P<number>\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b|\b\d+\.\d+\b|\b\d{3,5}\b)",
-    re.IGNORECASE,
+    r"|(?P<number>\b\d+\.\d+\b|\b\d{3,5}\b(?![-_]\w))"
+    r"|(?P<id>\b[a-z0-9]+(?:[_-][a-z0-9]+)*\b)"
 )
 _SCHEME: Final = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//(?:[^/@]*@)?")
 
@@ -80,7 +88,7 @@ def atoms(value: Scalar) -> list[Atom]:
         return list(_number(value))
     found: dict[tuple[str, str], Atom] = {}
     folded = fold(value[:LONGEST_VALUE]).strip()
-    for match in _FINDER.finditer(folded):
+    for match in _matches(folded):
         atom = _atom(match)
         if atom is not None and (atom.kind, atom.text) not in found:
             found[atom.kind, atom.text] = atom
@@ -94,6 +102,22 @@ def atoms(value: Scalar) -> list[Atom]:
     return list(found.values())
 
 
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    """What can be an atom: values that are written with spaces, then those inside runs without any."""
+    taken = 0
+    for spaced in _SPACED.finditer(text):
+        yield from _in_runs(text, taken, spaced.start())
+        yield spaced
+        taken = spaced.end()
+    yield from _in_runs(text, taken, len(text))
+
+
+def _in_runs(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    for run in _RUN.finditer(text, start, end):
+        if _TELLING.search(text, run.start(), run.end()):
+            yield from _FINDER.finditer(text, run.start(), min(run.end(), run.start() + LONGEST_RUN))
+
+
 def _atom(match: re.Match[str]) -> Atom | None:
     kind: AtomKind = match.lastgroup  # pyright: ignore[reportAssignmentType] - the group names are the kinds
     text = match[0]
@@ -103,10 +127,20 @@ def _atom(match: re.Match[str]) -> Atom | None:
         return Atom(kind, text, (text, host) if host != text else (text,))
     if kind == "number":
         return next(_number(float(text.replace(",", ""))), None)
+    if kind == "id" and not _identifies(text):
+        return None
     if kind in {"account", "phone", "id"}:
         tight = re.sub(r"[\s().-]", "", text)
         return Atom(kind, text, (text, tight) if tight != text and len(tight) >= _TIGHT_ENOUGH else (text,))
     return Atom(kind, text, (text,))
+
+
+def _identifies(text: str) -> bool:
+    """Whether a run of letters and digits is more than a word: it mixes them, or joins its parts by underscores."""
+    digits = sum(char.isdigit() for char in text)
+    if digits == 0:
+        return "_" in text
+    return digits < len(text) or digits >= _TIGHT_ENOUGH
 
 
 def bare_url(url: str) -> str:

@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
-_SPACES: Final = re.compile(r"[\s\u00a0\u200b]+")
+_SPACES: Final = re.compile(r"\s+")
+_RUNS: Final = re.compile(r"\s{2,}")
+_BLANKS: Final = str.maketrans("\n\r\t\f\v", "     ")
 _PLAIN: Final = str.maketrans("‘’“”–—‐‑\u00a0", "''\"\"----\u0020")  # noqa: RUF001 - the typographic forms are meant
 _TIGHT: Final = re.compile(r"[\W_]+")
 
@@ -46,7 +48,7 @@ class Folded(msgspec.Struct, frozen=True):
 
 def folded(text: str) -> Folded:
     """Fold a text and keep the way back. Linear."""
-    return _dropping(lowered(text), _SPACES, " ")
+    return _dropping(lowered(text).translate(_BLANKS), _RUNS, " ")
 
 
 def tightened(text: str) -> Folded:

@@ -34,33 +34,39 @@ class Sentence(msgspec.Struct, frozen=True):
 
 
 _KEYED_STRING: Final = re.compile(r"""["']\s*:\s*["'{\[\d-]|^\s*[\[{]\s*["'{\[]""")
-_STRING: Final = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)
+_QUOTE: Final = re.compile(r"""["']""")
+_STRING: Final = re.compile(r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'""", re.DOTALL)
 _CLOSES: Final = re.compile(r"""\s*(?:$|[:}\]]|,\s*(?:["'{\[\d}\]-]|true|false|null|True|False|None|$))""")
 _KEY_NEXT: Final = re.compile(r"""\s*(?:$|[}\]]|:|,\s*["'][^"'\n]{1,60}["']\s*:|,\s*[{\[])""")
 _YAML_KEY: Final = re.compile(r"^([ \t]*)((?:- )*)([\"']?[A-Za-z_][\w .@/-]{0,48}[\"']?):(?=[ \t]|$)", re.MULTILINE)
 _YAML_ITEM: Final = re.compile(r"^([ \t]*)- (?=\S)", re.MULTILINE)
 
 _BREAK: Final = re.compile(
-    r"""\n[ \t]*\n\s*"""  # blank lines
-    r"""|\n(?=[ \t]*(?:[-*+•·▪►→>|#]|\d{1,3}[.)]|[a-z][.)]"
-    r"|\[[ xX]?\])[ \t]*\S)"""  # bullets, numbers, quotes, rows, headings
-    r"""|[ \t]*\n[ \t]*[-=_*~#]{3,}[ \t]*(?=\n|$)\n?"""  # rules drawn with characters
-    r"""|</?(?:p|div|li|ul|ol|td|th|tr|table|br|h[1-6]|section|article|blockquote|body|html|head|title"
-    r"|header|footer)\b[^<>]{0,200}>"""
-    r"""|\n(?=[ \t]*(?://|/\*|\*/|--|;;|%))"""  # comment lines
-    r"""|\n(?=\d{4}-\d\d-\d\d|\[\d|\d\d:\d\d)""",  # log lines
+    r"""[\n<](?:(?<=\n)(?:"""
+    r"""[ \t]*+\n\s*+"""  # blank lines
+    r"""|[ \t]*+[-=_*~#]{3,}+[ \t]*+(?=\n|$)\n?"""  # rules drawn with characters
+    # bullets, numbers, quotes, rows, headings
+    r"""|(?=[ \t]*+(?:[-*+•·▪►→>|#]|\d{1,3}[.)]|[a-z][.)]|\[[ xX]?\])[ \t]*+\S)"""
+    r"""|(?=[ \t]*+(?://|/\*|\*/|--|;;|%))"""  # comment lines
+    r"""|(?=\d{4}-\d\d-\d\d|\[\d|\d\d:\d\d))"""  # log lines
+    r"""|(?<=<)/?(?:p|div|li|ul|ol|td|th|tr|table|br|h[1-6]|section|article|blockquote|body|html|head|title"""
+    r"""|header|footer)\b[^<>]{0,200}>)""",
     re.IGNORECASE,
 )
-_SENTENCE: Final = re.compile(
-    r"""(?<=[.!?…])["'”’)\]]{0,2}\s+(?=["'“‘(\[<]{0,2}[^\s\Wa-z]|[-*•#<])"""  # noqa: RUF001 - typographic forms are meant
-    r"""|(?<=[。！？])"""  # noqa: RUF001 - typographic forms are meant
-    r"""|(?<=[.!?:;,>\])])[ \t]*\n\s*(?=\S)"""
-    r"""|(?<=[a-z)\]"'0-9])[ \t]*\n[ \t]*(?=["'“‘(\[<]{0,2}[A-Z<\[{])"""  # noqa: RUF001 - typographic forms are meant
-    r"""|(?<=\S)[ \t](?=\d{1,2}[.)] [A-Z])"""
+_EDGE: Final = re.compile(
+    r"""[.!?…。！？\n:<>\[](?:"""  # noqa: RUF001 - full-width stops are meant
+    # a stop, perhaps a closing quote, and what can open a sentence
+    r"""(?<=[.!?…])["'”’)\]]{0,2}\s++(?=["'“‘(\[<]{0,2}[^\s\Wa-z]|[-*•#<])"""  # noqa: RUF001 - typographic quotes
+    r"""|(?<=[。！？])"""  # noqa: RUF001 - full-width stops are meant
+    r"""|(?<=\n)\s*+"""
     r"""|(?<=:)[ \t](?=[A-Z][a-z]+ [a-z])"""
-    r"""|\s*(?=</?[A-Za-z_][\w-]{0,30}>|\[/?[A-Z_]{3,}\]|<\|)"""
-    r"""|(?<=>)\s*(?=\S)""",
+    r"""|(?<=>)\s*+(?=\S)"""
+    r"""|(?<=<)(?=/?[A-Za-z_][\w-]{0,30}>|\|)"""
+    r"""|(?<=\[)(?=/?[A-Z_]{3,}\]))""",
 )
+_ITEM: Final = re.compile(r"[ \t](?=\d{1,2}[.)] [A-Z])")
+_OPENS_LINE: Final = re.compile(r"""["'“‘(\[<]{0,2}[A-Z<\[{]""")  # noqa: RUF001 - typographic quotes are meant
+_LINE_ENDS: Final = frozenset(".!?:;,>])")
 _DANGLING: Final = re.compile(
     r"\b(?:to|the|a|an|of|with|for|by|from|and|or|at|in|on|is|are|account|named|called|as|user|that|than)\s*$",
     re.IGNORECASE,
@@ -73,6 +79,12 @@ _OPENERS: Final = re.compile(
     r"<!--|/\*|```|\"\"\"|<(?P<tag>[A-Za-z_][\w-]{0,30})(?:\s[^<>]{0,120})?>"
     r"|\[(?P<mark>[A-Za-z_]{3,30})\]|\{\{|<\|(?P<role>\w{1,30})\|>"
 )
+MOST_UNCLOSED: Final = 32
+"""Kinds of openers without a closer after which no more blocks are looked for."""
+
+LONGEST_SENTENCE: Final = 1000
+"""Characters; a longer one is read in pieces, so that nothing hides behind a missing full stop."""
+
 KEY_WORDS: Final = 3
 """Words of a key; more before a colon are a clause."""
 
@@ -100,15 +112,16 @@ def spans(text: str, limit: int) -> list[tuple[int, int]]:
 
 def _strings(text: str) -> Iterator[tuple[int, int]]:
     """String literals; one whose quotes are not escaped runs on to where a key, a bracket or the end follows."""
-    at, end = 0, len(text)
-    while at < end:
-        found = _STRING.search(text, at)
+    at = 0
+    while opener := _QUOTE.search(text, at):
+        found = _STRING.match(text, opener.start())
+        start = opener.end()
         if found is None:
+            yield start, len(text)
             return
-        start, stop = found.start() + 1, found.end() - 1
-        quote = text[found.start()]
+        stop = found.end() - 1
         if not _CLOSES.match(text, stop + 1):
-            stop = _ragged_end(text, stop + 1, quote)
+            stop = _ragged_end(text, stop + 1, opener[0])
         if stop > start and not _is_key(text, stop + 1):
             yield start, stop
         at = stop + 1
@@ -169,7 +182,7 @@ def blocks(text: str, limit: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     at = 0
     misses: set[str] = set()
-    while opener := _OPENERS.search(text, at, limit):
+    while len(misses) < MOST_UNCLOSED and (opener := _OPENERS.search(text, at, limit)):
         at = opener.end()
         closer = _closer(opener)
         if closer is None or closer in misses:
@@ -206,7 +219,7 @@ def sentences(text: str, limit: int) -> list[Sentence]:
             for first, last in _joined(text, left, right):
                 inside = bisect_right(edges, first) - 1
                 block = inside if inside >= 0 and first < wrapped[inside][1] else -1
-                found.append(Sentence(first, last, unit, field, block))
+                found += [Sentence(a, b, unit, field, block) for a, b in _short(text, first, last)]
             unit += 1
     return found
 
@@ -223,17 +236,56 @@ def _pieces(text: str, start: int, end: int, edge: re.Pattern[str]) -> Iterator[
 
 def _joined(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Sentences of one unit; a line that ends in a word that wants another goes on in the next."""
-    held: int | None = None
-    for left, right in _pieces(text, start, end, _SENTENCE):
-        first = left if held is None else held
-        tail = text[max(left, right - 16) : right]
-        if right < end and (_DANGLING.search(tail) or _ABBREVIATION.search(tail)):
-            held = first
+    first = start
+    for left, right in _edges(text, start, end):
+        if left <= first:
+            first = max(first, right) if not text[first:right].strip() else first
             continue
-        held = None
-        while first < right and text[first].isspace():
-            first += 1
-        if first < right:
-            yield first, right
-    if held is not None:
-        yield held, end
+        tail = text[max(first, left - 16) : left]
+        if _DANGLING.search(tail) or _ABBREVIATION.search(tail):
+            continue
+        yield first, left
+        first = right
+    while first < end and text[first].isspace():
+        first += 1
+    if first < end:
+        yield first, end
+
+
+def _short(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """A sentence in pieces of at most `LONGEST_SENTENCE`, cut at spaces where there are any."""
+    if end - start <= LONGEST_SENTENCE:
+        return [(start, end)]
+    found: list[tuple[int, int]] = []
+    while end - start > LONGEST_SENTENCE:
+        cut = text.rfind(" ", start + LONGEST_SENTENCE // 2, start + LONGEST_SENTENCE)
+        cut = cut if cut > 0 else start + LONGEST_SENTENCE
+        found.append((start, cut))
+        start = cut
+    return [*found, (start, end)]
+
+
+def _edges(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where one sentence may end and the next begin: (end of the one, start of the other)."""
+    found = [_edge(text, edge) for edge in _EDGE.finditer(text, start, end)]
+    if _ITEM.search(text, start, end):
+        found += [(item.start(), item.end()) for item in _ITEM.finditer(text, start, end)]
+        found.sort(key=lambda edge: edge or (0, 0))
+    return (edge for edge in found if edge)
+
+
+def _edge(text: str, edge: re.Match[str]) -> tuple[int, int] | None:
+    mark = edge[0][0]
+    if mark in "<[":
+        return edge.start(), edge.start()
+    if mark != "\n":
+        stop = edge.start() + len(edge[0].rstrip())
+        return stop, edge.end()
+    # A line break ends a sentence after punctuation, or where the next line opens like a sentence.
+    at = edge.start() - 1
+    while at >= 0 and text[at] in " \t":
+        at -= 1
+    before = text[at] if at >= 0 else "\n"
+    if before in _LINE_ENDS or ((before.isalnum() or before in "\"'") and _OPENS_LINE.match(text, edge.end())):
+        return at + 1, edge.end()
+    return None

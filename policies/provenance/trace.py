@@ -13,7 +13,8 @@ from policies.provenance import delegation, lexicon, matching
 from policies.provenance.atoms import Atom, AtomKind, atoms
 from policies.provenance.folding import Folded
 from policies.provenance.intent import entailment, read_only
-from policies.provenance.localiser import Passage, is_order
+from policies.provenance.localiser import Passage
+from policies.provenance.mood import is_order
 from policies.provenance.sources import Analyst, Source, Surroundings
 from policies.provenance.tools import Tool, acts
 from policies.trail import Trail
