@@ -28,8 +28,11 @@ _BY_GUESS: Final = 60
 _LONGEST_LINE: Final = 1024
 """Bytes on either side of a match that an allowlist for lines is shown."""
 
-_MOST: Final = 4096
-"""Matches of one rule on one text. What lies behind them is reported in one piece."""
+_SLICE: Final = 16 << 10
+_LONGEST_KEYWORD: Final = 128
+
+MOST: Final = 4096
+"""Secrets of one rule in one text."""
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -79,19 +82,19 @@ class Rule(msgspec.Struct, frozen=True):
     score: int
 
     def find(self, data: bytes) -> Iterator[Secret]:
-        """Its secrets in a text, from the left."""
-        for tried, match in enumerate(self.pattern.finditer(data)):
+        """Its secrets in a text, from the left; the last of `MOST` reaches to the end of the text."""
+        left = MOST
+        for match in self.pattern.finditer(data):
             start, end = self._secret(match.span, self.pattern.groups)
-            if tried == _MOST:
-                yield Secret(self.id, start, len(data), self.score)
-                return
             secret = data[start:end]
-            if self.entropy and entropy(secret) <= self.entropy:
+            if not secret or (self.entropy and entropy(secret) <= self.entropy):
                 continue
             if self.allowlists and self._allowed(data, match.span(), secret):
                 continue
-            if start < end:
-                yield Secret(self.id, start, end, self.score)
+            left -= 1
+            yield Secret(self.id, start, end if left else len(data), self.score)
+            if not left:
+                return
 
     def _secret(self, span: Callable[[int], tuple[int, int]], groups: int) -> tuple[int, int]:
         if self.group:
@@ -128,9 +131,17 @@ class RulePack:
 
     def find(self, data: bytes) -> list[Secret]:
         """Every secret in a text of UTF-8; one range may be reported by several rules."""
-        present = {found[0] for found in self._keywords.find_matches_as_indexes(data.lower(), overlapping=True)}
+        present = self._present(data.lower())
         tried = {at for keyword in present for at in self._by_keyword[keyword]}.union(self._always)
         return [secret for at in sorted(tried) for secret in self._rules[at].find(data)]
+
+    def _present(self, lowered: bytes) -> set[int]:
+        """The keywords that stand in a text, looked for in slices: a hostile text is made of little else."""
+        found: set[int] = set()
+        for start in range(0, len(lowered), _SLICE):
+            piece = lowered[start : start + _SLICE + _LONGEST_KEYWORD]
+            found.update([match[0] for match in self._keywords.find_matches_as_indexes(piece, overlapping=True)])
+        return found
 
 
 def load(*packs: str) -> list[Rule]:

@@ -7,6 +7,8 @@ selectors, tags).
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -30,7 +32,7 @@ _WINDOW: Final = 1024
 """Bytes in which a trick can be told to be one; see `SmugglingGuard.window`."""
 
 _MOST: Final = 1024
-"""Places of one kind and score on one step; the last one reaches to the end of the last place."""
+"""Places of one trick in one view. The last one reaches to the end of the text."""
 
 Place: TypeAlias = tuple[int, int, int]
 """First character, character after the last, score."""
@@ -85,8 +87,17 @@ def _in_view(view: View, trick: Trick) -> list[Place]:
         return list(_encoded(view))
     if view.kind in ("folded", "unquoted") or view.text.isascii():
         return []
-    places = _in_bytes(view.text, list(_FINDERS[trick](view.text)))
+    places = _in_bytes(view.text, _bounded(_FINDERS[trick](view.text), len(view.text)))
     return places if view.kind == "raw" else [place for place in places if view.fresh(place[0], place[1])]
+
+
+def _bounded(places: Iterator[Place], size: int) -> list[Place]:
+    """The first places; where there are more, the last one reaches to the end of the text."""
+    out = list(islice(places, _MOST))
+    if len(out) == _MOST:
+        start, _, score = out[-1]
+        out[-1] = (start, size, score)
+    return out
 
 
 def _in_bytes(text: str, places: Sequence[Place]) -> list[Place]:
@@ -102,10 +113,7 @@ def _in_bytes(text: str, places: Sequence[Place]) -> list[Place]:
 
 
 def _hit(trick: Trick, score: int, ranges: Iterable[tuple[int, int]]) -> Hit:
-    places = sorted(ranges)
-    if len(places) > _MOST:
-        places[_MOST - 1 :] = [(places[_MOST - 1][0], max(end for _, end in places[_MOST - 1 :]))]
-    evidence = tuple([Evidence(start=start, end=end, label=trick) for start, end in places])
+    evidence = tuple([Evidence(start=start, end=end, label=trick) for start, end in sorted(ranges)])
     state = "violation" if score >= _LIKELY else "unsure"
     return Hit(score=score, state=state, evidence=evidence, note=f"{trick}: text that is not what it looks like")
 
@@ -237,17 +245,23 @@ _SHORTEST_WORD: Final = 4
 
 
 def _homoglyphs(text: str) -> Iterator[Place]:
-    done, places = 0, list[Place]()
+    yield from merge(_mixed_words(text), _disguised_words(text))
+
+
+def _mixed_words(text: str) -> Iterator[Place]:
+    done = 0
     for match in _MIXED.finditer(text):
         if match.start() < done:
             continue
         start, done = _word_around(text, match.start())
         if score := _mixed(text[start:done]):
-            places.append((start, done, score))
+            yield start, done, score
+
+
+def _disguised_words(text: str) -> Iterator[Place]:
     for match in _DISGUISED.finditer(text):
         if _among_latin(text, *match.span()):
-            places.append((*match.span(), _LOOK))
-    yield from sorted(places)
+            yield *match.span(), _LOOK
 
 
 def _word_around(text: str, at: int) -> tuple[int, int]:

@@ -34,8 +34,6 @@ _PIECES: Final = linear(f"({_PAIRS})|{_BROKEN}")
 _GAP: Final = re.compile(rb"[ \t]*(?:[\r\n]+|\\r\\n|\\n| )[ \t]*")
 _LAST: Final = re.compile(rb"[A-Za-z0-9+/_-]{1,15}={0,2}(?![A-Za-z0-9+/_=-])")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{%d,}" % _SHORTEST)
-_PREFIX: Final = re.compile(rb"0x")
-_NO_HEX: Final = re.compile(rb"[^0-9A-Fa-f]+")
 
 _QUADS: Final = re.compile(
     rb"(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/]){5,}"
@@ -49,7 +47,6 @@ _TAGS: Final = 0xE0000
 _LAST_POINT: Final = 0x10FFFF
 
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
-_WORDS: Final = bytes([9, 10, 13, *range(32, 127)])
 
 _ESCAPES_STAND: Final = linear(
     r"%[0-9A-Fa-f]{2}|&(?:#|[A-Za-z][A-Za-z0-9]{1,31};)|\\(?:[ux][0-9A-Fa-f{]|U[0-9A-Fa-f]{8}|/|\\+[\"'nrt])"
@@ -244,7 +241,9 @@ def _in_pieces(data: bytes) -> Iterator[Edit]:
         start, end = match.span()
         run = data[start:end]
         text = (
-            _hex(_NO_HEX.sub(b"", _PREFIX.sub(b"", run))) if match.span(1)[0] >= 0 else _base64(b"".join(run.split()))
+            _hex(run.replace(b"0x", b"").translate(None, b" :,-"))
+            if match.span(1)[0] >= 0
+            else _base64(b"".join(run.split()))
         )
         if text is not None:
             yield Edit(start, end, text)
@@ -268,15 +267,24 @@ def _base64(run: bytes) -> bytes | None:
 
 
 def _readable(raw: bytes) -> str | None:
-    """The text of these bytes if that is what they are: UTF-8, or UTF-16 as PowerShell encodes its commands."""
+    """The text of these bytes if that is what they are: UTF-8, or UTF-16 as PowerShell encodes its commands.
+
+    A long text may hold one odd character in sixteen, so that a few bytes of something else do not hide it.
+    """
     if raw.count(0) * 3 > len(raw):
         raw = raw[: len(raw) & ~1].decode("utf-16-le", "replace").encode()
-    odd = len(raw.translate(None, _WORDS))
-    if not odd:
+    odd = len(raw.translate(None, _CLEAN))
+    if odd * _TOLERATED > len(raw) or (odd and len(raw) < _LENIENT):
+        return None
+    try:
         return raw.decode() or None
-    text = raw.decode("utf-8", "replace")
-    odd = text.count("\ufffd") + len(utf8(text).translate(None, _CLEAN))
-    return text if odd * 16 <= len(text) and (not odd or len(text) >= 2 * _SHORTEST) else None
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", "replace") if len(raw) >= _LENIENT else ""
+        return text if (odd + text.count("\ufffd")) * _TOLERATED <= len(text) > 0 else None
 
 
-_CLEAN: Final = _WORDS + bytes(range(128, 256))
+_TOLERATED: Final = 16
+_LENIENT: Final = 32
+"""Bytes from which a text may hold what is none."""
+
+_CLEAN: Final = bytes([9, 10, 13, *range(32, 127), *range(128, 256)])
