@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
-from gateway.wire.anthropic_parts import block_parts
+import msgspec
+
+from gateway.wire.anthropic_parts import block_parts, content_parts
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
     Answered,
@@ -54,29 +56,44 @@ class AnthropicGate(StreamGate):
         return frame.event is None or (frame.event.name == "ping" and len(frame.event.data) < len(_PING))
 
     def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
-        kind = value.get("type")
         if self.paused:
             return None
+        kind = text(value.get("type"))
+        if kind == "message_start" and self._begun:
+            self._usage = mapping(mapping(value.get("message")).get("usage"))
+            return None
+        return Entry(frame, value, self._touched(kind, value))
+
+    def _touched(self, kind: str, value: dict[str, Any]) -> tuple[Touch, ...]:
+        """What an event has to do with which blocks."""
         index = count(value.get("index")) or 0
         if kind == "content_block_delta":
-            return Entry(frame, value, self._delta(index, mapping(value.get("delta"))))
+            return self._delta(index, mapping(value.get("delta")))
         if kind == "content_block_start":
-            return Entry(frame, value, self._start(index, mapping(value.get("content_block"))))
+            return self._start(index, mapping(value.get("content_block")))
         if kind == "content_block_stop":
-            return Entry(frame, value, self._stop(index))
+            return self._stop(index)
         if kind == "message_start":
-            self._usage = mapping(mapping(value.get("message")).get("usage"))
-            if self._begun:
-                return None
-        elif kind == "message_delta":
+            message = mapping(value.get("message"))
+            self._usage = mapping(message.get("usage"))
+            return self._whole_blocks(message)
+        if kind == "message_delta":
             said = {key: counts for key, counts in mapping(value.get("usage")).items() if counts is not None}
             self._usage = {**self._usage, **said}
-            self._turn(0).over = True
-        elif kind == "message_stop":
+        if kind in ("message_delta", "message_stop"):
             self._turn(0).over = True
         elif kind == "error":
             self._break_off()
-        return Entry(frame, value)
+        return ()
+
+    def _whole_blocks(self, message: dict[str, Any]) -> tuple[Touch, ...]:
+        """Blocks that stand in the first event, as some servers send a reply they did not stream."""
+        touches: list[Touch] = []
+        for part in content_parts(message.get("content"), "assistant", "/content"):
+            block = self._block(part, whole=True)
+            block.closed = True
+            touches.append(beside(block, closes=True))
+        return tuple(touches)
 
     def _start(self, index: int, fields: dict[str, Any]) -> tuple[Touch, ...]:
         part = block_parts(fields, "model_text", f"/content/{index}")[0]
@@ -94,6 +111,8 @@ class AnthropicGate(StreamGate):
         if block is None:  # its start never came
             part = Part(kind="tool_call" if kind == "input_json_delta" else "model_text", pointer=f"/content/{index}")
             block = self._blocks[index] = self._block(part)
+        if kind == "signature_delta" and block.kind == "reasoning" and not block.text:
+            block.part = msgspec.structs.replace(block.part, unread="encrypted")
         field = "partial_json" if kind == "input_json_delta" else _TEXTS.get(kind)
         said = text(delta.get(field)) if field else ""
         return (grow(block, said, ("delta", str(field))) if said else beside(block),)
@@ -112,6 +131,8 @@ class AnthropicGate(StreamGate):
         if kind == "message_start":
             self._begun = True
             self._opening = entry.frame.raw
+            if any(touch.block.dropped for touch in entry.touches):
+                return changed(entry.frame, [(("message", "content"), [])])
         elif kind == "message_delta":
             return self._render_end(entry)
         elif kind == "message_stop":

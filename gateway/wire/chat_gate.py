@@ -354,8 +354,8 @@ class ChatGate(StreamGate):
 
     def _end_after_pause(self, ending: Substituted | Refused) -> bytes:
         self.ended = True
-        index = next(iter(self._turns), 0)
-        sent = self._whole_end(index, ending)
+        taken = [index for index, turn in self._turns.items() if isinstance(turn.ending, Answered)]
+        sent = b"".join(self._whole_end(index, ending) for index in taken or [0])
         if self._before:
             sent += (
                 b"data: "

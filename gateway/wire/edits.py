@@ -6,12 +6,12 @@ read the same value once more with each string replaced by a mark. So there is n
 parts are composed that could differ from the first, and the readers know nothing of edits.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.interface import Dialect, RequestView
+from gateway.wire.interface import Dialect, RequestView, Undecodable
 from gateway.wire.jsons import is_json
 from gateway.wire.leaves import Node, Patch, Tree, decoded, overridden, patched, spelled
 from gateway.wire.requests import Kind
@@ -95,16 +95,32 @@ def edit_request(dialect: Dialect, body: bytes, view: RequestView, edits: Iterab
         if edit.ranges:
             cuts.setdefault(edit.cut, []).append(edit)
     kinds: dict[int, Kind] = {cut: kind for kind, cut in view.lead_cuts}
-    patches: list[Patch] = []
+    patches: dict[int, Patch] = {}
     for cut, wanted in cuts.items():
         if not 0 <= cut < len(view.cuts):
             raise Uneditable("where this text stands in the body is not known")
         start, end, _ = view.cuts[cut]
-        kind = kinds.get(cut, "message")
-        patches.append(
-            (start, end, edited(body[start:end], lambda value, kind=kind: _parts(dialect, value, kind), wanted))
-        )
-    return patched(body, patches)
+        raw, kind = body[start:end], kinds.get(cut, "message")
+        new = edited(raw, lambda value, kind=kind: _parts(dialect, value, kind), wanted)
+        if new != raw:
+            patches[cut] = (start, end, new)
+    after = patched(body, patches.values())
+    if patches:
+        _prove(dialect, view, after, patches)
+    return after
+
+
+def _prove(dialect: Dialect, view: RequestView, after: bytes, changed: Collection[int]) -> None:
+    """Raise `Uneditable` where a provider would still read what was changed: a look-alike stood in its place."""
+    try:
+        seen = dialect.read_request(after, view.operation)
+    except Undecodable as error:
+        raise Uneditable("the request could not be read any more") from error
+    same = {old.cut for old, new in zip(view.messages, seen.messages, strict=False) if old.digest == new.digest}
+    if seen.lead == view.lead:
+        same.update(cut for _, cut in view.lead_cuts)
+    if len(seen.messages) != len(view.messages) or not same.isdisjoint(changed):
+        raise Uneditable("the text stands in the request a second time, where it decides")
 
 
 def edit_reply(dialect: Dialect, body: bytes, edits: Iterable[PartEdit]) -> bytes:

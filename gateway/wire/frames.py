@@ -1,7 +1,7 @@
 """Server-sent events with the very bytes they came in, so that what is not changed leaves as it came."""
 
 import re
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -55,8 +55,12 @@ class Frames:
         if taken:
             del buffer[:taken]
         if len(buffer) > self._limit:
-            raise Oversized("an event is larger than is read")
+            self._refuse()
         return frames
+
+    def _refuse(self) -> NoReturn:
+        self._buffer.clear()
+        raise Oversized("an event is larger than is read")
 
     def finish(self) -> list[Frame]:
         """What is left, as some clients read it: an event whose blank line never came."""
@@ -66,7 +70,7 @@ class Frames:
 
     def _frame(self, raw: bytes) -> Frame:
         if len(raw) > self._limit:
-            raise Oversized("an event is larger than is read")
+            self._refuse()
         block = raw
         if not self._begun:
             self._begun = True

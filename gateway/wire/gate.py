@@ -12,8 +12,10 @@ came in. What a gate knows of its wire is in the dialects' own files; here is wh
 """
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -548,22 +550,33 @@ def changed(frame: Frame, changes: Sequence[tuple[Sequence[Step], Any]]) -> byte
 
 def touches_edit(touch: Touch) -> bool:
     """Whether a change falls into the text an event carries."""
-    return any(start < touch.end and touch.start < end for start, end, _ in touch.block.edits)
+    edits = touch.block.edits
+    at = _first_edit(touch)
+    return at < len(edits) and edits[at][0] < touch.end
 
 
 def changed_text(touch: Touch) -> str:
     """The text an event carries, as it leaves: a replacement stands where the range it replaces began."""
     text, at = touch.block.text, touch.start
     pieces: list[bytes] = []
-    for start, end, new in touch.block.edits:
-        if start >= touch.end or end <= at:
-            continue
+    for start, end, new in islice(touch.block.edits, _first_edit(touch), None):
+        if start >= touch.end:
+            break
         pieces.append(bytes(text[at : max(start, at)]))
         if start >= touch.start:
             pieces.append(new.encode("utf-8", "surrogatepass"))
         at = min(end, touch.end)
     pieces.append(bytes(text[at : touch.end]))
     return b"".join(pieces).decode("utf-8", "surrogatepass")
+
+
+def _first_edit(touch: Touch) -> int:
+    """Of a block's edits, in order and disjoint, the first that ends behind where the touch begins."""
+    return bisect_right(touch.block.edits, touch.start, key=_end)
+
+
+def _end(edit: tuple[int, int, str]) -> int:
+    return edit[1]
 
 
 def _check(block: Block, judgement: Judgement, ranges: Sequence[Replacement]) -> None:

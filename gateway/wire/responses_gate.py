@@ -285,7 +285,15 @@ class ResponsesGate(StreamGate):
         touches = self._texts_of(item, fields, path, done=True)
         for block in item.texts.values():
             close(block)
+        if item.fields.get("type") == "reasoning" and not any(block.text for block in item.texts.values()):
+            self._mark_unread(item, fields)
         return touches or [beside(block, closes=True) for block in item.blocks]
+
+    def _mark_unread(self, item: _Item, fields: dict[str, Any]) -> None:
+        """Reasoning that came encrypted is a piece that nobody can read, not one that says nothing."""
+        unread = next((part.unread for part in item_parts(fields, item.pointer)), None)
+        for block in item.blocks[:1]:
+            block.part = msgspec.structs.replace(block.part, unread=unread)
 
     def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         parts = item_parts(fields, item.pointer)

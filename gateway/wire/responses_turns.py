@@ -88,11 +88,11 @@ class ResponsesTurns:
             raise Unanswerable("this turn holds no call")
         if view.conversation_id is not None:
             return replaced(body, [(("input",), array_of(results))])
-        stored = mapping(decode(body)).get("store") is not False
+        asked = mapping(decode(body))
+        stored = asked.get("store") is not False
         turn = [raw for raw, _ in found if stored or not _is_remembered_only(mapping(decode(raw)))]
-        node = Tree(body).root.at("input")
-        if node is not None and node.kind == "string":
-            said = b'{"role":"user","content":' + body[node.start : node.end] + b"}"
+        if isinstance(asked.get("input"), str):
+            said = encode({"role": "user", "content": asked["input"]})
             return replaced(body, [(("input",), array_of([said, *turn, *results]))])
         return appended(body, view, "input", [*turn, *results])
 

@@ -4,13 +4,16 @@ What is not ours stays as it is written: blocks are carried over as the JSON tex
 block is worth nothing with a byte changed.
 """
 
+import re
 from collections.abc import Collection
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.wire.gate import Refused, Substituted
 from gateway.wire.interface import RequestView
 from gateway.wire.leaves import Tree, overridden
 from policies.errors import StepwardenError
+
+_CLOSES: Final = re.compile(rb"\s*\]")
 
 
 class Unanswerable(StepwardenError):
@@ -59,15 +62,26 @@ class Turns(Protocol):
 
 def appended(body: bytes, view: RequestView, key: str, items: list[bytes]) -> bytes:
     """The body with elements added to the end of the array under this top-level key. Raises `Unanswerable`."""
-    try:
-        node = Tree(body).root.at(key)
-    except ValueError:
-        node = None
-    if node is None or node.kind != "array" or overridden(node) or not view.messages:
+    end = _last_end(body, view, b'"' + key.encode() + b'"')
+    if end is None:
         raise Unanswerable("where the conversation ends in this request is not known")
-    end = node.end - 1
-    lead = b"," if node.items else b""
-    return body[:end] + lead + b",".join(items) + body[end:]
+    return body[:end] + b"," + b",".join(items) + body[end:]
+
+
+def _last_end(body: bytes, view: RequestView, key: bytes) -> int | None:
+    """Where the conversation's last message ends: by its cut where nothing else can be meant, else by reading."""
+    if not view.messages:
+        return None
+    if view.cuts and body.count(key) == 1 and b"\\u" not in body:
+        _, end, _ = view.cuts[view.messages[-1].cut]
+        return end if _CLOSES.match(body, end) else None
+    try:
+        node = Tree(body).root.at(key[1:-1].decode())
+    except ValueError:
+        return None
+    if node is None or not node.items or overridden(node):
+        return None
+    return node.items[-1].end
 
 
 def only(pointers: Collection[str], prefix: str) -> set[int]:

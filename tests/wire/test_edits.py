@@ -171,6 +171,22 @@ def test_a_holder_given_twice_is_not_edited() -> None:
         edit_message(DIALECTS.anthropic, message, "/content/0", (0, 6, "*"))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"messages":[{"role":"user","content":"a key"}],"messages":[{"role":"user","content":"a key"}]}',
+        '{"metadata":{"messages":[{"role":"user","content":"a key"}]},"messages":[{"role":"user","content":"a key"}]}',
+        '{"system":"a key","system":"a key","messages":[]}',
+    ],
+)
+def test_a_look_alike_is_not_edited_in_place_of_what_decides(body: str) -> None:
+    view = DIALECTS.anthropic.read_request(body.encode(), "chat")
+    pointer = "" if "system" in body else "/content"
+    edit = PartEdit(pointer=pointer, ranges=(Replacement(2, 5, "*"),))
+    with pytest.raises(Uneditable):
+        edit_request(DIALECTS.anthropic, body.encode(), view, [edit])
+
+
 def test_a_range_across_the_blocks_of_a_tool_result_changes_each() -> None:
     message = (
         '{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":'

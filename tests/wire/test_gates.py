@@ -9,11 +9,11 @@ from corpus_words import exchanges, sse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_json import GONE, SECRET, ranges_of
-from streams import NAMES, WATCHED, Driven, cut_at, read, streamed
+from streams import NAMES, WATCHED, Driven, cut_at, events, read, streamed
 
-from gateway.wire.edits import Replacement
+from gateway.wire.edits import Replacement, Uneditable
 from gateway.wire.frames import Frames
-from gateway.wire.gate import Answered, Ending, Failed, Judgement, Needs, Refused, Substituted, Window
+from gateway.wire.gate import Answered, Ending, Failed, Fed, Judgement, Needs, Refused, Substituted, Window
 
 EXCHANGES = exchanges()
 EVERY = pytest.mark.parametrize("name", EXCHANGES)
@@ -245,3 +245,139 @@ def test_a_stream_with_anything_in_it_raises_nothing(
     driven.gate.terminal_error("It broke off.")
     assert driven.gate.ended
     read(wire, driven.wire)
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(NAMES), words, st.integers(0, 1 << 30), cuts, st.randoms(use_true_random=False))
+def test_decisions_may_come_late_and_in_any_order(
+    wire: str, said: list[str], seed: int, where: list[int], rng: random.Random
+) -> None:
+    text = "".join(said)
+    blocks = [("text", *spoken(text, seed)), ("call", "c1", "one", "{}"), ("call", "c2", "two", '{"a":', "1}")]
+    stream = streamed(wire, blocks)
+    driven = Driven(wire, Needs(text=Window(16), tool_call="whole"))
+    waiting: list[Judgement] = []
+
+    def take(fed: Fed) -> None:
+        driven.sent.append(fed.sent)
+        waiting.extend(fed.asked)
+        while waiting and rng.random() < 0.4:
+            judgement = waiting.pop(rng.randrange(len(waiting)))
+            take(driven.gate.decide(judgement, redact(judgement)))
+
+    for piece in cut_at(stream, where):
+        take(driven.gate.feed(piece))
+    take(driven.gate.finish())
+    while waiting:
+        take(driven.gate.decide(waiting[0], redact(waiting.pop(0))))
+    reply = read(wire, driven.wire)
+    wanted = text.replace(SECRET, GONE)
+    assert "".join(part.text for part in reply.parts if part.kind == "model_text") == wanted
+    assert [part.tool for part in reply.parts if part.kind == "tool_call"] == ["one", "two"]
+    assert driven.gate.ended
+    assert SECRET in text or driven.wire == stream
+
+
+@WIRES
+def test_a_decision_that_cannot_be_made_leaves_the_question_open(wire: str) -> None:
+    stream = streamed(wire, [("call", "c1", "pay", '{"card":4111}')])
+    driven = Driven(wire)
+    (asked,) = driven.gate.feed(stream).asked
+    with pytest.raises(Uneditable, match="JSON"):
+        driven.gate.decide(asked, [Replacement(8, 12, "[x]")])
+    with pytest.raises(Uneditable, match="outside"):
+        driven.gate.decide(asked, [Replacement(8, 99, "[x]")])
+    assert driven.gate.holding
+    assert driven.gate.decide(asked).sent
+    assert driven.gate.decide(asked).sent == b""
+    assert driven.gate.ended
+
+
+@pytest.mark.parametrize("wire", ["anthropic", "responses"])
+def test_signed_reasoning_is_let_pass_or_rejected_but_not_changed(wire: str) -> None:
+    driven = Driven(wire, Needs(reasoning="whole"))
+    (asked,) = driven.gate.feed(streamed(wire, [("thinking", "a ", "key")])).asked
+    assert (asked.part.kind, asked.part.text) == ("reasoning", "a key")
+    with pytest.raises(Uneditable):
+        driven.gate.decide(asked, [Replacement(2, 5, "*")])
+
+
+def test_reasoning_that_nobody_signed_is_changed_under_both_its_names() -> None:
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    deltas = [{"role": "assistant"}, {"reasoning_content": "a ke", "reasoning": "a ke"}, {"reasoning": "y."}, {}]
+    lines = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    lines[-1]["choices"] = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+
+    def decide(judgement: Judgement) -> list[Replacement]:
+        at = judgement.part.text.find("key")
+        return [Replacement(at, at + 3, "*")] if at >= 0 else []
+
+    driven = Driven("chat", Needs(reasoning=Window(3))).feed([sse("chat", [*lines, "[DONE]"])], decide)
+    shown = [event["choices"][0]["delta"] for event in events(driven.wire) if event]
+    assert shown == [{"role": "assistant"}, {"reasoning_content": "a *", "reasoning": "a *"}, {"reasoning": "."}, {}]
+
+
+@pytest.mark.parametrize("look", ["window", "whole"])
+def test_encrypted_reasoning_is_asked_for_as_what_nobody_can_read(look: str) -> None:
+    found = {
+        judgement.part.unread
+        for name in ("responses-codex-turn", "anthropic-server-tools-and-citations")
+        for judgement in Driven(EXCHANGES[name]["dialect"], LOOKS[look]).feed([corpus(name)]).judged
+        if judgement.part.kind == "reasoning"
+    }
+    assert "encrypted" in found
+
+
+def test_a_call_that_only_the_last_event_names_is_held_like_any_other() -> None:
+    stream = streamed("responses", [("text", "Hi."), ("call", "c1", "pay", "{}")])
+    hidden = [event for event in events(stream) if event.get("output_index") != 1]
+    driven = Driven("responses", Needs(tool_call="whole"))
+    fed = driven.gate.feed(sse("responses", hidden))
+    assert [judgement.part.tool for judgement in fed.asked] == ["pay"]
+    sent = fed.sent + driven.gate.reject(fed.asked[0], Substituted("No.")).sent
+    assert b"pay" not in sent
+    assert driven.gate.ended
+
+
+def test_a_text_that_is_repeated_otherwise_is_judged_by_itself() -> None:
+    stream = streamed("responses", [("text", "Hi.")]).replace(b'"text": "Hi."', b'"text": "Hi, key."')
+    driven = Driven("responses", Needs(text=Window(4))).feed(
+        [stream],
+        lambda judgement: [Replacement(at, at + 3, "*") for at in [judgement.part.text.find("key")] if at >= 0],
+    )
+    assert b"key" not in driven.wire
+    assert driven.wire.count(b"Hi, *.") == 4
+
+
+def test_a_message_that_came_in_the_first_event_is_judged_before_it_leaves() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "pay", "input": {"a": 1}}
+    first, *rest = events(streamed("anthropic", []))
+    first["message"]["content"] = [{"type": "text", "text": "Hi."}, call]
+    driven = Driven("anthropic").feed(
+        [sse("anthropic", [first, *rest])],
+        lambda judgement: Substituted("No.") if judgement.part.tool == "pay" else None,
+    )
+    assert b"pay" not in driven.wire
+    assert events(driven.wire)[-2]["delta"]["stop_reason"] == "end_turn"
+
+
+def test_an_event_that_is_too_large_ends_the_stream_as_an_error() -> None:
+    for wire in NAMES:
+        driven = Driven(wire).feed([b"data: " + b"x" * (9 << 20)])
+        assert driven.gate.ended
+        assert b"too large to be checked" in driven.wire
+        assert len(driven.wire) < 2000
+
+
+@WIRES
+def test_a_stream_that_breaks_off_ends_as_an_error_with_the_next_number(wire: str) -> None:
+    stream = streamed(wire, [("text", "Hello ", "there"), ("call", "c1", "pay", "{}")])
+    driven = Driven(wire).feed([stream[: stream.rindex(b"c1") + 40]])
+    assert not driven.gate.ended
+    end = driven.gate.terminal_error("It broke off.")
+    assert b"It broke off." in end
+    assert b"pay" not in driven.wire
+    if wire == "responses":
+        found = events(driven.wire + end)
+        assert [event["sequence_number"] for event in found] == list(range(len(found)))
+        assert found[-1]["response"]["id"] == "resp_1"

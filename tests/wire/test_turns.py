@@ -160,6 +160,29 @@ def test_asking_again_appends_the_turn_and_a_result_for_every_call(wire: str, se
     assert [part.text for part in parts if part.kind in ("model_text", "reasoning")] == ["Hmm.", "I'll look."]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"messages":[{"role":"user","content":"a"}],"messages":[{"role":"user","content":"b"}]}',
+        '{"messages":[]}',
+        '{"messages":null}',
+    ],
+)
+def test_a_conversation_whose_end_is_not_known_is_not_gone_on_with(body: str) -> None:
+    view = DIALECTS.anthropic.read_request(body.encode(), "chat")
+    with pytest.raises(Unanswerable):
+        acting("anthropic").turns.answer(body.encode(), view, document("anthropic"), NOTICE)
+
+
+def test_a_look_alike_of_the_conversation_is_not_gone_on_with() -> None:
+    message = '[{"role":"user","content":"a"}]'
+    body = '{"metadata":{"messages":' + message + '},"messages":' + message + "}"
+    view = DIALECTS.anthropic.read_request(body.encode(), "chat")
+    again = json.loads(acting("anthropic").turns.answer(body.encode(), view, document("anthropic"), NOTICE))
+    assert len(again["metadata"]["messages"]) == 1
+    assert len(again["messages"]) == 3
+
+
 def test_a_thinking_block_goes_back_with_its_signature_byte_for_byte() -> None:
     thinking = '{ "type":"thinking", "thinking":"\\u0048m \\/", "signature":"EqQ\\u0042" }'
     call = '{"type":"tool_use","id":"t1","name":"n","input":{"b":1.50,"a":12345678901234567890123}}'
