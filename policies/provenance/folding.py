@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-_SPACES: Final = re.compile(r"\s+")
 _RUNS: Final = re.compile(r"\s{2,}")
 _BLANKS: Final = str.maketrans("\n\r\t\f\v", "     ")
 _PLAIN: Final = str.maketrans("‘’“”–—‐‑\u00a0", "''\"\"----\u0020")  # noqa: RUF001 - the typographic forms are meant
@@ -27,7 +26,7 @@ def lowered(text: str) -> str:
 
 def fold(text: str) -> str:
     """The folded form alone."""
-    return _SPACES.sub(" ", lowered(text))
+    return _RUNS.sub(" ", lowered(text).translate(_BLANKS))
 
 
 class Folded(msgspec.Struct, frozen=True):

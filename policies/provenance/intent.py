@@ -35,6 +35,8 @@ _HANDLING: Final = lexicon.listed(
     solve triage
     """
 )
+_WE: Final = frozenset({"i", "we"})
+_PAST: Final = lexicon.listed("did do does have had")
 _WHAT: Final = lexicon.DETERMINERS | {"what", "whatever", "everything"}
 _ME: Final = frozenset({"me", "us"})
 _READS: Final = lexicon.listed(
@@ -99,6 +101,8 @@ def _deeds(said: str) -> tuple[bool, bool]:
         after = tokens[place + 1] if place + 1 < len(tokens) else ""
         if before not in _OPENERS and not before.endswith("ly"):
             continue
+        if before in _WE and place > 1 and tokens[place - 2] in _PAST:
+            continue  # "how much did I send" asks about a deed, not for one
         if (word in _TO_ME and after in _ME and word != "send") or word in _READS:
             reads = True
         elif (

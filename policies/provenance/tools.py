@@ -25,6 +25,7 @@ _READING: Final = lexicon.listed(
     """
 )
 _SENTENCE_END: Final = re.compile(r"[.\n;]")
+LEAST_WEIGHT: Final = 0.05
 MOST_PARAMETERS: Final = 64
 LONGEST_DESCRIPTION: Final = 600
 """Characters of a description that are read."""
@@ -82,6 +83,11 @@ class Toolbox(msgspec.Struct, frozen=True):
         return min((self.weights.get(idea, 1.0) for idea in noun if not idea.startswith(("n:", "v:"))), default=1.0)
 
 
+def _rarity(times: int, count: int) -> float:
+    """1 for an idea that one tool has, near 0 for one that all have: a prefix tells no tool from another."""
+    return max(LEAST_WEIGHT, math.log(count / times) / math.log(count)) if count > 1 else 1.0
+
+
 def toolbox(definitions: Iterable[tuple[str, str]]) -> Toolbox:
     """Read tool definitions, given as (name, definition JSON) in any wire's shape; broken ones count by name."""
     tools: dict[str, Tool] = {}
@@ -99,9 +105,7 @@ def toolbox(definitions: Iterable[tuple[str, str]]) -> Toolbox:
     for tool in tools.values():
         seen.update({idea for noun in tool.nouns for idea in noun} | tool.about)
     count = max(1, len(tools))
-    weights = {
-        idea: math.log1p(count / times) / math.log1p(count) if count > 1 else 1.0 for idea, times in seen.items()
-    }
+    weights = {idea: _rarity(times, count) for idea, times in seen.items()}
     return Toolbox(tools, weights)
 
 
