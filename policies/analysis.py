@@ -157,11 +157,14 @@ def _together(clauses: Sequence[_Placed]) -> Iterator[Mistake]:
     """Clauses that take the effect from each other."""
     for at, later in enumerate(clauses):
         for earlier in clauses[:at]:
-            if _covers(earlier.clause, later.clause):
+            outdone, outdoes = _covers(earlier.clause, later.clause), _covers(later.clause, earlier.clause)
+            # One policy may harden what another says; said twice in the same way, it is a mistake there too.
+            layered = later.file is not earlier.file and outdone != outdoes
+            if outdone and not layered:
                 yield _shadowed(later, earlier)
-            elif _covers(later.clause, earlier.clause):
+            elif outdoes and not layered:
                 yield _shadowed(earlier, later)
-            else:
+            elif not outdone and not outdoes:
                 yield from _contradiction(later, earlier)
 
 

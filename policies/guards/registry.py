@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias, cast, get_args
 
 import msgspec
 
+from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
 from policies.guards.pattern import PatternGuard, PatternSpec
 from policies.guards.pii import PiiGuard, PiiSpec
@@ -14,7 +15,11 @@ from policies.guards.secrets import SecretsGuard, SecretsSpec
 from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
 from policies.vocabulary.steps import StepKind
 
-GuardSpec: TypeAlias = PatternSpec | SecretsSpec | PiiSpec | SmugglingSpec | SchemaSpec | ProvenanceSpec
+GuardSpec: TypeAlias = (
+    PatternSpec | SecretsSpec | PiiSpec | SmugglingSpec | SchemaSpec | ProvenanceSpec | InstructionsInDataSpec
+)
+    PatternSpec | SecretsSpec | PiiSpec | SmugglingSpec | SchemaSpec | ProvenanceSpec | InstructionsInDataSpec
+)
 """One entry of `guards = [{ kind = "...", ... }]`."""
 
 STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
@@ -72,6 +77,13 @@ KINDS: Final[tuple[Kind, ...]] = (
         guard=cast("Callable[[Any], Guard]", ProvenanceGuard),
         ranges=False,
         impossible=_all_but("only calls have arguments to trace", "tool_call"),
+    ),
+    Kind(
+        name="instructions_in_data",
+        spec=InstructionsInDataSpec,
+        guard=InstructionsInDataGuard,
+        ranges=True,
+        impossible=_all_but("only data from outside can hold the orders of strangers", "tool_result", "retrieval"),
     ),
 )
 """All kinds, in the order of the documentation."""

@@ -109,6 +109,13 @@ def test_a_clause_that_another_always_outdoes_is_shadowed_in_either_order(narrow
     assert ("`b`: never decides: `p/a`" in shadowed) or (not narrow and "`a`: never decides" in shadowed)
 
 
+def test_a_policy_may_harden_another_but_need_not_repeat_it() -> None:
+    soft, hard = policy(clause(action=HOLDS), name="soft"), policy(clause(), name="hard")
+    assert analyse([soft, hard], {}) == analyse([hard, soft], {}) == ()
+    (mistake,) = analyse([soft, policy(clause("again", action=HOLDS), name="other")], {})
+    assert "`again`: never decides: `soft/rule`" in mistake.message
+
+
 @pytest.mark.parametrize(
     "other",
     [
