@@ -184,16 +184,15 @@ def _hard(origin: Origin) -> bool:
 def _idea(found: Trace) -> Judged | None:
     """What the call as such says: an order in data calls for it plainly, and the user's words do not.
 
-    Under a mandate this proves nothing, since every step of the task is some order in data.
+    It rejects only where the user asked only to read: elsewhere an honest step of the task can look like some order
+    in data, and a call that carries no value of it is worth a question, no more. Under a mandate it is not even that,
+    since every step of such a task is some order in data.
     """
     heeded = found.heeded
     if heeded is None or (found.mandate and not found.read_only):
         return None
     if heeded.match < CALLS_PLAINLY or heeded.match - found.entailed < CALLS_HALF:
         return None
-    if heeded.grade == ADDRESSED:
-        said = "an order in data, addressed to an assistant, calls for this tool; the user's words do not"
-        return Judged(85, "heeded_order", said)
     if found.read_only:
         return Judged(80, "heeded_order", "an order in data calls for this tool; the user asked only to read")
     return Judged(60, "heeded_order", "an order in data calls for this tool; the user's words do not")

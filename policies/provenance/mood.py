@@ -21,11 +21,9 @@ _NEAR: Final = 4
 
 _ASKING: Final = lexicon.listed(
     """
-    please kindly pls you must shall should need needs has have required instructed expected
-    obliged supposed asked directe"
-    r"d
-    told make sure remember forget don dont not never always let mandatory necessary essential imperative important
-    vital
+    please kindly pls you must shall should need needs has have required instructed expected obliged supposed asked
+    directed told make sure remember forget don dont not never always let mandatory necessary essential imperative
+    important vital
     """
 )
 _REQUEST: Final = re.compile(
