@@ -18,8 +18,6 @@ from policies.vocabulary.steps import StepKind
 GuardSpec: TypeAlias = (
     PatternSpec | SecretsSpec | PiiSpec | SmugglingSpec | SchemaSpec | ProvenanceSpec | InstructionsInDataSpec
 )
-    PatternSpec | SecretsSpec | PiiSpec | SmugglingSpec | SchemaSpec | ProvenanceSpec | InstructionsInDataSpec
-)
 """One entry of `guards = [{ kind = "...", ... }]`."""
 
 STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
