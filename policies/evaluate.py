@@ -209,6 +209,7 @@ class _Sitting:
         self._settings = settings
         self._guards = guards
         self._scene = scene
+        self._shown = _shown(scene)
         self._clock = clock
         self._deadline_ns = deadline_ns
         self._seq = seq
@@ -351,7 +352,7 @@ class _Sitting:
         if started_ns >= self._deadline_ns:
             return _Look(skipped="deadline")
         try:
-            hits = tuple(guard.examine(self._scene))
+            hits = tuple(guard.examine(self._shown))
         except BaseException as error:
             if not _is_fault(error):
                 raise
@@ -414,6 +415,14 @@ def _tool_of(scene: Scene) -> str | None:
         return step.tool
     calls = (part for part in reversed(scene.trail.parts) if part.kind == "tool_call" and part.call_id == step.call_id)
     return next((part.tool for part in calls), None)
+
+
+def _shown(scene: Scene) -> Scene:
+    """The scene for guards: a call without arguments reads `{}`, as most wires write it, so that patterns see it."""
+    step = scene.step
+    if step.kind != "tool_call" or step.text.strip():
+        return scene
+    return msgspec.structs.replace(scene, step=msgspec.structs.replace(step, text="{}"))
 
 
 def _finding(rule: Rule, place: str, hit: Hit) -> Finding:

@@ -162,6 +162,13 @@ def test_guards_are_shown_the_tags_of_the_ruleset() -> None:
     assert guard.scenes[0].trail.tags_of("send") == {"outbound"}
 
 
+@pytest.mark.parametrize("text", ["", " ", "{}"])
+def test_a_call_without_arguments_looks_the_same_to_guards_on_every_wire(text: str) -> None:
+    guard = Scripted()
+    judged(ruleset(clause(), guards=[guard]), text=text)
+    assert guard.scenes[0].step.text == "{}"
+
+
 def test_a_clause_whose_condition_is_false_is_silent() -> None:
     guard = Scripted([hit(90)])
     assert judged(ruleset(clause(when='step.tool == "read"'), guards=[guard])) == Judgement()
