@@ -14,13 +14,18 @@ import msgspec
 from policies.arguments import Scalar
 from policies.provenance.folding import fold
 
-AtomKind: TypeAlias = Literal["email", "url", "account", "phone", "handle", "id", "path", "number", "date", "name"]
+AtomKind: TypeAlias = Literal[
+    "email", "url", "account", "phone", "handle", "id", "path", "number", "date", "name", "phrase"
+]
 
 DESTINATIONS: Final[frozenset[AtomKind]] = frozenset({"email", "url", "account", "phone", "handle"})
 """Kinds that say where something goes."""
 
 IDENTIFIERS: Final[frozenset[AtomKind]] = frozenset({"id", "path"})
 """Kinds that say which thing is meant."""
+
+WEAK: Final[frozenset[AtomKind]] = frozenset({"number", "date", "name", "phrase"})
+"""Kinds that occur in two places by chance."""
 
 MOST_ATOMS: Final = 64
 """Atoms of one value; the first ones are kept."""
@@ -31,6 +36,11 @@ LONGEST_VALUE: Final = 1 << 16
 SHORTEST_NAME: Final = 2
 LONGEST_NAME: Final = 80
 """Characters of a value that is traced as a whole."""
+
+FEWEST_PHRASE_WORDS: Final = 10
+PHRASE_WORDS: Final = 6
+MOST_FORMS: Final = 16
+"""A value of so many words or more is traced by runs of six words too, at most sixteen of them."""
 
 _SMALLEST, _LARGEST = 100, 10**15
 """Numbers outside are too common, or no amounts."""
@@ -99,7 +109,18 @@ def atoms(value: Scalar) -> list[Atom]:
         len(atom.text) * 2 > len(bare) for atom in found.values()
     ):
         found["name", bare] = Atom("name", bare, (bare,))
-    return list(found.values())
+    passage = _phrase(folded)
+    return [*found.values(), passage] if passage else list(found.values())
+
+
+def _phrase(text: str) -> Atom | None:
+    """A long text as runs of words, for finding where it was copied from when no shorter value gives it away."""
+    spoken = text.split()
+    if len(spoken) < FEWEST_PHRASE_WORDS:
+        return None
+    stride = max(1, (len(spoken) - PHRASE_WORDS) // MOST_FORMS)
+    forms = [" ".join(spoken[at : at + PHRASE_WORDS]) for at in range(0, len(spoken) - PHRASE_WORDS + 1, stride)]
+    return Atom("phrase", forms[0], tuple(forms[:MOST_FORMS]))
 
 
 def _matches(text: str) -> Iterator[re.Match[str]]:

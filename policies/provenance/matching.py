@@ -7,7 +7,7 @@ that was wrapped or grouped). A looser match is tried only where a stricter one 
 from collections.abc import Iterator
 from typing import Final
 
-from policies.provenance.atoms import Atom
+from policies.provenance.atoms import WEAK, Atom
 from policies.provenance.folding import Folded
 
 MOST_PLACES: Final = 32
@@ -31,7 +31,7 @@ def places(atom: Atom, text: Folded) -> list[tuple[int, int]]:
 def tight_places(atom: Atom, text: Folded) -> list[tuple[int, int]]:
     """Places of an atom where only letters and digits count; `text` is a tightened source."""
     core = "".join([char for char in atom.text if char.isalnum()])
-    if len(core) < TIGHT_LENGTH or atom.kind in {"name", "number", "date"}:
+    if len(core) < TIGHT_LENGTH or atom.kind in WEAK:
         return []
     found: list[tuple[int, int]] = []
     at = text.text.find(core)

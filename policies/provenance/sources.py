@@ -12,6 +12,7 @@ from policies.arguments import leaves
 from policies.definitions import entries
 from policies.provenance.folding import Folded, fold, folded, tightened
 from policies.provenance.intent import Intent, intent
+from policies.provenance.layers import Layer, layers
 from policies.provenance.localiser import Reading, read
 from policies.provenance.memo import Memo
 from policies.provenance.tools import Toolbox, toolbox
@@ -59,6 +60,7 @@ class Analyst:
         self._tight = Memo(tightened)
         self._read = Memo(read)
         self._intent = Memo(intent)
+        self._layers = Memo(layers)
         self._values = Memo(_fetched_by)
         self._toolbox = Memo(_toolbox)
 
@@ -89,6 +91,10 @@ class Analyst:
     def tight(self, text: str) -> Folded:
         """A text's letters and digits alone."""
         return self._tight(text)
+
+    def layers(self, text: str) -> tuple[Layer, ...]:
+        """What a text says once its encodings are undone."""
+        return self._layers(text)
 
     def folded(self, text: str) -> Folded:
         """A text in the form in which values are compared."""

@@ -3,14 +3,14 @@
 Facts only; what follows from them is the guard's business.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from policies.arguments import Leaf
 from policies.provenance import delegation, lexicon, matching
-from policies.provenance.atoms import Atom, AtomKind, atoms
+from policies.provenance.atoms import WEAK, Atom, AtomKind, atoms
 from policies.provenance.folding import Folded
 from policies.provenance.intent import entailment, read_only
 from policies.provenance.localiser import Passage
@@ -166,6 +166,8 @@ def _lowest(atom: Atom, around: Surroundings, analyst: Analyst, names_users: boo
         for source in around.sources:
             spans = matching.tight_places(atom, analyst.tight(source.part.text))
             found += [_place(source, start, end, names_users) for start, end in spans]
+    if not found and atom.kind not in WEAK:
+        found = [place for source in around.sources for place in _decoded(atom, source, analyst, names_users)]
     if not found:
         return None
     used = next((at for at, part in around.calls if atom.forms[0] in analyst.folded(part.text).text), None)
@@ -173,6 +175,21 @@ def _lowest(atom: Atom, around: Surroundings, analyst: Analyst, names_users: boo
         # A result that repeats what an earlier call sent says nothing about where that came from.
         found = [place for place in found if place.source.index < used]
     return min(found, key=lambda place: place.grade, default=None)
+
+
+def _decoded(
+    atom: Atom,
+    source: Source,
+    analyst: Analyst,
+    names_users: bool,  # noqa: FBT001 - a fact
+) -> Iterator[Place]:
+    """Occurrences in what a source says once its encodings are undone."""
+    text = source.part.text
+    for layer in analyst.layers(text):
+        for start, end in matching.places(atom, layer.folded):
+            passage = layer.passage(text, start)
+            grade: Grade = _grade(passage, names_users) if passage else 0
+            yield Place(source, *layer.origin(text, start, end), passage, grade)
 
 
 def _place(source: Source, start: int, end: int, names_users: bool) -> Place:  # noqa: FBT001 - a fact
