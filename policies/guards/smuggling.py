@@ -6,6 +6,7 @@ selectors, tags).
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
@@ -19,6 +20,7 @@ from policies.trail import Scene, utf8
 from policies.views import View, fold, unscanned, views
 from policies.views.folding import LOOKALIKES
 from policies.vocabulary.findings import Evidence, Hit
+from policies.vocabulary.steps import StepKind
 
 Trick: TypeAlias = Literal["tags", "zero_width", "bidi", "selectors", "homoglyphs", "invisible", "encoded"]
 
@@ -33,6 +35,12 @@ _WINDOW: Final = 1024
 
 _MOST: Final = 1024
 """Places of one trick in one view. The last one reaches to the end of the text."""
+
+_JSON: Final[frozenset[StepKind]] = frozenset({"tool_call", "tool_definitions"})
+"""Steps whose text is parsed as JSON before it is used."""
+
+_JSON_ESCAPES: Final = re.compile(rb"(?:\\u[0-9A-Fa-f]{4})+")
+_BACKSLASH: Final = ord("\\")
 
 Place: TypeAlias = tuple[int, int, int]
 """First character, character after the last, score."""
@@ -73,22 +81,32 @@ class SmugglingGuard:
         """One hit for each trick and score, with every place."""
         text = scene.step.text
         found: dict[tuple[Trick, int], set[tuple[int, int]]] = {}
-        for view in views(text):
+        shown = views(text)
+        escaped = scene.step.kind in _JSON
+        for view in shown:
             for trick in self._tricks:
-                for start, end, score in _in_view(view, trick):
-                    found.setdefault((trick, score), set()).add(view.origin(start, end))
+                for start, end, score in _encoded(view) if trick == "encoded" else _in_view(view, trick):
+                    place = view.origin(start, end)
+                    if trick == "encoded" or view.kind == "raw" or (escaped and _unescapes(shown[0].data, *place)):
+                        found.setdefault((trick, score), set()).add(place)
         hits = [_hit(trick, score, ranges) for (trick, score), ranges in found.items()]
         return [*hits, *unscanned(text)]
 
 
 def _in_view(view: View, trick: Trick) -> list[Place]:
     """The places of a trick in a view that no view before it shows, as bytes of the view."""
-    if trick == "encoded":
-        return list(_encoded(view))
-    if view.kind in ("folded", "unquoted") or view.text.isascii():
+    if view.kind not in ("raw", "decoded") or view.text.isascii():
         return []
     places = _in_bytes(view.text, _bounded(_FINDERS[trick](view.text), len(view.text)))
     return places if view.kind == "raw" else [place for place in places if view.fresh(place[0], place[1])]
+
+
+def _unescapes(raw: bytes, start: int, end: int) -> bool:
+    """Whether a range is one of JSON's own escapes, which whoever parses it undoes; elsewhere all can read it."""
+    before = start
+    while before and raw[before - 1] == _BACKSLASH:
+        before -= 1
+    return (start - before) % 2 == 0 and bool(_JSON_ESCAPES.fullmatch(raw, start, end))
 
 
 def _bounded(places: Iterator[Place], size: int) -> list[Place]:
@@ -235,7 +253,11 @@ def _selectors(text: str) -> Iterator[Place]:
 
 # Look-alikes.
 
-_SIMILAR: Final = "".join(LOOKALIKES.values())
+_SIMILAR: Final = "".join(
+    [other for others in LOOKALIKES.values() for other in others if not unicodedata.name(other).startswith("LATIN")]
+)
+"""Letters of other alphabets; Turkish and African ones are Latin and belong into Latin words."""
+
 _GREEK: Final = re.compile("[\u0370-\u03ff]")
 _MIXED: Final = re.compile(f"[A-Za-z](?=[{_SIMILAR}])|[{_SIMILAR}](?=[A-Za-z])")
 _WORD: Final = re.compile(r"\w+")

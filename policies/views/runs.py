@@ -229,11 +229,12 @@ def _in_token(token: bytes, offset: int) -> Iterator[Edit]:
             yield Edit(offset + match.start(), offset + match.end(), text)
     if found or word:
         return
-    for match in _QUADS.finditer(token.translate(_URL_SAFE)):
-        digits = match.group()
-        text = a2b_base64(digits + b"=" * (-len(digits) % 4))
+    digits = token.rstrip(b"=").translate(_URL_SAFE)
+    for match in _QUADS.finditer(digits):
+        start, end = match.span()
+        text = a2b_base64(match.group() + b"=" * (start - end & 3))
         if _PROSE.search(text):
-            yield Edit(offset + match.start(), offset + match.end(), text)
+            yield Edit(offset + start, offset + (len(token) if end == len(digits) else end), text)
 
 
 def _in_pieces(data: bytes) -> Iterator[Edit]:
