@@ -61,6 +61,8 @@ class ChatGate(StreamGate):
         self._introduced: set[int] = set()
         """Choices of which the client has seen a role."""
         self._finished: set[int] = set()
+        self._seen_usage: Any = None
+        """The counts the client has seen last."""
         self._usage: Any = None
         self._before: Any = None
         self._again = False
@@ -68,10 +70,15 @@ class ChatGate(StreamGate):
         """Choices whose content a later stream has gone on with."""
 
     def keepalive(self) -> bytes:
-        """An empty delta of this reply; nothing before its first chunk, for then its id is not known."""
-        if self.ended or not self._template:
+        """An empty delta of this reply; nothing before its first chunk, whose id it needs, nor behind its last.
+
+        SDKs take the usage of the last chunk that comes, so servers' running counts are repeated.
+        """
+        summed_up, finished = self._seen_usage is not None, 0 in self._finished
+        if self.ended or not self._template or (summed_up and finished):
             return b""
-        return self._chunk([] if 0 in self._finished else [_choice(0, {})])
+        more = {"usage": self._seen_usage} if summed_up else {}
+        return self._chunk([] if finished else [_choice(0, {})], more)
 
     def _is_keepalive(self, frame: Frame) -> bool:
         return frame.event is None
@@ -190,6 +197,8 @@ class ChatGate(StreamGate):
 
     def _note(self, value: dict[str, Any]) -> None:
         """Remember what the client has seen."""
+        if type(value.get("usage")) is dict:
+            self._seen_usage = value["usage"]
         for item in sequence(value.get("choices")):
             choice = mapping(item)
             index = count(choice.get("index")) or 0
@@ -232,7 +241,7 @@ class ChatGate(StreamGate):
             changes.append((("id",), self._template.get("id")))
         if usage != value.get("usage"):
             changes.append((("usage",), usage))
-        self._note({"choices": kept})
+        self._note({"choices": kept, "usage": usage})
         return lead + changed(entry.frame, changes)
 
     def _render_choice(self, choice: dict[str, Any], touches: list[Touch]) -> dict[str, Any] | None:
@@ -301,8 +310,9 @@ class ChatGate(StreamGate):
         self._spoken[index] = notice[-2:]
         return self._chunk([_choice(index, delta)])
 
-    def _chunk(self, choices: list[dict[str, Any]]) -> bytes:
-        return b"data: " + encode({"object": "chat.completion.chunk", **self._template, "choices": choices}) + b"\n\n"
+    def _chunk(self, choices: list[dict[str, Any]], more: dict[str, Any] | None = None) -> bytes:
+        chunk = {"object": "chat.completion.chunk", **self._template, "choices": choices, **(more or {})}
+        return b"data: " + encode(chunk) + b"\n\n"
 
     def _summed(self, usage: Any) -> Any:
         return added(self._before, usage) if self._before and type(usage) is dict else usage
@@ -357,11 +367,7 @@ class ChatGate(StreamGate):
         taken = [index for index, turn in self._turns.items() if isinstance(turn.ending, Answered)]
         sent = b"".join(self._whole_end(index, ending) for index in taken or [0])
         if self._before:
-            sent += (
-                b"data: "
-                + encode({"object": "chat.completion.chunk", **self._template, "choices": [], "usage": self._before})
-                + b"\n\n"
-            )
+            sent += self._chunk([], {"usage": self._before})
         return sent + b"data: [DONE]\n\n"
 
     def _begin_again(self) -> None:
