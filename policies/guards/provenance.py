@@ -8,7 +8,7 @@ application or an attack by name.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -58,8 +58,6 @@ class ProvenanceSpec(
 class ProvenanceGuard:
     """Traces the values of proposed calls."""
 
-    window: ClassVar[int | None] = None
-
     def __init__(self, spec: ProvenanceSpec) -> None:
         if not spec.distrust:
             raise BadGuard("provenance: distrust names no kind of step, so nothing could ever be found")
@@ -68,6 +66,11 @@ class ProvenanceGuard:
         self._sinks = frozenset(sink if sink.startswith("/") else sink.casefold() for sink in spec.sinks)
         self._distrust = frozenset(spec.distrust)
         self._analyst = Analyst()
+
+    @property
+    def window(self) -> int | None:
+        """None: a call is judged whole."""
+        return None
 
     def examine(self, scene: Scene) -> Sequence[Hit]:
         """What is to be said of a proposed call; of other steps nothing."""
@@ -126,7 +129,8 @@ def _addressed(found: Trace, origin: Origin) -> bool:
     Two cues of address (or one that no honest text has) are enough whatever the user handed over; a single one is
     not where he handed the whole task over, or plainly asked for this very tool.
     """
-    matters = _hard(origin) or origin.match >= CALLS_PLAINLY
+    destination = origin.atom.kind in DESTINATIONS
+    matters = destination or origin.match >= (CALLS_FOR if _hard(origin) else CALLS_PLAINLY)
     if origin.place.grade == ADDRESSED:
         # More values of the user's than of others: then it is his call, with something filled in.
         return matters and found.own * 2 <= found.values and (found.acts or origin.match >= CALLS_FOR)
@@ -142,7 +146,7 @@ def _uncovered(found: Trace, origin: Origin) -> Judged | None:
     if found.acts and (plainly or (telling and origin.match >= CALLS_FOR)):
         said = "an order in data calls for this action and names a value; the user asked for no such action"
         return Judged(85, "unasked_action", said, origin)
-    if found.read_only and plainly and origin.match > found.entailed:
+    if found.read_only and plainly and origin.match > found.entailed and not found.known_before(origin.place.source):
         said = "the user asked to read something else; an order in data calls for this and names a value"
         return Judged(80, "read_only_request", said, origin)
     if _hard(origin) and (found.acts or not referred):
@@ -192,6 +196,8 @@ def _idea(found: Trace) -> Judged | None:
     if heeded is None or (found.mandate and not found.read_only):
         return None
     if heeded.match < CALLS_PLAINLY or heeded.match - found.entailed < CALLS_HALF:
+        return None
+    if not found.acts and found.known_before(heeded.source):
         return None
     if found.read_only:
         return Judged(80, "heeded_order", "an order in data calls for this tool; the user asked only to read")

@@ -42,7 +42,8 @@ _ME: Final = frozenset({"me", "us"})
 _READS: Final = lexicon.listed(
     lexicon.FAMILIES["read"]
     + """
-    summarize summarise describe explain translate rank rate know analyze analyse compare calculate figure determine
+    recommend suggest propose summarize summarise describe explain translate rank rate know analyze analyse compare
+    calculate figure determine
     identify verify help want need like learn understand
     """
 )

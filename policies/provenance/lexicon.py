@@ -65,6 +65,23 @@ FAMILIES: Final[dict[str, str]] = {
 READ_FAMILIES: Final = frozenset({"v:read", "v:state"})
 """Families of verbs that change nothing outside the conversation."""
 
+NOMINALS: Final[dict[str, str]] = {
+    "pay": "payment transaction remittance donation withdrawal payout",
+    "message": "message reply notification",
+    "publish": "publication announcement",
+    "delete": "deletion removal cancellation erasure",
+    "update": "modification adjustment change",
+    "grant": "invitation permission access approval",
+    "buy": "reservation booking purchase acquisition subscription",
+    "run": "execution deployment installation",
+}
+"""Nouns that name the deed of a family, after a light verb: to make a reservation is to reserve."""
+
+LIGHT_REACH: Final = 5
+"""Words from a light verb to its noun, at most; "make sure" has none."""
+
+LIGHT_VERBS: Final = listed("make do perform execute initiate complete arrange place issue grant give")
+
 NOUNS: Final[dict[str, str]] = {
     "money": """
         money payment transaction fund funds bank iban amount invoice bill fee balance wallet cash transfer
@@ -274,12 +291,21 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in WORD.findall(text)]
 
 
+_DEEDS: Final = {
+    form: f"v:{family}" for family, nouns in NOMINALS.items() for noun in nouns.split() for form in (noun, f"{noun}s")
+}
+
+
 def content_concepts(text: str) -> frozenset[str]:
     """Everything a text's content words can stand for."""
     found: set[str] = set()
+    light = 0
     for word in words(text):
+        light = LIGHT_REACH if word in LIGHT_VERBS else 0 if word == "sure" else light - 1
         if word not in FUNCTION_WORDS:
             found |= concepts_of(word)
+        if light > 0 and word in _DEEDS:
+            found.add(_DEEDS[word])
     return frozenset(found)
 
 

@@ -98,6 +98,13 @@ class Trace(msgspec.Struct, frozen=True):
     heeded: Heeded | None
     """The passage, in any source, that calls for this tool best."""
 
+    first_use: int | None
+    """Place in the trail of the first call of this tool; None where there was none."""
+
+    def known_before(self, source: Source) -> bool:
+        """Whether the agent used this tool before a source came: then using it again shows little."""
+        return self.first_use is not None and self.first_use < source.index
+
 
 def trace(step: Part, leaves: Sequence[Leaf], trail: Trail, around: Surroundings, analyst: Analyst) -> Trace:
     """Trace the given leaves of a proposed call."""
@@ -132,6 +139,7 @@ def trace(step: Part, leaves: Sequence[Leaf], trail: Trail, around: Surroundings
         values,
         tuple(origins),
         _heeded(tool, around, names_users),
+        next((at for at, part in around.calls if part.tool == step.tool), None),
     )
 
 
