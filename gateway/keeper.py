@@ -20,6 +20,7 @@ from gateway.refusals import SessionTerminated
 from gateway.stations.asks import Ask, Done
 from gateway.stations.thread import Threader
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Key, Principal, Role
 from policies.vocabulary.sessions import Join
 from storage.keys import KeyRing
@@ -75,6 +76,14 @@ class Keeper(Protocol):
 
     def close(self, recording: Recording) -> None:
         """Settle and record; returns at once."""
+        ...
+
+    async def hold(self, ask: HoldAsk) -> bool:
+        """Wait for a person; whether the step may go on. An approval is used up by this."""
+        ...
+
+    async def terminate(self, session_id: str) -> None:
+        """Refuse every later request of a session."""
         ...
 
 

@@ -34,6 +34,8 @@ from gateway.exchange import Gate
 from gateway.keeper import LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.server import protocol_class
+from gateway.stations.judge import Supervision
+from gateway.supervision import open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 
@@ -180,12 +182,14 @@ class _Gateway:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._supervision = Supervision({})
 
     async def serve(self) -> int:
         config = self._config
         keeper = open_keeper(config)
         try:
             self._refuse_exposure(keeper)
+            self._supervision = open_supervision(config)
             async with AsyncExitStack() as open_things:
                 await self._serve(keeper, open_things)
         finally:
@@ -211,7 +215,7 @@ class _Gateway:
         stopping = _stop_signals()
         exporter = open_telemetry(config, keeper)
         if config.gateway.workers == 1:
-            planes = DataPlanes(config, keeper, environ=os.environ)
+            planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
             open_things.push_async_callback(planes.close)
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
@@ -347,7 +351,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
-    planes = DataPlanes(config, keeper, environ=os.environ)
+    planes = DataPlanes(config, keeper, environ=os.environ, supervision=open_supervision(config))
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)

@@ -170,6 +170,11 @@ class Ruleset:
         """The same clauses and guards for tools with other tags."""
         return type(self)(self.rules, self._guards, tags=tags, settings=self.settings)
 
+    @property
+    def acts(self) -> bool:
+        """Whether any clause may do more than flag."""
+        return self.settings.enforce and any(_acts(rule.clause) for rule in self.rules)
+
     def needs(self, kind: StepKind, side: Side) -> Need:
         """What the relay has to do with steps of a kind, so that it can be judged in time."""
         rules = self._by_kind.get(kind, ())
