@@ -11,8 +11,20 @@ from typing import Final
 import msgspec
 
 _RUNS: Final = re.compile(r"\s{2,}")
-_BLANKS: Final = str.maketrans("\n\r\t\f\v", "     ")
-_PLAIN: Final = str.maketrans("‘’“”–—‐‑\u00a0", "''\"\"----\u0020")  # noqa: RUF001 - the typographic forms are meant
+_BLANKS: Final = "\n\r\t\f\v"
+_PLAIN: Final = (
+    ("\u2018", "'"),
+    ("\u2019", "'"),
+    ("\u201c", '"'),
+    ("\u201d", '"'),
+    ("\u2013", "-"),
+    ("\u2014", "-"),
+    ("\u2010", "-"),
+    ("\u2011", "-"),
+    ("\u00a0", " "),
+)
+"""Typographic quotes, dashes and the fixed space, with what a keyboard has for them."""
+
 _TIGHT: Final = re.compile(r"[\W_]+")
 
 
@@ -21,12 +33,21 @@ def lowered(text: str) -> str:
     lower = text.lower()
     if len(lower) != len(text):
         lower = "".join([char.lower() if len(char.lower()) == 1 else char for char in text])
-    return lower if lower.isascii() else lower.translate(_PLAIN)
+    if not lower.isascii():
+        for char, plain in _PLAIN:
+            lower = lower.replace(char, plain)
+    return lower
+
+
+def _spaced(text: str) -> str:
+    for blank in _BLANKS:
+        text = text.replace(blank, " ")
+    return text
 
 
 def fold(text: str) -> str:
     """The folded form alone."""
-    return _RUNS.sub(" ", lowered(text).translate(_BLANKS))
+    return _RUNS.sub(" ", _spaced(lowered(text)))
 
 
 class Folded(msgspec.Struct, frozen=True):
@@ -47,7 +68,7 @@ class Folded(msgspec.Struct, frozen=True):
 
 def folded(text: str) -> Folded:
     """Fold a text and keep the way back. Linear."""
-    return _dropping(lowered(text).translate(_BLANKS), _RUNS, " ")
+    return _dropping(_spaced(lowered(text)), _RUNS, " ")
 
 
 def tightened(text: str) -> Folded:

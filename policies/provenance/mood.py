@@ -16,16 +16,28 @@ FEWEST_WORDS: Final = 3
 LONGEST_VOCATIVE: Final = 3
 """Words before a comma that can still be a name in front of an order."""
 
+LONGEST_LEAD: Final = 32
+"""Characters before a verb that are looked at for what lets a clause open there."""
+
 _NEAR: Final = 4
 """Words after a request's opening within which its verb stands."""
 
-_ASKING: Final = lexicon.listed(
+_ASKING: Final = lexicon.listed("please kindly pls must shall should remember never always let sure don dont forget")
+_ASKING_TO: Final = lexicon.listed(
     """
-    please kindly pls you must shall should need needs has have required instructed expected obliged supposed asked
-    directed told make sure remember forget don dont not never always let mandatory necessary essential imperative
-    important vital
+    need needs has have required instructed directed expected obliged supposed asked told wants asks expects requires
+    orders like trouble bother mandatory necessary essential imperative important vital
     """
 )
+_ASKING_YOU: Final = lexicon.listed(
+    """
+    can could would will are ought may might had need want like expect ask require request urge order instruct advise
+    authorize authorise direct command beg trust allow permit mandatory necessary essential imperative important vital
+    required
+    """
+)
+"""Words without one of which no request is made: by themselves, with "to", with "you"."""
+
 _REQUEST: Final = re.compile(
     r"\b(?:(?P<please>please|kindly|pls)|(?P<must>must|shall|needs? to|has to|have to)"
     r"|(?:can|could|would|will) you|you(?:'ll)?(?:, [\w ]{2,24},)? (?:should|ought to|are to"
@@ -113,12 +125,37 @@ def is_order(said: str, words: frozenset[str] | None = None) -> bool:
     """
     heard = words_of(said) if words is None else words
     return (
-        (not heard.isdisjoint(_ASKING) and _requests(said))
-        or (not heard.isdisjoint(lexicon.BASES) and _imperative(said))
+        (_may_ask(heard) and _requests(said))
+        or (_may_open(said, heard & lexicon.BASES) and _imperative(said))
         or ("be" in heard and _obliges(said))
         or ("if" in heard and "you" in heard and _WISH.search(said) is not None)
         or _foreign(said, heard)
     )
+
+
+def _may_ask(words: frozenset[str]) -> bool:
+    return (
+        not words.isdisjoint(_ASKING)
+        or ("to" in words and not words.isdisjoint(_ASKING_TO))
+        or ("you" in words and not words.isdisjoint(_ASKING_YOU))
+        or ("not" in words and "do" in words)
+    )
+
+
+def _may_open(said: str, bases: frozenset[str]) -> bool:
+    """Whether one of these words stands where a clause may open: a cheap test before the sentence is taken apart."""
+    if not bases:
+        return False
+    lower = said.lower()
+    for base in bases:
+        at = lower.find(base)
+        while at >= 0:
+            before = said[max(0, at - LONGEST_LEAD) : at].rstrip(" \t\n\"'`<[*_")
+            last = before[before.rfind(" ") + 1 :]
+            if not last.islower() or not last[-1].isalnum() or last in _LEADS or last == "instead":
+                return True
+            at = lower.find(base, at + 1)
+    return False
 
 
 def _requests(said: str) -> bool:
