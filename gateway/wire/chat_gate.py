@@ -19,6 +19,7 @@ from gateway.wire.gate import (
     StreamGate,
     Substituted,
     Touch,
+    Turn,
     TurnEnding,
     beside,
     changed,
@@ -174,6 +175,11 @@ class ChatGate(StreamGate):
         for index, choice in self._choices.items():
             if not self._turn(index).over:
                 self._end_choice(index, choice)
+
+    def _drop_rest(self, turn: Turn) -> None:
+        """Content goes on between calls; what of it waits behind a rejected one goes with it."""
+        for block in turn.blocks:
+            block.dropped = True
 
     # Writing
 

@@ -2,12 +2,23 @@
 
 The readers in `interface.py` know nothing of this and cost nothing more for it; whoever acts asks here.
 
-    enforcing(dialect).edit_request(body, view, edits)      bytes, or `Uneditable`: then reject instead
-    enforcing(dialect).edit_reply(document, edits)
-    enforcing(dialect).gate(needs, exchange_id)             a stream under judgement (`gate.py`)
-    enforcing(dialect).turns                                whole turns (`turns.py`)
+    acting = enforcing(dialect)
+    body = acting.edit_request(body, view, edits)        or `Uneditable`: then reject instead
+    document = acting.edit_reply(document, edits)
+    gate = acting.gate(needs, exchange_id)               a stream under judgement (`gate.py`)
+    document = acting.turns.end(document, ending, ...)   whole turns (`turns.py`)
 
-`notices.py` makes the words. Bytes are decoded bodies throughout; who compresses or counts lengths does it after.
+A rejected call of a stream is answered in the caller's place like this:
+
+    gate.reject(judgement, Answered())                   then feed on until `gate.paused`
+    reply = acting.turns.assemble(stream)                the provider's own bytes, as they came
+    body = acting.turns.answer(body, view, reply, notice)
+    gate.continue_with()                                 then feed what the provider says to that
+    gate.end_paused(Substituted(notice))                 or this, where it cannot be asked again
+
+A body that was changed has to be read again (`read_request`): its cuts have moved. To ask again without an answer,
+send the same body and continue in the same way. `notices.py` makes the words. Bytes are decoded bodies throughout;
+who compresses or counts lengths does it after.
 """
 
 from collections.abc import Iterable

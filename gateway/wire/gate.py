@@ -259,6 +259,7 @@ class StreamGate(ABC):
         for block in turn.blocks:
             if not block.decided or not block.opened:
                 self._give_up(block)
+        self._drop_rest(turn)
         return self._go_on()
 
     def end_paused(self, ending: Ending) -> Fed:
@@ -339,6 +340,9 @@ class StreamGate(ABC):
     def _is_keepalive(self, frame: Frame) -> bool:
         """Whether an event only says that the connection lives."""
         return frame.event is None
+
+    def _drop_rest(self, turn: Turn) -> None:  # noqa: B027 - most wires end one block before the next begins
+        """Drop what has not left of blocks that go on beside a rejected one."""
 
     # Waiting and deciding
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from itertools import takewhile
 
 import anthropic
 import openai
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sdks import Accumulate, accumulators, billed, calls, ending, texts
-from streams import NAMES, WATCHED, Decide, Driven, cut_at, events, read, streamed
+from streams import NAMES, WATCHED, Block, Decide, Driven, cut_at, events, read, streamed
 
 from gateway.wire.edits import Replacement
 from gateway.wire.gate import Answered, Ending, Failed, Judgement, Needs, Refused, Substituted, Window
@@ -271,4 +272,57 @@ def test_redacted_text_is_the_same_in_everything_an_sdk_keeps(sdks: dict[str, Ac
     assert "".join(texts(wire, made)) == "It is [gone], yes."
     assert b"hunter2" not in driven.wire
     assert read(wire, driven.wire).parts[-1].text == '{"a":"[gone]"}'
+    well_formed(wire, driven.wire)
+
+
+OTHERS = [
+    ("text", "Some", " words."),
+    ("text", "More."),
+    ("thinking", "Hm", "m."),
+    ("call", "call_7", "read_file", '{"a":', "1}"),
+    ("call", "call_8", "list_files", "{}"),
+]
+turns = st.lists(st.sampled_from(OTHERS), max_size=5, unique=True)
+looks = st.sampled_from(
+    [
+        Needs(tool_call="whole"),
+        Needs(text=Window(4), tool_call="whole"),
+        Needs(text=Window(400), reasoning=Window(4), tool_call="whole"),
+        Needs(text="whole", reasoning="whole", tool_call="whole"),
+    ]
+)
+
+
+@WIRES
+@settings(deadline=None, max_examples=60)
+@given(before=turns, after=turns, second=turns, look=looks, where=cuts, end=st.sampled_from([0, 1, 2]))
+def test_any_turn_with_a_rejected_call_ends_well(
+    sdks: dict[str, Accumulate],
+    wire: str,
+    before: list[Block],
+    after: list[Block],
+    second: list[Block],
+    look: Needs,
+    where: list[int],
+    end: int,
+) -> None:
+    after = [block for block in after if block not in before]
+    ended = (Substituted(NOTICE), Refused(NOTICE), Answered())[end]
+    stream = streamed(wire, [*before, FORBIDDEN, *after])
+    driven = Driven(wire, look).feed(cut_at(stream, where), rejecting("send_money", ended))
+    assert driven.gate.paused == isinstance(ended, Answered)
+    if driven.gate.paused:
+        driven.gate.continue_with()
+        driven.feed(cut_at(streamed(wire, second, number=2, tokens=5), where))
+    assert driven.gate.ended
+    made = sdks[wire](driven.wire)
+    again = second if isinstance(ended, Answered) else []
+    assert calls(wire, made) == [block[2] for block in again if block[0] == "call"]
+    assert billed(wire, made) == ((300, 15) if isinstance(ended, Answered) else (100, 10))
+    said = "".join(texts(wire, made)).replace("\n", "")
+    led = list(takewhile(lambda block: block[0] != "call", before))  # what stands behind a held call goes with it
+    wanted = "".join("".join(block[1:]) for block in (*led, *again) if block[0] == "text")
+    if not isinstance(ended, Answered) and not (wire == "responses" and isinstance(ended, Refused)):
+        wanted += NOTICE
+    assert said == wanted
     well_formed(wire, driven.wire)
