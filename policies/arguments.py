@@ -44,6 +44,10 @@ _SCALAR: Final = re.compile(
 )
 _SPACE: Final = re.compile(rb"[ \t\n\r]*+")
 _BRACKET: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
+_FRAGMENT: Final = re.compile(
+    rb"(?:(" + _STRING + rb')[ \t\n\r]*+:[ \t\n\r]*+)?("[^"\\]*+(?:\\.[^"\\]*+)*+(?:(")|\\?\Z))', re.DOTALL
+)
+_UNFINISHED: Final = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 _WORDS: Final[dict[bytes, Scalar]] = {
     b"true": True,
     b"false": False,
@@ -114,6 +118,26 @@ def named(found: Iterable[Leaf], names: frozenset[str]) -> list[Leaf]:
     ]
 
 
+def fragments(leaf: Leaf, data: bytes) -> Sequence[Leaf]:
+    """The texts inside an opaque leaf: what is quoted in it, each with the key before it.
+
+    Of half a JSON text, as of JSON beyond the bounds, this is what can still be read by name. `data` is the UTF-8 of
+    the text the leaf came from.
+    """
+    found: list[Leaf] = []
+    for each in _FRAGMENT.finditer(data, leaf.start, leaf.end):
+        if len(found) >= MOST_LEAVES:
+            break
+        try:
+            key = "" if each[1] is None else _string(each[1])
+            value = _string(each[2] if each[3] else _UNFINISHED.sub(b"", each[2]) + b'"')
+        except _NotJson:
+            continue
+        pointer = f"{leaf.pointer}/{_escaped(key)}" if key else leaf.pointer
+        found.append(Leaf(pointer, value, each.start(2), each.end(2)))
+    return found
+
+
 class Ruler:
     """Where characters of a leaf's value stand in the bytes of the text."""
 
@@ -122,7 +146,8 @@ class Ruler:
         self._start, self._end = leaf.start, leaf.end
         token = data[leaf.start : leaf.end].decode("utf-8", "surrogatepass")
         self._quoted = not leaf.opaque and token.startswith('"')
-        self._token = token[1:-1] if self._quoted else token
+        closed = len(token) > 1 and token.endswith('"')
+        self._token = token[1 : -1 if closed else None] if self._quoted else token
         self._values = [0]
         self._tokens = [0]
         self._bytes: list[int] | None = None
@@ -245,7 +270,7 @@ class _Reader:
         if key is None:
             raise _NotJson
         self._at = key.end()
-        return f"{above}/{_string(key[1]).replace('~', '~0').replace('/', '~1')}"
+        return f"{above}/{_escaped(_string(key[1]))}"
 
     def _after(self) -> str | None:
         """What follows a finished value: the pointer of the next, or None at the end of the outermost."""
@@ -279,6 +304,11 @@ class _Reader:
                 if depth == 0:
                     return found.end()
         raise _NotJson
+
+
+def _escaped(key: str) -> str:
+    """A key as a token of a pointer."""
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
 def _string(token: bytes) -> str:
