@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias, cast, get_args
 
 import msgspec
 
+from policies.guards.code import CodeGuard, CodeSpec
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
 from policies.guards.pattern import PatternGuard, PatternSpec
@@ -16,7 +17,14 @@ from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
 from policies.vocabulary.steps import StepKind
 
 GuardSpec: TypeAlias = (
-    PatternSpec | SecretsSpec | PiiSpec | SmugglingSpec | SchemaSpec | ProvenanceSpec | InstructionsInDataSpec
+    PatternSpec
+    | SecretsSpec
+    | PiiSpec
+    | SmugglingSpec
+    | SchemaSpec
+    | CodeSpec
+    | ProvenanceSpec
+    | InstructionsInDataSpec
 )
 """One entry of `guards = [{ kind = "...", ... }]`."""
 
@@ -68,6 +76,13 @@ KINDS: Final[tuple[Kind, ...]] = (
         guard=SchemaGuard,
         ranges=False,
         impossible=_all_but("only calls and definitions have a schema", "tool_call", "tool_definitions"),
+    ),
+    Kind(
+        name="code",
+        spec=CodeSpec,
+        guard=CodeGuard,
+        ranges=False,
+        impossible=_all_but("only calls are run", "tool_call"),
     ),
     Kind(
         name="provenance",
