@@ -158,6 +158,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     """How long open streams may go on after SIGTERM."""
 
+    hold_seconds: Seconds = 240.0
+    """How long a step that needs a person waits before it counts as rejected."""
+
     in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1024
     """Exchanges at once, a worker; the next one is answered 503 with Retry-After."""
 

@@ -257,6 +257,7 @@ class _Gateway:
             control_routes(
                 records=keeper.store,
                 key_ring=keeper.keys,
+                hold_book=keeper.store.holds,
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,

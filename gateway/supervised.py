@@ -44,6 +44,9 @@ ASKED_AGAIN: Final = 2
 _KEEPALIVE_SECONDS: Final = 10.0
 """How long a caller of a stream hears nothing while it waits; the most patient of clients gives up after 300 s."""
 
+_SHOWN: Final = 4096
+"""Characters of a held step that a person is shown."""
+
 _TOO_LARGE: Final = "The provider's answer is too large to be checked."
 _UNREADABLE: Final = "The provider's answer could not be read, so it could not be checked."
 
@@ -465,6 +468,7 @@ def hold_ask(passage: Passage, docket: Docket, part: Part, verdict: Verdict) -> 
         app=passage.principal.app,
         kind=part.kind,
         tool=part.tool,
+        text=part.text[:_SHOWN],
         clauses=verdict.clauses,
         reason=_reason(verdict),
         at_ns=passage.started_ns,

@@ -6,7 +6,7 @@ Field names equal the vocabulary's where the meaning does. Unknown is null, neve
 import msgspec
 
 from gateway.times import rfc3339
-from policies.vocabulary import exchanges, keys, sessions, steps
+from policies.vocabulary import exchanges, holds, judgements, keys, sessions, steps
 from policies.vocabulary.usage import Usage
 from storage.rows import BranchRow, SessionRow, StoreStats
 
@@ -201,6 +201,45 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What clauses said of an exchange, and what was done about it. Never content."""
+
+    ruleset: str
+    """Digest of the clauses that were in force."""
+
+    verdict: str
+    reason: str | None
+    clauses: tuple[str, ...]
+    shadow: str
+    """The strongest verdict that clauses out of force, or an app that does not enforce, would have given."""
+
+    unread: str | None
+    asked_again: int
+    forwarded_sha256: str | None
+    """Of the request body the provider got, where that is not the caller's own."""
+
+    delivered_sha256: str | None
+    """Of the response body the caller got, where that is not the provider's own."""
+
+    steps: tuple[judgements.StepJudgement, ...]
+
+    @classmethod
+    def of(cls, judged: judgements.Judged) -> "Judgement":
+        """The answer for one exchange."""
+        return cls(
+            ruleset=judged.ruleset,
+            verdict=judged.verdict.name,
+            reason=judged.verdict.reason,
+            clauses=judged.verdict.clauses,
+            shadow=judged.verdict.shadow,
+            unread=judged.unread,
+            asked_again=judged.asked_again,
+            forwarded_sha256=_hex(judged.forwarded_sha256),
+            delivered_sha256=_hex(judged.delivered_sha256),
+            steps=judged.steps,
+        )
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One judgeable moment, with the text a judge would read."""
 
@@ -325,6 +364,58 @@ class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
 
     exchange: Exchange
     steps: tuple[Step, ...]
+    judged: Judgement | None = None
+    """What clauses said of it; null where no policy was in force for its app."""
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that waits, or waited, for a person."""
+
+    hold_id: str
+    state: str
+    app: str
+    session_id: str | None
+    exchange_id: str
+    kind: str
+    tool: str | None
+    text: str
+    """The call's arguments, or the text, shortened."""
+
+    clauses: tuple[str, ...]
+    reason: str
+    asked_at: str
+    expires_at: str
+    decided_by: str | None
+    decided_reason: str | None
+    decided_at: str | None
+
+    @classmethod
+    def of(cls, hold: holds.Hold) -> "Hold":
+        """The answer for one hold."""
+        ask = hold.ask
+        return cls(
+            hold_id=hold.hold_id,
+            state=hold.state,
+            app=ask.app,
+            session_id=ask.session_id,
+            exchange_id=ask.exchange_id,
+            kind=ask.kind,
+            tool=ask.tool,
+            text=ask.text,
+            clauses=ask.clauses,
+            reason=ask.reason,
+            asked_at=rfc3339(ask.at_ns),
+            expires_at=rfc3339(hold.expires_ns),
+            decided_by=hold.decided_by,
+            decided_reason=hold.decided_reason,
+            decided_at=_time(hold.decided_ns),
+        )
+
+
+class HoldList(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds, newest first."""
+
+    holds: tuple[Hold, ...]
 
 
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):
@@ -381,3 +472,7 @@ def _time(at_ns: int | None) -> str | None:
 def _sound(text: str) -> str:
     """Text that UTF-8 can carry: lone surrogates, which JSON from providers may hold, become U+FFFD."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def _hex(digest: bytes | None) -> str | None:
+    return None if digest is None else digest.hex()

@@ -11,6 +11,7 @@ from gateway.api.live import LiveFeed
 from gateway.config import Config
 from gateway.contents import Reach
 from gateway.wire.dialects import dialects
+from policies.vocabulary.holds import APPROVAL_NS, Hold
 from policies.vocabulary.keys import Key, Role
 from storage.store import Store
 
@@ -50,6 +51,13 @@ class DirectDesk:
         """Refuse every later request of a session."""
         self._store.terminate(session_id, time.time_ns())
 
+    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+        """A person's answer; whoever asks again within the hour gets it."""
+        now_ns = time.time_ns()
+        return self._store.holds.decide(
+            hold_id, approve=approve, by=by, reason=reason, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
+        )
+
 
 class NotServing:
     """What there is to say of a gateway that does not run."""
@@ -81,6 +89,7 @@ def _application(config: Config, store: Store) -> Any:
     routes = control_routes(
         records=store,
         key_ring=store.keys,
+        hold_book=store.holds,
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),

@@ -1,13 +1,18 @@
 """Holds: steps that wait for a person."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from policies.vocabulary.steps import StepKind
 from policies.vocabulary.verdicts import ReasonCode
 
 HoldState: TypeAlias = Literal["waiting", "approved", "rejected", "expired", "used"]
 """`approved` is good for one call and becomes `used` by it; nobody's answer in time makes it `expired`, a rejection."""
+
+
+APPROVAL_NS: Final = 3600 * 1_000_000_000
+"""How long an approval that nobody waits for any more is good: a client that gave up may come again."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,8 +25,10 @@ class HoldAsk(msgspec.Struct, frozen=True, kw_only=True):
     exchange_id: str
     session_id: str | None
     app: str
-    kind: str
+    kind: StepKind
     tool: str | None
+    text: str
+    """What a person needs to see: the call's arguments, or the text, shortened. Kept sealed."""
     clauses: tuple[str, ...]
     reason: ReasonCode
     at_ns: int
