@@ -21,8 +21,8 @@ from gateway.wire.gate import (
     close,
     grow,
 )
+from gateway.wire.jsons import event
 from gateway.wire.leaves import Step
-from gateway.wire.replies import event_bytes
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, text
 from policies.vocabulary.steps import Part
@@ -200,15 +200,10 @@ class AnthropicGate(StreamGate):
             "index": place,
             "delta": {"type": "text_delta", "text": ending.notice},
         }
-        return (
-            said
-            + event_bytes(start, "content_block_start")
-            + event_bytes(delta, "content_block_delta")
-            + self._stopped(place)
-        )
+        return said + event(start, "content_block_start") + event(delta, "content_block_delta") + self._stopped(place)
 
     def _stopped(self, place: int) -> bytes:
-        return event_bytes({"type": "content_block_stop", "index": place}, "content_block_stop")
+        return event({"type": "content_block_stop", "index": place}, "content_block_stop")
 
     def _close(self, ending: TurnEnding | None) -> bytes:
         """The end of a rejected turn whose own end never came."""
@@ -227,7 +222,7 @@ class AnthropicGate(StreamGate):
         usage = self._billed() if self._before else self._usage
         end = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 0, **usage}}
         self.ended = True
-        return said + event_bytes(end, "message_delta") + event_bytes({"type": "message_stop"}, "message_stop")
+        return said + event(end, "message_delta") + event({"type": "message_stop"}, "message_stop")
 
     def _finish(self) -> bytes:
         return self._close(self._turn(0).ending) if self._begun else b""

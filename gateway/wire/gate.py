@@ -355,8 +355,11 @@ class StreamGate(ABC):
             if self._is_keepalive(frame):
                 sent.append(frame.raw)
                 continue
-            value = mapping(decode(frame.event.data)) if frame.event is not None else {}
-            entry = self._read(frame, value)
+            try:
+                entry = self._read(frame, _value(frame))
+            except RecursionError:
+                sent.append(self._fail(Failed("An event of the provider's answer nests too deeply to be checked.")))
+                continue
             if entry is None:
                 self.changed = True
                 continue
@@ -603,6 +606,16 @@ def _boundary(text: bytearray, offset: int, *, up: bool = False) -> int:
     while 0 < offset < len(text) and text[offset] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8 continuation bytes
         offset += 1 if up else -1
     return offset
+
+
+def _value(frame: Frame) -> dict[str, Any]:
+    """An event's JSON object; empty where its data is none. Raises `RecursionError`."""
+    if frame.event is None:
+        return {}
+    try:
+        return mapping(msgspec.json.decode(frame.event.data))
+    except (msgspec.DecodeError, ValueError):
+        return mapping(decode(frame.event.data))
 
 
 def _start(found: Replacement) -> int:

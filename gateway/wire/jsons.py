@@ -22,7 +22,17 @@ def encode(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except (UnicodeEncodeError, ValueError):
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":"), default=_raw).encode()
+
+
+def _raw(value: Any) -> Any:
+    """What a `msgspec.Raw` inside a value stands for."""
+    return json.loads(bytes(value))
+
+
+def event(value: dict[str, Any], name: str) -> bytes:
+    """One named server-sent event."""
+    return f"event: {name}\ndata: ".encode() + encode(value) + b"\n\n"
 
 
 def is_json(text: str) -> bool:

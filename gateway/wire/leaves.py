@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from gateway.wire.jsons import encode
+
 Kind: TypeAlias = Literal["object", "array", "string", "scalar"]
 Step: TypeAlias = str | int
 Patch: TypeAlias = tuple[int, int, bytes]
@@ -190,7 +192,7 @@ def replaced(raw: bytes, changes: Sequence[tuple[Sequence[Step], Any]]) -> bytes
     patches: list[Patch] = []
     added: dict[int, list[bytes]] = {}
     for path, value in changes:
-        new: bytes = value if isinstance(value, bytes) else msgspec.json.encode(value)
+        new: bytes = value if isinstance(value, bytes) else encode(value)
         node = root.at(*path)
         if node is not None:
             patches.append((node.start, node.end, new))

@@ -25,9 +25,8 @@ from gateway.wire.gate import (
     grow,
     repeated,
 )
-from gateway.wire.jsons import decode
+from gateway.wire.jsons import decode, event
 from gateway.wire.leaves import Step, Tree, replaced
-from gateway.wire.replies import event_bytes
 from gateway.wire.responses_parts import item_parts
 from gateway.wire.responses_said import message_item, said_by
 from gateway.wire.totals import added
@@ -126,10 +125,10 @@ class ResponsesGate(StreamGate):
         """An event of ours, with the next sequence number."""
         self._last += 1
         self._shift += 1
-        return event_bytes({"type": kind, "sequence_number": self._last, **fields}, kind)
+        return event({"type": kind, "sequence_number": self._last, **fields}, kind)
 
     def _last_seen(self) -> bytes:
-        return event_bytes({"type": "seen", "sequence_number": self._last})
+        return event({"type": "seen", "sequence_number": self._last}, "seen")
 
     # Reading
 

@@ -13,7 +13,7 @@ from odd_json import GONE, SECRET, STRUCTURE, planted, ranges_of, strings, writt
 
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edit_reply, edit_request, replace_ranges
-from gateway.wire.interface import Dialect, RequestView, Undecodable
+from gateway.wire.interface import Dialect, RequestView, TooDeep, Undecodable
 from gateway.wire.leaves import Tree, decoded, replaced, spelled
 from gateway.wire.spelling import Spelling
 from policies.vocabulary.steps import Part
@@ -400,3 +400,16 @@ def test_any_range_is_made_or_refused(case: tuple[str, tuple[Any, ...]], start: 
         assert [one for _, one in again if one.pointer != part.pointer] == [
             one for _, one in parts_of(wire, body, view) if one.pointer != part.pointer
         ]
+
+
+@pytest.mark.parametrize("depth", [300, 900, 1100, 50_000])
+def test_nesting_of_any_depth_is_edited_or_refused(depth: int) -> None:
+    given_input = '{"a":' * depth + '"key"' + "}" * depth
+    message = '{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"n","input":' + given_input + "}]}"
+    at = 5 * depth + 1
+    try:
+        changed = edit_message(DIALECTS.anthropic, message, "/content/0", (at, at + 3, "*"))
+    except (Uneditable, TooDeep):
+        assert depth > 900
+        return
+    assert changed == message.replace("key", "*")

@@ -202,7 +202,7 @@ def mutated(value: Any, swap: Any, at: list[int]) -> Any:
 
 
 swaps: Any = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 9) | st.text(max_size=4) | st.sampled_from(["text", "tool_use"]),
+    st.none() | st.booleans() | st.integers(-3, 9) | st.text(max_size=4) | st.sampled_from(["text", "tool_use", "\ud83d"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -416,3 +416,36 @@ def test_a_ping_passes_what_is_held() -> None:
     assert driven.gate.feed(b": still here\n\n").sent == b": still here\n\n"
     sent = held.sent + driven.gate.feed(tail).sent + driven.gate.decide(held.asked[0]).sent
     assert sent == stream
+
+
+@WIRES
+def test_half_characters_pass_as_they_came_and_can_stand_beside_a_change(wire: str) -> None:
+    turn = [("text", "a \ue001", "\ue002 key", " \ue001."), ("call", "c1", "pay", '{"a":"\ue001"}')]
+    stream = streamed(wire, turn)
+    for stands_for, half in (("\ue001", b"\\ud83d"), ("\ue002", b"\\ude00")):
+        stream = stream.replace(stands_for.encode(), half)
+    needs = Needs(text=Window(3), tool_call="whole")
+    assert Driven(wire, needs).feed([stream]).wire == stream
+    driven = Driven(wire, needs).feed([stream], lambda judgement: redact_bytes(judgement, b"key"))
+    assert b"key" not in driven.wire
+    assert driven.wire.count(b"\\ud83d") == stream.count(b"\\ud83d") or wire == "responses"
+    assert driven.gate.ended
+
+
+def redact_bytes(judgement: Judgement, word: bytes) -> list[Replacement]:
+    at = judgement.part.text.encode("utf-8", "surrogatepass").find(word)
+    return [Replacement(at, at + len(word), "*")] if at >= 0 else []
+
+
+@WIRES
+@pytest.mark.parametrize("depth", [300, 1100, 50_000])
+def test_an_event_that_nests_deeply_is_read_or_ends_the_stream(wire: str, depth: int) -> None:
+    stream = streamed(wire, [("text", "Hi."), ("call", "c1", "pay", "{}")])
+    deep = b'"extra": ' + b'{"a":' * depth + b"1" + b"}" * depth + b", "
+    at = stream.index(b'"pay"')
+    at = stream.rindex(b"data: {", 0, at) + len(b"data: {")
+    wire_bytes = stream[:at] + deep + stream[at:]
+    driven = Driven(wire).feed([wire_bytes], lambda judgement: redact_bytes(judgement, b"Hi"))
+    assert driven.gate.ended
+    assert (b"too deeply" in driven.wire) == (depth > 1000)
+    assert (b"pay" in driven.wire) == (depth < 1000)
