@@ -120,7 +120,7 @@ CUES: Final[Sequence[Cue]] = (
         "principal",
         """
         gave asked told assigned instructed hired given required authorised authorized now am developer administrator
-        admin operator creator owner user supervisor principal me behalf approved requested
+        admin operator creator owner user boss human supervisor principal me behalf approved requested
         """,
         r"\bi (?:gave|asked|told|assigned|instructed|hired)\b[^.!?\n]{0,24}\byou\b",
         r"\byou (?:were|have been|are) (?:given|asked|told|assigned|instructed|required|authori[sz]ed|now)\b",
@@ -128,6 +128,8 @@ CUES: Final[Sequence[Cue]] = (
         r"|administrator|admin"
         r"|operator|creator|owner|user|supervisor|principal)|the (?:developer|system administrator|account owner"
         r"|platform operator))\b",
+        r"\b(?:the|your) (?:user|owner|boss|operator|human|developer|customer)\b[^.!?\n]{0,24}"
+        r"\b(?:asked|told|wants?|wanted|instructed|requested|needs?|authori[sz]ed|expects?) you\b",
         r"\bfrom me\b",
         r"\b(?:on behalf of|approved by|authori[sz]ed by|requested by) (?:the|your) (?:user|owner|account)\b",
     ),

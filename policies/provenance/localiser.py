@@ -96,6 +96,11 @@ _USER: Final = re.compile(
     r"(?! (?:guide|manual|interface|name|id|experience|agent|stor))|\buser'{1,2}s\b",
     re.IGNORECASE,
 )
+_CLOSING: Final = re.compile(
+    r"\b(?:after|once|when|as soon as)\b[^.!?\n]{0,24}\b(?:that|this|so|done|it|finished|completed)\b"
+    r"|\b(?:do not|don't|never|without|silently|secretly|discreetly)\b",
+    re.IGNORECASE,
+)
 _QUOTES: Final = str.maketrans("‘’“”–—‐‑", "''\"\"----")  # noqa: RUF001 - the typographic forms are meant
 
 
@@ -127,7 +132,7 @@ def _note(text: str, sentence: Sentence) -> _Note:
     if size < SHORTEST_ORDER:
         return _SILENT
     said = text[sentence.start : sentence.end]
-    if " " not in said and said.isascii():
+    if " " not in said and said.isascii() and said[0] not in "<[":
         return _SILENT
     plain = said if said.isascii() else fold(said).translate(_QUOTES)
     lower = plain.lower()
@@ -198,6 +203,12 @@ def _leans_back(text: str, found: list[Sentence], notes: list[_Note], at: int) -
     )
 
 
+def _over(text: str, order: Sentence, note: _Note, following: Sentence) -> bool:
+    """Whether an order is complete where its line ends: what the next line says need not be to the same reader."""
+    line = "\n" in text[order.end : following.start] or text[order.end - 1 : order.end] == "\n"
+    return line and order.block < 0 and _complete(text, order, note)
+
+
 def _extent(found: list[Sentence], first: int, last: int) -> tuple[int, int]:
     """From where to where a passage reaches: all of the wrapped block it fills for the most part, else its own."""
     start, end = found[first].start, found[last].end
@@ -211,6 +222,13 @@ def _extent(found: list[Sentence], first: int, last: int) -> tuple[int, int]:
         last += 1
     whole = found[first].start, found[last].end
     return whole if whole[1] - whole[0] <= most else (start, end)
+
+
+def _closes(text: str, sentence: Sentence, note: _Note) -> bool:
+    """Whether a sentence speaks of the order before it ("after that, ...", "do not tell him"), not of its own."""
+    if not note.cues or _complete(text, sentence, note):
+        return False
+    return _CLOSING.search(text, sentence.start, sentence.end) is not None
 
 
 def _complete(text: str, sentence: Sentence, note: _Note) -> bool:
@@ -227,9 +245,11 @@ def _members(text: str, found: list[Sentence], notes: list[_Note], first: int, l
     parent, about_user = frozenset[str](), False
     for at in range(first, last + 1):
         note, sentence = notes[at], found[at]
+        if at > first and not note.cues and _over(text, found[at - 1], notes[at - 1], sentence):
+            reached = frozenset()
         reached |= note.cues
         cues: frozenset[str] = reached
-        if at < last and not _complete(text, found[at + 1], notes[at + 1]):
+        if at < last and _closes(text, found[at + 1], notes[at + 1]):
             cues = reached | notes[at + 1].cues
         concepts = lexicon.content_concepts(text[sentence.start : sentence.end])
         own = note.mood or bool(parent) or (at < last and notes[at + 1].mood and not note.cues)

@@ -25,7 +25,8 @@ _NEAR: Final = 4
 _ASKING: Final = lexicon.listed("please kindly pls must shall should remember never always let sure don dont forget")
 _ASKING_TO: Final = lexicon.listed(
     """
-    need needs has have required instructed directed expected obliged supposed asked told wants asks expects requires
+    need needs needed has have want wanted requested required instructed directed expected obliged supposed asked told
+    wants asks expects requires
     orders like trouble bother mandatory necessary essential imperative important vital
     """
 )
@@ -45,10 +46,11 @@ _REQUEST: Final = re.compile(
     r"|may need to|might want to|will want to|had better)"
     r"|(?:i|we)(?:'d| would| hereby)? (?:need|want|like|expect|ask|require|request|urge|order|instruct|advise"
     r"|authori[sz]e|direct|command|beg|trust|allow|permit) (?:that )?you(?:, [\w ]{2,24},)?(?: to)?"
-    r"|(?:wants|needs|asks|expects|requires|orders|would like|trouble|bother) you to"
+    r"|(?:wants?|wanted|needs|needed|asks|asked|tells|told|expects|requires|instructed|requested|orders|would like"
+    r"|trouble|bother) you(?: also)? to"
     r"|(?:if|that) you (?:could|would|can)|(?:make|be) sure(?: to| that| you)?|remember to"
     r"|(?:do not|don't) forget to"
-    r"|it is (?:required|mandatory|necessary|essential|imperative|important|vital) (?:to|that|you)"
+    r"|it is (?:required|mandatory|necessary|essential|imperative|important|vital) (?:to|that(?: you)?|you)"
     r"|do not|don't|never|always|let's|should"
     r"|(?:is|are)(?: hereby)? (?:required|instructed|directed|expected|obliged|supposed|asked|told) to)\b",
     re.IGNORECASE,
