@@ -7,7 +7,7 @@ and RFC 6943; telephone, ITU-T E.164 and the North American Numbering Plan.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, Literal, TypeAlias
 
@@ -162,7 +162,12 @@ _ISSUERS: Final = re.compile(
     rb"|9792[0-9]{12}"  # Troy
 )
 _LONG: Final = linear(r"[0-9]{12,19}")
-_GROUPED: Final = linear(r"[0-9]{4}(?:(?: [0-9]{3,6})+|(?:-[0-9]{3,6})+)|[0-9](?: [0-9]){11,18}|[0-9](?:-[0-9]){11,18}")
+_GROUPED: Final = tuple(
+    [
+        (separator.encode(), linear(rf"[0-9]{{4}}(?:{separator}[0-9]{{3,6}})+|[0-9](?:{separator}[0-9]){{11,18}}"))
+        for separator in (" ", "-")
+    ]
+)
 _SHAPES: Final = ((4, 4, 4, 4, 3), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 5))
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
@@ -173,12 +178,12 @@ def cards(data: bytes) -> Iterator[Place]:
         start, end = match.span()
         if _is_card(data[start:end]) and _apart(data, start, end):
             yield start, end, CERTAIN
-    for match in _GROUPED.finditer(data):
-        yield from _grouped_cards(data, *match.span())
+    for separator, pattern in _GROUPED:
+        for match in pattern.finditer(data):
+            yield from _grouped_cards(data, *match.span(), separator)
 
 
-def _grouped_cards(data: bytes, start: int, end: int) -> Iterator[Place]:
-    separator = data[start + 1 : start + 2] if data[start + 1] in b" -" else data[start + 4 : start + 5]
+def _grouped_cards(data: bytes, start: int, end: int, separator: bytes) -> Iterator[Place]:
     groups = data[start:end].split(separator)
     if len(groups[0]) == 1:
         if _is_card(b"".join(groups)) and _apart(data, start, end):
@@ -335,7 +340,33 @@ FINDERS: Final[dict[IdentifierType, Callable[[bytes], Iterator[Place]]]] = {
 
 
 def find(data: bytes, types: frozenset[IdentifierType]) -> list[tuple[IdentifierType, Place]]:
-    """The identifiers of a text in its order; where two overlap, the one of the more certain type."""
+    """The identifiers of a text in its order; where two overlap, the one of the more certain type.
+
+    What is found is masked and the rest read again, so that nothing comes to light once the first are redacted.
+    """
+    found: list[tuple[IdentifierType, Place]] = []
+    for _ in range(_ROUNDS):
+        more = _find(data, types)
+        if not more:
+            break
+        found += more
+        data = masked(data, [(start, end) for _, (start, end, _) in more])
+    return sorted(found, key=lambda each: each[1])
+
+
+_ROUNDS: Final = 3
+
+
+def masked(data: bytes, ranges: Sequence[tuple[int, int]]) -> bytes:
+    """The text with disjoint, ascending ranges overwritten, in as many bytes."""
+    out, at = list[bytes](), 0
+    for start, end in ranges:
+        out += (data[at:start], b"[" + b"*" * (end - start - 2) + b"]")
+        at = end
+    return b"".join([*out, data[at:]])
+
+
+def _find(data: bytes, types: frozenset[IdentifierType]) -> list[tuple[IdentifierType, Place]]:
     found: list[tuple[IdentifierType, Place]] = []
     for kind, finder in FINDERS.items():
         if kind in types:

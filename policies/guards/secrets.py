@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from policies.guards.interface import BadGuard
+from policies.identifiers import masked
 from policies.provenance.memo import Memo
 from policies.rule_pack import RulePack, Secret, entropy, load
 from policies.trail import Scene, utf8
@@ -44,6 +45,11 @@ _LONGEST_KEY: Final = 16 << 10
 
 _LEAST_KEY: Final = 32
 """Characters of base64 that a PEM block holds; less is a mention, not a key."""
+
+_REDACTED: Final = re.compile(rb"(?:\[(?:redacted:[a-z0-9_-]{1,64}|\*+)\])+")
+"""What stands where a secret stood, and is none however it is framed."""
+
+_ROUNDS: Final = 3
 
 _MOST_KNOWN: Final = 1024
 """Secrets of the trail that are looked for in what leaves; the latest win."""
@@ -143,16 +149,26 @@ class SecretsGuard:
         return _outermost([known for view in shown for known in self._in_view(view)])
 
     def _in_view(self, view: View) -> Iterator[_Known]:
-        found = self._pack.find(view.data)
-        if self._keys:
-            found += private_keys(view.data)
-        for secret in found:
-            if (view.depth or view.kind == "folded") and not view.fresh(secret.start, secret.end):
-                continue
-            value = view.data[secret.start : secret.end]
-            if secret.score <= _VIOLATION and self._spec.entropy and entropy(value) <= self._spec.entropy:
-                continue
-            yield _Known(secret.rule, *view.origin(secret.start, secret.end), value, secret.score)
+        """The secrets of a view; they are masked and the rest read again, until nothing more comes to light."""
+        data = view.data
+        for _ in range(_ROUNDS):
+            found = self._in_data(data)
+            if not found:
+                return
+            for secret in found:
+                value = data[secret.start : secret.end]
+                if view.kind in ("raw", "unquoted") or view.fresh(secret.start, secret.end):
+                    yield _Known(secret.rule, *view.origin(secret.start, secret.end), value, secret.score)
+            data = masked(data, merged([(secret.start, secret.end) for secret in found]))
+
+    def _in_data(self, data: bytes) -> list[Secret]:
+        found = self._pack.find(data) + (private_keys(data) if self._keys else [])
+        return [secret for secret in found if self._counts(secret, data[secret.start : secret.end])]
+
+    def _counts(self, secret: Secret, value: bytes) -> bool:
+        if _REDACTED.fullmatch(value):
+            return False
+        return secret.score > _VIOLATION or not self._spec.entropy or entropy(value) > self._spec.entropy
 
     def _leaving(self, scene: Scene) -> list[Hit]:
         """What of the trail's secrets stands in this step."""
@@ -237,7 +253,8 @@ _END: Final = linear(rf"(?i)-{{4,5}} ?END{_MARKED}")
 _BODY: Final = re.compile(
     rb"(?:[^A-Za-z0-9+/=]{0,32}"
     rb"(?:[A-Za-z0-9+/=]{16,}+|(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash|MessageID)[ \t]*:[^\n]{0,200}+))*+"
-    rb"(?:[^A-Za-z0-9+/=]{0,8}[A-Za-z0-9+/]{1,15}={1,2}|[^A-Za-z0-9+/=]{0,32}[A-Za-z0-9+/=]{0,15}-{0,5}\Z)?"
+    rb"(?:[^A-Za-z0-9+/=]{0,32}(?:[A-Za-z0-9+/=]{0,15}|-{1,5}[ A-Za-z0-9_-]{0,120})\Z"
+    rb"|[^A-Za-z0-9+/=]{0,8}[A-Za-z0-9+/]{1,15}={1,2})?"
 )
 _LINE: Final = re.compile(rb"[A-Za-z0-9+/=]{16,}")
 
@@ -279,7 +296,7 @@ class _Canaries:
             ranges |= {view.origin(start, end) for _, start, end in found}
         if not ranges:
             return []
-        evidence = tuple([Evidence(start=start, end=end, label=CANARY) for start, end in _merged(ranges)])
+        evidence = tuple([Evidence(start=start, end=end, label=CANARY) for start, end in merged(ranges)])
         return [Hit(score=_CANARY_SCORE, evidence=evidence, note="a canary stands in the text")]
 
 
@@ -295,7 +312,7 @@ def _forms(canary: bytes) -> Iterator[bytes]:
         yield inner.translate(bytes.maketrans(b"+/", b"-_"))
 
 
-def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same bytes as disjoint ranges."""
     out: list[tuple[int, int]] = []
     for start, end in sorted(ranges):

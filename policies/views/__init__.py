@@ -106,7 +106,7 @@ def _readings(view: View) -> list[View]:
         children.append(excerpt(view, "folded", edits, AROUND))
     if view.depth < DEEPEST:
         found = [
-            [edit for edit in runs(view.data) if view.fresh(edit.start, edit.end)] for runs in (escapes, encodings)
+            [edit for edit in runs(view.data) if view.touches(edit.start, edit.end)] for runs in (escapes, encodings)
         ]
         children += [excerpt(view, "decoded", edits, AROUND) for edits in found if edits]
     return [child for child in children if child.data]

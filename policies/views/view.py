@@ -84,13 +84,24 @@ class View:
         return self._parent.origin(low, max(low, high))
 
     def fresh(self, start: int, end: int) -> bool:
-        """Whether any byte of a range, or beside it, reads differently from the text this view was made from."""
+        """Whether a range, with a byte on either side, reads differently from where it came from.
+
+        What does not is found in the text this view was made from, and need not be reported again.
+        """
         if self._parent is None:
             return True
+        start, end = max(start - 1, 0), min(end + 1, len(self.data))
         if self.kind == "unquoted":
-            low = max(start - 1, 0)
-            return self.data[low : end + 1] != self._parent.data[low : end + 1]
-        start, end = start - 1, end + 1
+            return self.data[start:end] != self._parent.data[start:end]
+        if not self.touches(start, end):
+            return False
+        low, high = self._byte(start)[0], self._byte(max(end - 1, start))[1]
+        return self.data[start:end] != self._parent.data[low:high]
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether a range touches an edit; one of a folded view may leave most of its bytes as they were."""
+        if self._parent is None:
+            return True
         at = max(bisect_right(self._starts, start) - 1, 0)
         while at < len(self._segments) and self._segments[at].at < end:
             if not self._segments[at].copied:

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.guards.interface import SCANNED_BYTES
@@ -177,6 +177,7 @@ def test_ordinary_text_has_one_view(text: str) -> None:
     assert [view.kind for view in views(text)] == ["raw"]
 
 
+@settings(deadline=None, max_examples=60)
 @given(hostile)
 def test_any_text_is_read_and_every_range_of_every_view_is_a_range_of_the_text(text: str) -> None:
     size = len(utf8(text))
@@ -192,6 +193,7 @@ def test_any_text_is_read_and_every_range_of_every_view_is_a_range_of_the_text(t
     assert views(text)[0].data == utf8(text)
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_views_are_bounded(text: str) -> None:
     made = views(text)[1:]
