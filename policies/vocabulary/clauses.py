@@ -106,7 +106,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All the agent learns of why."""
 
     on_error: OnError
-    """What it means that a guard raised, ran out of time or could not be reached. No default: somebody has to choose."""
+    """What it means that a guard raised, ran out of time or was never reached. No default: somebody has to choose."""
 
     tools: ToolSelector | None = None
     """Restricts `tool_call` and `tool_result` steps; without it every tool is meant."""
