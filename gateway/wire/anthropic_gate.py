@@ -21,7 +21,7 @@ from gateway.wire.gate import (
     close,
     grow,
 )
-from gateway.wire.jsons import event
+from gateway.wire.jsons import event, read_with
 from gateway.wire.leaves import Step
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, text
@@ -89,14 +89,14 @@ class AnthropicGate(StreamGate):
     def _whole_blocks(self, message: dict[str, Any]) -> tuple[Touch, ...]:
         """Blocks that stand in the first event, as some servers send a reply they did not stream."""
         touches: list[Touch] = []
-        for part in content_parts(message.get("content"), "assistant", "/content"):
+        for part in read_with(content_parts, message.get("content"), "assistant", "/content"):
             block = self._block(part, whole=True)
             block.closed = True
             touches.append(beside(block, closes=True))
         return tuple(touches)
 
     def _start(self, index: int, fields: dict[str, Any]) -> tuple[Touch, ...]:
-        part = block_parts(fields, "model_text", f"/content/{index}")[0]
+        part = read_with(block_parts, fields, "model_text", f"/content/{index}")[0]
         known = text(fields.get("type")) in _BLOCK_TEXTS or part.kind == "tool_call"
         block = self._blocks[index] = self._block(part, whole=not known)
         block.sealed = part.kind == "reasoning"

@@ -9,7 +9,7 @@ from gateway.wire.anthropic_parts import block_parts
 from gateway.wire.frames import Frames
 from gateway.wire.gate import Refused, Substituted
 from gateway.wire.interface import RequestView
-from gateway.wire.jsons import decode, encode, is_json
+from gateway.wire.jsons import decode, encode, is_json, read_with
 from gateway.wire.leaves import Step, Tree, array_of, replaced
 from gateway.wire.replies import LARGEST_REPLY
 from gateway.wire.totals import added
@@ -93,7 +93,10 @@ def _blocks(reply: bytes) -> list[tuple[bytes, Part]]:
     tree = Tree(reply)
     holder = tree.root.at("content")
     tokens = [tree.token(node) for node in holder.items] if holder is not None else []
-    return [(token, block_parts(decode(token), "model_text", f"/content/{at}")[0]) for at, token in enumerate(tokens)]
+    return [
+        (token, read_with(block_parts, decode(token), "model_text", f"/content/{at}")[0])
+        for at, token in enumerate(tokens)
+    ]
 
 
 def _is_call(part: Part) -> bool:

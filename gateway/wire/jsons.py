@@ -1,9 +1,12 @@
 """JSON of strangers' streams, as lenient as the clients that read it: lone surrogates and NaN pass."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 def decode(data: bytes) -> Any:
@@ -28,6 +31,15 @@ def encode(value: Any) -> bytes:
 def _raw(value: Any) -> Any:
     """What a `msgspec.Raw` inside a value stands for."""
     return json.loads(bytes(value))
+
+
+def read_with(read: Callable[..., T], value: Any, *more: Any) -> T:
+    """`read(value, *more)`; where a lone surrogate is in its way, of the value with question marks in their place."""
+    try:
+        return read(value, *more)
+    except UnicodeEncodeError:
+        whole = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return read(json.loads(whole), *more)
 
 
 def event(value: dict[str, Any], name: str) -> bytes:

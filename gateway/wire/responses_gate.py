@@ -25,7 +25,7 @@ from gateway.wire.gate import (
     grow,
     repeated,
 )
-from gateway.wire.jsons import decode, event
+from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
 from gateway.wire.responses_parts import item_parts
 from gateway.wire.responses_said import message_item, said_by
@@ -190,7 +190,7 @@ class ResponsesGate(StreamGate):
         if fields.get("type") == "message" or (not fields.get("type") and "role" in fields):
             self._text_block(item, ("content", 0), "text")
             return
-        parts = item_parts(fields, item.pointer)
+        parts = read_with(item_parts, fields, item.pointer)
         part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
         item.call = self._block(part, whole=True)
 
@@ -290,12 +290,12 @@ class ResponsesGate(StreamGate):
 
     def _mark_unread(self, item: _Item, fields: dict[str, Any]) -> None:
         """Reasoning that came encrypted is a piece that nobody can read, not one that says nothing."""
-        unread = next((part.unread for part in item_parts(fields, item.pointer)), None)
+        unread = next((part.unread for part in read_with(item_parts, fields, item.pointer)), None)
         for block in item.blocks[:1]:
             block.part = msgspec.structs.replace(block.part, unread=unread)
 
     def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
-        parts = item_parts(fields, item.pointer)
+        parts = read_with(item_parts, fields, item.pointer)
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
         said = text(fields.get(field)) if field else ""
         raw = said.encode("utf-8", "surrogatepass")

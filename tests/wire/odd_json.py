@@ -55,7 +55,7 @@ def planted(value: Any, path: tuple[Any, ...], at: int) -> Any:
 
 
 def ranges_of(text: str, secret: str = SECRET) -> list[tuple[int, int]]:
-    raw, wanted = text.encode(), secret.encode()
+    raw, wanted = text.encode("utf-8", "surrogatepass"), secret.encode()
     found: list[tuple[int, int]] = []
     at = raw.find(wanted)
     while at >= 0:

@@ -202,7 +202,7 @@ def mutated(value: Any, swap: Any, at: list[int]) -> Any:
 
 
 swaps: Any = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 9) | st.text(max_size=4) | st.sampled_from(["text", "tool_use", "\ud83d"]),
+    st.none() | st.booleans() | st.integers(-3, 9) | st.sampled_from(["", "a", "é", "text", "tool_use", "\ud83d"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -238,7 +238,7 @@ def test_a_stream_with_anything_in_it_raises_nothing(
     def decide(judgement: Judgement) -> Any:
         return ending if judgement.number == which else redact(judgement)
 
-    driven.feed([line.encode() for line in lines], decide)
+    driven.feed([line.encode("utf-8", "surrogatepass") for line in lines], decide)
     if driven.gate.paused:
         driven.gate.continue_with()
         driven.feed([corpus(name)], decide)
@@ -449,3 +449,15 @@ def test_an_event_that_nests_deeply_is_read_or_ends_the_stream(wire: str, depth:
     assert driven.gate.ended
     assert (b"too deeply" in driven.wire) == (depth > 1000)
     assert (b"pay" in driven.wire) == (depth < 1000)
+
+
+def test_a_call_with_half_a_character_in_its_input_is_held_like_any_other() -> None:
+    first, *rest = events(streamed("anthropic", []))
+    block = {"type": "tool_use", "id": "t", "name": "pay", "input": {"a": "HALF"}}
+    begun = {"type": "content_block_start", "index": 0, "content_block": block}
+    ended = {"type": "content_block_stop", "index": 0}
+    stream = sse("anthropic", [first, begun, ended, *rest]).replace(b"HALF", b"\\ud83d")
+    driven = Driven("anthropic", Needs(tool_call="whole"))
+    fed = driven.gate.feed(stream)
+    assert [judgement.part.tool for judgement in fed.asked] == ["pay"]
+    assert b"pay" not in fed.sent + driven.gate.reject(fed.asked[0], Substituted("No.")).sent
