@@ -241,21 +241,22 @@ class DataPlane:
     def _rejection(self, passage: Passage, reason: ReasonCode | None) -> StepRejected:
         assert passage.docket is not None
         code = reason or "action_not_allowed"
+        passage.docket.stop(code)
         return StepRejected(make(code, passage.exchange_id, passage.docket.bench.notice_key), reason=code)
 
     async def _judge(self, passage: Passage, headers: forward.Headers) -> tuple[bytes, forward.Headers]:
         """Judge what a request puts before the model; the body and headers that may go on. Raises `StepRejected`."""
         docket, view = passage.docket, passage.view
         assert docket is not None
+        if docket.acts and (doubt := ambiguity(passage.decoded or passage.body)) is not None:
+            raise Ambiguous(f"The JSON of this request holds {doubt}.")
         if view is None:
             self._unreadable(passage, "not_understood")
             return passage.body, headers
         if passage.operation not in {"chat", "count_tokens"}:
             self._unreadable(passage, passage.operation)
             return passage.body, headers
-        if docket.acts and (doubt := ambiguity(passage.decoded)) is not None:
-            raise Ambiguous(f"The JSON of this request holds {doubt}.")
-        await docket.request(view, passage.parts_at, passage.join)
+        await docket.request(passage.dialect.name, view, passage.parts_at, passage.join)
         if docket.partial:
             self._unreadable(passage, "server_side_history")
         await self._enforce(passage, docket)

@@ -408,9 +408,11 @@ class SupervisedReply:
     # --------------------------------------------------------------------------------------------------- shared
 
     def _first(self, answer: Answer, observation: Observation) -> Attempt:
-        view = self._passage.view
-        assert view is not None
-        return Attempt(self._passage, answer, observation, body=self._passage.forwarded, view=view)
+        passage = self._passage
+        assert passage.view is not None
+        changed = passage.forwarded is not passage.decoded
+        view = passage.dialect.read_request(passage.forwarded, passage.operation) if changed else passage.view
+        return Attempt(passage, answer, observation, body=passage.forwarded, view=view)
 
     async def _held(self, part: Part, verdict: Verdict, attempt: Attempt) -> bool:
         """Wait for a person; False where nobody approved in time."""

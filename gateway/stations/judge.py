@@ -27,7 +27,7 @@ from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Part, Side, Step, StepKind
-from policies.vocabulary.verdicts import ALLOW, STRENGTH, Verdict, combine
+from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, combine
 
 PUT_BEFORE_THE_MODEL: Final[frozenset[StepKind]] = frozenset({
     "instructions", "tool_definitions", "user_input", "tool_result", "retrieval",
@@ -68,6 +68,8 @@ class Ruled(msgspec.Struct, frozen=True):
     cut: int | None
     part: Part
     judgement: Judgement
+    at: int = 0
+    """Its place among the parts of its cut."""
     fresh: bool = True
     """False for what an earlier request of the session brought already."""
 
@@ -83,7 +85,7 @@ class Bench:
         self._heavy = heavy
         self._heavy_ruleset: Ruleset | None = None
         self._thread: ThreadPoolExecutor | None = None
-        self.parts: Recent[bytes, tuple[Part, ...]] = Recent(_PARTS_BYTES)
+        self.parts: Recent[tuple[str, bytes], tuple[Part, ...]] = Recent(_PARTS_BYTES)
         self.said: Recent[bytes, Said] = Recent(_SAID_BYTES)
         self.offered: Recent[str, tuple[Part, ...]] = Recent(_SAID_BYTES)
         """Tool definitions as a session first had them."""
@@ -141,6 +143,7 @@ class Docket:
         self._trail: list[Part] = list(before)
         self._partial = False
         self._verdict = ALLOW
+        self._parts_at: PartsAt = _nothing_at
 
     @property
     def ruleset(self) -> Ruleset:
@@ -162,7 +165,7 @@ class Docket:
         return [
             PartEdit(
                 cut=ruled.cut or 0,
-                pointer=ruled.part.pointer,
+                pointer=self._parts_at(ruled.cut or 0)[ruled.at].pointer,
                 ranges=tuple([Replacement(edit.start, edit.end, edit.text) for edit in ruled.judgement.edits]),
             )
             for ruled in self.ruled
@@ -187,13 +190,19 @@ class Docket:
         self._verdict = combine([self._verdict, Verdict(name=name, reason=reason, clauses=(UNSEEN,))])
         return self._verdict
 
+    def stop(self, reason: ReasonCode) -> None:
+        """Note that this exchange goes no further, for a reason that its clauses did not give by themselves."""
+        clauses = self._verdict.clauses
+        self._verdict = combine([self._verdict, Verdict(name="reject", reason=reason, clauses=clauses)])
+
     # ------------------------------------------------------------------------------------------------- requests
 
-    async def request(self, view: RequestView, parts_at: PartsAt, join: Join | None) -> None:
+    async def request(self, dialect: str, view: RequestView, parts_at: PartsAt, join: Join | None) -> None:
         """Judge what a request puts before the model; `ruled` then holds what was said, old parts included."""
         self._recall(view)
         await self._lead(view, parts_at, join)
-        chain = blake2b(view.lead, digest_size=_CHAIN)
+        self._parts_at = parts_at
+        chain = blake2b(dialect.encode() + b"\0" + view.lead, digest_size=_CHAIN)
         pending: list[tuple[int, Message, bytes, tuple[Part, ...], int]] = []
         scenes: list[Scene] = []
         found: dict[int, Said] = {}
@@ -201,9 +210,10 @@ class Docket:
         for at, message in enumerate(view.messages):
             chain.update(message.digest)
             key = chain.copy().digest()
-            parts = parts_of[at] = self._parts(message, parts_at)
+            known = join is not None and at < join.known and at not in join.replaces
+            parts = parts_of[at] = self._parts(dialect, message, parts_at, known=known)
             said = self.bench.said.get(key)
-            if said is not None:
+            if said is not None and len(said.judgements) == len(parts):
                 found[at] = said
             else:
                 first = len(scenes)
@@ -250,11 +260,13 @@ class Docket:
             self._rule("request", cut, found, [next(judged) for _ in found], fresh=join is None or not join.lead_known)
         self._trail += parts
 
-    def _parts(self, message: Message, parts_at: PartsAt) -> tuple[Part, ...]:
-        parts = self.bench.parts.get(message.digest)
+    def _parts(self, dialect: str, message: Message, parts_at: PartsAt, *, known: bool) -> tuple[Part, ...]:
+        """The parts of a message; of a known one as they were first read, which its pointers may not fit."""
+        key = (dialect, message.digest)
+        parts = self.bench.parts.get(key) if known else None
         if parts is None:
             parts = tuple(parts_at(message.cut))
-            self.bench.parts.put(message.digest, parts, sum(len(part.text) for part in parts))
+            self.bench.parts.put(key, parts, sum(len(part.text) for part in parts))
         return parts
 
     def _scenes(self, parts: Sequence[Part]) -> list[Scene]:
@@ -269,10 +281,10 @@ class Docket:
     def _rule(
         self, side: Side, cut: int | None, parts: Sequence[Part], judgements: Iterable[Judgement], *, fresh: bool
     ) -> None:
-        for part, judgement in zip(parts, judgements, strict=True):
+        for at, (part, judgement) in enumerate(zip(parts, judgements, strict=True)):
             if judgement is UNJUDGED:
                 continue
-            self.ruled.append(Ruled(side, cut, part, judgement, fresh))
+            self.ruled.append(Ruled(side, cut, part, judgement, at, fresh))
             verdict = judgement.verdict
             # What an old step was merely flagged for was said when it was new.
             if fresh or STRENGTH[verdict.name] > STRENGTH["flag"]:
@@ -358,6 +370,10 @@ class Docket:
         )
 
 
+def _nothing_at(_: int) -> Sequence[Part]:
+    return ()
+
+
 def _is_judged(part: Part) -> bool:
     return part.kind in PUT_BEFORE_THE_MODEL
 
@@ -367,6 +383,10 @@ class Supervision:
 
     def __init__(self, benches: Mapping[str, Bench | None]) -> None:
         self._benches = benches
+
+    def rulesets(self) -> dict[str, Ruleset]:
+        """The clauses of every configured app that has any, for those who show them."""
+        return {app: bench.ruleset for app, bench in self._benches.items() if bench is not None}
 
     def bench(self, app: str) -> Bench | None:
         """The bench for an app; apps nobody configured follow `default`. None where no policy is named."""

@@ -442,9 +442,12 @@ class StreamGate(ABC):
         """Take over a decision: what it covers may leave, as far as nothing to come can change it."""
         length = block.asked_length
         safe = length
-        if not judgement.final and isinstance(block.need, Window):
-            safe = max(_boundary(block.text, length - block.need.size), block.settled)
         base = block.asked_from
+        if not judgement.final and isinstance(block.need, Window):
+            # A finding that reaches the end of what has come may go on beyond the window (a key block without its end
+            # mark): it stays in sight from its beginning on.
+            growing = min([base + found.start for found in ranges if base + found.end >= length], default=length)
+            safe = max(_boundary(block.text, min(length - block.need.size, growing)), block.settled)
         for found in sorted(ranges, key=_start):
             start = _boundary(block.text, base + found.start)
             end = _boundary(block.text, base + found.end, up=True)
