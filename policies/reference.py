@@ -37,7 +37,7 @@ def schema() -> str:
     for struct in _structs(Policy):
         properties = cast("dict[str, dict[str, Any]]", definitions[struct.__name__]["properties"])
         for field in msgspec.structs.fields(struct):
-            if said := described(struct).get(field.name):
+            if said := _meaning(struct, field):
                 properties[field.encode_name]["description"] = said
     whole = {"$schema": _DIALECT, "$id": SCHEMA_ID, "title": "A Stepwarden policy", **found}
     return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n"
@@ -87,9 +87,15 @@ def _settings(struct: type[msgspec.Struct]) -> str:
     """A table of a Struct's fields."""
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(struct):
-        meaning = described(struct).get(field.name, "").replace("|", "\\|")
+        meaning = _meaning(struct, field).replace("|", "\\|")
         rows.append(f"| `{field.encode_name}` | {_type(field.type)} | {_default(field)} | {meaning} |")
     return "\n".join(rows)
+
+
+def _meaning(struct: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> str:
+    """The sentence under a field, or else what the table it holds is said to be."""
+    tables = [inner for inner in _structs(field.type) if inner not in _LINKS]
+    return described(struct).get(field.name) or (" ".join((inspect.getdoc(tables[0]) or "").split()) if tables else "")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

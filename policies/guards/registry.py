@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias, cast, get_args
 import msgspec
 
 from policies.guards.code import CodeGuard, CodeSpec
+from policies.guards.egress import EgressGuard, EgressSpec
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
 from policies.guards.pattern import PatternGuard, PatternSpec
@@ -13,6 +14,7 @@ from policies.guards.pii import PiiGuard, PiiSpec
 from policies.guards.provenance import ProvenanceGuard, ProvenanceSpec
 from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
+from policies.guards.sequence import SequenceGuard, SequenceSpec
 from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
 from policies.vocabulary.steps import StepKind
 
@@ -23,6 +25,8 @@ GuardSpec: TypeAlias = (
     | SmugglingSpec
     | SchemaSpec
     | CodeSpec
+    | EgressSpec
+    | SequenceSpec
     | ProvenanceSpec
     | InstructionsInDataSpec
 )
@@ -83,6 +87,20 @@ KINDS: Final[tuple[Kind, ...]] = (
         guard=CodeGuard,
         ranges=False,
         impossible=_all_but("only calls are run", "tool_call"),
+    ),
+    Kind(
+        name="egress",
+        spec=EgressSpec,
+        guard=EgressGuard,
+        ranges=True,
+        impossible=_all_but("only what the agent does and says leads anywhere", "tool_call", "model_text"),
+    ),
+    Kind(
+        name="sequence",
+        spec=SequenceSpec,
+        guard=SequenceGuard,
+        ranges=False,
+        impossible=_all_but("only calls are counted", "tool_call"),
     ),
     Kind(
         name="provenance",

