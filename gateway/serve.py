@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -38,6 +38,7 @@ from gateway.stations.judge import Supervision
 from gateway.supervision import open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
+from policies.mistakes import BadPolicy
 
 log = logging.getLogger("stepwarden.serve")
 
@@ -220,6 +221,7 @@ class _Gateway:
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
+            _on_hangup(config, planes.supervise)
             server = _server(create_app(planes.planes, routes), config)
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -233,6 +235,7 @@ class _Gateway:
             await self._serve_workers_socket(keeper, open_things)
             crew = _Crew(config, listeners)
             crew.start()
+            _on_hangup(config, lambda _: crew.hang_up())
             self._announce(info)
             await crew.watch(stopping)
             info.draining = True
@@ -258,6 +261,7 @@ class _Gateway:
                 records=keeper.store,
                 key_ring=keeper.keys,
                 hold_book=keeper.store.holds,
+                in_force=self._supervision,
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
@@ -317,6 +321,12 @@ class _Crew:
         worker.start()
         return worker
 
+    def hang_up(self) -> None:
+        """Let every worker read its policies anew."""
+        for worker in self._workers:
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, signal.SIGHUP)
+
     async def watch(self, stopping: asyncio.Event) -> None:
         """Start dead workers again until told to stop."""
         while not stopping.is_set():
@@ -354,6 +364,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
         await loop.create_unix_connection(lambda: keeper, short)
     planes = DataPlanes(config, keeper, environ=os.environ, supervision=open_supervision(config))
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
+    _on_hangup(config, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -366,6 +377,27 @@ async def _work(config: Config, listener: socket.socket) -> None:
     tidying.cancel()
     await relay.close()
     await planes.close()
+
+
+def _on_hangup(config: Config, supervise: Callable[[Supervision], None]) -> None:
+    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays."""
+
+    async def read_anew() -> None:
+        try:
+            supervision = await asyncio.to_thread(open_supervision, config)
+        except BadPolicy as bad:
+            log.error("policies not changed: they do not check", extra={"mistakes": [str(one) for one in bad.mistakes]})
+        else:
+            supervise(supervision)
+            log.info("policies read anew")
+
+    def hung_up() -> None:
+        reading = asyncio.get_running_loop().create_task(read_anew())
+        under_way.add(reading)
+        reading.add_done_callback(under_way.discard)
+
+    under_way: set[asyncio.Task[None]] = set()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
 
 
 def _stop_signals() -> asyncio.Event:

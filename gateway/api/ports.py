@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
 from policies.errors import StepwardenError
+from policies.evaluate import Ruleset
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Hold, HoldState
 from policies.vocabulary.judgements import Judged
@@ -120,6 +121,14 @@ class HoldReader(Protocol):
 
     def list(self, *, state: HoldState | None = None, app: str | None = None, limit: int = 200) -> list[Hold]:
         """Holds, newest first."""
+        ...
+
+
+class InForce(Protocol):
+    """The clauses in force. `gateway.stations.judge.Supervision` fits."""
+
+    def rulesets(self) -> Mapping[str, Ruleset]:
+        """By app, those without any policy left out. Raises `BadPolicy` where they are read now and do not check."""
         ...
 
 

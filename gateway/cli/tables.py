@@ -7,9 +7,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.screen import count, local, money, styled
+from gateway.cli.screen import clean, count, duration, local, money, styled
 
 Row = dict[str, Any]
+
+_SHOWN = 500
+"""Characters of a held step's arguments that a table looks at."""
+
+_SEVERITIES = {"critical": "bold red", "high": "red", "medium": "yellow"}
 
 
 def _table(*columns: tuple[str, Literal["left", "right"]], flexible: str) -> Table:
@@ -114,6 +119,79 @@ def key_table(keys: Sequence[Row]) -> Table:
             _state(each),
         )
     return table
+
+
+def hold_table(holds: Sequence[Row]) -> Table:
+    """Holds, one a line."""
+    table = _table(
+        ("hold", "left"),
+        ("asked", "left"),
+        ("tool", "left"),
+        ("arguments", "left"),
+        ("clause", "left"),
+        ("state", "left"),
+        flexible="arguments",
+    )
+    for each in holds:
+        table.add_row(
+            styled(each["hold_id"], "cyan"),
+            local(each["asked_at"]),
+            styled(each["tool"] or each["kind"], "bold"),
+            styled(each["text"][:_SHOWN]),
+            styled(", ".join(each["clauses"])),
+            _hold_state(each),
+        )
+    return table
+
+
+def _hold_state(hold: Row) -> Text:
+    import time
+
+    from gateway.times import nanoseconds
+
+    if hold["state"] != "waiting":
+        by = f" by {clean(hold['decided_by'])}" if hold["decided_by"] else ""
+        style = {"approved": "green", "used": "green", "rejected": "red"}.get(hold["state"], "dim")
+        return Text(f"{hold['state']}{by}", style=style)
+    left = nanoseconds(hold["expires_at"]) - time.time_ns()
+    return Text(f"{duration(left)} left", style="yellow") if left > 0 else Text("expired", style="dim")
+
+
+def clause_table(clauses: Sequence[Row]) -> Table:
+    """Clauses of one app, one a line."""
+    table = _table(
+        ("clause", "left"),
+        ("severity", "left"),
+        ("mode", "left"),
+        ("judges", "left"),
+        ("actions", "left"),
+        ("fired", "right"),
+        flexible="judges",
+    )
+    for each in clauses:
+        mode = "enforce" if each["acts"] else "flags" if each["mode"] == "enforce" else "shadow"
+        table.add_row(
+            styled(each["name"], "cyan"),
+            styled(each["severity"], _SEVERITIES.get(each["severity"], "")),
+            Text(mode, style="green" if each["acts"] else "dim"),
+            styled(_judges(each)),
+            styled(", ".join(_band(band) for band in each["action"])),
+            count(each["fired"]),
+        )
+    return table
+
+
+def _judges(clause: Row) -> str:
+    """What it looks at, with what."""
+    tools = clause["tools"]
+    only = f" [{', '.join((*tools['tags'], *tools['names']))}]" if tools else ""
+    kinds = dict.fromkeys(guard.partition(".")[0] for guard in clause["guards"])
+    return f"{', '.join(clause['steps'])}{only} · {', '.join(kinds)}"
+
+
+def _band(band: Row) -> str:
+    other = f" else {band['else']}" if band.get("else") else ""
+    return f"{band['at']}: {band['do']}{other}"
 
 
 def _state(key: Row) -> Text:

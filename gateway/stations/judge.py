@@ -34,6 +34,14 @@ PUT_BEFORE_THE_MODEL: Final[frozenset[StepKind]] = frozenset({
 })  # fmt: skip
 """Kinds of steps that a request is judged for."""
 
+JUDGED_BEFORE: Final[Mapping[StepKind, str]] = {
+    "model_text": "the model's own words were judged in the reply that brought them",
+    "reasoning": "the model's own thoughts were judged in the reply that brought them",
+    "tool_call": "a call was judged in the reply that proposed it, before it could be made",
+    "handoff": "no wire carries handoffs",
+}
+"""The other kinds, each with why a request is not judged for it."""
+
 INLINE_BYTES: Final = 16 * 1024
 """Characters of text that are judged on the event loop; more leaves it."""
 
@@ -91,6 +99,7 @@ class Bench:
         """Tool definitions as a session first had them."""
         self.chains: Recent[str, tuple[Part, ...]] = Recent(_PARTS_BYTES)
         """What came before a response that may be gone on from by its id alone."""
+        self._successors: Recent[str, str] = Recent(_SAID_BYTES)
 
     async def judge(self, scenes: Sequence[Scene]) -> list[Judgement]:
         """Judge steps in order; long ones off the event loop."""
@@ -99,6 +108,15 @@ class Bench:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="stepwarden-judge")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge_heavy, scenes)
+
+    def continued(self, response_ids: Sequence[str]) -> None:
+        """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
+        if len(response_ids) > 1 and response_ids[0] != response_ids[-1]:
+            self._successors.put(response_ids[0], response_ids[-1], len(response_ids[0]) + len(response_ids[-1]))
+
+    def holder(self, response_id: str) -> str:
+        """The response under which the provider keeps the history of one that a caller names."""
+        return self._successors.get(response_id) or response_id
 
     def judge_here(self, scenes: Iterable[Scene]) -> list[Judgement]:
         """The same on this thread, whatever it takes."""
@@ -134,6 +152,8 @@ class Docket:
         self.bench: Final = bench
         self.ruled: list[Ruled] = []
         self.asked_again = 0
+        self.settled = False
+        """True once all of the reply has been judged, so that nothing can change the verdict any more."""
         self.unread: str | None = None
         """Why nothing of this exchange can be judged, where that is so."""
         self.forwarded_sha256: bytes | None = None
@@ -179,7 +199,9 @@ class Docket:
 
     def follow_up(self) -> "Docket":
         """A docket for the answer to a request of ours that goes on from here."""
-        return Docket(self.bench, stateful=False, session_id=self._session_id, before=(*self._trail,))
+        other = Docket(self.bench, stateful=False, session_id=self._session_id, before=(*self._trail,))
+        other._partial = self._partial
+        return other
 
     def unreadable(self, why: str) -> Verdict:
         """Note that no guard can read this exchange, and what the app makes of that."""
@@ -234,7 +256,8 @@ class Docket:
         """Begin with what the provider holds of this conversation, as far as it passed here."""
         if not self._stateful:
             return
-        known = self.bench.chains.get(view.previous_response_id or view.conversation_id or "")
+        named = view.previous_response_id
+        known = self.bench.chains.get(self.bench.holder(named) if named else view.conversation_id or "")
         self._partial = known is None
         self._trail += known or ()
 

@@ -19,6 +19,9 @@ from gateway.cli.direct import DirectDesk
 from gateway.ids import new_id, new_span
 from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.dialects import dialects
+from policies.evaluate import Ruleset, Settings
+from policies.loader import load
+from policies.shipped import shipped
 from policies.vocabulary.exchanges import Body, Exchange, Recording
 from policies.vocabulary.keys import ROLES
 from policies.vocabulary.sessions import Join
@@ -126,6 +129,14 @@ class Standing:
         return None
 
 
+class Rules:
+    """A shipped policy in force for the app `default`."""
+
+    def rulesets(self) -> Mapping[str, Ruleset]:
+        policy = load(shipped()["agent-baseline"], "agent-baseline").policy
+        return {"default": Ruleset.compile([policy], settings=Settings(enforce=True))}
+
+
 class Plane:
     """The control plane over a store in a directory."""
 
@@ -142,6 +153,8 @@ class Plane:
         routes = control_routes(
             records=self.store,
             key_ring=self.store.keys,
+            hold_book=self.store.holds,
+            in_force=Rules(),
             live_feed=self.live,
             gateway=Standing(),
             desk=DirectDesk(self.store),
