@@ -52,6 +52,7 @@ from gateway.wire.elsewhere import asks_beyond_its_bytes
 from gateway.wire.enforcing import enforcing
 from gateway.wire.interface import Dialect, Operation, TooDeep, Undecodable
 from gateway.wire.notices import make
+from gateway.wire.responses_turns import redirected
 from gateway.wire.strict import ambiguity
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.verdicts import ReasonCode
@@ -278,16 +279,24 @@ class DataPlane:
                     raise self._rejection(passage, "needs_approval")
 
     def _changed(self, passage: Passage, docket: Docket, headers: forward.Headers) -> tuple[bytes, forward.Headers]:
-        """The body with what is redacted or rewritten; the caller's own bytes where that is nothing."""
+        """The body with what is redacted or rewritten; the caller's own bytes where that is nothing.
+
+        One that goes on from a response of which the caller knows the first id alone is led to the last.
+        """
         view, acts = passage.view, enforcing(passage.dialect)
-        edits = docket.request_edits()
-        if not edits or view is None:
+        assert view is not None
+        edits, body = docket.request_edits(), passage.decoded
+        named = view.previous_response_id or ""
+        holder = docket.bench.holder(named)
+        if not edits and holder == named:
             return passage.body, headers
-        try:
-            assert acts is not None
-            body = passage.forwarded = acts.edit_request(passage.decoded, view, edits)
-        except Uneditable as uneditable:
-            raise self._rejection(passage, docket.verdict.reason) from uneditable
+        if edits:
+            try:
+                assert acts is not None
+                body = acts.edit_request(body, view, edits)
+            except Uneditable as uneditable:
+                raise self._rejection(passage, docket.verdict.reason) from uneditable
+        body = passage.forwarded = redirected(body, view, {named: holder} if holder != named else {})
         docket.forwarded_sha256 = sha256(body).digest()
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
         return body, forward.with_header(headers, b"content-length", b"%d" % len(body))
@@ -336,7 +345,11 @@ class DataPlane:
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
         headers = forward.with_header(headers, b"content-length", b"%d" % len(body))
         child.upstream_started_ns = time.time_ns()
-        answer = child.answer = await self._client.send(child.method, child.target, headers, body)
+        try:
+            answer = child.answer = await self._client.send(child.method, child.target, headers, body)
+        except Refused as refusal:
+            child.refused(refusal)
+            raise
         child.upstream_status = child.status = answer.status
         observation = self._observe(child, forward.response_headers(answer.headers))
         if answer.status != 200:  # noqa: PLR2004 - OK

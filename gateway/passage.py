@@ -306,9 +306,9 @@ class Passage:
             return "allow" if self.error_type is None else None
         if self.error_type is not None and STRENGTH[docket.verdict.name] < STRENGTH["hold"]:
             return None
-        streaming = self.observation is not None and self.observation.stream and not self.started
+        to_come = self.operation == "chat" and self.upstream_status == 200 and not docket.settled  # noqa: PLR2004 - OK
         known = STRENGTH[docket.verdict.name] >= STRENGTH["reject"]
-        return "streaming" if streaming and not known and self.error_type is None else docket.verdict.name
+        return "streaming" if to_come and not known and self.error_type is None else docket.verdict.name
 
     def recording(self, prices: Prices) -> Recording:
         """The exchange as it is recorded."""

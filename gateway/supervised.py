@@ -185,6 +185,7 @@ class SupervisedReply:
 
     async def _act(self, gate: StreamGate, fed: Fed, attempt: Attempt) -> None:
         """Send what may leave, decide what is asked, and so on until nothing is asked any more."""
+        self._docket.bench.continued(gate.response_ids)
         waiting = deque([fed])
         while waiting:
             here = waiting.popleft()
@@ -295,6 +296,7 @@ class SupervisedReply:
         raw = await self._gathered(attempt, first)
         plain = self._plain(attempt.observation, raw)
         delivered = await self._judged_document(attempt, plain)
+        self._docket.settled = True
         passage = self._passage
         passage.look_away()
         passage.outcome = "complete"
@@ -403,7 +405,17 @@ class SupervisedReply:
         second.passage.outcome = "complete"
         self._rejected = None
         delivered = await self._judged_document(second, plain)
-        return delivered if resampled else self._acts.turns.merge(document, delivered)
+        if resampled:
+            return delivered
+        self._note_holder(attempt, second)
+        return self._acts.turns.merge(document, delivered)
+
+    def _note_holder(self, attempt: Attempt, second: Attempt) -> None:
+        """Note that what is merged has the first's id, while the history is kept under the last's."""
+        shown, last = (each.observation.close().response_id for each in (attempt, second))
+        if shown and last:
+            bench = self._docket.bench
+            bench.continued([shown, bench.holder(last)])
 
     # --------------------------------------------------------------------------------------------------- shared
 

@@ -1,12 +1,14 @@
 """Policies in force, over the wire: judged before they take effect, in all three dialects, plain and streamed."""
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anthropic
+import msgspec
 import openai
 import pytest
 
@@ -202,6 +204,25 @@ def test_a_rejected_call_never_reaches_the_agent_and_the_model_is_asked_again(
     assert "launch_rocket" in [step["tool"] for step in facts["steps"]]  # recorded as it was proposed
 
 
+@stream_or_json
+def test_a_chain_goes_on_from_the_response_that_holds_the_history(strict: House, *, stream: bool) -> None:
+    """The caller of a continued answer knows it by the first response's id; the provider keeps it under the last's."""
+    more = msgspec.structs.replace(TURN, reply_id=f"last{stream}")
+    first = msgspec.structs.replace(calling("launch"), reply_id=f"first{stream}")
+    strict.provider.script = in_turn(say("responses", first, streamed=stream), say("responses", more, streamed=stream))
+    shown = read(RESPONSES, asked(strict, RESPONSES, stream=stream), stream=stream).response_id
+    assert shown
+    assert shown.endswith(f"first{stream}")
+    held = shown.replace("first", "last")
+    following = asked(strict, RESPONSES, stream=stream, text="And now?", previous_response_id=shown)
+    sent = json.loads(strict.provider.requests[-1].body)
+    assert (sent["previous_response_id"], sent["input"]) == (held, "And now?")
+    judged = json.loads(strict.control(f"/api/exchanges/{strict.facts(following.exchange)['exchange_id']}")[1])
+    assert judged["judged"]["unread"] is None  # what came before is known, though it stands at the provider
+    asked(strict, RESPONSES, stream=stream, text="And now?", previous_response_id=held)
+    assert strict.provider.requests[-1].body == json.dumps({**sent}).encode()
+
+
 @every_dialect
 @stream_or_json
 def test_a_model_that_insists_is_ended_with_a_notice(strict: House, dialect: Dialect, *, stream: bool) -> None:
@@ -391,3 +412,23 @@ def test_a_policy_that_does_not_check_keeps_the_gateway_from_starting(tmp_path: 
     more = f"[app.default]\npolicy = [{json.dumps(str(broken))}]\n"
     with pytest.raises(AssertionError, match="on_error"), standing(tmp_path / "house", more=more):
         pass
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_policies_change_on_a_hangup_if_they_check_and_stay_if_they_do_not(tmp_path: Path, workers: int) -> None:
+    with standing(tmp_path, more=settings(tmp_path), workers=workers) as house:
+        house.provider.script = always(say("chat", TURN))
+        said = "It is heron-1234."
+
+        def redacted() -> bool | None:
+            got = [asked(house, CHAT, stream=False, text=said) for _ in range(4)]
+            return True if all(verdict(each) == b"redact" for each in got) else None
+
+        assert redacted() is None
+        (tmp_path / "house.toml").write_text("nothing")
+        house.gateway.process.send_signal(signal.SIGHUP)
+        waited(lambda: "policies not changed" in house.gateway.log or None)
+        assert asked(house, CHAT, stream=False, text="bluebird-1234").one(b"stepwarden-verdict") == b"redact"
+        (tmp_path / "house.toml").write_text(RULES.replace("bluebird", "heron"))
+        house.gateway.process.send_signal(signal.SIGHUP)
+        assert waited(redacted)
