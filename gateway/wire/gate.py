@@ -208,6 +208,9 @@ class StreamGate(ABC):
         """True where the provider's turn is over and was taken back: `continue_with` the next, or `reject` it."""
         self.changed = False
         """True once anything left otherwise than it came, or did not leave."""
+        self.response_ids: list[str] = []
+        """Ids of the provider's responses behind this one, where later requests may go on from an id alone: the
+        client knows the first, the last holds the history."""
 
     # What a caller does
 

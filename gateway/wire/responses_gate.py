@@ -112,8 +112,6 @@ class ResponsesGate(StreamGate):
         """The items of the last event, in its order."""
         self._usage: Any = None
         self._before: Any = None
-        self.response_ids: list[str] = []
-        """Ids of the provider's responses behind this one: the client knows the first, the last holds the history."""
 
     def keepalive(self) -> bytes:
         """Another `response.in_progress`; nothing before the first event, for until then the headers can wait."""
