@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.config import App, Config
+from gateway.config_file import key_lines
 from gateway.stations.judge import Bench, Supervision
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
@@ -74,7 +75,8 @@ def _text(name: str, config: Config) -> tuple[str, str]:
         text = shipped().get(name)
         if text is None:
             remedy = f"{nearest(name, shipped())} A file of your own is named by its path, ending in .toml."
-            raise BadPolicy([Mistake(place=str(config.file or "configuration"), message=_unknown(name), remedy=remedy)])
+            place = str(config.file or "configuration")
+            raise BadPolicy([Mistake(place=place, line=_line(name, config), message=_unknown(name), remedy=remedy)])
         return text, name
     path = Path(name)
     if not path.is_absolute():
@@ -86,6 +88,17 @@ def _text(name: str, config: Config) -> tuple[str, str]:
         raise BadPolicy(
             [Mistake(place=str(path), message=f"cannot be read: {why}", remedy="Name a file that is there.")]
         ) from None
+
+
+def _line(name: str, config: Config) -> int | None:
+    """Where the configuration file names a policy; None where somebody else does."""
+    app = next((app.name for app in config.apps.values() if name in app.policy), None)
+    if config.file is None or app is None:
+        return None
+    try:
+        return key_lines(config.file.read_text("utf-8")).get(("app", app, "policy"))
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _unknown(name: str) -> str:

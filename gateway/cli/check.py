@@ -100,7 +100,9 @@ def _configuration(file: Path | None) -> Checked:
                 for each in error.mistakes
             ]
         )
-    return Checked(mistakes=list(examined(config)), notes=[*config.notes, *_in_force(config)])
+    mistakes = list(examined(config))
+    wrong = any(mistake.severity == "error" for mistake in mistakes)
+    return Checked(mistakes=mistakes, notes=[*config.notes, *(() if wrong else _in_force(config))])
 
 
 def _in_force(config: Any) -> Iterator[str]:

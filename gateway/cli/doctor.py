@@ -99,11 +99,28 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
     yield _ok("config", str(config.file) if config.file else "no file; defaults and environment")
     for note in config.notes:
         yield _note("config", note)
+    yield from _policies(config)
     yield from _directory(config)
     yield from _disk(config)
     yield from _files(config)
     yield from _providers(config)
     yield from _gateway(config)
+
+
+def _policies(config: "Config") -> Iterator[Finding]:
+    from gateway.supervision import examined
+
+    for mistake in examined(config):
+        if mistake.severity == "error":
+            place = mistake.place if mistake.line is None else f"{mistake.place}:{mistake.line}"
+            yield _wrong("policy", f"{place}: {mistake.message}", mistake.remedy)
+    for app in config.apps.values():
+        does = "enforced" if app.enforce else "observed and flagged only"
+        if app.policy:
+            yield _ok("policy", f"app {app.name}: {', '.join(app.policy)}, {does}")
+        else:
+            mend = f'Name one in [app.{app.name}]: `policy = ["agent-baseline"]`.'
+            yield _note("policy", f"app {app.name}: no policy; steps are recorded, not judged", mend)
 
 
 def _python() -> Iterator[Finding]:

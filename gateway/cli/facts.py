@@ -54,7 +54,8 @@ def _judged(judged: Row) -> Iterator[tuple[str, str]]:
     if judged["unread"]:
         yield "unread", f"{judged['unread']}: no guard could look at it"
     if judged["asked_again"]:
-        yield "asked again", f"{judged['asked_again']} times in the caller's place"
+        times = "once" if judged["asked_again"] == 1 else f"{judged['asked_again']} times"
+        yield "asked again", f"{times}, in the caller's place"
     for label, name in (("provider got", "forwarded_sha256"), ("caller got", "delivered_sha256")):
         if judged[name]:
             yield label, f"a changed body, SHA-256 {judged[name]}"

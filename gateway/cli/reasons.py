@@ -1,5 +1,6 @@
 """An explanation in sentences: what was done, on whose word, what matched where, what ran, and what can be done."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -24,6 +25,10 @@ _DONE: Final = {
 _LINES: Final = 12
 """Lines of a passage that are shown."""
 
+_IF_RIGHT: Final = (
+    "If it was right to do: add it as an `ok` example to the clause, mend the clause until `stepwarden check` accepts "
+    'both, or set its `mode = "shadow"`.'
+)
 _SCORES: Final = ((90, "near certain"), (75, "likely a violation"), (50, "needs a second look"), (25, "unusual"))
 
 
@@ -96,7 +101,7 @@ def _why(explanation: Row) -> Iterator[Any]:
         severity = f"  {clause['severity']}" if clause else ""
         yield Text.assemble("  ", (clean(name), "cyan"), severity)
         if clause:
-            yield Padding(Text(clean(clause["text"]), "italic"), (0, 2, 0, 4))
+            yield _indented(Text(clean(clause["text"]), "italic"), 4)
         yield from _matches([(step, match) for step, match in found if match["clause"] == name])
 
 
@@ -107,7 +112,7 @@ def _matches(found: Sequence[tuple[Row, Row]]) -> Iterator[Any]:
 
     for (seq, guard, score, note), group in groupby(found, key=together):
         said = f": {clean(note)}" if note else ""
-        yield Text(f"    step {seq}, guard {clean(guard)}, score {score} ({_score(score)}){said}")
+        yield _indented(Text(f"step {seq}, guard {clean(guard)}, score {score} ({_score(score)}){said}"), 4)
         shown: set[tuple[Any, ...]] = set()
         for _, match in group:
             source: Row | None = match["source"]
@@ -123,7 +128,7 @@ def _score(score: int) -> str:
 
 
 def _match(match: Row) -> Iterator[Any]:
-    line = Text("      ")
+    line = Text()
     line.append(clean(match["label"]) or "the step", "bold")
     if match["pointer"]:
         line.append(f" in argument {clean(match['pointer'])}")
@@ -131,15 +136,14 @@ def _match(match: Row) -> Iterator[Any]:
         line.append(f", bytes {match['start']} to {match['end']}")
     if match["text"]:
         line.append(": ").append(_short(match["text"]), "yellow")
-    if line.plain.strip():
-        yield line
+    yield _indented(line, 6)
     source = match["source"]
     if source is None:
         return
     whence = f"{source['kind']} of {clean(source['tool'])}" if source["tool"] else source["kind"]
-    yield Text(f"      it goes back to bytes {source['start']} to {source['end']} of an earlier {whence}")
+    yield _indented(Text(f"it goes back to bytes {source['start']} to {source['end']} of an earlier {whence}"), 6)
     if source["text"]:
-        yield Padding(_passage(source["text"]), (0, 2, 0, 8))
+        yield _indented(_passage(source["text"]), 8)
 
 
 def _short(text: str) -> str:
@@ -167,34 +171,30 @@ def _advice(explanation: Row) -> Iterator[Any]:
     if not explanation["advice"]:
         return
     yield Text("\nwhat to do", style="bold")
-    yield Padding(Text(clean(explanation["advice"])), (0, 2, 0, 2))
+    yield _indented(Text(clean(explanation["advice"])), 2)
     if explanation["full"]:
-        yield Padding(
-            Text(
-                "If it was right to do: add it as an `ok` example to the clause, mend the clause until "
-                '`stepwarden check` accepts both, or set its `mode = "shadow"`.',
-                "dim",
-            ),
-            (0, 2, 0, 2),
-        )
+        yield _indented(Text(_IF_RIGHT, "dim"), 2)
 
 
-def _guards(guards: Sequence[Row]) -> Iterator[Text]:
+def _guards(guards: Sequence[Row]) -> Iterator[Any]:
     """Which guards ran, in sum, and each that did not."""
     if not guards:
         return
     yield Text("\nguards", style="bold")
     ran = [guard for guard in guards if guard["steps"]]
     micros = sum(guard["micros"] for guard in ran)
-    yield Text(f"  ran: {', '.join(_run(guard) for guard in ran) or 'none'}")
+    kinds = Counter(clean(guard["guard"]).partition(".")[0] for guard in ran)
+    listed = ", ".join(kind if times == 1 else f"{kind} ({times} clauses)" for kind, times in sorted(kinds.items()))
+    yield _indented(Text(f"ran: {listed or 'none'}"), 2)
     yield Text(f"  together {micros / 1000:.1f} ms; `stepwarden exchanges show` lists them step by step", "dim")
     for guard in guards:
         if guard["not_run"]:
             why = clean(", ".join(guard["skipped"]))
             where = f"{clean(guard['guard'])} of {clean(guard['clause'])}"
-            yield Text(f"  did not run: {where} on {guard['not_run']} steps ({why}); `on_error` decided", "bold red")
+            times = "one step" if guard["not_run"] == 1 else f"{guard['not_run']} steps"
+            yield _indented(Text(f"did not run: {where} on {times} ({why}); `on_error` decided", "bold red"), 2)
 
 
-def _run(guard: Row) -> str:
-    name = clean(guard["clause"]).rpartition("/")[2]
-    return f"{clean(guard['guard']).partition('.')[0]} for {name} ({guard['steps']} steps)"
+def _indented(text: Text, columns: int) -> Padding:
+    """A paragraph that keeps its indent where it wraps."""
+    return Padding(text, (0, 0, 0, columns), expand=False)

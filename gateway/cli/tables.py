@@ -159,23 +159,21 @@ def _hold_state(hold: Row) -> Text:
 
 def clause_table(clauses: Sequence[Row]) -> Table:
     """Clauses of one app, one a line."""
-    table = _table(
-        ("clause", "left"),
-        ("severity", "left"),
-        ("mode", "left"),
-        ("judges", "left"),
-        ("actions", "left"),
-        ("fired", "right"),
-        flexible="judges",
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("clause", overflow="fold", ratio=4)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("mode", no_wrap=True)
+    table.add_column("judges", overflow="fold", ratio=3)
+    table.add_column("actions", overflow="fold", ratio=3)
+    table.add_column("fired", justify="right", no_wrap=True)
     for each in clauses:
         mode = "enforce" if each["acts"] else "flags" if each["mode"] == "enforce" else "shadow"
         table.add_row(
-            styled(each["name"], "cyan"),
+            Text(clean(each["name"]), style="cyan"),
             styled(each["severity"], _SEVERITIES.get(each["severity"], "")),
             Text(mode, style="green" if each["acts"] else "dim"),
-            styled(_judges(each)),
-            styled(", ".join(_band(band) for band in each["action"])),
+            Text(clean(_judges(each))),
+            Text(", ".join(_band(band) for band in each["action"])),
             count(each["fired"]),
         )
     return table

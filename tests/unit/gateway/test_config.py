@@ -311,10 +311,14 @@ def test_a_providers_key_is_read_only_when_it_is_used() -> None:
     assert provider.key({"ANTHROPIC_API_KEY": ""}) is None
 
 
-def test_the_template_is_the_defaults_and_names_every_setting(tmp_path: Path) -> None:
+def test_the_template_is_the_defaults_but_for_a_policy_that_watches_and_names_every_setting(tmp_path: Path) -> None:
     text = template()
     plain = Config.load(written(tmp_path, text), environ={})
-    assert msgspec.structs.replace(plain, file=None) == Config.load(None, environ={})
+    default = plain.apps["default"]
+    assert default.policy == ("agent-baseline",)
+    assert not default.enforce
+    without = {"default": msgspec.structs.replace(default, policy=())}
+    assert msgspec.structs.replace(plain, file=None, apps=without) == Config.load(None, environ={})
     for section in sections().values():
         for field in settings_of(section):
             assert f"{field.name} =" in text
@@ -330,7 +334,7 @@ def test_the_template_uncommented_is_still_the_defaults(tmp_path: Path) -> None:
     ]
     config = Config.load(written(tmp_path, "\n".join(lines)), environ={})
     defaults = Config.load(None, environ={})
-    for name in ("capture", "limits", "telemetry", "prices", "apps"):
+    for name in ("capture", "limits", "telemetry", "prices"):
         assert getattr(config, name) == getattr(defaults, name)
     assert config.providers["anthropic"] == defaults.providers["anthropic"]
     assert config.providers["local"].base_url == "http://127.0.0.1:11434"
