@@ -156,7 +156,7 @@ def calling(tool: str, arguments: str = '{"at": "noon"}') -> Turn:
 
 
 def tools_of(dialect: Dialect, *names: str) -> list[dict[str, Any]]:
-    schema = {"type": "object", "properties": {}, "additionalProperties": True}
+    schema: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": True}
     if dialect is ANTHROPIC:
         return [{"name": name, "description": name, "input_schema": schema} for name in names]
     if dialect is CHAT:
