@@ -37,32 +37,51 @@ _DELETE: Final = re.compile(
     r"|rimraf(?:\.sync)?|os\.removedirs)\s*\(?\s*(?:[\w.]+\(\s*)?"
 )
 _FETCH: Final = re.compile(
-    r"\b(?:urlopen|urlretrieve|urllib|requests\.(?:get|request)|httpx\.(?:get|stream)|http\.client|LWP|open-uri|"
-    r"file_get_contents\s*\(\s*['\"]https?:|curl_exec|Net::HTTP|https?\.get|axios|fetch\s*\()"
+    r"""\b(?: urlopen | urlretrieve | urllib | requests\.(?:get|request) | httpx\.(?:get|stream) | http\.client
+      | LWP | open-uri | Net::HTTP | file_get_contents\s*\(\s*['"]https?: | curl_exec | https?\.get | axios | fetch\s*\(
+      | downloadstring | downloaddata | net\.webclient | iwr\b | irm\b | invoke-(?:webrequest|restmethod) )""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _SEND: Final = re.compile(
-    r"\b(?:urlopen|urllib|requests\.\w+|httpx\.\w+|http\.client|smtplib|socket\.\w+|ftplib|paramiko|aiohttp|LWP|Net::HTTP|"
-    r"https?\.request|axios|fetch\s*\(|curl_exec|fsockopen|TCPSocket|net\.connect)"
+    r"""\b(?: urlopen | urllib | requests\.\w+ | httpx\.\w+ | http\.client | smtplib | socket\.\w+ | ftplib
+      | paramiko | aiohttp | LWP | Net::HTTP | https?\.request | axios | fetch\s*\(
+      | curl_exec | fsockopen | TCPSocket | net\.connect )""",
+    re.VERBOSE,
 )
 _EVALUATE: Final = re.compile(
-    r"(?<![.\w])(?:exec|eval|instance_eval|Function|vm\.runIn\w+)\s*\(\s*(?:compile\s*\(\s*)?"
+    r"""(?<![.\w])(?: (?:exec|eval|instance_eval|Function|vm\.runIn\w+)\s*\(\s*(?:compile\s*\(\s*)?
+      | (?i:iex|invoke-expression)\b )""",
+    re.VERBOSE,
 )
 _DECODE: Final = re.compile(
-    r"\b(?:b64decode|a85decode|b32decode|unhexlify|fromhex|zlib\.decompress|base64_decode|decode64|atob|marshal\.loads|gzinflate)"
+    r"""\b(?: b64decode | a85decode | b32decode | unhexlify | fromhex | zlib\.decompress | base64_decode | decode64
+      | atob | marshal\.loads | gzinflate | frombase64string )""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _NEAR: Final = 200
 """Characters behind a call of `exec` in which its argument is sought."""
 
 _SOCKET: Final = re.compile(
-    r"\b(?:socket\.socket|socket\.create_connection|use\s+Socket|PF_INET|IO::Socket|TCPSocket|fsockopen|pfsockopen"
-    r"|net\.(?:Socket|connect|createConnection)|stream_socket_client)"
+    r"""(?: \bsocket\.(?:socket|create_connection) | ["']socket["'] | \buse\s+Socket | \b(?:PF|AF)_INET | \bSOCK_STREAM
+      | \bIO::Socket | \bTCPSocket | \bp?fsockopen | \bstream_socket_client | \bTcpStream | \bTCPClient\b
+      | \bnet["')]{0,2}\.(?:Socket|connect|createConnection|Dial) | \bnew\s+(?:\w+\.){0,4}Socket\s*\( )""",
+    re.IGNORECASE | re.VERBOSE,
 )
+"""Ways to connect to another machine."""
+
 _SHELL: Final = re.compile(
-    r"(?:\bdup2\b|\bpty\.spawn|/bin/(?:ba|z|da|k)?sh\b|\bcmd\.exe|\bIO\.popen|\bproc_open|\bshell_exec|>&S\b|subprocess\.(?:call|Popen|run)\s*\(\s*\[)"
+    r"""(?: \bdup2\b | \bpty\b | /bin/(?:ba|z|da|k)?sh\b | \bcmd(?:\.exe)?["'] | \bIO\.popen | \bproc_open
+      | \bshell_exec | >&S\b | \biex\b | \binvoke-expression\b | \bprocess\.start\b )""",
+    re.IGNORECASE | re.VERBOSE,
 )
+"""Ways to run what comes from there."""
+
+_AWK_SOCKET: Final = re.compile(r"/inet/(?:tcp|udp)/")
 _ENVIRONMENT: Final = re.compile(
-    r"(?:\b(?:dict|str|repr|dumps|json\.dumps)\s*\(\s*(?:dict\s*\(\s*)?os\.environ\b(?!\s*[\[.])|JSON\.stringify\s*\(\s*process\.env\s*\)"
-    r"|\bENV\.to_h|print_r\s*\(\s*\$_(?:ENV|SERVER)|os\.environ\.(?:items|copy)\(\))"
+    r"""(?: \b(?:dict|str|repr|(?:json\.)?dumps)\s*\(\s*(?:dict\s*\(\s*)?os\.environ\b(?!\s*[\[.])
+      | JSON\.stringify\s*\(\s*process\.env\s*\) | \bENV\.to_h | print_r\s*\(\s*\$_(?:ENV|SERVER)
+      | os\.environ\.(?:items|copy)\(\) )""",
+    re.VERBOSE,
 )
 _LOCAL: Final = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])")
 _REMOTE: Final = re.compile(r"(?:https?://|[\"'])(?!localhost|127\.|0\.0\.0\.0|\[::1\])[\w-]+(?:\.[\w-]+)+")
@@ -107,7 +126,7 @@ def matches(snippet: Snippet) -> Iterator[Match]:
             if score:
                 yield Match("destructive", f"delete_{what}", score, *place)
     yield from _evaluations(text, place)
-    if _SOCKET.search(text) and _SHELL.search(text):
+    if (_SOCKET.search(text) and _SHELL.search(text)) or _AWK_SOCKET.search(text):
         yield Match("reverse_shell", "shell_over_network", 90, *place)
     yield from _leaks(text, place)
 

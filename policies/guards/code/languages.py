@@ -28,6 +28,14 @@ _CODE: Final = re.compile(
 )
 """Lines that stand in Python, JavaScript, PHP, Perl, Go or C, and in no shell script."""
 
+_SHELLS_OWN: Final = re.compile(
+    r"\s*(?:kill|shutdown|exec|execute|declare|set|do|begin|use|show|describe)\b", re.IGNORECASE
+)
+"""Words that begin a statement of SQL, and a command of the shell as well."""
+
+_POWERSHELL: Final = re.compile(r"\bnew-object\b|\biex\b|\binvoke-expression\b|\[System\.", re.IGNORECASE)
+"""PowerShell's own ways to run and to connect, which no shell reader follows."""
+
 _NAMES: Final[tuple[tuple[Hint, frozenset[str]], ...]] = (
     ("sql", frozenset({"sql", "query", "statement", "queries", "statements"})),
     (
@@ -52,10 +60,12 @@ def examine(text: str, hint: Hint) -> Iterator[Match]:
 
     A match labelled `incomplete` stands for what nests or repeats beyond what is followed.
     """
-    if sql.looks_like_sql(text):
+    if sql.looks_like_sql(text) and not (hint == "shell" and _SHELLS_OWN.match(text)):
         yield from sql.matches(text, 0, len(text))
     elif hint == "sql":
         return
+    if _POWERSHELL.search(text):
+        yield from inline.matches(Snippet("powershell", text, 0, len(text)))
     is_code = hint != "shell" and bool(_CODE.search(text))
     if is_code or hint == "code":
         yield from _of_snippet(Snippet("", text, 0, len(text)), 0)

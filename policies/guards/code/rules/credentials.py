@@ -1,6 +1,7 @@
 """`credential_and_network`: keys, passwords or the environment, and something that speaks to other machines."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from policies.guards.code.match import Match
@@ -11,6 +12,8 @@ from policies.guards.code.shell.paths import kept_in
 from policies.guards.code.shell.programs import flow
 from policies.guards.code.shell.trace import Trace
 
+_SEARCHES: Final = frozenset({"grep", "egrep", "rg", "awk"})
+_SECRET_WORDS: Final = re.compile(r"key|token|secret|pass|cred|auth|aws|api|\.\*|''|^\.$", re.IGNORECASE)
 _LEAKS: Final = {"secret": 90, "environment": 90, "settings": 75}
 """What flows out, and how grave that is."""
 
@@ -31,13 +34,21 @@ def matches(trace: Trace) -> Iterator[Match]:
         yield Match("credential_and_network", label, score, invocation.pipe_start, invocation.end)
     if leaks:
         return
-    for invocation in trace.invocations:
-        if invocation in speaking:
+    beside = set(map(id, speaking))
+    for at, invocation in enumerate(trace.invocations):
+        if id(invocation) in beside or _narrowed(trace.invocations[at : at + 2]):
             continue
         for taint in sorted(flow(invocation) - invocation.stdin.taints):
             if taint in _BESIDE:
                 label = f"{taint}_beside_network"
                 yield Match("credential_and_network", label, _BESIDE[taint], invocation.start, invocation.end)
+
+
+def _narrowed(pair: Sequence[Invocation]) -> bool:
+    """Whether what the first of two writes is only searched, and for nothing secret."""
+    if len(pair) < 2 or pair[1].pipe_start != pair[0].pipe_start or pair[1].name not in _SEARCHES:  # noqa: PLR2004 - two
+        return False
+    return not _SECRET_WORDS.search(" ".join(pair[1].words))
 
 
 def _leak(invocation: Invocation) -> tuple[int, str] | None:

@@ -17,7 +17,21 @@ _NOTHING: Final[Verdict] = (0, "")
 _WRITES: Final = frozenset({">", ">|", "&>", ">&", ">>", "&>>"})
 _NARROWING: Final = frozenset(
     {"-name", "-iname", "-path", "-ipath", "-wholename", "-regex", "-iregex", "-mtime", "-mmin", "-ctime", "-atime"}
-    | {"-newer", "-size", "-empty", "-user", "-perm", "-inum", "-samefile", "-amin", "-cmin"}
+    | {
+        "-newer",
+        "-size",
+        "-empty",
+        "-user",
+        "-perm",
+        "-inum",
+        "-samefile",
+        "-amin",
+        "-cmin",
+        "-nouser",
+        "-nogroup",
+        "-used",
+    }
+    | {"-group", "-uid", "-gid", "-links", "-lname", "-ilname", "-cnewer", "-anewer", "-xtype"}
 )
 _DELETES: Final = frozenset({"rm", "shred", "unlink", "srm", "wipe"})
 
@@ -99,8 +113,12 @@ def _remove_item(invocation: Invocation) -> Verdict:
 
 
 def _find(invocation: Invocation) -> Verdict:
-    words = invocation.words
-    roots = invocation.args[: next((at for at, word in enumerate(words) if word[:1] in ("-", "(", "!")), len(words))]
+    first = 0
+    while invocation.args[first : first + 1] and invocation.args[first].text in ("-L", "-H", "-P"):
+        first += 1
+    args = invocation.args[first:]
+    words = [field.literal for field in args]
+    roots = args[: next((at for at, word in enumerate(words) if word[:1] in ("-", "(", "!")), len(words))]
     runs = [words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-exec", "-execdir", "-ok", "-okdir")]
     if "-delete" not in words and not any(run.rpartition("/")[2] in _DELETES for run in runs):
         return _NOTHING
@@ -151,12 +169,24 @@ def _move(invocation: Invocation) -> Verdict:
     if target.text == "/dev/null" and sources:
         return 75, "move_to_nothing"
     score, what = _worst(invocation, sources)
-    return (75, f"move_{what}") if score >= 90 else _written(">", target, invocation.cwd)  # noqa: PLR2004 - root, home, system
+    return (75, f"move_{what}") if score >= 90 else _placed(target, invocation.cwd)  # noqa: PLR2004 - root, home, system
 
 
 def _copy(invocation: Invocation) -> Verdict:
     targets = _operands(invocation)
-    return _written(">", targets[-1], invocation.cwd) if len(targets) > 1 else _NOTHING
+    return _placed(targets[-1], invocation.cwd) if len(targets) > 1 else _NOTHING
+
+
+def _placed(target: Field, cwd: str) -> Verdict:
+    """A file that is put where the system keeps its own; libraries and manuals are, by every installer."""
+    if paths.device(target.text):
+        return 95, "overwrite_disk"
+    if not paths.system_file(target.text, cwd):
+        return _NOTHING
+    return (60 if paths.normal(target.text, cwd).startswith(_VITAL) else 40), "overwrite_system"
+
+
+_VITAL: Final = ("/etc/", "/boot/", "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/")
 
 
 def _synchronise(invocation: Invocation) -> Verdict:
@@ -204,18 +234,18 @@ def _push(words: list[str]) -> Verdict:
 
 def _mode(invocation: Invocation) -> Verdict:
     operands = _operands(invocation)
-    open_to_all = bool(operands) and (operands[0].text in _OPEN_MODES)
+    mode = operands[0].text if operands else ""
     score, what = _worst(invocation, operands[1:])
-    recursive = _option(invocation, "R", "--recursive")
-    if recursive and score >= 75:  # noqa: PLR2004 - likely a violation
-        return 90, f"{invocation.name}_{what}"
-    if recursive and open_to_all:
-        return 75, "open_to_all"
-    if any(paths.system_file(field.text, invocation.cwd) for field in operands[1:]):
-        return 75 if open_to_all else 50, f"{invocation.name}_system"
-    if operands and operands[0].text in ("u+s", "+s", "4755", "4777", "g+s"):
-        return 60, "set_user_id"
-    return _NOTHING
+    system = any(paths.system_file(field.text, invocation.cwd) for field in operands[1:])
+    if _option(invocation, "R", "--recursive"):
+        if score >= 90 and what in ("root", "system"):  # noqa: PLR2004 - all of it
+            return 90, f"{invocation.name}_{what}"
+        if mode in _OPEN_MODES:
+            return 75, "open_to_all"
+        return (60, f"{invocation.name}_system") if system else _NOTHING
+    if system:
+        return (75 if mode in _OPEN_MODES else 40), f"{invocation.name}_system"
+    return (60, "set_user_id") if mode in ("u+s", "+s", "4755", "4777", "ug+s") else _NOTHING
 
 
 _OPEN_MODES: Final = frozenset(
@@ -225,10 +255,9 @@ _OPEN_MODES: Final = frozenset(
 
 def _kill(invocation: Invocation) -> Verdict:
     words = invocation.words
-    targets = words[1:] if words and words[0].startswith("-") and not words[0].startswith("-1") else words
-    if "-1" in targets[-1:] and len(words) > 1:
-        return 90, "kill_all"
-    return (75, "kill_all") if words[-1:] == ["1"] and len(words) > 1 else _NOTHING
+    if len(words) < 2 or words[0] in ("-0", "-l", "-L"):  # noqa: PLR2004 - a signal and a target
+        return _NOTHING
+    return {"-1": (90, "kill_all"), "1": (75, "kill_all")}.get(words[-1], _NOTHING)
 
 
 def _kill_by_name(invocation: Invocation) -> Verdict:

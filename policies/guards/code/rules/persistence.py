@@ -13,7 +13,8 @@ from policies.guards.code.shell.trace import Trace
 _PLACES: Final = tuple(
     (score, label, re.compile(pattern, re.VERBOSE))
     for score, label, pattern in (
-        (95, "preload", r"^/etc/ld\.so\.(?:preload|conf)"),
+        (95, "preload", r"^/etc/ld\.so\.preload$"),
+        (60, "preload", r"^/etc/ld\.so\.conf"),
         (90, "authorized_keys", r"(?:^|/)\.ssh/(?:authorized_keys2?|rc|environment)$"),
         (90, "sudoers", r"^/etc/sudoers(?:$|\.d/)"),
         (90, "accounts", r"^/etc/(?:passwd|shadow|group|pam\.d/.*)$"),
@@ -88,7 +89,7 @@ def _run(invocation: Invocation) -> Iterator[tuple[int, str]]:
         if invocation.name == name and needed.search(text):
             yield score, label
     if invocation.name == "crontab" and not {"-l", "-r"}.intersection(words) and (words or invocation.piped):
-        yield 75, "cron"
+        yield (60 if "-e" in words else 75), "cron"
     if invocation.name in ("at", "batch") and (invocation.piped or plain):
         yield 60, "cron"
 
@@ -97,7 +98,7 @@ _COMMANDS: Final = tuple(
     (name, re.compile(pattern), score, label)
     for name, pattern, score, label in (
         ("systemctl", r"(?:^|\s)(?:enable|link)\s", 60, "systemd"),
-        ("launchctl", r"^(?:load|bootstrap|submit)\b", 60, "autostart"),
+        ("launchctl", r"^(?:load|bootstrap|submit)\b", 75, "autostart"),
         ("update-rc.d", r"", 60, "init"),
         ("chkconfig", r"\son$", 60, "init"),
         ("rc-update", r"^add\b", 60, "init"),

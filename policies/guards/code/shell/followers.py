@@ -201,7 +201,7 @@ def _interpreter(host: Host, invocation: Invocation) -> Value | None:
                 host.code(invocation, host.content(field), "file")
                 return None
             break
-        if option in ("-m", "--module"):
+        if option.startswith("-m") or option == "--module":
             return None
         if option in ("--eval", "--print") or (not option.startswith("--") and option[-1] in letters):
             host.code(invocation, _whole(args[at + 1 : at + 2]), "argument")

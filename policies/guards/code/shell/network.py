@@ -98,7 +98,8 @@ def sent(invocation: Invocation) -> Iterator[tuple[Field, bool]]:
     before, keeps = "", _KEEPS.get(invocation.name, frozenset[str]())
     for field in invocation.args:
         word = field.literal
-        if before not in keeps:
+        kept = before in keeps or word.startswith("ssh ")
+        if not kept:
             yield field, before in _HEADERS or word.startswith(("-H", "--header=", "-u"))
         before = word
 

@@ -10,7 +10,11 @@ _SYSTEM: Final = frozenset(
     | {"System", "Library", "Applications", "Windows", "windows", "winnt", "private"}
 )
 _DEEP: Final = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "sbin", "sys", "usr", "System")
-_OWN: Final = ("usr/local", "usr/src", "dev/shm", "dev/null", "dev/stdout", "dev/stderr", "dev/tty")
+_OWN: Final = (
+    "usr/local",
+    "usr/src",
+    *(f"dev/{name}" for name in ("shm", "null", "stdout", "stderr", "tty", "fd", "pts")),
+)
 """Below the system's directories, but not the system's."""
 
 _HOMES: Final = frozenset({"home", "Users"})
