@@ -30,6 +30,43 @@ class Narrator:
         self._say(Text(f"  gateway    {gateway_url}, a process of its own"))
         self._say(Text(f"  provider   {provider_url}, plays recorded model output with natural timing"))
 
+    def act(self, title: str, *lines: str) -> None:
+        """A new part of the story."""
+        self._say(Text(f"\n{title}", "bold"))
+        for line in lines:
+            self._say(Text(f"  {line}", "dim"))
+
+    def held_back(self, mark: Text, tool: str, arguments: str) -> None:
+        """A call that the gateway did not pass on."""
+        line = self._line("tool_call", "", "")
+        line.append_text(mark.append("  "))
+        line.append(f"{clean(tool)} ", "bold")
+        line.append(clean(arguments))
+        self._say(line)
+        self._say(
+            Text(f'{"":8}the agent never saw this call; the model was told "not run" and asked again', "bold red")
+        )
+
+    def written(self, text: str) -> None:
+        """What was played where no recording can exist, in full."""
+        if not self._quiet:
+            line = self._line("model_text", "", text)
+            line.no_wrap = False
+            line.overflow = "fold"
+            self._console.print(line)
+
+    def rule(self, title: str) -> None:
+        """A command, and what it prints below."""
+        if not self._quiet:
+            self._console.print()
+            self._console.rule(Text(clean(title), "bold"), align="left")
+
+    def show(self, *parts: Any) -> None:
+        """Anything else, as it is."""
+        if not self._quiet:
+            for part in parts:
+                self._console.print(part)
+
     def tell(self, event: agent.Event) -> None:
         """One event."""
         lines: dict[type[Any], Callable[[Any], Text | None]] = {

@@ -11,8 +11,8 @@ from gateway.cli.screen import clean, count, duration, local, money, styled
 
 Row = dict[str, Any]
 
-_SHOWN = 500
-"""Characters of a held step's arguments that a table looks at."""
+_SHOWN = 300
+"""Characters of a held step's arguments that a table shows."""
 
 _SEVERITIES = {"critical": "bold red", "high": "red", "medium": "yellow"}
 
@@ -123,25 +123,26 @@ def key_table(keys: Sequence[Row]) -> Table:
 
 def hold_table(holds: Sequence[Row]) -> Table:
     """Holds, one a line."""
-    table = _table(
-        ("hold", "left"),
-        ("asked", "left"),
-        ("tool", "left"),
-        ("arguments", "left"),
-        ("clause", "left"),
-        ("state", "left"),
-        flexible="arguments",
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("hold", no_wrap=True)
+    table.add_column("asked", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("step", overflow="fold", ratio=3)
+    table.add_column("clause", overflow="fold", ratio=2)
     for each in holds:
         table.add_row(
             styled(each["hold_id"], "cyan"),
             local(each["asked_at"]),
-            styled(each["tool"] or each["kind"], "bold"),
-            styled(each["text"][:_SHOWN]),
-            styled(", ".join(each["clauses"])),
             _hold_state(each),
+            Text.assemble((clean(each["tool"] or each["kind"]), "bold"), " ", _shortened(each["text"])),
+            Text(clean(", ".join(each["clauses"]))),
         )
     return table
+
+
+def _shortened(text: str) -> str:
+    shown = clean(text[: _SHOWN + 1])
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _hold_state(hold: Row) -> Text:
