@@ -30,7 +30,7 @@ _READING_SECONDS = 1.5
 class Guarded(msgspec.Struct, frozen=True, kw_only=True):
     """What the second act came to."""
 
-    explanation: Mapping[str, Any] | None
+    explanation: dict[str, Any] | None
     """Of the exchange in which a call was held back; None where none was."""
 
     forbidden_calls: int
@@ -80,10 +80,10 @@ def play(narrator: Narrator, gateway: "RunningGateway", upstream: "BackgroundPro
     )
 
 
-def _rejected(narrator: Narrator, gateway: "RunningGateway", run: Run) -> tuple[int, Mapping[str, Any] | None]:
+def _rejected(narrator: Narrator, gateway: "RunningGateway", run: Run) -> tuple[int, dict[str, Any] | None]:
     """The poisoned run: how often its forbidden call got through, and why one did not."""
     forbidden = 0
-    explanation: Mapping[str, Any] | None = None
+    explanation: dict[str, Any] | None = None
     for event in story.tell(f"{gateway.url}/anthropic", [run]):
         if isinstance(event, agent.AgentCalled) and event.tool == guarded.FORBIDDEN:
             forbidden += 1
@@ -97,7 +97,7 @@ def _rejected(narrator: Narrator, gateway: "RunningGateway", run: Run) -> tuple[
     return forbidden, explanation
 
 
-def _explained(gateway: "RunningGateway", narrator: Narrator) -> Mapping[str, Any] | None:
+def _explained(gateway: "RunningGateway", narrator: Narrator) -> dict[str, Any] | None:
     """The explanation of the newest exchange in which something was rejected, as soon as it is recorded."""
     deadline = time.monotonic() + _SECONDS
     with client.here(gateway.config) as api:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.screen import clean, count, out
@@ -43,17 +44,16 @@ class Narrator:
         line.append(f"{clean(tool)} ", "bold")
         line.append(clean(arguments))
         self._say(line)
-        self._say(
-            Text(f'{"":8}the agent never saw this call; the model was told "not run" and asked again', "bold red")
-        )
+        self._say(Text(f"{'':8}not run: the agent never saw this call, and the model was asked again", "bold red"))
 
     def written(self, text: str) -> None:
         """What was played where no recording can exist, in full."""
         if not self._quiet:
-            line = self._line("model_text", "", text)
-            line.no_wrap = False
-            line.overflow = "fold"
-            self._console.print(line)
+            grid = Table.grid()
+            grid.add_column(no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(self._line("model_text", "", ""), Text(clean(text)))
+            self._console.print(grid)
 
     def rule(self, title: str) -> None:
         """A command, and what it prints below."""

@@ -1,5 +1,6 @@
 """An explanation in sentences: what was done, on whose word, what matched where, what ran, and what can be done."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -22,7 +23,10 @@ _DONE: Final = {
     "reject": "was not passed on",
     "terminate": "was not passed on, and its session was ended",
 }
-_LINES: Final = 12
+_WIDTH: Final = 90
+"""Columns of a passage."""
+
+_LINES: Final = 14
 """Lines of a passage that are shown."""
 
 _IF_RIGHT: Final = (
@@ -152,7 +156,7 @@ def _short(text: str) -> str:
 
 
 def _passage(text: str) -> Text:
-    lines = clean_lines(text.strip()).splitlines()
+    lines = [part for line in clean_lines(text.strip()).splitlines() for part in textwrap.wrap(line, _WIDTH) or [""]]
     shown = "\n".join(f"│ {line}" for line in lines[:_LINES])
     return Text(shown + (f"\n│ … {len(lines) - _LINES} more lines" if len(lines) > _LINES else ""), "yellow")
 

@@ -127,8 +127,8 @@ def hold_table(holds: Sequence[Row]) -> Table:
     table.add_column("hold", no_wrap=True)
     table.add_column("asked", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("step", overflow="fold", ratio=3)
-    table.add_column("clause", overflow="fold", ratio=2)
+    table.add_column("step", overflow="fold", ratio=6)
+    table.add_column("clause", overflow="fold", ratio=7)
     for each in holds:
         table.add_row(
             styled(each["hold_id"], "cyan"),
