@@ -53,6 +53,7 @@ from gateway.wire.enforcing import enforcing
 from gateway.wire.interface import Dialect, Operation, TooDeep, Undecodable
 from gateway.wire.notices import make
 from gateway.wire.responses_turns import redirected
+from gateway.wire.stored import hands_out_turns
 from gateway.wire.strict import ambiguity
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.verdicts import ReasonCode
@@ -67,6 +68,8 @@ _KEPT_BYTES = 64 << 20
 
 _KEPT_OTHER_BYTES = 8 << 20
 """Largest body kept of a path that streams through; beyond it the record holds length and digest."""
+
+_BODILESS = frozenset({204, 304})
 
 _REMEMBERED_PATHS = 1024
 _REMEMBERED_LENGTH = 256
@@ -230,8 +233,9 @@ class DataPlane:
 
     def _note_unseen(self, passage: Passage) -> None:
         """A path on which no step is understood: what the app makes of calls that no guard can read."""
-        if not passage.is_free and self._summon(passage) is not None:
-            self._unreadable(passage, "path")
+        kept = passage.method == "GET" and passage.dialect.name != "raw" and hands_out_turns(passage.target)
+        if (kept or not passage.is_free) and self._summon(passage) is not None:
+            self._unreadable(passage, "stored_turns" if kept else "path")
 
     def _unreadable(self, passage: Passage, why: str) -> None:
         docket = passage.docket
@@ -384,19 +388,14 @@ class DataPlane:
         headers = forward.response_headers(answer.headers)
         observation = self._observe(passage, headers)
         first = b""
-        if passage.operation == "chat" and answer.status == 200 and not observation.stream:  # noqa: PLR2004 - OK
-            first = await self._first_bytes(answer)
-            _refuse_unless_answer(observation.head, first)
-        if passage.operation == "chat" and answer.status == 200:  # noqa: PLR2004 - OK
-            supervised = line.supervised(self._limits)
-            if supervised is not None and observation.stream:
-                await supervised.stream(answer, observation, headers)
-            elif supervised is not None:
-                await supervised.document(answer, observation, headers, first)
-            if supervised is not None:
+        if passage.operation == "chat" and _succeeded(answer.status):
+            if not observation.stream:
+                first = await self._first_bytes(answer)
+                _refuse_unless_answer(answer.status, observation.head, first)
+            if await self._supervised(answer, first, observation, headers, line):
                 await passage.judge_rest()
                 return
-        if answer.status in {204, 304}:
+        if answer.status in _BODILESS:
             headers = [pair for pair in headers if pair[0] != b"content-length"]
         start = {"type": "http.response.start", "status": answer.status, "headers": [*headers, *passage.own_headers()]}
         await send(start)
@@ -414,6 +413,19 @@ class DataPlane:
             passage.note = str(broken)
             await self._end_unfinished(passage, send)
         await passage.judge_rest()
+
+    async def _supervised(
+        self, answer: Answer, first: bytes, observation: Observation, headers: forward.Headers, line: "_Line"
+    ) -> bool:
+        """Conduct a reply that a clause may act on; False where none can."""
+        supervised = line.supervised(self._limits)
+        if supervised is None:
+            return False
+        if observation.stream:
+            await supervised.stream(answer, observation, headers)
+        else:
+            await supervised.document(answer, observation, headers, first)
+        return True
 
     async def _relay_stream(self, passage: Passage, answer: Answer, observation: Observation, send: Send) -> None:
         """Server-sent events: each chunk reaches the caller before it is read."""
@@ -583,8 +595,15 @@ def _refuse_unpriced(passage: Passage) -> None:
         raise BudgetExhausted("This key has a budget, and nothing is known of what a call to this path may cost.")
 
 
-def _refuse_unless_answer(head: Head, first: bytes) -> None:
+def _succeeded(status: int) -> bool:
+    """Whether clients take what comes with this status for an answer: they do so of any success."""
+    return 200 <= status < 300 and status not in _BODILESS  # noqa: PLR2004 - successes
+
+
+def _refuse_unless_answer(status: int, head: Head, first: bytes) -> None:
     """Raise `NotAnAnswer` for HTML and for nothing under status 200."""
+    if status != 200:  # noqa: PLR2004 - OK
+        return
     if not first:
         raise NotAnAnswer("The provider answered 200 with an empty body.")
     if head.is_page or first[:64].lstrip().lower().startswith((b"<!doctype", b"<html")):

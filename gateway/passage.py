@@ -171,8 +171,13 @@ class Passage:
 
     async def judge_rest(self) -> None:
         """Judge what of the reply was not judged while it passed; nobody waits for this any more."""
-        if self.docket is not None and self.observation is not None and self.operation == "chat":
-            await self.docket.rest(self.observation.close().parts)
+        docket, observation = self.docket, self.observation
+        if docket is None or observation is None or self.operation != "chat":
+            return
+        reply = observation.close()
+        await docket.rest(reply.parts)
+        if self.outcome == "complete" and (observation.unread or not reply.complete):
+            docket.unread_reply()
 
     def close_docket(self) -> None:
         """Judge what is left, as far as that can be done at once, and keep what a later request may go on from."""

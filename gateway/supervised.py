@@ -23,7 +23,7 @@ from gateway.stations.judge import Docket, binding
 from gateway.stations.observe import Observation
 from gateway.wire.edits import PartEdit, Replacement, Uneditable
 from gateway.wire.enforcing import Enforcing
-from gateway.wire.gate import Answered, Fed, Needs, StreamGate, Substituted, Window
+from gateway.wire.gate import BROUGHT, Answered, Fed, Needs, StreamGate, Substituted, Window
 from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Refused as RefusedTurn
 from gateway.wire.interface import RequestView
@@ -94,12 +94,12 @@ class Line(Protocol):
 def needs_of(ruleset: Ruleset) -> Needs | None:
     """What the clauses in force want to see of a reply before the caller does; None where that is nothing."""
     text, reasoning, call = (ruleset.needs(kind, "response") for kind in ("model_text", "reasoning", "tool_call"))
-    result = ruleset.needs("tool_result", "response")
+    brought = [ruleset.needs(kind, "response") for kind in BROUGHT]
     needs = Needs(
         text=_held(text),
         reasoning=_held(reasoning),
         tool_call="whole" if _holds(call) else "idle",
-        server_side="whole" if _holds(call) or _holds(result) else "idle",
+        server_side="whole" if any(_holds(need) for need in (call, *brought)) else "idle",
     )
     return None if needs == Needs() else needs
 
@@ -148,9 +148,9 @@ class SupervisedReply:
 
     async def _pumped(self, gate: StreamGate, attempt: Attempt) -> bool:
         """Pass one answer through the gate; whether the provider has to be asked again."""
-        decoder = self._decoder(attempt.observation)
         plain: list[bytes] = []
         try:
+            decoder = self._decoder(attempt.observation)
             while chunk := await attempt.answer.read():
                 attempt.observation.feed(chunk)
                 text = chunk if decoder is None else decoder.feed(chunk)

@@ -21,6 +21,7 @@ from gateway.wire.interface import Message, RequestView
 from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
 from policies.evaluate import UNJUDGED, Judgement, Ruleset
+from policies.guards.registry import STEP_KINDS
 from policies.trail import Scene, Trail
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding
@@ -47,6 +48,9 @@ INLINE_BYTES: Final = 16 * 1024
 
 BUDGET_NS: Final = 2_000_000_000
 """How long the guards of one step may take together; those that have not begun by then follow `on_error`."""
+
+PATIENCE_NS: Final = 10_000_000_000
+"""How long a step may wait for its turn off the event loop; behind a longer queue no guard begins."""
 
 _PARTS_BYTES: Final = 16 << 20
 _SAID_BYTES: Final = 4 << 20
@@ -107,7 +111,8 @@ class Bench:
             return self.judge_here(scenes)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="stepwarden-judge")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge_heavy, scenes)
+        asked_ns = self._clock()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge_heavy, scenes, asked_ns)
 
     def continued(self, response_ids: Sequence[str]) -> None:
         """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
@@ -122,13 +127,14 @@ class Bench:
         """The same on this thread, whatever it takes."""
         return [self._judge(self.ruleset, scene) for scene in scenes]
 
-    def _judge_heavy(self, scenes: Sequence[Scene]) -> list[Judgement]:
+    def _judge_heavy(self, scenes: Sequence[Scene], asked_ns: int) -> list[Judgement]:
         if self._heavy_ruleset is None:
             self._heavy_ruleset = self._heavy()
-        return [self._judge(self._heavy_ruleset, scene) for scene in scenes]
+        budget_ns = BUDGET_NS if self._clock() - asked_ns <= PATIENCE_NS else 0
+        return [self._judge(self._heavy_ruleset, scene, budget_ns) for scene in scenes]
 
-    def _judge(self, ruleset: Ruleset, scene: Scene) -> Judgement:
-        judgement = ruleset.judge(scene, clock=self._clock, deadline_ns=self._clock() + BUDGET_NS)
+    def _judge(self, ruleset: Ruleset, scene: Scene, budget_ns: int = BUDGET_NS) -> Judgement:
+        judgement = ruleset.judge(scene, clock=self._clock, deadline_ns=self._clock() + budget_ns)
         return self._with_forgeries(scene.step, judgement)
 
     def _with_forgeries(self, step: Part, judgement: Judgement) -> Judgement:
@@ -212,6 +218,15 @@ class Docket:
         self._verdict = combine([self._verdict, Verdict(name=name, reason=reason, clauses=(UNSEEN,))])
         return self._verdict
 
+    def unread_reply(self) -> None:
+        """Note that the caller got a reply in which no step could be read, where a clause is about replies."""
+        if self.unread is None and self._heeds(*STEP_KINDS):
+            self.unreadable("reply")
+
+    def _heeds(self, *kinds: StepKind) -> bool:
+        """Whether any clause is about steps of these kinds in a reply."""
+        return any(self.ruleset.needs(kind, "response").hold != "idle" for kind in kinds)
+
     def stop(self, reason: ReasonCode) -> None:
         """Note that this exchange goes no further, for a reason that its clauses did not give by themselves."""
         clauses = self._verdict.clauses
@@ -225,6 +240,8 @@ class Docket:
         await self._lead(view, parts_at, join)
         self._parts_at = parts_at
         chain = blake2b(dialect.encode() + b"\0" + view.lead, digest_size=_CHAIN)
+        # What stands at the provider is before every message, and is no part of this body.
+        chain.update(repr((view.previous_response_id, view.conversation_id, self._partial)).encode())
         pending: list[tuple[int, Message, bytes, tuple[Part, ...], int]] = []
         scenes: list[Scene] = []
         found: dict[int, Said] = {}
@@ -247,7 +264,7 @@ class Docket:
             judged = iter(judgements[first:])
             said = Said(tuple([next(judged) if _is_judged(part) else UNJUDGED for part in parts]))
             found[at] = said
-            self.bench.said.put(key, said, _OF_A_JUDGEMENT * len(parts))
+            self._keep(key, said)
         for at, message in enumerate(view.messages):
             fresh = join is None or at >= join.known or at in join.replaces
             self._rule("request", message.cut, parts_of[at], found[at].judgements, fresh=fresh)
@@ -277,11 +294,16 @@ class Docket:
             before = Trail(parts=earlier or (), partial=self._partial)
             said = Said(tuple(await self.bench.judge([Scene(step=part, trail=before) for part in parts])))
             if known or earlier is None:
-                self.bench.said.put(key, said, _OF_A_JUDGEMENT * len(parts) + 1)
+                self._keep(key, said)
         judged = iter(said.judgements)
         for cut, found in lead:
             self._rule("request", cut, found, [next(judged) for _ in found], fresh=join is None or not join.lead_known)
         self._trail += parts
+
+    def _keep(self, key: bytes, said: Said) -> None:
+        """Remember what was said, unless time ran out before it was: then it is asked again next time."""
+        if not any(row.skipped == "deadline" for judgement in said.judgements for row in judgement.coverage):
+            self.bench.said.put(key, said, _OF_A_JUDGEMENT * len(said.judgements) + 1)
 
     def _parts(self, dialect: str, message: Message, parts_at: PartsAt, *, known: bool) -> tuple[Part, ...]:
         """The parts of a message; of a known one as they were first read, which its pointers may not fit."""
@@ -339,14 +361,12 @@ class Docket:
                 self.said_of_reply(part, self.bench.judge_here([self._reply_scene(part)])[0])
             else:
                 row = Examined(clause="*", guard="*", seq=0, size=len(part.text), state="error", skipped="broken_off")
-                self.said_of_reply(part, Judgement(coverage=(row,)))
+                flag = Verdict(name="flag", clauses=(UNSEEN,)) if self._heeds(part.kind) else ALLOW
+                self.said_of_reply(part, Judgement(verdict=flag, coverage=(row,)))
 
     def was_judged(self, part: Part) -> bool:
         """Whether this part of the reply has been judged whole."""
-        return any(
-            ruled.side == "response" and ruled.part.pointer == part.pointer and ruled.part.kind == part.kind
-            for ruled in self.ruled
-        )
+        return any(ruled.side == "response" and _same(ruled.part, part) for ruled in self.ruled)
 
     def said_of_reply(self, part: Part, judgement: Judgement) -> None:
         """Note what was said of a whole part, which is from now on before those that follow."""
@@ -395,6 +415,11 @@ class Docket:
 
 def _nothing_at(_: int) -> Sequence[Part]:
     return ()
+
+
+def _same(one: Part, other: Part) -> bool:
+    """Whether two readings are of one piece: providers may give two pieces the same place."""
+    return (one.pointer, one.kind, one.text, one.tool) == (other.pointer, other.kind, other.text, other.tool)
 
 
 def _is_judged(part: Part) -> bool:

@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,9 @@ from gateway.wire.leaves import Step, replaced
 from gateway.wire.replies import LARGEST_EVENT, LARGEST_REPLY
 from gateway.wire.values import mapping
 from policies.vocabulary.steps import Part, StepKind
+
+BROUGHT: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval", "tool_definitions"})
+"""What a reply holds of tools that the provider ran, beside their calls."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -484,7 +487,7 @@ class StreamGate(ABC):
         need: Need
         if held_call:
             need = self._needs.tool_call
-        elif part.server_side:
+        elif part.server_side or part.kind in BROUGHT:
             need = self._needs.server_side
         elif part.kind == "reasoning":
             need = self._needs.reasoning
