@@ -33,7 +33,7 @@ _ENTROPY: Final = 3.5
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
 _READABLE: Final = re.compile(r"[\t\n\r -~\u00a0-\u024f\u0370-\u1fff\u3040-\uffef]+")
-_PIECE: Final = re.compile(r"[^\s,;|&=\"'<>()\[\]{}/]{8,256}")
+_PIECE: Final = re.compile(r"[^\s,;:|&=\"'<>()\[\]{}/]{8,256}")
 _TELLING: Final = re.compile(r"[0-9@]")
 _TOLD: Final = frozenset({"user_input", "instructions", "tool_definitions"})
 _SEEN: Final = frozenset({"tool_result", "retrieval"})

@@ -115,6 +115,8 @@ def disguised(host: str) -> bool:
 def nature(host: str) -> Nature:
     """What kind of machine a host is, as far as its own text tells; a plain name counts as public."""
     found = [*addresses(host), *_echoed(host)]
+    if len(found) > 1 and found[0].version == 6:  # noqa: PLR2004 - IPv6 that carries IPv4 leads where that leads
+        found = found[1:]
     natures: set[Nature] = {_nature(address) for address in found}
     if host in _METADATA_NAMES:
         natures.add("metadata")

@@ -47,7 +47,8 @@ _URL: Final = re.compile(
     r"|([A-Za-z][A-Za-z0-9+.-]{1,31})://|(" + "|".join(_BARE) + r"):(?!//)(?=[^\s]))([^\s\"'<>`]*+)",
     re.IGNORECASE,
 )
-_TRAILING: Final = re.compile(r"[.,;:!?)\]}*_]+\Z")
+_TRAILING: Final = frozenset(".,;:!?)]}*_")
+_MOST_TRAILING: Final = 16
 _RELATIVE: Final = re.compile(r"[/\\]{2}([^\s\"'<>`]++)")
 _MARKDOWN: Final = re.compile(r"(!?)\[(?:[^\[\]\n]|\[[^\[\]\n]{0,256}\]){0,512}\]\(\s{0,8}<?([^\s<>]{1,8192})")
 _DEFINITION: Final = re.compile(r"^ {0,3}\[[^\]\n]{1,256}\]:[ \t]{0,8}<?(\S{1,8192})", re.MULTILINE)
@@ -142,13 +143,15 @@ _remembered = lru_cache(maxsize=128)(_read)
 def _end(text: str, found: re.Match[str]) -> int:
     """Where a URL ends that stands in running text: before the punctuation of the sentence around it."""
     start, end = found.start(4), found.end()
-    trailing = _TRAILING.search(text, max(start, end - 16), end)
-    end = trailing.start() if trailing else end
+    for _ in range(_MOST_TRAILING):
+        mark = text[end - 1 : end] if end > start else ""
+        if mark not in _TRAILING or (mark == ")" and text.count("(", start, end) >= text.count(")", start, end)):
+            break
+        end -= 1
     # A closing bracket ends the URL that no opening one in it asks for.
-    written = text[start:end]
-    closed = written.find(")")
-    if closed >= 0 and "(" not in written[:closed]:
-        return start + closed
+    closed = text.find(")", start, end)
+    if closed >= 0 and text.find("(", start, closed) < 0:
+        return closed
     return end
 
 

@@ -5,7 +5,7 @@ import msgspec
 from policies.vocabulary.findings import Score
 
 
-class Match(msgspec.Struct, frozen=True):
+class Match(msgspec.Struct, frozen=True, gc=False):
     """One thing a rule found in one text."""
 
     rule: str

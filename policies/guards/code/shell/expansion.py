@@ -51,7 +51,7 @@ _GIVEN: Final = {
 """What the variables hold that every shell sets."""
 
 
-class Value(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """Text that a variable, a pipe or a file holds, and what flowed into it."""
 
     text: str = ""
@@ -60,7 +60,7 @@ class Value(msgspec.Struct, frozen=True):
     taints: Taints = CLEAN
 
 
-class Field(msgspec.Struct, frozen=True):
+class Field(msgspec.Struct, frozen=True, gc=False):
     """One argument as its command receives it."""
 
     text: str

@@ -14,6 +14,7 @@ from policies.guards.code.shell.syntax import UNKNOWN, literal, quoted, special
 _SHELL_OPTIONS_WITH_VALUE: Final = frozenset({"-o", "+o", "-O", "+O", "--rcfile", "--init-file"})
 _POWERSHELL: Final = frozenset({"pwsh", "powershell"})
 _ENCODED: Final = frozenset({"-encodedcommand", "-enc", "-ec", "-e"})
+_JOINING_OPTIONS_WITH_VALUE: Final = frozenset({"-n", "--interval", "-j", "--jobs", "-a", "--arg-file"})
 _SSH_LETTERS_WITH_VALUE: Final = frozenset("bcDEeFIiJLlmOopQRSWw")
 _CODE_LETTERS: Final = {"python": "c", "perl": "eE", "ruby": "e", "node": "ep", "nodejs": "ep", "php": "r", "lua": "e"}
 _STANDARD_INPUT: Final = frozenset({"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
@@ -123,7 +124,7 @@ def _joined(host: Host, invocation: Invocation) -> Value | None:
     """`watch`, `parallel`: the arguments behind the options are one script."""
     words = [field for field in invocation.args if field.text != ":::"]
     while words and words[0].text.startswith("-"):
-        words = words[1:]
+        words = words[2 if words[0].text in _JOINING_OPTIONS_WITH_VALUE else 1 :]
     return host.hand(invocation, _whole(words), "argument") if words else None
 
 

@@ -43,7 +43,7 @@ _DEEPEST: Final = 16
 """Starters in front of each other."""
 
 
-class Starter(msgspec.Struct, frozen=True):
+class Starter(msgspec.Struct, frozen=True, gc=False):
     """How a program that starts another one takes its own arguments."""
 
     valued: str = ""
@@ -100,7 +100,7 @@ _STARTERS: Final[dict[str, Starter]] = {
 }
 
 
-class Invocation(msgspec.Struct, frozen=True):
+class Invocation(msgspec.Struct, frozen=True, gc=False):
     """One program, its arguments, and what flows into it."""
 
     name: str

@@ -310,7 +310,7 @@ class Reader(WordReader):
         elif self._at == start:
             self._at += 1
         elif words or assignments or redirects:
-            span = self._place or (start, self._ended)
+            span = self._place or (start, min(self._ended, self._size))
             stages.append(Simple(*span, tuple(words), tuple(assignments), tuple(redirects)))
 
     def _argument(self, words: list[Word], assignments: list[Assignment], redirects: list[Redirect]) -> bool:

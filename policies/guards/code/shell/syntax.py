@@ -45,7 +45,7 @@ class Literal(msgspec.Struct, frozen=True, gc=False):
     quoted: bool = False
 
 
-class Variable(msgspec.Struct, frozen=True):
+class Variable(msgspec.Struct, frozen=True, gc=False):
     """`$name` or `${name...}`."""
 
     name: str
@@ -62,14 +62,14 @@ class Variable(msgspec.Struct, frozen=True):
     operand: "Word | None" = None
 
 
-class Substitution(msgspec.Struct, frozen=True):
+class Substitution(msgspec.Struct, frozen=True, gc=False):
     """`$(...)` and backquotes."""
 
     script: "Script"
     quoted: bool
 
 
-class Process(msgspec.Struct, frozen=True):
+class Process(msgspec.Struct, frozen=True, gc=False):
     """`<(...)` and `>(...)`."""
 
     script: "Script"
@@ -80,7 +80,7 @@ class Process(msgspec.Struct, frozen=True):
 Piece: TypeAlias = Literal | Variable | Substitution | Process
 
 
-class Word(msgspec.Struct, frozen=True):
+class Word(msgspec.Struct, frozen=True, gc=False):
     """One word as it is written."""
 
     start: int
@@ -90,7 +90,7 @@ class Word(msgspec.Struct, frozen=True):
     """The word itself where nothing in it is special; `pieces` is empty then."""
 
 
-class Redirect(msgspec.Struct, frozen=True):
+class Redirect(msgspec.Struct, frozen=True, gc=False):
     """`> file`, `<<EOF` and the like."""
 
     op: str
@@ -102,7 +102,7 @@ class Redirect(msgspec.Struct, frozen=True):
     fd: str = ""
 
 
-class Assignment(msgspec.Struct, frozen=True):
+class Assignment(msgspec.Struct, frozen=True, gc=False):
     """`name=value`; an array's values are one word each."""
 
     name: str
@@ -110,7 +110,7 @@ class Assignment(msgspec.Struct, frozen=True):
     adds: bool = False
 
 
-class Simple(msgspec.Struct, frozen=True):
+class Simple(msgspec.Struct, frozen=True, gc=False):
     """A command with its arguments."""
 
     start: int
@@ -120,7 +120,7 @@ class Simple(msgspec.Struct, frozen=True):
     redirects: tuple[Redirect, ...] = ()
 
 
-class Compound(msgspec.Struct, frozen=True):
+class Compound(msgspec.Struct, frozen=True, gc=False):
     """A group, subshell, loop, branch or function definition."""
 
     start: int
@@ -140,14 +140,14 @@ class Compound(msgspec.Struct, frozen=True):
 Stage: TypeAlias = Simple | Compound
 
 
-class Pipeline(msgspec.Struct, frozen=True):
+class Pipeline(msgspec.Struct, frozen=True, gc=False):
     """Stages joined by `|`."""
 
     stages: tuple[Stage, ...]
     background: bool = False
 
 
-class Script(msgspec.Struct, frozen=True):
+class Script(msgspec.Struct, frozen=True, gc=False):
     """Pipelines in the order they are written; whether each runs is not asked."""
 
     pipelines: tuple[Pipeline, ...] = ()

@@ -46,7 +46,7 @@ _DOCUMENTS: Final = frozenset({"<<", "<<<"})
 Files = tuple[tuple[str, Field], ...]
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(msgspec.Struct, frozen=True, gc=False):
     """Text that is handed to a shell or an interpreter to be run."""
 
     by: Invocation
@@ -58,7 +58,7 @@ class Execution(msgspec.Struct, frozen=True):
     """`argument`, `stdin` or `file`."""
 
 
-class Snippet(msgspec.Struct, frozen=True):
+class Snippet(msgspec.Struct, frozen=True, gc=False):
     """Code in a language other than the shell's, in the place of the command that holds it."""
 
     language: str
