@@ -63,12 +63,11 @@ def names(text: str) -> list[str]:
     return sorted(name for name in found if name not in OTHERWISE)
 
 
-@pytest.mark.parametrize("text", [text for text in SCRIPTS if "`" not in text])
-def test_the_commands_of_a_script_are_those_of_the_grammar(text: str) -> None:
-    expected = of_grammar(text)
-    if expected is None:
-        pytest.skip("the grammar finds an error, or does not know the syntax")
-    assert names(text) == expected
+def test_the_commands_of_a_script_are_those_of_the_grammar() -> None:
+    compared = {text: of_grammar(text) for text in SCRIPTS if "`" not in text}
+    read_by_both = {text: expected for text, expected in compared.items() if expected is not None}
+    assert len(read_by_both) > 0.98 * len(compared)
+    assert {text: names(text) for text in read_by_both} == read_by_both
 
 
 @given(st.lists(st.sampled_from([text for text in SCRIPTS if "<<" not in text and "`" not in text]), max_size=4))
