@@ -44,7 +44,11 @@ JUDGED_BEFORE: Final[Mapping[StepKind, str]] = {
 """The other kinds, each with why a request is not judged for it."""
 
 INLINE_BYTES: Final = 16 * 1024
-"""Characters of text that are judged on the event loop; more leaves it."""
+"""Characters of text that are judged on the event loop; more leaves it.
+
+A call counts with the data before it that was not yet read there: that is where its values are looked for."""
+
+_DATA: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval"})
 
 BUDGET_NS: Final = 2_000_000_000
 """How long the guards of one step may take together; those that have not begun by then follow `on_error`."""
@@ -103,11 +107,16 @@ class Bench:
         """Tool definitions as a session first had them."""
         self.chains: Recent[str, tuple[Part, ...]] = Recent(_PARTS_BYTES)
         """What came before a response that may be gone on from by its id alone."""
+        self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
+        """Data that calls were held against on the event loop: guards remember it there, and only there."""
         self._successors: Recent[str, str] = Recent(_SAID_BYTES)
 
     async def judge(self, scenes: Sequence[Scene]) -> list[Judgement]:
         """Judge steps in order; long ones off the event loop."""
-        if sum(len(scene.step.text) for scene in scenes) <= INLINE_BYTES:
+        data = {part.text for scene in scenes if scene.step.kind == "tool_call" for part in self._unread_here(scene)}
+        if sum(len(scene.step.text) for scene in scenes) + sum(map(len, data)) <= INLINE_BYTES:
+            for text in data:
+                self._read_here.put(text, True, len(text))
             return self.judge_here(scenes)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="stepwarden-judge")
@@ -122,6 +131,9 @@ class Bench:
     def holder(self, response_id: str) -> str:
         """The response under which the provider keeps the history of one that a caller names."""
         return self._successors.get(response_id) or response_id
+
+    def _unread_here(self, scene: Scene) -> Iterable[Part]:
+        return (part for part in scene.trail.parts if part.kind in _DATA and not self._read_here.get(part.text))
 
     def judge_here(self, scenes: Iterable[Scene]) -> list[Judgement]:
         """The same on this thread, whatever it takes."""
