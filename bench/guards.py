@@ -299,7 +299,7 @@ def main() -> None:
     out["goals"] = [{**msgspec.to_builtins(goal), "reached": goal.reached} for goal in goals]
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    paper.say(f"\nwritten: {options.json}")
+    print(f"\nwritten: {options.json}")
     if options.text:
         options.text.write_text("\n".join(paper.lines) + "\n", encoding="utf-8")
 
