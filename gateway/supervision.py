@@ -57,16 +57,26 @@ def open_supervision(config: Config) -> Supervision:
     return Supervision({name: _bench(app, policies, tags, key) for name, app in config.apps.items()})
 
 
+def rulesets_of(config: Config) -> dict[str, Ruleset]:
+    """The clauses that would be in force for every app that names any. Raises `BadPolicy`."""
+    policies = policies_of(config)
+    tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
+    return {name: _compiled(app, policies, tags) for name, app in config.apps.items() if app.policy}
+
+
 def _bench(app: App, policies: Mapping[str, Loaded], tags: Mapping[str, frozenset[str]], key: bytes) -> Bench | None:
     if not app.policy:
         return None
-    settings = Settings(app=app.name, enforce=app.enforce, unseen=app.unseen)
-    named = [policies[name].policy for name in app.policy]
 
     def compiled() -> Ruleset:
-        return Ruleset.compile(named, tags=tags, settings=settings)
+        return _compiled(app, policies, tags)
 
     return Bench(compiled(), heavy=compiled, clock=time.monotonic_ns, notice_key=key)
+
+
+def _compiled(app: App, policies: Mapping[str, Loaded], tags: Mapping[str, frozenset[str]]) -> Ruleset:
+    settings = Settings(app=app.name, enforce=app.enforce, unseen=app.unseen)
+    return Ruleset.compile([policies[name].policy for name in app.policy], tags=tags, settings=settings)
 
 
 def _text(name: str, config: Config) -> tuple[str, str]:
