@@ -42,6 +42,7 @@ _KEY: Final = re.compile(rb"(" + _STRING + rb")[ \t\n\r]*+:[ \t\n\r]*+", re.DOTA
 _SCALAR: Final = re.compile(
     rb"(" + _STRING + rb")|(-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)|(true|false|null|NaN|-?Infinity)", re.DOTALL
 )
+_MEMBER: Final = re.compile(rb'[ \t\n\r]*+,[ \t\n\r]*+"([^"\\]*+)"[ \t\n\r]*+:[ \t\n\r]*+')
 _SPACE: Final = re.compile(rb"[ \t\n\r]*+")
 _BRACKET: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
 _FRAGMENT: Final = re.compile(
@@ -275,6 +276,10 @@ class _Reader:
     def _after(self) -> str | None:
         """What follows a finished value: the pointer of the next, or None at the end of the outermost."""
         while True:
+            member = _MEMBER.match(self._data, self._at) if self._open and self._open[-1][1] == b"}" else None
+            if member:  # the usual way on, in one step
+                self._at = member.end()
+                return f"{self._open[-1][0]}/{_escaped(member[1].decode('utf-8', 'surrogatepass'))}"
             self._skip_blanks()
             if not self._open:
                 return None

@@ -42,11 +42,10 @@ _BARE: Final = (
 )
 """Schemes that mean something without `//`."""
 
-_URL: Final = re.compile(
-    r"(?<![A-Za-z0-9+.-])(?:((?:https?|wss?|ftp)):[/\\]{0,8}(?=[^\s/\\\"'<>`])"
-    r"|([A-Za-z][A-Za-z0-9+.-]{1,31})://|(" + "|".join(_BARE) + r"):(?!//)(?=[^\s]))([^\s\"'<>`]*+)",
-    re.IGNORECASE,
-)
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}\Z")
+_BEFORE: Final = re.compile(r"[A-Za-z0-9+.-]")
+_SLASHES: Final = re.compile(r"[/\\]{0,8}(?=[^\s/\\\"'<>`])")
+_REST: Final = re.compile(r"[^\s\"'<>`]*+")
 _TRAILING: Final = frozenset(".,;:!?)]}*_")
 _MOST_TRAILING: Final = 16
 _RELATIVE: Final = re.compile(r"[/\\]{2}([^\s\"'<>`]++)")
@@ -103,10 +102,10 @@ def urls(text: str) -> Sequence[Url]:
 def address(text: str) -> Url | None:
     """A text that is one URL and nothing else, blanks inside it left out as browsers do; else None."""
     whole = _CONTROL.sub("", text).strip()
-    found = _URL.match(whole)
-    if found is None or len(whole) > _LONGEST or " " in whole:
+    found = next(_schemes(whole), None) if len(whole) <= _LONGEST else None
+    if found is None or found.start or found.end < len(whole):
         return None
-    return _taken_apart(found, 0, len(text), "text")
+    return msgspec.structs.replace(_taken_apart(whole, found, len(whole), "text"), start=0, end=len(text))
 
 
 def bare(text: str) -> Url | None:
@@ -119,15 +118,28 @@ def bare(text: str) -> Url | None:
     return msgspec.structs.replace(made, start=0, end=len(text), hosts=tuple(known)) if known else None
 
 
+class _Found(msgspec.Struct, frozen=True, gc=False):
+    """Where a URL stands before it is taken apart."""
+
+    scheme: str
+    start: int
+    rest: int
+    """First character behind the scheme and its slashes."""
+
+    end: int
+    hosted: bool
+    """Whether a host follows."""
+
+
 def _read(text: str) -> tuple[Url, ...]:
     roles = dict(_roles(text)) if any(mark in text for mark in ("](", "]:", "<", "url(")) else {}
     found: list[Url] = []
-    for each in _URL.finditer(text):
+    for each in _schemes(text):
         if len(found) == MOST_URLS:
             break
-        role, stop = roles.pop(each.start(), ("text", None))
-        end = min(stop if stop is not None else _end(text, each), each.start() + _LONGEST)
-        found.append(_taken_apart(each, each.start(), end, role))
+        role, stop = roles.pop(each.start, ("text", None))
+        end = min(stop if stop is not None else _end(text, each), each.start + _LONGEST)
+        found.append(_taken_apart(text, each, max(end, each.rest), role))
     for start, (role, end) in roles.items():
         # What takes the scheme of the page: `//host/path`.
         relative = _RELATIVE.match(text, start)
@@ -137,12 +149,40 @@ def _read(text: str) -> tuple[Url, ...]:
     return tuple(sorted(found, key=lambda url: url.start))
 
 
+def _schemes(text: str) -> Iterator[_Found]:
+    """Places where a URL begins, found by the colon behind its scheme."""
+    done, colon = 0, text.find(":")
+    while colon >= 0:
+        named = _SCHEME.search(text, max(done, colon - 32), colon)
+        found = _begun(text, named.start(), colon) if named else None
+        if found is not None:
+            yield found
+            done = found.end
+        colon = text.find(":", max(done, colon + 1))
+
+
+def _begun(text: str, start: int, colon: int) -> _Found | None:
+    if start and _BEFORE.match(text, start - 1):
+        return None  # the name before the colon is longer than any scheme
+    scheme = text[start:colon].lower()
+    slashed = text.startswith("//", colon + 1)
+    if scheme in _WEB:
+        slashes = _SLASHES.match(text, colon + 1)
+        rest = slashes.end() if slashes else -1
+    elif slashed:
+        rest = colon + 3 if len(scheme) > 1 else -1
+    else:
+        rest = colon + 1 if scheme in _BARE and text[colon + 1 : colon + 2].strip() else -1
+    found = _REST.match(text, rest) if rest >= 0 else None
+    return _Found(scheme, start, rest, found.end(), slashed or scheme in _WEB) if found else None
+
+
 _remembered = lru_cache(maxsize=128)(_read)
 
 
-def _end(text: str, found: re.Match[str]) -> int:
+def _end(text: str, found: _Found) -> int:
     """Where a URL ends that stands in running text: before the punctuation of the sentence around it."""
-    start, end = found.start(4), found.end()
+    start, end = found.rest, found.end
     for _ in range(_MOST_TRAILING):
         mark = text[end - 1 : end] if end > start else ""
         if mark not in _TRAILING or (mark == ")" and text.count("(", start, end) >= text.count(")", start, end)):
@@ -183,12 +223,10 @@ def _balanced(target: str) -> int:
     return len(target)
 
 
-def _taken_apart(found: re.Match[str], start: int, end: int, role: Role) -> Url:
-    scheme = (found[1] or found[2] or found[3]).lower()
-    rest = found[4][: max(0, end - start - (found.start(4) - found.start()))] if start else found[4]
-    hosted = scheme in _WEB or found[2]
-    made = _authority(scheme, rest) if hosted else Url(0, 0, scheme, values=(unquote(rest),))
-    return msgspec.structs.replace(made, start=start, end=end, role=role)
+def _taken_apart(text: str, found: _Found, end: int, role: Role) -> Url:
+    rest = text[found.rest : end]
+    made = _authority(found.scheme, rest) if found.hosted else Url(0, 0, found.scheme, values=(unquote(rest),))
+    return msgspec.structs.replace(made, start=found.start, end=end, role=role)
 
 
 def _authority(scheme: str, rest: str) -> Url:

@@ -62,7 +62,7 @@ def examine(text: str, hint: Hint) -> Iterator[Match]:
     """
     if sql.looks_like_sql(text) and not (hint == "shell" and _SHELLS_OWN.match(text)):
         yield from sql.matches(text, 0, len(text))
-    elif hint == "sql":
+    if hint == "sql":
         return
     if _POWERSHELL.search(text):
         yield from inline.matches(Snippet("powershell", text, 0, len(text)))

@@ -26,6 +26,9 @@ from policies.vocabulary.findings import Evidence, Hit
 LONGEST_URL: Final = 4096
 """Bytes of an address that are held back while text streams by; a longer one is found by its beginning."""
 
+_SHORTEST: Final = 3
+"""Characters that any address has."""
+
 _MOST_HITS: Final = 32
 _LONGEST_COMMAND: Final = 16 << 10
 """Characters of a shell command whose programs are asked for hosts without a scheme."""
@@ -68,7 +71,8 @@ _SHELL_WORDS: Final = frozenset({"command", "cmd", "bash", "shell", "script", "c
 _TOKEN: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 _MAILBOX: Final = re.compile(r"([^\s<>\",;:()\[\]\\@]{1,64})((?:@[^\s<>\",;:()\[\]\\@]{1,253}){1,4})")
 _SPEAKS: Final = re.compile(
-    r"\b(?:curl|wget|nc|ncat|netcat|telnet|ssh|scp|sftp|rsync|ftp|socat|dig|nslookup|ping|http|xh|git)\b"
+    r"\b(?:curl|wget|nc|ncat|netcat|telnet|ssh|scp|sftp|rsync|ftp|socat|dig|nslookup|ping|xh"
+    r"|git\s+(?:clone|remote|fetch|pull|push|submodule))\b"
 )
 _CONTROLS: Final = re.compile(r"[\t\r\n]")
 
@@ -114,9 +118,10 @@ class EgressGuard:
         parts = self._parts(text, data) if acts else [Leaf("", text, 0, len(data), opaque=True)]
         hits: list[Hit] = []
         for part in parts:
-            ruler = Ruler(data, part)
-            reader = _in_argument(judge, part) if acts else _in_words(judge, text)
-            hits += [_hit(verdict, ruler.span(start, end), part.pointer) for start, end, verdict in reader]
+            found = list(_in_argument(judge, part) if acts else _in_words(judge, text))
+            ruler = Ruler(data, part) if found else None
+            if ruler is not None:
+                hits += [_hit(verdict, ruler.span(start, end), part.pointer) for start, end, verdict in found]
         hits += _in_views(judge, text, parts)
         hits = _distinct(hits)
         if len(data) > SCANNED_BYTES:
@@ -129,7 +134,7 @@ class EgressGuard:
         for leaf in leaves(text):
             found += [leaf, *fragments(leaf, data)] if leaf.opaque else [leaf]
         chosen = named(found, self._names) if self._names else found
-        return [leaf for leaf in chosen if isinstance(leaf.value, str) and leaf.value]
+        return [leaf for leaf in chosen if isinstance(leaf.value, str) and len(leaf.value) >= _SHORTEST]
 
 
 _Finding: TypeAlias = tuple[int, int, Verdict]

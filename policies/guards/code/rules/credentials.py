@@ -9,7 +9,6 @@ from policies.guards.code.shell.expansion import CLEAN, Taints, only
 from policies.guards.code.shell.invocations import Invocation
 from policies.guards.code.shell.network import remote, sent
 from policies.guards.code.shell.paths import kept_in
-from policies.guards.code.shell.programs import flow
 from policies.guards.code.shell.trace import Trace
 
 _SEARCHES: Final = frozenset({"grep", "egrep", "rg", "awk"})
@@ -38,7 +37,7 @@ def matches(trace: Trace) -> Iterator[Match]:
     for at, invocation in enumerate(trace.invocations):
         if id(invocation) in beside or _narrowed(trace.invocations[at : at + 2]):
             continue
-        for taint in sorted(flow(invocation) - invocation.stdin.taints):
+        for taint in sorted(trace.flows[at] - invocation.stdin.taints):
             if taint in _BESIDE:
                 label = f"{taint}_beside_network"
                 yield Match("credential_and_network", label, _BESIDE[taint], invocation.start, invocation.end)

@@ -83,14 +83,14 @@ def _targets(invocation: Invocation) -> tuple[Field, ...]:
 
 def _run(invocation: Invocation) -> Iterator[tuple[int, str]]:
     words = invocation.words
-    plain = [word for word in words if not word.startswith("-")]
-    text = " ".join(words).lower()
-    for name, needed, score, label in _COMMANDS:
-        if invocation.name == name and needed.search(text):
-            yield score, label
+    if invocation.name in _NAMES:
+        text = " ".join(words).lower()
+        for name, needed, score, label in _COMMANDS:
+            if invocation.name == name and needed.search(text):
+                yield score, label
     if invocation.name == "crontab" and not {"-l", "-r"}.intersection(words) and (words or invocation.piped):
         yield (60 if "-e" in words else 75), "cron"
-    if invocation.name in ("at", "batch") and (invocation.piped or plain):
+    if invocation.name in ("at", "batch") and (invocation.piped or words):
         yield 60, "cron"
 
 
@@ -115,3 +115,4 @@ _COMMANDS: Final = tuple(
     )
 )
 """Programs, what must stand in their arguments (in lower case), the score and the label."""
+_NAMES: Final = frozenset(name for name, *_ in _COMMANDS)

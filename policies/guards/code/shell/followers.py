@@ -277,7 +277,7 @@ def _print(host: Host, invocation: Invocation) -> Value | None:
     """`printf -v NAME`."""
     args = invocation.args
     if len(args) > 2 and args[0].text == "-v":  # noqa: PLR2004 - a name and a format follow
-        host.environment.set(args[1].literal, output(invocation, {}))
+        host.environment.set(args[1].literal, output(invocation, {}, invocation.taints))
     return None
 
 

@@ -107,6 +107,9 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     """Base name, without what a path or `.exe` adds; empty where only redirects stand."""
 
     args: tuple[Field, ...] = ()
+    words: list[str] = []
+    """The arguments as the program receives them."""
+
     start: int = 0
     end: int = 0
     """Where the command stands in the text that is judged."""
@@ -133,11 +136,6 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     """The directory the script changed into, as it is written; empty where it did not."""
 
     background: bool = False
-
-    @property
-    def words(self) -> list[str]:
-        """Arguments as the program receives them."""
-        return [field.literal for field in self.args]
 
     @property
     def taints(self) -> Taints:

@@ -47,6 +47,13 @@ _SETTINGS: Final = re.compile(
     re.VERBOSE,
 )
 
+_TELLING: Final = re.compile(
+    r"ssh|aws|azure|gcloud|kube|docker|gh/|netrc|pgpass|cnf|npmrc|pypirc|git-cred|vault|gnupg|password|\.config/op|shadow"
+    r"|environ|secret|Login|Cookies|logins|key|wallet|Keychain|_history|id_|\.env|cred|service|\.pem|\.p12|\.pfx|\.jks|\.kdbx"
+    r"|tfstate|htpasswd|passwd"
+)
+"""Words one of which stands in every path that `_SECRET` or `_SETTINGS` knows."""
+
 
 def normal(text: str, cwd: str = "") -> str:
     """A path without what changes nothing in it: `//`, `/./`, `x/..`, a slash at the end. `~` is the home directory.
@@ -135,7 +142,7 @@ _DISK: Final = re.compile(
 
 def kept_in(text: str, cwd: str = "") -> Literal["secret", "settings"] | None:
     """What a file holds by its path: keys and passwords, settings that often hold some, or nothing of the kind."""
-    if "." not in text and "/" not in text and "id_" not in text and "_history" not in text:
+    if not _TELLING.search(text):
         return None
     path = normal(text, cwd)
     if _SECRET.search(path):

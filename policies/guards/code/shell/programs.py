@@ -48,12 +48,11 @@ _TOUCH: Final = frozenset(
 _COPIES: Final = frozenset({"cp", "mv", "tar", "zip", "7z", "openssl", "gpg", "dd", "install", "rsync", "ln", "gzip"})
 
 
-def output(invocation: Invocation, files: Files) -> Value:
-    """What an invocation writes: its text where that is certain, and everything that flowed into it."""
+def output(invocation: Invocation, files: Files, taints: Taints) -> Value:
+    """What an invocation writes: its text where that is certain, and everything that flowed into it (`taints`)."""
     name = invocation.name
     if name in network.FETCHERS:
         return Value(UNKNOWN, _DOWNLOAD if network.output_file(invocation) == "-" else CLEAN)
-    taints = flow(invocation)
     write = _WRITERS.get(name)
     text = write(invocation, files) if write else None
     if text is None or len(text) > _LONGEST:
@@ -76,8 +75,8 @@ def flow(invocation: Invocation) -> Taints:
     return found
 
 
-def copies(invocation: Invocation, files: Files) -> dict[str, Value]:
-    """Files that hold something of what flowed into an invocation, besides its output."""
+def copies(invocation: Invocation, files: Files, taints: Taints) -> dict[str, Value]:
+    """Files that hold something of what flowed into an invocation (`taints`), besides its output."""
     name = invocation.name
     if name in network.FETCHERS:
         path = network.output_file(invocation)
@@ -87,7 +86,6 @@ def copies(invocation: Invocation, files: Files) -> dict[str, Value]:
         return {normal(field.text, invocation.cwd): invocation.stdin for field in invocation.args}
     if name not in _COPIES:
         return {}
-    taints = flow(invocation)
     known = (
         files.get(normal(invocation.args[0].text, invocation.cwd)) if name in ("cp", "mv") and invocation.args else None
     )

@@ -5,6 +5,7 @@ running would tell is `UNKNOWN`.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -35,6 +36,9 @@ _LOOPED: Final = 8
 
 _STEPS: Final = 2000
 """Commands that are followed beyond one for each character."""
+
+_REMEMBERED: Final = 16 << 10
+"""Scripts up to so many characters are followed once and remembered."""
 
 _ROOM: Final = 64 << 10
 """Characters of values beyond four for each character of the script."""
@@ -71,6 +75,9 @@ class Trace(msgspec.Struct, frozen=True):
     """What a script would do."""
 
     invocations: list[Invocation] = []
+    flows: list[Taints] = []
+    """What flowed into each invocation."""
+
     executions: list[Execution] = []
     snippets: list[Snippet] = []
     functions: dict[str, Script] = {}
@@ -79,10 +86,17 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 def trace(text: str) -> Trace:
-    """Everything the script `text` would run."""
+    """Everything the script `text` would run. What comes back is shared: it must not be changed."""
+    return _remembered(text) if len(text) <= _REMEMBERED else _trace(text)
+
+
+def _trace(text: str) -> Trace:
     tracer = _Tracer(len(text))
     tracer.follow(text)
     return tracer.result()
+
+
+_remembered = lru_cache(maxsize=64)(_trace)
 
 
 def trace_program(words: Sequence[str]) -> Trace:
@@ -98,6 +112,7 @@ class _Tracer:
         self.environment = Environment(self._run, self._room)
         self.cwd = ""
         self._invocations: list[Invocation] = []
+        self._flows: list[Taints] = []
         self._executions: list[Execution] = []
         self._snippets: list[Snippet] = []
         self._functions: dict[str, Script] = {}
@@ -113,7 +128,8 @@ class _Tracer:
 
     def result(self) -> Trace:
         """All that was found."""
-        return Trace(self._invocations, self._executions, self._snippets, self._functions, self._complete)
+        found = self._invocations, self._flows, self._executions, self._snippets
+        return Trace(*found, self._functions, self._complete)
 
     def follow(self, text: str) -> Value:
         """Follows a script from its text; what it writes."""
@@ -200,6 +216,7 @@ class _Tracer:
         if files:
             start, end = self._place or (stage.start, stage.end)
             self._invocations.append(Invocation("", start=start, end=end, files=files, stdin=stdin, cwd=self.cwd))
+            self._flows.append(CLEAN)
         return self._redirected(self._compound(stage, stdin, piped=piped), files)
 
     def _compound(self, stage: Compound, stdin: Value, *, piped: bool) -> Value:
@@ -292,6 +309,7 @@ class _Tracer:
         invocation = Invocation(
             name=base_name(fields[0]) if fields else "",
             args=tuple(fields[1:]),
+            words=[literal(field.text) for field in fields[1:]],
             start=start,
             end=end,
             pipe_start=min(start, self._pipe_start),
@@ -319,7 +337,9 @@ class _Tracer:
         return Field(field.text, field.taints | known.taints) if known and known.taints else field
 
     def _followed(self, invocation: Invocation) -> Value:
-        for path, value in copies(invocation, self._files).items():
+        taints = flow(invocation)
+        self._flows.append(taints)
+        for path, value in copies(invocation, self._files, taints).items():
             self._keep(path, value)
         if invocation.name in self._functions and invocation.name not in self._calling:
             return self._called(invocation)
@@ -331,8 +351,8 @@ class _Tracer:
         elif "/" in invocation.written and (known := self._files.get(normal(invocation.written, self.cwd))):
             self.hand(invocation, known, "file")
         if not self._room.take(invocation.stdin.text):
-            return Value(UNKNOWN, flow(invocation))
-        return output(invocation, self._files)
+            return Value(UNKNOWN, taints)
+        return output(invocation, self._files, taints)
 
     def _called(self, invocation: Invocation) -> Value:
         """Follows a call of a function that the script defines."""
