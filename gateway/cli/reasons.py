@@ -46,8 +46,8 @@ def told(explanation: Row) -> Iterator[Any]:
         )
         return
     yield from _what(explanation)
-    yield from _why(explanation)
     yield from _decisions(explanation["holds"])
+    yield from _why(explanation)
     yield from _advice(explanation)
     yield from _guards(explanation["guards"])
 
@@ -163,7 +163,7 @@ def _passage(text: str) -> Text:
 
 def _decisions(holds: Sequence[Row]) -> Iterator[Text]:
     for hold in holds:
-        line = Text(f"\n  {clean(hold['hold_id'])} is {hold['state']}")
+        line = Text(f"  {clean(hold['hold_id'])}, which it waited for, is {hold['state']}")
         if hold["decided_by"]:
             line.append(f", decided by {clean(hold['decided_by'])}")
         if hold["decided_reason"]:

@@ -127,15 +127,17 @@ def hold_table(holds: Sequence[Row]) -> Table:
     table.add_column("hold", no_wrap=True)
     table.add_column("asked", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("step", overflow="fold", ratio=6)
-    table.add_column("clause", overflow="fold", ratio=7)
+    table.add_column("step, and the clause that asks", overflow="fold")
     for each in holds:
         table.add_row(
             styled(each["hold_id"], "cyan"),
             local(each["asked_at"]),
             _hold_state(each),
-            Text.assemble((clean(each["tool"] or each["kind"]), "bold"), " ", _shortened(each["text"])),
-            Text(clean(", ".join(each["clauses"]))),
+            Text.assemble(
+                (clean(each["tool"] or each["kind"]), "bold"),
+                f" {_shortened(each['text'])}\n",
+                (clean(", ".join(each["clauses"])), "dim"),
+            ),
         )
     return table
 
@@ -161,16 +163,21 @@ def _hold_state(hold: Row) -> Text:
 def clause_table(clauses: Sequence[Row]) -> Table:
     """Clauses of one app, one a line."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("clause", overflow="fold", ratio=4)
+    table.add_column("clause", no_wrap=True, overflow="fold")
     table.add_column("severity", no_wrap=True)
     table.add_column("mode", no_wrap=True)
-    table.add_column("judges", overflow="fold", ratio=3)
-    table.add_column("actions", overflow="fold", ratio=3)
+    table.add_column("judges", overflow="fold")
+    table.add_column("actions", overflow="fold")
     table.add_column("fired", justify="right", no_wrap=True)
+    policy = ""
     for each in clauses:
+        of, _, name = each["name"].partition("/")
+        if of != policy:
+            policy = of
+            table.add_row(Text(clean(policy), style="bold"))
         mode = "enforce" if each["acts"] else "flags" if each["mode"] == "enforce" else "shadow"
         table.add_row(
-            Text(clean(each["name"]), style="cyan"),
+            Text(f"  {clean(name)}", style="cyan"),
             styled(each["severity"], _SEVERITIES.get(each["severity"], "")),
             Text(mode, style="green" if each["acts"] else "dim"),
             Text(clean(_judges(each))),
