@@ -31,14 +31,27 @@ _OBJECT: Final = (
     r"|extension|event|column|server|synonym|package|constraint|system|default|group|statistics|domain)"
 )
 _NAME: Final = r"[\w.$#@\"`\[\]]+"
+_GOES_ON: Final = (
+    r"(?:$|[;,(]|--|/\*|(?:where|using|output|returning|order|limit|join|inner|left|cross|cascade|restrict|purge|on"
+    r"|from|with)\b)"
+)
+_PRIVILEGE: Final = (
+    r"(?:all|select|insert|update|delete|usage|execute|create|connect|temporary|references|trigger|truncate|alter|drop|index"
+    r"|super|process|file|reload|admin|dba)\b[^;]*\b(?:on|to|from)\b"
+)
 _SHAPES: Final = re.compile(
     "|".join(
         (
-            rf"delete\s+(?:(?:from|top)\b|{_NAME}\s*(?:$|;|where\b|output\b|,|from\b))",
+            rf"delete\s+(?:top\s*\(\S+\s+)?from\s+(?:only\s+)?{_NAME}(?:\s+(?:as\s+)?\w+)?\s*{_GOES_ON}",
+            rf"delete\s+{_NAME}\s*{_GOES_ON}",
+            rf"delete\s+{_NAME}(?:\s*,\s*{_NAME})*+\s+from\s+{_NAME}",
             rf"update\s+(?:only\s+|low_priority\s+|ignore\s+|top\s*\(\S+\s+)?{_NAME}[^;]*?\sset\b",
-            rf"(?:drop|alter|create)\s+{_OBJECT}\b",
+            rf"drop\s+{_OBJECT}\s+(?:if\s+exists\s+|by\s+)?{_NAME}(?:\s*,\s*{_NAME})*+\s*{_GOES_ON}",
+            rf"alter\s+{_OBJECT}\s+(?:if\s+exists\s+|only\s+)*+{_NAME}\s+\w+",
+            r"alter\s+(?:system|default\s+privileges)\b",
+            rf"create\s+{_OBJECT}\b",
             rf"truncate\s+(?:table\s+)?{_NAME}\s*(?:$|;|,|cascade\b|restart\b)",
-            r"(?:grant|revoke)\b[^;]*\b(?:on|to|from)\b",
+            rf"(?:grant|revoke)\s+(?:{_PRIVILEGE}|(?!access|permissions?\b){_NAME}\s+(?:to|from)\s+{_NAME}\s*{_GOES_ON})",
             r"rename\s+table\b",
             r"reassign\s+owned\b",
             rf"merge\s+(?:into\s+)?{_NAME}",
@@ -178,7 +191,7 @@ def _judged(statements: Iterable[str]) -> Iterator[tuple[int, str]]:
         if verbs[-1] in ("delete", "update", "with", "merge", "explain") and _WRITES_INSIDE.search(statement):
             parsed += 1
             short = len(statement) <= _PARSED_LENGTH and parsed <= _MOST_PARSED
-            yield from _parsed(statement) if short else _unparsed(statement)
+            yield from _parsed(statement) if short else _unparsed(statement, 75)
     if verbs and verbs[0] in _READS and any(verb not in _KEEPS for verb in verbs[1:]):
         yield 60, "stacked"
 
@@ -191,17 +204,17 @@ def _by_first_words(statement: str) -> Iterator[tuple[int, str]]:
         yield (75, "alter") if _DROPS.search(statement) else (50, "alter")
 
 
-def _unparsed(statement: str) -> Iterator[tuple[int, str]]:
+def _unparsed(statement: str, score: int) -> Iterator[tuple[int, str]]:
     """By its words alone: no bound at all is still seen."""
     if not _WHERE.search(statement):
-        yield 75, "unbounded_write"
+        yield score, "unbounded_write"
 
 
 def _parsed(statement: str) -> Iterator[tuple[int, str]]:
     dialects = _door()
     tree = dialects.parse(statement)
     if tree is None:
-        yield from _unparsed(statement)
+        yield from _unparsed(statement, 60)  # prose can begin as a statement does
         return
     for node in dialects.writes(tree):
         bound = dialects.bound(node)
