@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e serve dev fmt check torture bench docs lock clean
+.PHONY: help demo test e2e serve dev fmt check torture bench bench-guards docs lock clean
 
 help:  ## what there is
-	@grep -hE '^[a-z0-9_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
@@ -51,6 +51,9 @@ check: $(READY)  ## lint, types, floors, and the contracts between code and docu
 
 bench: $(READY)  ## measure this gateway beside a bare ASGI echo and nginx (ARGS="--with litellm" adds LiteLLM's proxy)
 	$(BIN)/python -m bench.run $(ARGS)
+
+bench-guards: $(READY)  ## measure the guards: attacks, honest work, spans, cost (ARGS="--board F --data DIR")
+	$(BIN)/python -m bench.guards $(ARGS)
 
 docs: $(READY)  ## write the generated documents anew
 	$(BIN)/python -m policies.vocabulary.registry > docs/SPANS.md

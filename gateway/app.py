@@ -21,6 +21,7 @@ from gateway.keeper import Keeper, LocalKeeper
 from gateway.otlp import ExportSettings, OtlpExporter, headers_from
 from gateway.prices import Prices
 from gateway.recorder import Recorder
+from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
 from gateway.wire.dialects import dialects
 from storage.store import Store
@@ -42,6 +43,7 @@ def open_keeper(config: Config) -> LocalKeeper:
         threader=Threader(store, new_id=new_id, new_span=new_span, capacity=_REMEMBERED_STATES),
         admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
         live=LiveFeed(dialects().by_name()),
+        hold_seconds=config.limits.hold_seconds,
     )
 
 
@@ -72,7 +74,7 @@ def _address(base_url: str) -> tuple[str, int]:
 class DataPlanes:
     """Every provider's data plane in one worker, with the connection pools they hold."""
 
-    def __init__(self, config: Config, keeper: Keeper, *, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, keeper: Keeper, *, environ: Mapping[str, str], supervision: Supervision) -> None:
         self.gate = Gate(config.limits.in_flight)
         self._clients = {
             name: ProviderClient(
@@ -94,9 +96,15 @@ class DataPlanes:
                 limits=config.limits,
                 gate=self.gate,
                 environ=environ,
+                supervision=supervision,
             )
             for name, provider in config.providers.items()
         }
+
+    def supervise(self, supervision: Supervision) -> None:
+        """Put other clauses in force, for exchanges that begin from now on."""
+        for plane in self.planes.values():
+            plane.supervision = supervision
 
     async def close(self) -> None:
         """Close every pool."""

@@ -26,6 +26,7 @@ from gateway.config_file import (
     read_file,
     read_value,
 )
+from policies.vocabulary.clauses import ToolTag
 
 DialectName: TypeAlias = Literal["anthropic", "openai", "raw"]
 
@@ -33,6 +34,7 @@ RESERVED = ("api", "mcp", "v1", "metrics", "healthz", "readyz", "assets")
 """First path segments of the gateway itself; no provider may be called so."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_TOOL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _LARGEST_PORT = 65535
@@ -91,19 +93,29 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     policy: tuple[str, ...] = ()
-    """Names of policies; arrives with a later version."""
+    """Policies in force, in order: names of shipped ones, or paths of your own files ending in `.toml`."""
 
     enforce: bool = False
-    """Whether policies act; arrives with a later version."""
+    """Whether policies act; false lets them observe and flag."""
 
     unseen: Literal["flag", "reject"] = "flag"
-    """What becomes of steps no guard can read; `reject` arrives with a later version."""
+    """What becomes of steps no guard can read (images, encrypted reasoning, server-side history, batches)."""
 
     audit: Literal["buffered", "strict"] = "buffered"
     """`strict`, durable before forwarding, arrives with a later version."""
 
     instructions: str = "none"
     """An instruction set that revisions may improve; arrives with a later version."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a tool that agents call."""
+
+    name: str
+    """The tool's name as agents call it."""
+
+    tags: tuple[ToolTag, ...] = ()
+    """What it can do; a tool without tags counts as one that writes."""
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +157,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     drain_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     """How long open streams may go on after SIGTERM."""
+
+    hold_seconds: Seconds = 240.0
+    """How long a step that needs a person waits before it counts as rejected."""
 
     in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1024
     """Exchanges at once, a worker; the next one is answered 503 with Retry-After."""
@@ -188,6 +203,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     gateway: Gateway
     providers: Mapping[str, Provider]
     apps: Mapping[str, App]
+    tools: Mapping[str, Tool]
     capture: Capture
     limits: Limits
     telemetry: Telemetry
@@ -235,12 +251,9 @@ _PLAIN: dict[str, type[msgspec.Struct]] = {
     "telemetry": Telemetry,
     "prices": Prices,
 }
-_NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App}
-_LATER_SECTIONS = ("supervisor", "tool", "policy", "clause")
+_NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App, "tool": Tool}
+_LATER_SECTIONS = ("supervisor", "policy", "clause")
 _LATER_SETTINGS = (
-    ("app", "policy"),
-    ("app", "enforce"),
-    ("app", "unseen"),
     ("app", "audit"),
     ("app", "instructions"),
     ("telemetry", "content"),
@@ -274,7 +287,7 @@ class _Reading:
         self._mistakes = mistakes
         self._here = here
         self._plain: dict[str, dict[str, Given]] = {name: {} for name in _PLAIN}
-        self._named: dict[str, dict[str, dict[str, Given]]] = {"provider": {}, "app": {"default": {}}}
+        self._named: dict[str, dict[str, dict[str, Given]]] = {"provider": {}, "app": {"default": {}}, "tool": {}}
         self._headers: dict[tuple[str, str], Given] = {}
         shipped = Origin(place="shipped", base=here)
         for name, table in _SHIPPED.items():
@@ -361,6 +374,7 @@ class _Reading:
         plain = {name: self._build(section, name, self._plain[name], {}) for name, section in _PLAIN.items()}
         providers = {name: each for name, each in self._build_named("provider") if each.enabled}
         apps = dict(self._build_named("app"))
+        tools = dict(self._build_named("tool"))
         notes = self._examined(plain, providers)
         if self._mistakes:
             return None
@@ -372,6 +386,7 @@ class _Reading:
                 for name, each in providers.items()
             },
             apps=apps,
+            tools=tools,
             capture=_as(Capture, plain["capture"]),
             limits=_as(Limits, plain["limits"]),
             telemetry=_as(Telemetry, plain["telemetry"]),
@@ -383,7 +398,10 @@ class _Reading:
     def _build_named(self, section: str) -> Iterator[tuple[str, Any]]:
         for name, table in self._named[section].items():
             somewhere = self._headers.get((section, name)) or next(iter(table.values()), None)
-            if not _NAME.fullmatch(name):
+            if section == "tool" and not _TOOL.fullmatch(name):
+                remedy = "Write the name agents call it by: letters, digits, `_`, `.`, `:`, `/` and `-`."
+                self._say(somewhere, "[tool] name is no tool's", remedy)
+            elif section != "tool" and not _NAME.fullmatch(name):
                 remedy = "Use lower-case letters, digits, `_` and `-`, starting with a letter or digit."
                 self._say(somewhere, f"[{section}] name is not usable in a URL or header", remedy)
             elif section == "provider" and name in RESERVED:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias, cast
 import msgspec
 
 from gateway.decoding import Undecoded, decode
-from gateway.wire.interface import Dialect, Operation, Undecodable
+from gateway.wire.interface import Dialect, Operation, RequestView, Undecodable
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.steps import Part, Step
 
@@ -82,6 +82,14 @@ def texts(
     return [reading.text(step) for step in steps]
 
 
+def asked_parts(exchange: Exchange, kept: Kept, dialect: Dialect, reach: Reach) -> tuple[Part, ...]:
+    """Every part of a request: what leads it, then its messages. Evidence names an earlier step by its place here.
+
+    Empty where the bytes are not kept, or the provider holds a part of the conversation that stands before them.
+    """
+    return _Reading(exchange, kept, dialect, reach).trail()
+
+
 class _Reading:
     """One exchange being read back; parses each cut and the reply at most once."""
 
@@ -98,6 +106,21 @@ class _Reading:
         """What a judge would read of this step, or None."""
         part = self._replied(step) if step.side == "response" else self._asked(step)
         return None if part is None else part.text
+
+    def trail(self) -> tuple[Part, ...]:
+        """The parts of the request in the order in which they are judged."""
+        body = self._plain(self._kept.request())
+        view = None if body is None else self._view(body)
+        if body is None or view is None or view.previous_response_id or view.conversation_id:
+            return ()
+        cuts = [*(cut for _, cut in view.lead_cuts), *(message.cut for message in view.messages)]
+        return tuple(part for cut in cuts for part in self._dialect.parts(body, view, cut))
+
+    def _view(self, body: bytes) -> RequestView | None:
+        try:
+            return self._dialect.read_request(body, cast("Operation", self._exchange.operation))
+        except Undecodable:
+            return None
 
     def _asked(self, step: Step) -> Part | None:
         if step.cut is None:
@@ -128,11 +151,8 @@ class _Reading:
 
     def _whole_request(self) -> tuple[Part, ...]:
         body = self._plain(self._kept.request())
-        if body is None:
-            return ()
-        try:
-            view = self._dialect.read_request(body, cast("Operation", self._exchange.operation))
-        except Undecodable:
+        view = None if body is None else self._view(body)
+        if body is None or view is None:
             return ()
         return tuple(part for cut in range(len(view.cuts)) for part in self._dialect.parts(body, view, cut))
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from gateway.config import Limits, Provider
@@ -25,6 +26,7 @@ from gateway.keeper import Keeper, Opening
 from gateway.passage import Passage
 from gateway.prices import Prices
 from gateway.refusals import (
+    Ambiguous,
     BodyTooLarge,
     BudgetExhausted,
     Draining,
@@ -33,16 +35,28 @@ from gateway.refusals import (
     NotAnAnswer,
     Overloaded,
     Refused,
+    StepRejected,
+    UpstreamBroke,
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
 from gateway.server import Door
 from gateway.stations import forward, ingress
 from gateway.stations.ingress import ClientGone, Presented, Watch
+from gateway.stations.judge import Docket, Supervision
 from gateway.stations.observe import Observation
+from gateway.supervised import Attempt, SupervisedReply, hold_ask, needs_of
 from gateway.wire.dialects import Dialects
+from gateway.wire.edits import Uneditable
 from gateway.wire.elsewhere import asks_beyond_its_bytes
+from gateway.wire.enforcing import enforcing
 from gateway.wire.interface import Dialect, Operation, TooDeep, Undecodable
+from gateway.wire.notices import make
+from gateway.wire.responses_turns import redirected
+from gateway.wire.stored import hands_out_turns
+from gateway.wire.strict import ambiguity
+from policies.vocabulary.holds import HoldAsk
+from policies.vocabulary.verdicts import ReasonCode
 
 log = logging.getLogger("stepwarden.exchange")
 
@@ -57,6 +71,8 @@ _KEPT_OTHER_BYTES = 8 << 20
 
 _PARTING_SECONDS = 1.0
 """How long a caller may take to accept why its answer ends when the gateway stops."""
+
+_BODILESS = frozenset({204, 304})
 
 _REMEMBERED_PATHS = 1024
 _REMEMBERED_LENGTH = 256
@@ -94,7 +110,7 @@ class Gate:
 class DataPlane:
     """The ASGI application mounted for one provider."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over everything an exchange needs, by name
         self,
         provider: Provider,
         *,
@@ -105,11 +121,14 @@ class DataPlane:
         limits: Limits,
         gate: Gate,
         environ: Mapping[str, str],
+        supervision: Supervision,
     ) -> None:
+        self.supervision = supervision
+        """Clauses in force; replaced as a whole when policies change. An exchange keeps those it began under."""
         self._provider = provider
         self._dialects = dialects
         self._client = client
-        self._keeper = keeper
+        self.keeper = keeper
         self._prices = prices
         self._limits = limits
         self._gate = gate
@@ -134,25 +153,28 @@ class DataPlane:
         finally:
             if passage.watch is not None:
                 passage.watch.stop()
-            if passage.answer is not None:
-                passage.answer.close()
-            self._record(passage)
+            for each in (*passage.children, passage):
+                if each.answer is not None:
+                    each.answer.close()
+                self._record(each)
 
     def _record(self, passage: Passage) -> None:
         """Hand the exchange to the keeper. A caller nobody knows leaves no record; a bug here breaks no answer."""
         if passage.principal is None:
             return
         try:
-            self._finish(passage)
-            self._keeper.close(passage.recording(self._prices))
+            self.finish(passage)
+            passage.close_docket()
+            self.keeper.close(passage.recording(self._prices))
         except Exception:
             log.exception("an exchange could not be recorded", extra={"exchange": passage.exchange_id})
-            self._keeper.lose(passage.exchange_id, "it could not be made into a record")
+            self.keeper.lose(passage.exchange_id, "it could not be made into a record")
 
-    def _finish(self, passage: Passage) -> None:
+    def finish(self, passage: Passage) -> None:
+        """Tell the keeper how a reply ended, once."""
         done = passage.done()
         if done is not None:
-            self._keeper.finish(done)
+            self.keeper.finish(done)
 
     def _route(self, method: str, raw_path: bytes) -> tuple[str, Dialect, Operation]:
         """The provider's path of a request, its dialect, and what the request is."""
@@ -182,7 +204,7 @@ class DataPlane:
         if door.bare_query:
             passage.target += "?"
         shown = ingress.presented(passage.caller_headers)
-        passage.principal = await self._keeper.admit(shown.secret if shown else None)
+        passage.principal = await self.keeper.admit(shown.secret if shown else None)
         headers = forward.request_headers(passage.caller_headers)
         if shown is not None:
             headers = forward.with_provider_key(
@@ -190,17 +212,105 @@ class DataPlane:
             )
         if passage.operation == "other":
             _refuse_unpriced(passage)
-            self._keeper.begin(passage.exchange_id)
+            self.keeper.begin(passage.exchange_id)
+            self._note_unseen(passage)
             outgoing = self._streamed(passage, door, receive)
         else:
             outgoing = passage.body = await ingress.read_body(receive, door, passage.caller_headers, self._limits)
             self._understand(passage)
             await self._open(passage, shown)
+            if self._summon(passage) is not None:
+                outgoing, headers = await self._judge(passage, headers)
         if not isinstance(outgoing, AsyncIterator):
             passage.watch = Watch(door)
         passage.upstream_started_ns = time.time_ns()
         passage.answer = await self._client.send(passage.method, passage.target, headers, outgoing or None)
-        await self._relay(passage, passage.answer, send)
+        await self._relay(passage, passage.answer, _Line(self, passage, shown, headers, send))
+
+    def _summon(self, passage: Passage) -> Docket | None:
+        """Open the docket of an exchange whose app has policies."""
+        principal = passage.principal
+        bench = None if principal is None else self.supervision.bench(principal.app)
+        if bench is not None:
+            view, join = passage.view, passage.join
+            stateful = view is not None and (view.previous_response_id or view.conversation_id) is not None
+            passage.docket = Docket(bench, stateful=stateful, session_id=None if join is None else join.session_id)
+            passage.forwarded = passage.decoded
+        return passage.docket
+
+    def _note_unseen(self, passage: Passage) -> None:
+        """A path on which no step is understood: what the app makes of calls that no guard can read."""
+        kept = passage.method == "GET" and passage.dialect.name != "raw" and hands_out_turns(passage.target)
+        if (kept or not passage.is_free) and self._summon(passage) is not None:
+            self._unreadable(passage, "stored_turns" if kept else "path")
+
+    def _unreadable(self, passage: Passage, why: str) -> None:
+        docket = passage.docket
+        assert docket is not None
+        if docket.unreadable(why).name == "reject":
+            raise self._rejection(passage, "supervision_unavailable")
+
+    def _rejection(self, passage: Passage, reason: ReasonCode | None) -> StepRejected:
+        assert passage.docket is not None
+        code = reason or "action_not_allowed"
+        passage.docket.stop(code)
+        return StepRejected(make(code, passage.exchange_id, passage.docket.bench.notice_key), reason=code)
+
+    async def _judge(self, passage: Passage, headers: forward.Headers) -> tuple[bytes, forward.Headers]:
+        """Judge what a request puts before the model; the body and headers that may go on. Raises `StepRejected`."""
+        docket, view = passage.docket, passage.view
+        assert docket is not None
+        if docket.acts and (doubt := ambiguity(passage.decoded or passage.body)) is not None:
+            raise Ambiguous(f"The JSON of this request holds {doubt}.")
+        if view is None:
+            self._unreadable(passage, "not_understood")
+            return passage.body, headers
+        if passage.operation not in {"chat", "count_tokens"}:
+            self._unreadable(passage, passage.operation)
+            return passage.body, headers
+        await docket.request(passage.dialect.name, view, passage.parts_at, passage.join)
+        if docket.partial:
+            self._unreadable(passage, "server_side_history")
+        await self._enforce(passage, docket)
+        if view.stream and needs_of(docket.ruleset) is not None:
+            headers = forward.with_header(headers, b"accept-encoding", b"identity")
+        return self._changed(passage, docket, headers)
+
+    async def _enforce(self, passage: Passage, docket: Docket) -> None:
+        """Stop what has to be stopped before the provider sees it. Raises `StepRejected`."""
+        verdict = docket.verdict
+        if verdict.name == "terminate" and passage.join is not None:
+            await self.keeper.terminate(passage.join.session_id)
+        if verdict.name in {"reject", "terminate"}:
+            raise self._rejection(passage, verdict.reason)
+        if verdict.name == "hold":
+            for ruled in docket.ruled:
+                said = ruled.judgement.verdict
+                if said.name == "hold" and not await self.keeper.hold(hold_ask(passage, docket, ruled.part, said)):
+                    raise self._rejection(passage, "needs_approval")
+
+    def _changed(self, passage: Passage, docket: Docket, headers: forward.Headers) -> tuple[bytes, forward.Headers]:
+        """The body with what is redacted or rewritten; the caller's own bytes where that is nothing.
+
+        One that goes on from a response of which the caller knows the first id alone is led to the last.
+        """
+        view, acts = passage.view, enforcing(passage.dialect)
+        assert view is not None
+        edits, body = docket.request_edits(), passage.decoded
+        named = view.previous_response_id or ""
+        holder = docket.bench.holder(named)
+        if not edits and holder == named:
+            return passage.body, headers
+        if edits:
+            try:
+                assert acts is not None
+                body = acts.edit_request(body, view, edits)
+            except Uneditable as uneditable:
+                raise self._rejection(passage, docket.verdict.reason) from uneditable
+        body = passage.forwarded = redirected(body, view, {named: holder} if holder != named else {})
+        docket.forwarded_sha256 = sha256(body).digest()
+        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        return body, forward.with_header(headers, b"content-length", b"%d" % len(body))
 
     def _streamed(self, passage: Passage, door: Door, receive: Receive) -> AsyncIterator[bytes] | None:
         """The request body of a path that is not understood, relayed as it arrives; None where there is none."""
@@ -229,6 +339,35 @@ class DataPlane:
         except (Undecodable, Undecoded) as error:
             passage.note = f"request not understood: {error}"
 
+    async def ask_again(
+        self, passage: Passage, shown: Presented | None, headers: forward.Headers, body: bytes
+    ) -> Attempt:
+        """Send a body in a caller's place, as an exchange of its own beside the caller's. Raises `Refused`."""
+        child = passage.child(new_id(time.time_ns()), body)
+        await self.keeper.open(
+            Opening(
+                exchange_id=child.exchange_id,
+                secret=shown.secret if shown else None,
+                ceiling_micro_usd=self._ceiling(child),
+                priced=True,
+            )
+        )
+        passage.children.append(child)
+        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        headers = forward.with_header(headers, b"content-length", b"%d" % len(body))
+        child.upstream_started_ns = time.time_ns()
+        try:
+            answer = child.answer = await self._client.send(child.method, child.target, headers, body)
+        except Refused as refusal:
+            child.refused(refusal)
+            raise
+        child.upstream_status = child.status = answer.status
+        observation = self._observe(child, forward.response_headers(answer.headers))
+        if answer.status != 200:  # noqa: PLR2004 - OK
+            raise UpstreamBroke("The provider refused to be asked again.")
+        assert child.view is not None
+        return Attempt(child, answer, observation, body=body, view=child.view)
+
     async def _open(self, passage: Passage, shown: Presented | None) -> None:
         priced = passage.operation in {"chat", "embeddings", "batch"}
         opening = Opening(
@@ -238,7 +377,7 @@ class DataPlane:
             priced=priced,
             ask=passage.ask(),
         )
-        opened = await self._keeper.open(opening)
+        opened = await self.keeper.open(opening)
         passage.join, passage.state = opened.join, opened.state
 
     def _ceiling(self, passage: Passage) -> int | None:
@@ -250,15 +389,20 @@ class DataPlane:
         one = self._prices.ceiling(view.model, size, view.max_tokens, passage.provider)
         return None if one is None else one * view.choices
 
-    async def _relay(self, passage: Passage, answer: Answer, send: Send) -> None:
+    async def _relay(self, passage: Passage, answer: Answer, line: "_Line") -> None:
+        send = line.send
         passage.upstream_status = passage.status = answer.status
         headers = forward.response_headers(answer.headers)
         observation = self._observe(passage, headers)
         first = b""
-        if passage.operation == "chat" and answer.status == 200 and observation.may_be_nothing:  # noqa: PLR2004 - OK
-            first = await self._first_bytes(answer)
-            _refuse_unless_answer(observation.head, first)
-        if answer.status in {204, 304}:
+        if passage.operation == "chat" and _succeeded(answer.status):
+            if observation.may_be_nothing:
+                first = await self._first_bytes(answer)
+                _refuse_unless_answer(answer.status, observation.head, first)
+            if await self._supervised(answer, first, observation, headers, line):
+                await passage.judge_rest()
+                return
+        if answer.status in _BODILESS:
             headers = [pair for pair in headers if pair[0] != b"content-length"]
         start = {"type": "http.response.start", "status": answer.status, "headers": [*headers, *passage.own_headers()]}
         await send(start)
@@ -275,6 +419,20 @@ class DataPlane:
             passage.outcome = "timed_out" if broken.timed_out else "upstream_reset"
             passage.note = str(broken)
             await self._end_unfinished(passage, send)
+        await passage.judge_rest()
+
+    async def _supervised(
+        self, answer: Answer, first: bytes, observation: Observation, headers: forward.Headers, line: "_Line"
+    ) -> bool:
+        """Conduct a reply that a clause may act on; False where none can."""
+        supervised = line.supervised(self._limits)
+        if supervised is None:
+            return False
+        if observation.begins_events(first):
+            await supervised.stream(answer, observation, headers, first)
+        else:
+            await supervised.document(answer, observation, headers, first)
+        return True
 
     async def _relay_stream(self, passage: Passage, answer: Answer, observation: Observation, send: Send) -> None:
         """Server-sent events: each chunk reaches the caller before it is read.
@@ -290,7 +448,7 @@ class DataPlane:
             await send({"type": "http.response.body", "body": chunk[:-1] if held else chunk, "more_body": True})
             observation.feed(chunk)
             if observation.ended:
-                self._finish(passage)
+                self.finish(passage)
         await self._end_answer(passage, observation, held, send)
 
     async def _end_answer(self, passage: Passage, observation: Observation, last: bytes, send: Send) -> None:
@@ -310,7 +468,7 @@ class DataPlane:
         while chunk:
             observation.feed(chunk)
             if observation.ended:
-                self._finish(passage)
+                self.finish(passage)
             if observation.whole:
                 break
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -321,7 +479,7 @@ class DataPlane:
         """The answer is whole; only its last bytes have still to leave."""
         passage.look_away()
         passage.outcome = "complete"
-        self._finish(passage)
+        self.finish(passage)
 
     async def _first_bytes(self, answer: Answer) -> bytes:
         try:
@@ -427,6 +585,49 @@ async def _cut(passage: Passage) -> None:
         await asyncio.sleep(0)
 
 
+class _Line:
+    """One exchange's ends as `gateway/supervised.py` needs them."""
+
+    def __init__(
+        self, plane: DataPlane, passage: Passage, shown: Presented | None, headers: forward.Headers, send: Send
+    ) -> None:
+        self._send = send
+        self._plane = plane
+        self._passage = passage
+        self._shown = shown
+        self._headers = headers
+
+    async def send(self, message: Any) -> None:
+        """An ASGI message to the caller."""
+        await self._send(message)
+
+    def supervised(self, limits: Limits) -> SupervisedReply | None:
+        """Who conducts this reply; None where no clause can act on one."""
+        passage = self._passage
+        acts = enforcing(passage.dialect)
+        if passage.docket is None or passage.view is None or acts is None:
+            return None
+        needs = needs_of(passage.docket.ruleset)
+        return None if needs is None else SupervisedReply(passage, self, needs=needs, acts=acts, limits=limits)
+
+    async def ask_again(self, body: bytes) -> Attempt:
+        """Send a body in the caller's place, as an exchange of its own. Raises `Refused`."""
+        return await self._plane.ask_again(self._passage, self._shown, self._headers, body)
+
+    async def hold(self, ask: HoldAsk) -> bool:
+        """Wait for a person."""
+        return await self._plane.keeper.hold(ask)
+
+    async def terminate(self) -> None:
+        """Refuse whatever else comes in this session."""
+        if self._passage.join is not None:
+            await self._plane.keeper.terminate(self._passage.join.session_id)
+
+    def finish(self) -> None:
+        """Tell the session how the reply ended."""
+        self._plane.finish(self._passage)
+
+
 def _refuse_unpriced(passage: Passage) -> None:
     """Raise `BudgetExhausted` where a key with a budget asks for what may cost anything: images, speech, old routes."""
     principal = passage.principal
@@ -434,8 +635,15 @@ def _refuse_unpriced(passage: Passage) -> None:
         raise BudgetExhausted("This key has a budget, and nothing is known of what a call to this path may cost.")
 
 
-def _refuse_unless_answer(head: Head, first: bytes) -> None:
+def _succeeded(status: int) -> bool:
+    """Whether clients take what comes with this status for an answer: they do so of any success."""
+    return 200 <= status < 300 and status not in _BODILESS  # noqa: PLR2004 - successes
+
+
+def _refuse_unless_answer(status: int, head: Head, first: bytes) -> None:
     """Raise `NotAnAnswer` for HTML and for nothing under status 200."""
+    if status != 200:  # noqa: PLR2004 - OK
+        return
     if not first:
         raise NotAnAnswer("The provider answered 200 with an empty body.")
     if head.is_page or first[:64].lstrip().lower().startswith((b"<!doctype", b"<html")):

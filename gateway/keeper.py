@@ -20,6 +20,7 @@ from gateway.refusals import SessionTerminated
 from gateway.stations.asks import Ask, Done
 from gateway.stations.thread import Threader
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk
 from policies.vocabulary.keys import Key, Principal, Role
 from policies.vocabulary.sessions import Join
 from storage.keys import KeyRing
@@ -85,6 +86,14 @@ class Keeper(Protocol):
         """Count an exchange that was carried and cannot be recorded."""
         ...
 
+    async def hold(self, ask: HoldAsk) -> bool:
+        """Wait for a person; whether the step may go on. An approval is used up by this."""
+        ...
+
+    async def terminate(self, session_id: str) -> None:
+        """Refuse every later request of a session."""
+        ...
+
 
 class LocalKeeper:
     """The keeper in this process."""
@@ -98,8 +107,12 @@ class LocalKeeper:
         threader: Threader,
         admission: Admission,
         live: LiveFeed,
+        hold_seconds: float = 240.0,
     ) -> None:
         self.store = store
+        self._hold_ns = int(hold_seconds * 1e9)
+        self._decided: dict[str, asyncio.Event] = {}
+        """Of holds that somebody waits for, set when they are decided."""
         self.keys = keys
         self.recorder = recorder
         self.live = live
@@ -184,6 +197,35 @@ class LocalKeeper:
         revoked = await self._on_writer(lambda: self.keys.revoke(key_id, time.time_ns()))
         self._admission.changed()
         return revoked
+
+    async def hold(self, ask: HoldAsk) -> bool:
+        """See `Keeper.hold`; several callers that wait for the same step share one hold."""
+        now_ns = time.time_ns()
+        hold = await self._on_writer(
+            lambda: self.store.holds.join(ask, now_ns=now_ns, expires_ns=now_ns + self._hold_ns)
+        )
+        if hold.state != "waiting":
+            return hold.state == "approved"
+        decided = self._decided.setdefault(hold.hold_id, asyncio.Event())
+        try:
+            await asyncio.wait_for(decided.wait(), max(hold.expires_ns - time.time_ns(), 0) / 1e9)
+        except TimeoutError:
+            self._decided.pop(hold.hold_id, None)
+            await self._on_writer(lambda: self.store.holds.expire(hold.hold_id))
+        return await self._on_writer(lambda: self.store.holds.use(hold.hold_id))
+
+    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+        """A person's answer; whoever waits for it goes on. Raises `HoldNotFound` or `HoldDecided`."""
+        now_ns = time.time_ns()
+        hold = await self._on_writer(
+            lambda: self.store.holds.decide(
+                hold_id, approve=approve, by=by, reason=reason, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
+            )
+        )
+        event = self._decided.pop(hold_id, None)
+        if event is not None:
+            event.set()
+        return hold
 
     async def terminate(self, session_id: str) -> None:
         """Refuse every later request of a session."""

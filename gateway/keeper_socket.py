@@ -20,6 +20,7 @@ from gateway.refusals import Refused
 from gateway.stations.asks import Done
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
 
 log = logging.getLogger("stepwarden.keeper")
@@ -147,6 +148,10 @@ class KeeperSide(_Frames):
             return await self._opened(opening)
         if call.method == "admit":
             return await self._keeper.admit(msgspec.msgpack.decode(call.payload, type=str | None))
+        if call.method == "hold":
+            return await self._keeper.hold(msgspec.msgpack.decode(call.payload, type=HoldAsk))
+        if call.method == "terminate":
+            return await self._keeper.terminate(msgspec.msgpack.decode(call.payload, type=str))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:
@@ -187,6 +192,14 @@ class RemoteKeeper(_Frames):
     def begin(self, exchange_id: str) -> None:
         """See `Keeper.begin`."""
         self.say((0, "begin", exchange_id))
+
+    async def hold(self, ask: HoldAsk) -> bool:
+        """See `Keeper.hold`."""
+        return msgspec.msgpack.decode(await self._ask("hold", ask), type=bool)
+
+    async def terminate(self, session_id: str) -> None:
+        """See `Keeper.terminate`."""
+        await self._ask("terminate", session_id)
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""

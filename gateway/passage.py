@@ -9,6 +9,8 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
+
 from gateway.heads import Head, head_of
 from gateway.http import Answer
 from gateway.identity import Identity, identity
@@ -18,6 +20,7 @@ from gateway.refusals import Refused, SessionTerminated, TooSlow
 from gateway.server import Door
 from gateway.stations.asks import Ask, Done
 from gateway.stations.ingress import ClientGone, Headers, Watch
+from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.stations.states import scope_of
 from gateway.steps import Place, reply_steps, request_steps
@@ -29,6 +32,7 @@ from policies.vocabulary.keys import Principal
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Part, Step
 from policies.vocabulary.usage import Usage
+from policies.vocabulary.verdicts import STRENGTH
 
 _FREE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """No provider bills for looking, or for tidying up."""
@@ -107,6 +111,14 @@ class Passage:
         self.body = b""
         self.decoded = b""
         self.view: RequestView | None = None
+        self.docket: Docket | None = None
+        """What clauses say of this exchange; None where no policy is in force for its app."""
+        self.forwarded = b""
+        """The decoded body as the provider gets it, where the exchange is judged."""
+        self.children: list[Passage] = []
+        """Exchanges of ours on the caller's behalf: the provider asked again."""
+        self.delivered: Reply | None = None
+        """The reply as the caller got it, where that is not the provider's own."""
         self.join: Join | None = None
         self.state: bytes | None = None
         self.watch: Watch | None = None
@@ -140,6 +152,49 @@ class Passage:
             return self.operation == "count_tokens"
         uploads = self.dialect.name != "raw" and segments(self.target)[:1] in _UPLOADS
         return self.method in _FREE_METHODS or uploads
+
+    def child(self, exchange_id: str, body: bytes) -> "Passage":
+        """The passage of a request of ours in this caller's place. Raises `Undecodable`, or `TooDeep`."""
+        other = Passage(
+            exchange_id=exchange_id,
+            started_ns=time.time_ns(),
+            provider=self.provider,
+            dialect=self.dialect,
+            operation=self.operation,
+            method=self.method,
+            target=self.target,
+            caller_headers=[pair for pair in self.caller_headers if pair[0] != b"content-encoding"],
+        )
+        view = self.dialect.read_request(body, self.operation)
+        other.body = other.forwarded = body
+        other.understood(body, view)
+        other.principal = self.principal
+        other.note = f"asked again in the place of {self.exchange_id}"
+        if self.docket is not None:
+            other.docket = self.docket.follow_up()
+        if self.join is not None:
+            other.join = msgspec.structs.replace(
+                self.join, relation="retries", known=len(view.messages), lead_known=True, replaces=()
+            )
+        return other
+
+    async def judge_rest(self) -> None:
+        """Judge what of the reply was not judged while it passed; nobody waits for this any more."""
+        docket, observation = self.docket, self.observation
+        if docket is None or observation is None or self.operation != "chat":
+            return
+        reply = observation.close()
+        await docket.rest(reply.parts)
+        if self.outcome == "complete" and (observation.unread or not reply.complete):
+            docket.unread_reply()
+
+    def close_docket(self) -> None:
+        """Judge what is left, as far as that can be done at once, and keep what a later request may go on from."""
+        if self.docket is None or self.observation is None or self.operation != "chat":
+            return
+        reply = self.observation.close()
+        self.docket.rest_here(reply.parts)
+        self.docket.remember(reply.response_id, reply.conversation_id)
 
     def understood(self, decoded: bytes, view: RequestView) -> None:
         """Keep the readable body and what its dialect read in it."""
@@ -251,23 +306,37 @@ class Passage:
         headers = [(b"stepwarden-exchange", self.exchange_id.encode())]
         if self.join is not None:
             headers.append((b"stepwarden-session", self.join.session_id.encode()))
-        if self.error_type is None:
-            headers.append((b"stepwarden-verdict", b"allow"))
-        elif self.error_type == SessionTerminated.code:
-            headers.append((b"stepwarden-verdict", b"terminate"))
+        verdict = self._told_verdict()
+        if verdict is not None:
+            headers.append((b"stepwarden-verdict", verdict.encode()))
         return headers
+
+    def _told_verdict(self) -> str | None:
+        """The verdict as far as it is known when headers leave; None for refusals that no verdict caused."""
+        if self.error_type == SessionTerminated.code:
+            return "terminate"
+        docket = self.docket
+        if docket is None:
+            return "allow" if self.error_type is None else None
+        if self.error_type is not None and STRENGTH[docket.verdict.name] < STRENGTH["hold"]:
+            return None
+        to_come = self.operation == "chat" and self.upstream_status == 200 and not docket.settled  # noqa: PLR2004 - OK
+        known = STRENGTH[docket.verdict.name] >= STRENGTH["reject"]
+        return "streaming" if to_come and not known and self.error_type is None else docket.verdict.name
 
     def recording(self, prices: Prices) -> Recording:
         """The exchange as it is recorded."""
         ended_ns = max(time.time_ns(), self.started_ns)  # a clock that was set back makes no call shorter than nothing
         reply = self.observation.close() if self.observation is not None else Reply()
+        steps = self._steps(reply, ended_ns)
         return Recording(
             exchange=self._exchange(reply, prices, ended_ns),
             request=self._request_body(),
             response=self._response_body(),
-            steps=self._steps(reply, ended_ns),
+            steps=steps,
             state=self.state,
             reply_fingerprint=b"".join(self._prints) or None,
+            judged=None if self.docket is None else self.docket.judged(steps),
         )
 
     def done(self) -> Done | None:
@@ -275,7 +344,7 @@ class Passage:
         if self.join is None or self._finished:
             return None
         self._finished = True
-        reply = self.observation.close() if self.observation is not None else Reply()
+        reply = self.delivered or (self.observation.close() if self.observation is not None else Reply())
         self._prints = fingerprints(reply.parts)
         answered = self.upstream_status == 200 and reply.complete and reply.error_type is None  # noqa: PLR2004 - OK
         return Done(
@@ -343,6 +412,7 @@ class Passage:
             client_span_id=self._client_span,
             parent_span_id=who.trace[1] if who.trace else None,
             tags=who.tags,
+            verdict="allow" if self.docket is None else self.docket.verdict.name,
         )
 
     def _cost(self, model: str | None, usage: Usage, prices: Prices) -> int | None:

@@ -6,6 +6,7 @@ envelope. A refusal tells a client not to try again unless waiting helps (`retry
 
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Outcome
+from policies.vocabulary.verdicts import ReasonCode
 
 
 class Refused(StepwardenError):
@@ -78,6 +79,36 @@ class UpgradeRefused(Refused):
     def remedy(self) -> str:
         """Nothing: the same request over HTTP is another one."""
         return ""
+
+
+class StepRejected(Refused):
+    """A clause in force stops what this request would put before the model."""
+
+    def __init__(self, notice: str, *, reason: ReasonCode) -> None:
+        super().__init__(notice)
+        self.code = reason
+
+    def remedy(self) -> str:
+        """Where an app developer reads on."""
+        return "docs/REASONS.md says what an app can do about each reason."
+
+
+class Ambiguous(Refused):
+    """JSON that parsers read differently, where a clause acts on what it says."""
+
+    code = "ambiguous_json"
+
+    def remedy(self) -> str:
+        """What the caller should send."""
+        return "Send each name once, whole characters, and numbers that JSON knows."
+
+
+class Unjudgeable(Refused):
+    """The provider's answer cannot be checked, and clauses in force would have to check it."""
+
+    status = 502
+    code = "supervision_unavailable"
+    outcome = "not_an_answer"
 
 
 class Unauthenticated(Refused):

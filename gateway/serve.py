@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -34,8 +34,11 @@ from gateway.exchange import Gate
 from gateway.keeper import LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.server import protocol_class
+from gateway.stations.judge import Supervision
+from gateway.supervision import open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
+from policies.mistakes import BadPolicy
 
 log = logging.getLogger("stepwarden.serve")
 
@@ -180,12 +183,14 @@ class _Gateway:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._supervision = Supervision({})
 
     async def serve(self) -> int:
         config = self._config
         keeper = open_keeper(config)
         try:
             self._refuse_exposure(keeper)
+            self._supervision = open_supervision(config)
             async with AsyncExitStack() as open_things:
                 await self._serve(keeper, open_things)
         finally:
@@ -211,11 +216,12 @@ class _Gateway:
         stopping = _stop_signals()
         exporter = open_telemetry(config, keeper)
         if config.gateway.workers == 1:
-            planes = DataPlanes(config, keeper, environ=os.environ)
+            planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
             open_things.push_async_callback(planes.close)
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
+            _on_hangup(config, planes.supervise)
             server = _server(create_app(planes.planes, routes), config)
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -229,6 +235,7 @@ class _Gateway:
             await self._serve_workers_socket(keeper, open_things)
             crew = _Crew(config, listeners)
             crew.start()
+            _on_hangup(config, lambda _: crew.hang_up())
             self._announce(info)
             await crew.watch(stopping)
             info.draining = True
@@ -253,6 +260,8 @@ class _Gateway:
             control_routes(
                 records=keeper.store,
                 key_ring=keeper.keys,
+                hold_book=keeper.store.holds,
+                in_force=self._supervision,
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
@@ -312,6 +321,12 @@ class _Crew:
         worker.start()
         return worker
 
+    def hang_up(self) -> None:
+        """Let every worker read its policies anew."""
+        for worker in self._workers:
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, signal.SIGHUP)
+
     async def watch(self, stopping: asyncio.Event) -> None:
         """Start dead workers again until told to stop."""
         while not stopping.is_set():
@@ -348,8 +363,9 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
-    planes = DataPlanes(config, keeper, environ=os.environ)
+    planes = DataPlanes(config, keeper, environ=os.environ, supervision=open_supervision(config))
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
+    _on_hangup(config, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -362,6 +378,29 @@ async def _work(config: Config, listener: socket.socket) -> None:
     tidying.cancel()
     await relay.close()
     await planes.close()
+
+
+def _on_hangup(config: Config, supervise: Callable[[Supervision], None]) -> None:
+    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays."""
+
+    async def read_anew() -> None:
+        try:
+            supervision = await asyncio.to_thread(open_supervision, config)
+        except BadPolicy as bad:
+            wrong = [str(mistake) for mistake in bad.mistakes]
+        else:
+            supervise(supervision)
+            log.info("policies read anew")
+            return
+        log.error("policies not changed: they do not check", extra={"mistakes": wrong})
+
+    def hung_up() -> None:
+        reading = asyncio.get_running_loop().create_task(read_anew())
+        under_way.add(reading)
+        reading.add_done_callback(under_way.discard)
+
+    under_way: set[asyncio.Task[None]] = set()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
 
 
 def _stop_signals() -> asyncio.Event:

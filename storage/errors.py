@@ -126,3 +126,29 @@ class KeyNotFound(StepwardenError):
     def remedy(self) -> str:
         """Where ids are listed."""
         return "Run `stepwarden keys list` to see the ids."
+
+
+class HoldNotFound(StepwardenError):
+    """No hold has this id."""
+
+    status = 404
+
+    def __init__(self, hold_id: str) -> None:
+        super().__init__(f"no hold {hold_id[:64]!r}")
+
+    def remedy(self) -> str:
+        """Where ids are listed."""
+        return "Run `stepwarden holds list` to see the ids."
+
+
+class HoldDecided(StepwardenError):
+    """A hold was decided before."""
+
+    status = 409
+
+    def __init__(self, hold_id: str, state: str) -> None:
+        super().__init__(f"hold {hold_id[:64]!r} is {state} already")
+
+    def remedy(self) -> str:
+        """What a second decision would take."""
+        return "A new call of the agent opens a new hold."

@@ -2,20 +2,16 @@
 
 import hmac
 import secrets
-import sqlite3
-import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import msgspec
 
 from policies.vocabulary.keys import Key, Role
-from storage.errors import KeyNotFound, StorageFailed
-from storage.files import WriteFile
-from storage.schema import Schema
+from storage.errors import KeyNotFound
+from storage.ledger import Ledger
 from storage.seal import derive
 from storage.secret import Secret
 
@@ -48,15 +44,11 @@ def well_formed(secret: str) -> bool:
 class KeyRing:
     """All gateway keys, held in memory and written through. Safe from any thread."""
 
-    def __init__(self, directory: Path, seal_key: Secret) -> None:
-        """Open `ledger.db` in a directory whose lock the caller holds. Raises `SchemaTooNew` or `StorageFailed`."""
-        self._lock = threading.Lock()
+    def __init__(self, ledger: Ledger, seal_key: Secret) -> None:
+        """Read all keys. Raises `StorageFailed`."""
+        self._ledger = ledger
         self._pepper = derive(seal_key, "gateway key pepper")
-        try:
-            self._file = WriteFile(directory / "ledger.db", Schema.shipped("ledger"), durability="FULL", page_size=1024)
-            self._keys: dict[bytes, _Held] = dict(self._load())
-        except (sqlite3.Error, OSError) as error:
-            raise StorageFailed("opening ledger.db", error) from error
+        self._keys: dict[bytes, _Held] = dict(self._load())
 
     def create(
         self,
@@ -86,8 +78,8 @@ class KeyRing:
 
         columns = ", ".join(values)
         query = f"INSERT INTO gateway_key (hash, {columns}) VALUES (?{', ?' * len(values)})"  # noqa: S608 - our names
-        with self._lock:
-            self._write([(query, (digest, *values.values()))])
+        with self._ledger.lock:
+            self._ledger.write([(query, (digest, *values.values()))])
             self._keys[digest] = _Held(digest, key)
         return key, secret
 
@@ -114,11 +106,11 @@ class KeyRing:
 
     def revoke(self, key_id: str, now_ns: int) -> Key:
         """Revoke a key now; one already revoked keeps its time. Raises `KeyNotFound` or `StorageFailed`."""
-        with self._lock:
+        with self._ledger.lock:
             held = self._held(key_id)
             if held.key.revoked_ns is None:
                 query = "UPDATE gateway_key SET revoked_ns = ? WHERE key_id = ?"
-                self._write([(query, (now_ns, key_id))])
+                self._ledger.write([(query, (now_ns, key_id))])
                 held = self._replace(held, msgspec.structs.replace(held.key, revoked_ns=now_ns))
             return held.key
 
@@ -129,17 +121,12 @@ class KeyRing:
     def spend_many(self, spent: Mapping[str, int]) -> None:
         """The same for several keys in one transaction, so that one wait for the disk serves them all."""
         query = "UPDATE gateway_key SET spent_micro_usd = spent_micro_usd + ? WHERE key_id = ?"
-        with self._lock:
+        with self._ledger.lock:
             held = [(self._held(key_id), amount) for key_id, amount in spent.items()]
-            self._write([(query, (amount, one.key.key_id)) for one, amount in held])
+            self._ledger.write([(query, (amount, one.key.key_id)) for one, amount in held])
             for one, amount in held:
                 total = one.key.spent_micro_usd + amount
                 self._replace(one, msgspec.structs.replace(one.key, spent_micro_usd=total))
-
-    def close(self) -> None:
-        """Checkpoint and close. Idempotent."""
-        with self._lock:
-            self._file.close()
 
     def _digest(self, secret: str) -> bytes:
         return hmac.digest(self._pepper.reveal(), secret.encode(), "sha256")
@@ -156,17 +143,6 @@ class KeyRing:
 
     def _load(self) -> Iterator[tuple[bytes, "_Held"]]:
         query = f"SELECT hash, {', '.join(Key.__struct_fields__)} FROM gateway_key ORDER BY id"  # noqa: S608 - our names
-        for digest, *values in self._file.connection.execute(query):
+        for digest, *values in self._ledger.read(query):
             key = msgspec.convert(dict(zip(Key.__struct_fields__, values, strict=True)), Key)
             yield digest, _Held(digest, key)
-
-    def _write(self, work: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        try:
-            self._file.begin()
-            for query, values in work:
-                self._file.connection.execute(query, values)
-            self._file.commit()
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            self._file.rollback()
-            raise StorageFailed("writing ledger.db", error) from error
-        self._file.relieve()

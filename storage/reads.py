@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.judgements import Judged
 from policies.vocabulary.steps import SeenCall, Step
 from storage import bodies, sessions, spans
 from storage.contents import ContentReader, Vault
@@ -122,6 +123,11 @@ class Reads:
         if found is None:
             return []
         return spans.steps_of(found[1])
+
+    def judged(self, exchange_id: str) -> Judged | None:
+        """What clauses said of one exchange; None where none were in force."""
+        found = self._locate(exchange_id)
+        return None if found is None else spans.judged_of(found[1])
 
     def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
         """Exchanges last recorded first, with or without a session; only those of `app` where one is named."""

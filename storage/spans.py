@@ -1,6 +1,7 @@
 """Spans: rows of exchanges in the day files, and back."""
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias
@@ -8,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from policies.vocabulary.exchanges import Exchange, Recording
+from policies.vocabulary.judgements import Judged
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Step
 from policies.vocabulary.usage import Usage
@@ -40,7 +42,7 @@ _EXCHANGE_COLUMNS = (
     "id", "exchange_id", "common", "branch", *_EXCHANGE, *(f"{name}_after" for name in _TIMES), "known", *_USAGE,
     "facts", "steps", "depth", "joining_state", "reply_fingerprint",
     "request_length", "request_sha256", "request_content", "request_lead", "request_state",
-    "response_length", "response_sha256", "response_content",
+    "response_length", "response_sha256", "response_content", "judged",
 )  # fmt: skip
 
 
@@ -76,6 +78,7 @@ _SETTING_DEFAULTS = {field.name: field.default for field in msgspec.structs.fiel
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+_decode_judged = msgspec.msgpack.Decoder(Judged).decode
 
 
 class BodyRow(msgspec.Struct, frozen=True):
@@ -139,6 +142,7 @@ def exchange_row(
         pack_steps(recording.steps, started), request.messages, recording.state, recording.reply_fingerprint,
         request.length, request.sha256, request.content, request.lead, request.state,
         response.length, response.sha256, response.content,
+        None if recording.judged is None else zlib.compress(_encode(recording.judged), 1),
     )  # fmt: skip
 
 
@@ -153,6 +157,11 @@ def exchange_of(row: sqlite3.Row) -> Exchange:
     if row["branch"] is not None:
         values["join"] = {**facts.get("join", {}), **_picked(row, (*_COMMON_JOIN, *_BRANCH, "known"))}
     return msgspec.convert(values, Exchange)
+
+
+def judged_of(row: sqlite3.Row) -> Judged | None:
+    """What clauses said of the exchange of a row of `EXCHANGES`; None where none were in force."""
+    return None if row["judged"] is None else _decode_judged(zlib.decompress(row["judged"]))
 
 
 def steps_of(row: sqlite3.Row) -> list[Step]:

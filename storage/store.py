@@ -14,7 +14,9 @@ from storage.contents import Vault
 from storage.days import Days
 from storage.errors import StorageFailed
 from storage.files import ReadFiles, sizes
+from storage.holds import HoldBook
 from storage.keys import KeyRing
+from storage.ledger import Ledger
 from storage.lock import DirectoryLock
 from storage.opening import make_directory, seal_key_of
 from storage.reads import Reads
@@ -49,7 +51,9 @@ class Store(Reads):
                 self._days, self._vault, readers, content=content, seal_check=seal_check, remembered=remembered
             )
             try:
-                self.keys = KeyRing(path, key)
+                self._ledger = Ledger(path)
+                self.keys = KeyRing(self._ledger, key)
+                self.holds = HoldBook(self._ledger, key)
             except BaseException:
                 self._writer.close()
                 raise
@@ -104,7 +108,7 @@ class Store(Reads):
         self._closed = True
         self._readers.close()
         self._writer.close()
-        self.keys.close()
+        self._ledger.close()
         self._lock.release()
 
     def stats(self) -> StoreStats:

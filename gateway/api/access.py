@@ -20,11 +20,12 @@ from gateway.stations import ingress
 from policies.errors import StepwardenError
 from policies.vocabulary.keys import Key, Principal, Role
 
-Needs: TypeAlias = Literal["anyone", "viewer", "auditor", "operator", "admin"]
-"""What a route asks for; `anyone` is said aloud, never assumed."""
+Needs: TypeAlias = Literal["anyone", "app", "viewer", "auditor", "operator", "admin"]
+"""What a route asks for; `anyone` is said aloud, never assumed; `app` is any key at all."""
 
 SUFFICES: Mapping[Needs, frozenset[Role]] = {
     "anyone": frozenset({"app", "viewer", "auditor", "operator", "admin"}),
+    "app": frozenset({"app", "viewer", "auditor", "operator", "admin"}),
     "viewer": frozenset({"viewer", "auditor", "operator", "admin"}),
     "auditor": frozenset({"auditor", "admin"}),
     "operator": frozenset({"operator", "admin"}),

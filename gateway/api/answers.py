@@ -6,8 +6,12 @@ Field names equal the vocabulary's where the meaning does. Unknown is null, neve
 import msgspec
 
 from gateway.times import rfc3339
-from policies.vocabulary import exchanges, keys, sessions, steps
+from policies.evaluate import Rule, Settings, outcome
+from policies.vocabulary import exchanges, holds, judgements, keys, sessions, steps
+from policies.vocabulary.clauses import Band, ToolSelector
+from policies.vocabulary.clauses import Clause as ClauseOf
 from policies.vocabulary.usage import Usage
+from policies.vocabulary.verdicts import ALLOW
 from storage.rows import BranchRow, SessionRow, StoreStats
 
 
@@ -201,6 +205,45 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What clauses said of an exchange, and what was done about it. Never content."""
+
+    ruleset: str
+    """Digest of the clauses that were in force."""
+
+    verdict: str
+    reason: str | None
+    clauses: tuple[str, ...]
+    shadow: str
+    """The strongest verdict that clauses out of force, or an app that does not enforce, would have given."""
+
+    unread: str | None
+    asked_again: int
+    forwarded_sha256: str | None
+    """Of the request body the provider got, where that is not the caller's own."""
+
+    delivered_sha256: str | None
+    """Of the response body the caller got, where that is not the provider's own."""
+
+    steps: tuple[judgements.StepJudgement, ...]
+
+    @classmethod
+    def of(cls, judged: judgements.Judged) -> "Judgement":
+        """The answer for one exchange."""
+        return cls(
+            ruleset=judged.ruleset,
+            verdict=judged.verdict.name,
+            reason=judged.verdict.reason,
+            clauses=judged.verdict.clauses,
+            shadow=judged.verdict.shadow,
+            unread=judged.unread,
+            asked_again=judged.asked_again,
+            forwarded_sha256=_hex(judged.forwarded_sha256),
+            delivered_sha256=_hex(judged.delivered_sha256),
+            steps=judged.steps,
+        )
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One judgeable moment, with the text a judge would read."""
 
@@ -228,9 +271,22 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
     """True where `text` is only the beginning."""
 
+    verdict: str = "allow"
+    """What was done with it; `allow` also where no clause is about it."""
+
+    reason: str | None = None
+    clauses: tuple[str, ...] = ()
+    """Clauses that asked for that verdict, as `policy/clause`."""
+
+    shadow: str = "allow"
+    """The strongest verdict that clauses out of force, or an app that does not enforce, would have given."""
+
     @classmethod
-    def of(cls, step: steps.Step, text: str | None, *, longest: int) -> "Step":
-        """The answer for one step; `text` is cut to `longest` characters."""
+    def of(
+        cls, step: steps.Step, text: str | None, *, longest: int, said: judgements.StepJudgement | None = None
+    ) -> "Step":
+        """The answer for one step; `text` is cut to `longest` characters. `said` is what clauses made of it."""
+        verdict = ALLOW if said is None else said.verdict
         return cls(
             step_id=step.step_id,
             exchange_id=step.exchange_id,
@@ -250,6 +306,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
             span_id=step.span_id.hex(),
             text=None if text is None else _sound(text[:longest]),
             truncated=text is not None and len(text) > longest,
+            verdict=verdict.name,
+            reason=verdict.reason,
+            clauses=verdict.clauses,
+            shadow=verdict.shadow,
         )
 
 
@@ -325,6 +385,226 @@ class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
 
     exchange: Exchange
     steps: tuple[Step, ...]
+    judged: Judgement | None = None
+    """What clauses said of it; null where no policy was in force for its app."""
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that waits, or waited, for a person."""
+
+    hold_id: str
+    state: str
+    app: str
+    session_id: str | None
+    exchange_id: str
+    kind: str
+    tool: str | None
+    text: str
+    """The call's arguments, or the text, shortened."""
+
+    clauses: tuple[str, ...]
+    reason: str
+    asked_at: str
+    expires_at: str
+    decided_by: str | None
+    decided_reason: str | None
+    decided_at: str | None
+
+    @classmethod
+    def of(cls, hold: holds.Hold) -> "Hold":
+        """The answer for one hold."""
+        ask = hold.ask
+        return cls(
+            hold_id=hold.hold_id,
+            state=hold.state,
+            app=ask.app,
+            session_id=ask.session_id,
+            exchange_id=ask.exchange_id,
+            kind=ask.kind,
+            tool=ask.tool,
+            text=ask.text,
+            clauses=ask.clauses,
+            reason=ask.reason,
+            asked_at=rfc3339(ask.at_ns),
+            expires_at=rfc3339(hold.expires_ns),
+            decided_by=hold.decided_by,
+            decided_reason=hold.decided_reason,
+            decided_at=_time(hold.decided_ns),
+        )
+
+
+class HoldList(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds, newest first."""
+
+    holds: tuple[Hold, ...]
+
+
+class Clause(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule of an app, as it stands in force."""
+
+    name: str
+    """`policy/clause`."""
+
+    text: str
+    severity: str
+    mode: str
+    """`shadow`: recorded, never acted on."""
+
+    acts: bool
+    """Whether it may do more than flag now: its mode, its bands and the app's `enforce` together."""
+
+    steps: tuple[str, ...]
+    tools: ToolSelector | None
+    guards: tuple[str, ...]
+    """Kinds, in order."""
+
+    action: tuple[Band, ...]
+    reason: str
+    on_error: str
+    recover: str
+    protected: bool
+    taxonomy: tuple[str, ...]
+    fired: int | None = None
+    """In how many of the newest exchanges it found something; null where nobody counted."""
+
+    @classmethod
+    def of(cls, rule: Rule, settings: Settings, *, fired: int | None = None) -> "Clause":
+        """The answer for one clause of a ruleset."""
+        clause: ClauseOf = rule.clause
+        return cls(
+            name=rule.name,
+            text=" ".join(clause.text.split()),
+            severity=clause.severity,
+            mode=clause.mode,
+            acts=settings.enforce and clause.mode == "enforce" and any(outcome(band) != "flag" for band in rule.bands),
+            steps=clause.steps,
+            tools=clause.tools,
+            guards=tuple(place for place, _ in rule.places),
+            action=rule.bands,
+            reason=clause.reason,
+            on_error=clause.on_error,
+            recover=clause.recover,
+            protected=clause.protected,
+            taxonomy=clause.taxonomy,
+            fired=fired,
+        )
+
+
+class AppClauses(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in force for one app."""
+
+    app: str
+    enforce: bool
+    unseen: str
+    ruleset: str
+    """Digest of its clauses, as in a recorded judgement."""
+
+    clauses: tuple[Clause, ...]
+
+
+class ClauseList(msgspec.Struct, frozen=True, kw_only=True):
+    """The clauses in force, app by app; apps nobody configured follow `default`."""
+
+    apps: tuple[AppClauses, ...]
+    counted: int
+    """How many of the newest exchanges were looked at for `fired`."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The passage of an earlier step that a match goes back to."""
+
+    kind: str
+    tool: str | None
+    start: int
+    end: int
+    text: str | None
+    """For operators only; null where it cannot be read back."""
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a guard found in a step."""
+
+    clause: str
+    guard: str
+    score: int
+    state: str
+    note: str
+    label: str
+    pointer: str
+    """Of a call: which argument; empty for the whole step."""
+
+    start: int
+    """First byte in the step's text; equal to `end` where it is no range."""
+
+    end: int
+    text: str | None
+    """What stands there, for operators only; secrets are masked."""
+
+    source: Source | None
+
+
+class ExplainedStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step that something was said of."""
+
+    seq: int
+    kind: str
+    tool: str | None
+    side: str
+    verdict: str
+    reason: str | None
+    shadow: str
+    clauses: tuple[str, ...]
+    edits: tuple[str, ...]
+    """What was put in the place of ranges of its text."""
+
+    matches: tuple[Match, ...]
+
+
+class GuardRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One guard over all steps of an exchange."""
+
+    clause: str
+    guard: str
+    steps: int
+    """How many it looked at."""
+
+    scanned: int
+    """Bytes it looked at."""
+
+    micros: int
+    skipped: tuple[str, ...]
+    """Why it did not run on others: `deadline`, `raised`, ..."""
+
+    not_run: int
+    """On how many."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an exchange was stopped, changed or let through, and what can be done."""
+
+    exchange_id: str
+    app: str
+    verdict: str
+    reason: str | None
+    shadow: str
+    advice: str | None
+    """What an app's developer can do; null where nothing was stopped."""
+
+    full: bool
+    """False for a key of the role `app`: everything below is empty then."""
+
+    unread: str | None = None
+    asked_again: int = 0
+    current: bool = True
+    """False where other clauses are in force now than those it was judged by; texts are today's."""
+
+    clauses: tuple[Clause, ...] = ()
+    """Those that found something."""
+
+    steps: tuple[ExplainedStep, ...] = ()
+    guards: tuple[GuardRun, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    """Those that this exchange waited for."""
 
 
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):
@@ -381,3 +661,7 @@ def _time(at_ns: int | None) -> str | None:
 def _sound(text: str) -> str:
     """Text that UTF-8 can carry: lone surrogates, which JSON from providers may hold, become U+FFFD."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def _hex(digest: bytes | None) -> str | None:
+    return None if digest is None else digest.hex()

@@ -12,10 +12,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import SkipValidation
 
-from gateway.api import exchanges, keys, live, sessions, status
+from gateway.api import clauses, exchanges, explanations, holds, keys, live, sessions, status
 from gateway.api.access import Access, requires
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Desk, GatewayInfo, KeyReader, Records
+from gateway.api.ports import Desk, GatewayInfo, HoldReader, InForce, KeyReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
 from gateway.contents import Reach
@@ -33,9 +33,14 @@ ROUTES = (
     exchanges.show_exchange,
     exchanges.show_request,
     exchanges.show_response,
+    explanations.explain_exchange,
+    clauses.list_clauses,
     keys.list_keys,
     keys.create_key,
     keys.revoke_key,
+    holds.list_holds,
+    holds.approve_hold,
+    holds.reject_hold,
     status.healthz,
     status.readyz,
     status.show_status,
@@ -58,7 +63,7 @@ class Document:
 
 def _documented() -> Litestar:
     """The routes in an application of their own, which only describes them."""
-    names = ("records", "keys", "live", "gateway", "desk", "reader", "principal")
+    names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "principal")
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
@@ -77,10 +82,12 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
     return request.scope["user"]
 
 
-def control_routes(
+def control_routes(  # noqa: PLR0913 - the composition root hands over what routes need, by name
     *,
     records: Records,
     key_ring: KeyReader,
+    hold_book: HoldReader,
+    in_force: InForce,
     live_feed: LiveFeed,
     gateway: GatewayInfo,
     desk: Desk,
@@ -92,6 +99,8 @@ def control_routes(
     things: dict[str, Any] = {
         "records": records,
         "keys": key_ring,
+        "holds": hold_book,
+        "in_force": in_force,
         "live": live_feed,
         "gateway": gateway,
         "desk": desk,

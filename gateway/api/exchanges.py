@@ -57,10 +57,15 @@ def show_exchange(
     principal: NamedDependency[SkipValidation[Principal]],
     text: Longest = 10_000,
 ) -> answers.ExchangeDetail:
-    """One exchange with its steps."""
+    """One exchange with its steps and what clauses said of them."""
     exchange = _visible(records, principal, exchange_id)
     steps = reader.steps([exchange], records.exchange_steps(exchange.exchange_id), longest=text)
-    return answers.ExchangeDetail(exchange=answers.Exchange.of(exchange), steps=tuple(steps))
+    judged = records.judged(exchange.exchange_id)
+    return answers.ExchangeDetail(
+        exchange=answers.Exchange.of(exchange),
+        steps=tuple(steps),
+        judged=None if judged is None else answers.Judgement.of(judged),
+    )
 
 
 @get(

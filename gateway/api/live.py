@@ -138,8 +138,10 @@ class LiveFeed:
     def _events(self, recording: Recording) -> list[bytes]:
         exchange = recording.exchange
         found = texts(exchange, recording.steps, Recorded(recording), self._dialects.get(exchange.dialect), self._reach)
+        said = {each.seq: each for each in recording.judged.steps} if recording.judged else {}
         shown = (
-            answers.Step.of(step, text, longest=_LONGEST) for step, text in zip(recording.steps, found, strict=True)
+            answers.Step.of(step, text, longest=_LONGEST, said=said.get(step.seq))
+            for step, text in zip(recording.steps, found, strict=True)
         )
         events = [_event("step", step.step_id, step) for step in shown]
         return [*events, _event("exchange", exchange.exchange_id, answers.Exchange.of(exchange))]

@@ -5,7 +5,10 @@ from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
 from policies.errors import StepwardenError
+from policies.evaluate import Ruleset
 from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.holds import Hold, HoldState
+from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.steps import Step
 from storage.rows import BranchRow, SessionRow, StoredBody, StoreStats
@@ -54,6 +57,10 @@ class Records(Protocol):
         """The steps of one exchange, in order."""
         ...
 
+    def judged(self, exchange_id: str) -> Judged | None:
+        """What clauses said of one exchange."""
+        ...
+
     def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
         """Exchanges, newest first; with `app`, only its own."""
         ...
@@ -98,6 +105,30 @@ class Desk(Protocol):
 
     async def terminate(self, session_id: str) -> None:
         """Refuse every later request of a session."""
+        ...
+
+    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+        """A person's answer. Raises where there is no such hold, or it was decided before."""
+        ...
+
+
+class HoldReader(Protocol):
+    """The reads of the holds. `storage.holds.HoldBook` fits."""
+
+    def get(self, hold_id: str) -> Hold:
+        """One hold. Raises where there is none."""
+        ...
+
+    def list(self, *, state: HoldState | None = None, app: str | None = None, limit: int = 200) -> list[Hold]:
+        """Holds, newest first."""
+        ...
+
+
+class InForce(Protocol):
+    """The clauses in force. `gateway.stations.judge.Supervision` fits."""
+
+    def rulesets(self) -> Mapping[str, Ruleset]:
+        """By app, those without any policy left out. Raises `BadPolicy` where they are read now and do not check."""
         ...
 
 

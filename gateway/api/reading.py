@@ -6,11 +6,12 @@ from typing import Literal
 
 from gateway.api import answers
 from gateway.api.ports import Records
-from gateway.contents import Encoded, Reach, texts
+from gateway.contents import Encoded, Reach, asked_parts, texts
 from gateway.wire.interface import Dialect
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange
-from policies.vocabulary.steps import Step
+from policies.vocabulary.judgements import StepJudgement
+from policies.vocabulary.steps import Part, Step
 
 Dialects = Mapping[str, Dialect]
 """The dialects that can be read, by the name an exchange carries."""
@@ -60,8 +61,25 @@ class Reader:
         for exchange_id, group in groupby(steps, key=lambda step: step.exchange_id):
             mine = list(group)
             found = self._texts(by_id.get(exchange_id), mine) if longest else [None] * len(mine)
+            said = self._said(exchange_id)
             for step, text in zip(mine, found, strict=True):
-                yield answers.Step.of(step, text, longest=longest)
+                yield answers.Step.of(step, text, longest=longest, said=said.get(step.seq))
+
+    def _said(self, exchange_id: str) -> Mapping[int, StepJudgement]:
+        """What clauses said of each step."""
+        judged = self._records.judged(exchange_id)
+        return {} if judged is None else {said.seq: said for said in judged.steps}
+
+    def texts(self, exchange: Exchange, steps: Sequence[Step]) -> Sequence[str | None]:
+        """The text of each step as guards saw it, half characters and all."""
+        return self._texts(exchange, steps)
+
+    def trail(self, exchange: Exchange) -> Sequence[Part]:
+        """All that a request put before the model, in the order in which findings count; empty where it is lost."""
+        dialect = self._dialects.get(exchange.dialect)
+        if dialect is None:
+            return ()
+        return asked_parts(exchange, Stored(self._records, exchange.exchange_id), dialect, self._reach)
 
     def _texts(self, exchange: Exchange | None, steps: Sequence[Step]) -> Sequence[str | None]:
         if exchange is None:

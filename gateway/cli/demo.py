@@ -12,6 +12,8 @@ import click
 from gateway.cli.options import json_option
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gateway.cli.running import RunningGateway
 
 _SETTLE_SECONDS = 10.0
@@ -24,12 +26,14 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     """See agents' runs pass through a gateway, step by step. Needs no API key and no network.
 
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
-    afterwards is what any agent of yours would leave behind.
+    afterwards is what any agent of yours would leave behind. Then the run in which an attack succeeded comes again,
+    with policies enforced: its call is held back, a secret is taken out, a payment waits for a person.
     """
+    from gateway.cli import demo_guarded
     from gateway.cli.narrator import Narrator
     from gateway.cli.running import RunningGateway
     from gateway.cli.screen import err, print_json
-    from gateway.demo import story
+    from gateway.demo import guarded, story
 
     # Also where a shell started us with SIGINT ignored: the gateway's process must not outlive us.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -40,21 +44,32 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     try:
         with story.provider(told) as upstream:
             settings = {"STEPWARDEN_PROVIDER__ANTHROPIC__BASE_URL": upstream.url}
-            with RunningGateway(directory, settings) as gateway:
+            strict = directory / "guarded"
+            strict.mkdir()
+            with (
+                RunningGateway(directory, settings) as gateway,
+                RunningGateway(strict, settings | guarded.SETTINGS) as guard,
+            ):
                 narrator = Narrator(quiet=as_json)
                 narrator.opening(gateway.url, upstream.url)
                 for event in story.tell(f"{gateway.url}/anthropic", told):
                     narrator.tell(event)
                 found = _settled(gateway, narrator.requests)
                 found["rebuilt"] = _rebuilt(gateway, [seen.body for seen in upstream.requests])
-                if as_json:
-                    print_json(found)
-                else:
+                if not as_json:
                     _show(found)
+                second = demo_guarded.play(narrator, guard, upstream, told)
+                if as_json:
+                    print_json({**found, "guarded": second})
+                else:
+                    _close(demo_guarded.closing(second))
                 if keep:
-                    console.print(f"\nStill running at {gateway.url}; Ctrl-C ends it and removes {directory}.")
+                    console.print(
+                        f"\nStill running: {gateway.url} records, {guard.url} has policies in force. "
+                        f"Ctrl-C ends both and removes {directory}."
+                    )
                     _wait_for_the_end()
-                return 0 if found["rebuilt"]["equal"] == found["rebuilt"]["requests"] else 1
+                return 0 if found["rebuilt"]["equal"] == found["rebuilt"]["requests"] and second.kept else 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -118,14 +133,27 @@ def _show(found: dict[str, Any]) -> None:
         "The store keeps each message once, "
         f"and gives {rebuilt['equal']} of {rebuilt['requests']} bodies back to the byte."
     )
+
+
+def _close(said: "Text") -> None:
+    """What was shown, and where to look next."""
+    from rich.text import Text
+
+    from gateway.cli.screen import out
+
+    console = out()
+    console.print()
+    console.print(said)
     console.print()
     console.rule(Text("where to look next", style="bold"), align="left")
     for line in (
         "stepwarden serve                      the gateway on 127.0.0.1:8787; then point your agent at it:",
         "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787/anthropic      (Anthropic SDKs, Claude Code)",
         "  OPENAI_BASE_URL=http://127.0.0.1:8787/openai/v1         (OpenAI SDKs, Codex)",
-        "stepwarden tail                       steps as they happen",
+        "stepwarden init                       a configuration in which agent-baseline watches and flags",
+        "stepwarden tail                       steps and verdicts as they happen",
         "stepwarden sessions list / show ID    what your agents did",
+        "stepwarden explain EXCHANGE           why a step was stopped",
         "stepwarden doctor                     what is wrong on this machine",
     ):
         console.print(line)

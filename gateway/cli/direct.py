@@ -10,7 +10,10 @@ from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
 from gateway.config import Config
 from gateway.contents import Reach
+from gateway.supervision import open_supervision
 from gateway.wire.dialects import dialects
+from policies.evaluate import Ruleset
+from policies.vocabulary.holds import APPROVAL_NS, Hold
 from policies.vocabulary.keys import Key, Role
 from storage.store import Store
 
@@ -50,6 +53,24 @@ class DirectDesk:
         """Refuse every later request of a session."""
         self._store.terminate(session_id, time.time_ns())
 
+    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+        """A person's answer; whoever asks again within the hour gets it."""
+        now_ns = time.time_ns()
+        return self._store.holds.decide(
+            hold_id, approve=approve, by=by, reason=reason, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
+        )
+
+
+class ReadNow:
+    """The clauses that a gateway would have in force if it started now."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def rulesets(self) -> Mapping[str, Ruleset]:
+        """By app. Raises `BadPolicy` with what keeps it from starting."""
+        return open_supervision(self._config).rulesets()
+
 
 class NotServing:
     """What there is to say of a gateway that does not run."""
@@ -81,6 +102,8 @@ def _application(config: Config, store: Store) -> Any:
     routes = control_routes(
         records=store,
         key_ring=store.keys,
+        hold_book=store.holds,
+        in_force=ReadNow(config),
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),

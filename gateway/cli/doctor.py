@@ -18,6 +18,7 @@ from gateway.cli.options import config_option, json_option, load_config
 from policies.errors import StepwardenError
 
 if TYPE_CHECKING:
+    from gateway.canaries import Canary
     from gateway.config import Config
 
 _SAFE_SQLITE = (3, 51, 3)
@@ -51,16 +52,21 @@ def _wrong(name: str, message: str, mend: str) -> Finding:
 
 
 @click.command()
-@click.option("--canaries", is_flag=True, help="Probe guards with known attacks (not in this version).")
+@click.option("--canaries", is_flag=True, help="Send each clause its own violations through every path.")
 @config_option
 @json_option
 def doctor(canaries: bool, config_file: Path | None, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
-    """Find what is wrong here, and how to mend it. Exits 1 where something is."""
+    """Find what is wrong here, and how to mend it. Exits 1 where something is.
+
+    With --canaries the violating examples of all clauses in force are put on every wire that can carry them, as
+    requests, replies and streams, and judged as the gateway would: nothing is sent to a provider and nothing costs
+    anything. A canary that passes unseen is something wrong.
+    """
     from gateway.cli.screen import out, print_json
 
     found = list(examine(config_file))
     if canaries:
-        found.append(_note("canaries", "there are no guards to probe in this version"))
+        found += _canaries(config_file)
     wrong = any(finding.state == "wrong" for finding in found)
     if as_json:
         print_json({"ok": not wrong, "findings": found})
@@ -99,11 +105,28 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
     yield _ok("config", str(config.file) if config.file else "no file; defaults and environment")
     for note in config.notes:
         yield _note("config", note)
+    yield from _policies(config)
     yield from _directory(config)
     yield from _disk(config)
     yield from _files(config)
     yield from _providers(config)
     yield from _gateway(config)
+
+
+def _policies(config: "Config") -> Iterator[Finding]:
+    from gateway.supervision import examined
+
+    for mistake in examined(config):
+        if mistake.severity == "error":
+            place = mistake.place if mistake.line is None else f"{mistake.place}:{mistake.line}"
+            yield _wrong("policy", f"{place}: {mistake.message}", mistake.remedy)
+    for app in config.apps.values():
+        does = "enforced" if app.enforce else "observed and flagged only"
+        if app.policy:
+            yield _ok("policy", f"app {app.name}: {', '.join(app.policy)}, {does}")
+        else:
+            mend = f'Name one in [app.{app.name}]: `policy = ["agent-baseline"]`.'
+            yield _note("policy", f"app {app.name}: no policy; steps are recorded, not judged", mend)
 
 
 def _python() -> Iterator[Finding]:
@@ -122,6 +145,45 @@ def _clock() -> Iterator[Finding]:
         yield _wrong("clock", "the clock stands before 2026", "Set the clock; ids and retention follow it.")
     else:
         yield _ok("clock", time.strftime("%Y-%m-%d %H:%M:%S %Z"))
+
+
+def _canaries(config_file: Path | None) -> Iterator[Finding]:
+    """What became of the known-bad examples of each app's clauses, path by path."""
+    import asyncio
+
+    from gateway.canaries import send_canaries
+    from gateway.config_file import ConfigError
+    from gateway.supervision import rulesets_of
+    from policies.mistakes import BadPolicy
+
+    try:
+        rulesets = rulesets_of(load_config(config_file))
+    except (ConfigError, BadPolicy):  # told above, with every mistake
+        yield _note("canaries", "not sent: the configuration does not check", "Mend it, then try again.")
+        return
+    if not rulesets:
+        yield _note("canaries", "not sent: no app names a policy")
+    for app, ruleset in rulesets.items():
+        yield from _flown(app, [rule.name for rule in ruleset.rules], asyncio.run(send_canaries(app, ruleset)))
+
+
+def _flown(app: str, clauses: list[str], canaries: "list[Canary]") -> Iterator[Finding]:
+    """What is to be said of one app's canaries."""
+    seen = [each for each in canaries if each.state == "seen"]
+    guards = ", ".join(sorted({guard for each in seen for guard in each.guards}))
+    if seen:
+        yield _ok("canaries", f"app {app}: {len(seen)} seen on their way, by clauses with {guards}")
+    for clause in clauses:
+        mine = [each for each in canaries if each.clause == clause]
+        if not mine:
+            mend = 'Add [[clause.example]] with expect = "violation".'
+            yield _note("canaries", f"app {app}: {clause} has no violating example that a wire can carry", mend)
+        elif any(each.state == "silent" for each in mine):
+            yield _note("canaries", f"app {app}: {clause} says nothing of its own example in this app")
+        missed = sorted({each.path for each in mine if each.state == "unseen"})
+        if missed:
+            mend = "Please report this as a bug, with the clause."
+            yield _wrong("canaries", f"app {app}: {clause} missed its example on {', '.join(missed)}", mend)
 
 
 def _directory(config: "Config") -> Iterator[Finding]:

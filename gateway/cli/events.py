@@ -7,7 +7,7 @@ import msgspec
 from rich.text import Text
 
 from gateway.cli.screen import between, clean, count, err, local, out
-from gateway.cli.tree import FIDELITY, SYMBOLS, cost
+from gateway.cli.tree import FIDELITY, SYMBOLS, cost, verdict_mark
 
 
 class EventPrinter:
@@ -34,6 +34,8 @@ def _step(step: dict[str, Any]) -> Text:
     line.append(f"{local(step['started_at'])} ", "dim")
     line.append(f"{clean(step['session_id'])[-6:]} ", "cyan")
     line.append(f"{symbol} {step['kind']}{FIDELITY.get(step['fidelity'], '')}".ljust(20), style)
+    if mark := verdict_mark(step):
+        line.append_text(mark.append("  "))
     if step["tool"]:
         line.append(f"{clean(step['tool'])} ", "bold")
     line.append(clean(step["text"]) if step["text"] is not None else f"[{step['unread'] or 'not kept'}]")
@@ -46,6 +48,8 @@ def _exchange(exchange: dict[str, Any]) -> Text:
     session = clean(join["session_id"])[-6:] if join else "      "
     line.append(f"{local(exchange['ended_at'])} {session} ■ ")
     line.append(f"{exchange['status'] or '-'} {clean(exchange['outcome'])}")
+    if mark := verdict_mark({"verdict": exchange["verdict"]}):
+        line.append("  ").append_text(mark)
     line.append(f"  {clean(exchange['model'] or exchange['method'] + ' ' + exchange['path'])}")
     line.append(f"  {between(exchange['started_at'], exchange['ended_at'])}")
     line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")

@@ -1,18 +1,22 @@
 """One exchange in facts: what was asked, how long each part took, why it belongs where it does, what it cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.screen import between, clean, count, local_full, money
+from gateway.cli.screen import between, clean, count, local_full, money, styled
 from gateway.cli.tables import status_text
-from gateway.cli.tree import FIDELITY, SYMBOLS, evidence
+from gateway.cli.tree import FIDELITY, SYMBOLS, evidence, verdict_mark
 from gateway.times import nanoseconds
 
 Row = dict[str, Any]
+
+_LIKELY = 75
+"""From this score on a finding is likely a violation."""
 
 _BAR = 40
 """Columns of the longest bar."""
@@ -34,6 +38,71 @@ def exchange_facts(detail: Row, *, width: int) -> Iterator[RenderableType]:
         yield Text("\nsteps", style="bold")
         for step in detail["steps"]:
             yield _step(step, width)
+    if detail.get("judged"):
+        yield Text("\njudged", style="bold")
+        yield _grid(_judged(detail["judged"]))
+        yield Text("\ncoverage", style="bold")
+        yield coverage_table(detail["judged"]["steps"])
+
+
+def _judged(judged: Row) -> Iterator[tuple[str, str]]:
+    yield "verdict", judged["verdict"] + (f", {judged['reason']}" if judged["reason"] else "")
+    if judged["shadow"] not in ("allow", judged["verdict"]):
+        yield "would have been", judged["shadow"]
+    if judged["clauses"]:
+        yield "asked for by", ", ".join(judged["clauses"])
+    if judged["unread"]:
+        yield "unread", f"{judged['unread']}: no guard could look at it"
+    if judged["asked_again"]:
+        times = "once" if judged["asked_again"] == 1 else f"{judged['asked_again']} times"
+        yield "asked again", f"{times}, in the caller's place"
+    for label, name in (("provider got", "forwarded_sha256"), ("caller got", "delivered_sha256")):
+        if judged[name]:
+            yield label, f"a changed body, SHA-256 {judged[name]}"
+    yield "clauses", judged["ruleset"]
+
+
+def coverage_table(steps: Sequence[Row]) -> Table:
+    """Which guards looked at which bytes of which step, what they found, and which did not look and why."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("step", justify="right", no_wrap=True)
+    table.add_column("guard", no_wrap=True)
+    table.add_column("clause", no_wrap=True)
+    table.add_column("bytes", justify="right", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    table.add_column("took", justify="right", no_wrap=True)
+    for said in steps:
+        for row in said["coverage"]:
+            found = [
+                each for each in said["findings"] if (each["clause"], each["guard"]) == (row["clause"], row["guard"])
+            ]
+            table.add_row(
+                str(said["seq"]),
+                styled(row["guard"]),
+                styled(row["clause"], "cyan"),
+                _scanned(row),
+                _found(row, found),
+                f"{row['micros'] / 1000:.2f} ms",
+            )
+    return table
+
+
+def _scanned(row: Row) -> Text:
+    """How much was looked at; a tail that was not is said."""
+    if row["skipped"] is not None:
+        return Text("-", style="dim")
+    whole = row["scanned"] >= row["size"]
+    return Text(str(row["scanned"]) if whole else f"{row['scanned']} of {row['size']}", style="" if whole else "yellow")
+
+
+def _found(row: Row, findings: Sequence[Row]) -> Text:
+    if row["skipped"] is not None:
+        return Text(f"did not run: {clean(row['skipped'])}", style="bold red")
+    if not findings:
+        return Text("nothing", style="dim")
+    labels = dict.fromkeys(each["label"] for finding in findings for each in finding["evidence"] if each["label"])
+    score = max(finding["score"] for finding in findings)
+    return Text(f"{score} {clean(', '.join(labels))}".strip(), style="red" if score >= _LIKELY else "yellow")
 
 
 def _heading(exchange: Row) -> Text:
@@ -128,6 +197,8 @@ def _step(step: Row, width: int) -> Text:
     symbol, style = SYMBOLS.get(step["kind"], ("?", ""))
     line = Text("  ", no_wrap=True, overflow="ellipsis")
     line.append(f"{symbol} {step['kind']}{FIDELITY.get(step['fidelity'], '')}".ljust(20), style)
+    if mark := verdict_mark(step):
+        line.append_text(mark.append("  "))
     if step["tool"]:
         line.append(f"{clean(step['tool'])} ", "bold")
     line.append(clean(step["text"]) if step["text"] is not None else f"[{clean(step['unread'] or 'not kept')}]")

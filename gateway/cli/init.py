@@ -9,6 +9,9 @@ import click
 from gateway.cli.options import CONFIG_FILE
 from policies.errors import StepwardenError
 
+POLICY_FILE = "example-policy.toml"
+"""Written beside the configuration."""
+
 
 class AlreadyThere(StepwardenError):
     """The file to write exists."""
@@ -33,8 +36,17 @@ class NotWritten(StepwardenError):
 
 
 def template() -> str:
-    """The commented configuration: every setting at its default."""
-    return resources.files("gateway.cli").joinpath("template.toml").read_text(encoding="utf-8")
+    """The commented configuration: `agent-baseline` watching, every other setting at its default."""
+    return _shipped("template.toml")
+
+
+def example_policy() -> str:
+    """A commented policy to begin one's own with."""
+    return _shipped("example_policy.toml")
+
+
+def _shipped(name: str) -> str:
+    return resources.files("gateway.cli").joinpath(name).read_text(encoding="utf-8")
 
 
 @click.command()
@@ -47,15 +59,28 @@ def template() -> str:
     metavar="F",
     help="The file to write.",
 )
-@click.option("--force", is_flag=True, help="Replace the file where it exists.")
+@click.option("--force", is_flag=True, help="Replace the configuration where it exists.")
 def init(config_file: Path, force: bool) -> None:  # noqa: FBT001 - a flag by nature
-    """Write a commented stepwarden.toml: every setting at its default. Policies arrive with the next version."""
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
+    """Write a commented stepwarden.toml, in which agent-baseline watches and flags, and an example policy beside it.
+
+    A policy file that is there already is left as it is.
+    """
+    _write(config_file, template(), replace=force)
+    policy = config_file.with_name(POLICY_FILE)
     try:
-        with os.fdopen(os.open(config_file, flags, 0o644), "w", encoding="utf-8") as file:
-            file.write(template())
+        _write(policy, example_policy(), replace=False)
+    except AlreadyThere:
+        click.echo(f"wrote {config_file}; {policy} was there and was left as it is. Next: stepwarden check", err=True)
+    else:
+        click.echo(f"wrote {config_file} and {policy}. Next: stepwarden check", err=True)
+
+
+def _write(path: Path, text: str, *, replace: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
+    try:
+        with os.fdopen(os.open(path, flags, 0o644), "w", encoding="utf-8") as file:
+            file.write(text)
     except FileExistsError as error:
-        raise AlreadyThere(config_file) from error
+        raise AlreadyThere(path) from error
     except OSError as error:
-        raise NotWritten(config_file, error.strerror or "unknown reason") from error
-    click.echo(f"wrote {config_file}; policies arrive with the next version. Next: stepwarden doctor", err=True)
+        raise NotWritten(path, error.strerror or "unknown reason") from error

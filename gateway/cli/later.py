@@ -9,8 +9,6 @@ from gateway.cli.main import LATER
 from policies.errors import StepwardenError
 
 SUBCOMMANDS: dict[str, tuple[str, ...]] = {
-    "holds": ("list", "approve", "reject"),
-    "clauses": ("list", "mode"),
     "proposals": ("list", "show", "approve", "reject"),
     "revisions": ("list", "show", "diff", "activate", "rollback"),
     "audit": ("verify", "head", "prove", "export", "erase"),
@@ -27,7 +25,7 @@ class NotBuiltYet(StepwardenError):
 
     def remedy(self) -> str:
         """What works today."""
-        return "This version records and shows: see `stepwarden --help` for what it can do."
+        return "This version records, judges and stops: see `stepwarden --help` for what it can do."
 
 
 def _refuse(ctx: click.Context, /, **_: Any) -> None:

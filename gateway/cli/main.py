@@ -11,13 +11,16 @@ from policies.errors import StepwardenError
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("gateway.cli.serve:serve", "Run the gateway."),
     "demo": ("gateway.cli.demo:demo", "See an agent's run pass through a gateway; needs no API key."),
-    "init": ("gateway.cli.init:init", "Write a commented stepwarden.toml to start from."),
-    "check": ("gateway.cli.check:check", "Check the configuration: errors with file, line and remedy."),
+    "init": ("gateway.cli.init:init", "Write a commented stepwarden.toml and a policy to start from."),
+    "check": ("gateway.cli.check:check", "Check configuration and policies: errors with file, line and remedy."),
     "doctor": ("gateway.cli.doctor:doctor", "Find what is wrong on this machine, and how to mend it."),
     "bench": ("gateway.cli.bench:bench", "Measure what a gateway adds on this machine."),
-    "tail": ("gateway.cli.tail:tail", "Follow exchanges and steps as they happen."),
+    "tail": ("gateway.cli.tail:tail", "Follow steps and verdicts as they happen."),
     "sessions": ("gateway.cli.sessions:sessions", "List, show and terminate sessions."),
     "exchanges": ("gateway.cli.exchanges:exchanges", "List and show exchanges: timings, join evidence, usage, cost."),
+    "explain": ("gateway.cli.explain:explain", "Why a step was stopped, and what to do about it."),
+    "holds": ("gateway.cli.holds:holds", "Steps waiting for a person: list, approve, reject."),
+    "clauses": ("gateway.cli.clauses:clauses", "Clauses in force."),
     "keys": ("gateway.cli.keys:keys", "Create, list and revoke gateway keys."),
 }
 """What this version does: name, where it lives, and its line in the help."""
@@ -25,10 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 LATER: dict[str, tuple[str, str]] = {
     name: (f"gateway.cli.later:{name}", line)
     for name, line in {
-        "explain": "Why a step was stopped, and what to do about it.",
         "backtest": "Recorded history against a candidate policy.",
-        "holds": "Steps waiting for a person.",
-        "clauses": "Clauses in force; take one out of force for a while.",
         "critique": "Supervise a recorded session now.",
         "label": "A person's judgement of a step.",
         "optimize": "Propose better guards and instructions.",
@@ -106,7 +106,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
 def stepwarden() -> None:
-    """A process supervision gateway: records every step an agent takes through an LLM API.
+    """A process supervision gateway: records and judges every step an agent takes through an LLM API.
 
     Point an SDK at http://127.0.0.1:8787/anthropic or http://127.0.0.1:8787/openai/v1, then ask
     `stepwarden sessions list` what happened.

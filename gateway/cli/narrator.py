@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.screen import clean, count, out
@@ -29,6 +30,42 @@ class Narrator:
         self._say(Text(f"  agent      the unmodified anthropic SDK, base URL {gateway_url}/anthropic"))
         self._say(Text(f"  gateway    {gateway_url}, a process of its own"))
         self._say(Text(f"  provider   {provider_url}, plays recorded model output with natural timing"))
+
+    def act(self, title: str, *lines: str) -> None:
+        """A new part of the story."""
+        self._say(Text(f"\n{title}", "bold"))
+        for line in lines:
+            self._say(Text(f"  {line}", "dim"))
+
+    def held_back(self, mark: Text, tool: str, arguments: str) -> None:
+        """A call that the gateway did not pass on."""
+        line = self._line("tool_call", "", "")
+        line.append_text(mark.append("  "))
+        line.append(f"{clean(tool)} ", "bold")
+        line.append(clean(arguments))
+        self._say(line)
+        self._say(Text(f"{'':8}not run: the agent never saw this call, and the model was asked again", "bold red"))
+
+    def written(self, text: str) -> None:
+        """What was played where no recording can exist, in full."""
+        if not self._quiet:
+            grid = Table.grid()
+            grid.add_column(no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(self._line("model_text", "", ""), Text(clean(text)))
+            self._console.print(grid)
+
+    def rule(self, title: str) -> None:
+        """A command, and what it prints below."""
+        if not self._quiet:
+            self._console.print()
+            self._console.rule(Text(clean(title), "bold"), align="left")
+
+    def show(self, *parts: Any) -> None:
+        """Anything else, as it is."""
+        if not self._quiet:
+            for part in parts:
+                self._console.print(part)
 
     def tell(self, event: agent.Event) -> None:
         """One event."""

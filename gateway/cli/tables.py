@@ -7,9 +7,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.screen import count, local, money, styled
+from gateway.cli.screen import clean, count, duration, local, money, styled
 
 Row = dict[str, Any]
+
+_SHOWN = 300
+"""Characters of a held step's arguments that a table shows."""
+
+_SEVERITIES = {"critical": "bold red", "high": "red", "medium": "yellow"}
 
 
 def _table(*columns: tuple[str, Literal["left", "right"]], flexible: str) -> Table:
@@ -117,6 +122,85 @@ def key_table(keys: Sequence[Row]) -> Table:
             _state(each),
         )
     return table
+
+
+def hold_table(holds: Sequence[Row]) -> Table:
+    """Holds, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("hold", no_wrap=True)
+    table.add_column("asked", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("step, and the clause that asks", overflow="fold")
+    for each in holds:
+        table.add_row(
+            styled(each["hold_id"], "cyan"),
+            local(each["asked_at"]),
+            _hold_state(each),
+            Text.assemble(
+                (clean(each["tool"] or each["kind"]), "bold"),
+                f" {_shortened(each['text'])}\n",
+                (clean(", ".join(each["clauses"])), "dim"),
+            ),
+        )
+    return table
+
+
+def _shortened(text: str) -> str:
+    shown = clean(text[: _SHOWN + 1])
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+
+
+def _hold_state(hold: Row) -> Text:
+    import time
+
+    from gateway.times import nanoseconds
+
+    if hold["state"] != "waiting":
+        by = f" by {clean(hold['decided_by'])}" if hold["decided_by"] else ""
+        style = {"approved": "green", "used": "green", "rejected": "red"}.get(hold["state"], "dim")
+        return Text(f"{hold['state']}{by}", style=style)
+    left = nanoseconds(hold["expires_at"]) - time.time_ns()
+    return Text(f"{duration(left)} left", style="yellow") if left > 0 else Text("expired", style="dim")
+
+
+def clause_table(clauses: Sequence[Row]) -> Table:
+    """Clauses of one app, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("clause", no_wrap=True, overflow="fold")
+    table.add_column("severity", no_wrap=True)
+    table.add_column("mode", no_wrap=True)
+    table.add_column("judges", overflow="fold")
+    table.add_column("actions", overflow="fold")
+    table.add_column("fired", justify="right", no_wrap=True)
+    policy = ""
+    for each in clauses:
+        of, _, name = each["name"].partition("/")
+        if of != policy:
+            policy = of
+            table.add_row(Text(clean(policy), style="bold"))
+        mode = "enforce" if each["acts"] else "flags" if each["mode"] == "enforce" else "shadow"
+        table.add_row(
+            Text(f"  {clean(name)}", style="cyan"),
+            styled(each["severity"], _SEVERITIES.get(each["severity"], "")),
+            Text(mode, style="green" if each["acts"] else "dim"),
+            Text(clean(_judges(each))),
+            Text(", ".join(_band(band) for band in each["action"])),
+            count(each["fired"]),
+        )
+    return table
+
+
+def _judges(clause: Row) -> str:
+    """What it looks at, with what."""
+    tools = clause["tools"]
+    only = f" [{', '.join((*tools['tags'], *tools['names']))}]" if tools else ""
+    kinds = dict.fromkeys(guard.partition(".")[0] for guard in clause["guards"])
+    return f"{', '.join(clause['steps'])}{only} · {', '.join(kinds)}"
+
+
+def _band(band: Row) -> str:
+    other = f" else {band['else']}" if band.get("else") else ""
+    return f"{band['at']}: {band['do']}{other}"
 
 
 def _state(key: Row) -> Text:

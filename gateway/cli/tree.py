@@ -29,11 +29,35 @@ SYMBOLS = {
 FIDELITY = {"witnessed": "", "projected": "~", "reported": "^"}
 """How a step was seen, as a mark behind its kind."""
 
+VERDICTS = {
+    "flag": ("⚑ flagged", "yellow"),
+    "redact": ("▒ redacted", "bold magenta"),
+    "rewrite": ("✎ rewritten", "bold magenta"),
+    "hold": ("⏸ held", "bold yellow"),
+    "reject": ("✗ rejected", "bold red"),
+    "terminate": ("■ terminated", "bold red"),
+}
+"""A mark and a style for every verdict but `allow`."""
+
+_WOULD = {"redact": "redact", "rewrite": "rewrite", "hold": "hold", "reject": "reject", "terminate": "terminate"}
+
 _KIND_WIDTH = 17
 _GUIDES = 9
 """Columns the tree's guides take on an ordinary branch; deeper ones are cut by the terminal's edge."""
 
 _LEAST_TEXT = 20
+
+
+def verdict_mark(said: Row) -> Text:
+    """What was done with a step or an exchange, or would have been; nothing for `allow`."""
+    mark = Text()
+    if (shown := VERDICTS.get(said["verdict"])) is not None:
+        mark.append(shown[0], shown[1])
+        if said.get("reason"):
+            mark.append(f" {clean(said['reason'])}", shown[1])
+    if (would := _WOULD.get(said.get("shadow", "allow"))) is not None and would != said["verdict"]:
+        mark.append(f"{' ' if mark else ''}(would {would})", "yellow")
+    return mark
 
 
 def session_tree(detail: Row, steps: Sequence[Row], *, full: bool, width: int) -> Iterator[RenderableType]:
@@ -138,6 +162,8 @@ class _Drawing:
         line.append(f"  {between(exchange['started_at'], exchange['ended_at'])}")
         line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")
         line.append(f"  {cost(exchange['cost_micro_usd'])}")
+        if mark := verdict_mark({"verdict": exchange["verdict"]}):
+            line.append("  ").append_text(mark)
         if join := exchange["join"]:
             line.append(f"  {join['relation']} ({evidence(join['evidence'])})", "dim")
         return line
@@ -146,10 +172,11 @@ class _Drawing:
         """One line a step; the definitions of many tools share one, unless everything is asked for."""
         for kind, group in groupby(steps, key=lambda step: step["kind"]):
             same = list(group)
-            if kind == "tool_definitions" and len(same) > 1 and not self._full:
-                yield self._toolbox(same)
-            else:
-                yield from (self._step_line(step) for step in same)
+            plain = [step for step in same if not verdict_mark(step)]
+            if kind == "tool_definitions" and len(plain) > 1 and not self._full:
+                yield self._toolbox(plain)
+                same = [step for step in same if verdict_mark(step)]
+            yield from (self._step_line(step) for step in same)
 
     def _toolbox(self, definitions: Sequence[Row]) -> Text:
         symbol, style = SYMBOLS["tool_definitions"]
@@ -165,6 +192,8 @@ class _Drawing:
         line.append(f"{symbol} ", style)
         line.append(f"{step['kind']}{FIDELITY.get(step['fidelity'], '')}".ljust(_KIND_WIDTH), style)
         tool = step["tool"] or self._tools.get(step["call_id"])
+        if mark := verdict_mark(step):
+            line.append_text(mark.append("  "))
         if tool:
             line.append(f"{clean(tool)} ", "bold")
         if step["server_side"]:

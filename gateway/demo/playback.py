@@ -4,7 +4,7 @@ Like a real provider it keeps no state: each request carries the whole conversat
 conversation is the beginning of gives the next turn. Ids are not compared; roles, texts, calls and results are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, cast
 
@@ -165,7 +165,8 @@ def asked_atoms(asked: Asked, body: bytes) -> tuple[Atom, ...]:
     return tuple(atom for message in messages for atom in _asked_atoms(message))
 
 
-def _turn(run: Run, index: int) -> Turn:
+def turn_of(run: Run, index: int) -> Turn:
+    """The assistant's message at this place, as a turn; the same message is always the same turn."""
     message = run.messages[index]
     before = sum(len(earlier.content) for earlier in run.messages[:index])
     calls = tuple(Call(call.id, call.name, call.arguments) for call in message.calls)
@@ -185,7 +186,7 @@ def _turns(runs: Iterable[Run]) -> Mapping[tuple[Atom, ...], Turn]:
     for run in runs:
         for index, message in enumerate(run.messages):
             if message.role == "assistant":
-                found.setdefault(tuple(recorded_atoms(run.messages[:index])), _turn(run, index))
+                found.setdefault(tuple(recorded_atoms(run.messages[:index])), turn_of(run, index))
     return found
 
 
@@ -201,7 +202,11 @@ def paced(events: Sequence[bytes], *, speed: float, seed: bytes) -> tuple[Piece,
 class Playback:
     """A script that plays recorded runs. Two runs that begin alike share their beginning; the first one wins."""
 
-    def __init__(self, runs: Sequence[Run], *, speed: float = 1.0) -> None:
+    def __init__(
+        self, runs: Sequence[Run], *, speed: float = 1.0, beyond: Callable[[Sequence[Atom]], Turn | None] | None = None
+    ) -> None:
+        """`beyond` is asked for a turn where no run has one."""
+        self._beyond = beyond
         self._turns = _turns(runs)
         self._speed = speed
 
@@ -211,9 +216,12 @@ class Playback:
         if asked is None:
             return scenarios.ok(request)
         try:
-            turn = self._turns.get(asked_atoms(asked, request.body))
+            atoms = asked_atoms(asked, request.body)
         except (AttributeError, KeyError, TypeError):
             return render.error(asked.wire, 400, "invalid_request_error", "the messages could not be read")
+        turn = self._turns.get(atoms)
+        if turn is None and self._beyond is not None:
+            turn = self._beyond(atoms)
         if turn is None:
             turn = Turn(text=UNKNOWN, spent=Spent(input_tokens=tokens(request.body), output_tokens=tokens(UNKNOWN)))
         setting = msgspec.structs.replace(asked.setting(), fragment=16)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from gateway.demo.agent import Agent, Event, client
 from gateway.demo.background import BackgroundProvider
+from gateway.demo.guarded import Beyond
 from gateway.demo.playback import Playback, Run, load_runs
 from gateway.demo.scenarios import Scenarios
 
@@ -27,7 +28,7 @@ def runs() -> tuple[Run, ...]:
 
 def provider(told: Sequence[Run], *, speed: float = SPEED) -> BackgroundProvider:
     """A provider that plays these runs; start it, or use it as a context manager."""
-    return BackgroundProvider(Scenarios(Playback(told, speed=speed)))
+    return BackgroundProvider(Scenarios(Playback(told, speed=speed, beyond=Beyond(told))))
 
 
 def tell(base_url: str, told: Sequence[Run], *, api_key: str = KEY) -> Iterator[Event]:

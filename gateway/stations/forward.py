@@ -51,6 +51,13 @@ def response_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [pair for pair in end_to_end(headers) if not pair[0].startswith(b"stepwarden-")]
 
 
+def with_header(headers: Headers, name: bytes, value: bytes) -> Headers:
+    """The headers with this one set: in its place where it stood, else at the end."""
+    if any(pair[0] == name for pair in headers):
+        return [(name, value) if pair[0] == name else pair for pair in headers]
+    return [*headers, (name, value)]
+
+
 def with_provider_key(headers: Headers, shown: Presented, provider_key: str | None, dialect: str) -> Headers:
     """Put the provider's key where the caller's gateway key stood.
 

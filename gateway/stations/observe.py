@@ -121,6 +121,13 @@ class Observation:
             self.stream = True
             self._reader = reader_of_stream()
 
+    def begins_events(self, first: bytes) -> bool:
+        """Whether a body that begins so is server-sent events, whatever its media type says; takes nothing."""
+        if self.stream or self._unlabelled is None or self.head.encoding is not None:
+            return self.stream
+        opening = first.lstrip(_BLANK)
+        return bool(opening) and opening[0] in _EVENT_OPENINGS
+
     @property
     def unfinished(self) -> bool:
         """Whether this is a turn in events, and the event that ends it has not come; asked when no byte will follow.

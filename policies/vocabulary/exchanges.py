@@ -4,9 +4,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from policies.vocabulary.judgements import Judged
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Step
 from policies.vocabulary.usage import Usage
+from policies.vocabulary.verdicts import VerdictName
 
 Outcome: TypeAlias = Literal[
     "complete",
@@ -125,7 +127,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[tuple[str, str], ...] = ()
     """From the `stepwarden-tags` header."""
 
-    verdict: str = "allow"
+    verdict: VerdictName = "allow"
+    """The strongest of its steps."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,3 +144,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     reply_fingerprint: bytes | None = None
     """16 bytes over the text and calls of each choice of the reply, joined: tells twin conversations apart."""
+
+    judged: Judged | None = None
+    """What clauses said of it; None where no policy was in force for its app."""

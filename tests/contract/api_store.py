@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +20,17 @@ from gateway.cli.direct import DirectDesk
 from gateway.ids import new_id, new_span
 from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.dialects import dialects
+from policies.evaluate import Ruleset, Settings
+from policies.loader import load
+from policies.shipped import shipped
+from policies.vocabulary.coverage import Examined
 from policies.vocabulary.exchanges import Body, Exchange, Recording
+from policies.vocabulary.findings import Evidence, Finding
+from policies.vocabulary.holds import HoldAsk
+from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.keys import ROLES
 from policies.vocabulary.sessions import Join
+from policies.vocabulary.verdicts import Verdict
 from storage.store import Store
 
 PORT = 8787
@@ -44,12 +53,13 @@ REQUEST: dict[str, Any] = {
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "the file's text"}]},
     ],
 }
+REPLY_TEXT = "It says: " + HOSTILE
 REPLY: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
     "model": "claude-haiku-4-5",
-    "content": [{"type": "text", "text": "It says: " + HOSTILE}],
+    "content": [{"type": "text", "text": REPLY_TEXT}],
     "stop_reason": "end_turn",
     "stop_sequence": None,
     "usage": {"input_tokens": 10, "output_tokens": 3},
@@ -110,6 +120,59 @@ def recorded(*, app: str = "default", encoded: bool = False) -> Recording:
     )
 
 
+CLAUSE = "agent-baseline/no-orders-from-data"
+MATCHED = (REPLY_TEXT.encode().index(b"<script>"), REPLY_TEXT.encode().index(b"</script>"))
+"""Bytes of the reply's text that a finding means."""
+
+
+def judged(recording: Recording) -> Recording:
+    """The same exchange with its reply rejected: by what goes back to a tool result, and with a secret in it."""
+    reply = len(recording.steps) - 1
+    order = Finding(
+        clause=CLAUSE,
+        guard="provenance.0",
+        score=90,
+        state="violation",
+        evidence=(
+            Evidence(start=MATCHED[0], end=MATCHED[1], label="agent_directed", source=4, source_start=4, source_end=10),
+        ),
+        note="a value comes from an order in data",
+    )
+    secret = Finding(
+        clause="agent-baseline/no-secrets-in-data",
+        guard="secrets.0",
+        score=90,
+        state="violation",
+        evidence=(Evidence(start=0, end=8, label="github-pat"),),
+    )
+    verdict = Verdict(name="reject", reason="instructions_in_data", clauses=(CLAUSE,))
+    coverage = (
+        Examined(clause=CLAUSE, guard="provenance.0", seq=reply, scanned=40, size=50, state="violation", micros=1200),
+        Examined(clause=CLAUSE, guard="schema.0", seq=reply, size=50, state="error", skipped="deadline"),
+    )
+    said = StepJudgement(seq=reply, verdict=verdict, findings=(order, secret), coverage=coverage)
+    exchange = msgspec.structs.replace(recording.exchange, verdict="reject")
+    found = Judged(ruleset="of yesterday", verdict=verdict, steps=(said,), asked_again=1)
+    return msgspec.structs.replace(recording, exchange=exchange, judged=found)
+
+
+def asked(recording: Recording, *, text: str = HOSTILE) -> HoldAsk:
+    """A hold of one of its calls."""
+    join = recording.exchange.join
+    return HoldAsk(
+        binding=hashlib.sha256(recording.exchange.exchange_id.encode()).digest(),
+        exchange_id=recording.exchange.exchange_id,
+        session_id=None if join is None else join.session_id,
+        app=recording.exchange.app,
+        kind="tool_call",
+        tool="send_money",
+        text=text,
+        clauses=("payments/large-payments-are-confirmed",),
+        reason="needs_approval",
+        at_ns=recording.exchange.started_ns,
+    )
+
+
 class Standing:
     """What a control plane may know of a gateway."""
 
@@ -124,6 +187,14 @@ class Standing:
 
     def unready(self) -> str | None:
         return None
+
+
+class Rules:
+    """A shipped policy in force for the app `default`."""
+
+    def rulesets(self) -> Mapping[str, Ruleset]:
+        policy = load(shipped()["agent-baseline"], "agent-baseline").policy
+        return {"default": Ruleset.compile([policy], settings=Settings(enforce=True))}
 
 
 class Plane:
@@ -142,6 +213,8 @@ class Plane:
         routes = control_routes(
             records=self.store,
             key_ring=self.store.keys,
+            hold_book=self.store.holds,
+            in_force=Rules(),
             live_feed=self.live,
             gateway=Standing(),
             desk=DirectDesk(self.store),

@@ -18,6 +18,11 @@ ROUTES = {
     ("GET", "/api/exchanges/{exchange_id:str}"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}/request"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/response"): "auditor",
+    ("GET", "/api/exchanges/{exchange_id:str}/explanation"): "app",
+    ("GET", "/api/clauses"): "viewer",
+    ("GET", "/api/holds"): "operator",
+    ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
+    ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
     ("GET", "/api/keys"): "admin",
     ("POST", "/api/keys"): "admin",
     ("POST", "/api/keys/{key_id:str}/revoke"): "admin",
@@ -54,6 +59,7 @@ def filled(plane: Plane, path: str) -> str:
         path.replace("{session_id:str}", exchange.join.session_id)
         .replace("{exchange_id:str}", exchange.exchange_id)
         .replace("{key_id:str}", "key_unknown")
+        .replace("{hold_id:str}", "hold_unknown")
     )
 
 

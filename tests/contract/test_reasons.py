@@ -3,13 +3,19 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+from gateway.advice import ADVICE
 from gateway.keeper_socket import KeeperLost
-from gateway.refusals import BudgetExhausted, Refused, SessionTerminated, UpgradeRefused
+from gateway.refusals import BudgetExhausted, Refused, SessionTerminated, StepRejected, Unjudgeable, UpgradeRefused
+from policies.vocabulary.verdicts import ReasonCode
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"unknown_provider", "upstream_incomplete"}
 """Codes that are not refusals of an exchange: no provider to refuse for, and an end inside a stream."""
+
+BY_REASON = {StepRejected, Unjudgeable}
+"""Refusals whose code is a reason of a policy: explained where policies are."""
 
 
 def kinds(kind: type[Refused]) -> Iterator[type[Refused]]:
@@ -18,16 +24,23 @@ def kinds(kind: type[Refused]) -> Iterator[type[Refused]]:
         yield from kinds(child)
 
 
-def documented() -> dict[str, str]:
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs/REASONS.md").read_text(), re.MULTILINE)
-    return {code: status.strip() for code, status in rows}
+def documented(heading: str, cell: int) -> dict[str, str]:
+    """One cell of each row under a heading, by the code the row begins with."""
+    section = (ROOT / "docs/REASONS.md").read_text().partition(heading)[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if re.match(r"\| `\w+` \|", line)]
+    return {row[1].strip(" `"): row[cell].strip() for row in rows}
 
 
 def test_every_refusal_is_explained_with_its_status() -> None:
     assert KeeperLost in set(kinds(Refused))
-    said = {kind.code: str(kind.status) for kind in kinds(Refused)}
-    explained = {code: status for code, status in documented().items() if code not in ELSEWHERE}
+    said = {kind.code: str(kind.status) for kind in kinds(Refused) if kind not in BY_REASON}
+    explained = {code: status for code, status in documented("## Refusals", 2).items() if code not in ELSEWHERE}
     assert said == explained
+
+
+def test_every_reason_of_a_policy_is_explained_with_the_advice_that_explain_gives() -> None:
+    assert tuple(ADVICE) == get_args(ReasonCode)
+    assert documented("## Policies", 3) == ADVICE
 
 
 def test_codes_outside_refusals_stand_in_the_code_that_sends_them() -> None:

@@ -58,14 +58,11 @@ class Agent:
         """For the stage."""
         return {self.scene: self.script}
 
-    def work(self, place: Place, home: Path, timeout: float = 100) -> list[Any]:
-        """Do the task in this folder; the events the agent printed, less ids and clocks."""
+    def run(self, place: Place, home: Path, task: str, timeout: float = 100) -> subprocess.CompletedProcess[bytes]:
+        """Run the agent on a task in this folder until it ends by itself."""
         home.mkdir(exist_ok=True)
-        note = home / "note.txt"
-        note.write_text(f"{NOTE}\n")
-        task = f"scene:{self.scene} Read {note} and say what it says."
         command, variables = self.start(place, home, task)
-        done = subprocess.run(
+        return subprocess.run(
             command,
             env={"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **NOWHERE, **variables},
             cwd=home,
@@ -74,6 +71,13 @@ class Agent:
             timeout=timeout,
             check=False,
         )
+
+    def work(self, place: Place, home: Path) -> list[Any]:
+        """Do the task in this folder; the events the agent printed, less ids and clocks."""
+        home.mkdir(exist_ok=True)
+        note = home / "note.txt"
+        note.write_text(f"{NOTE}\n")
+        done = self.run(place, home, f"scene:{self.scene} Read {note} and say what it says.")
         assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
         return [_steady(json.loads(line)) for line in done.stdout.splitlines()]
 
@@ -86,7 +90,7 @@ def _steady(value: Any) -> Any:
 
 def _claude_code(place: Place, home: Path, task: str) -> tuple[list[str], dict[str, str]]:
     package = environment("node") / "node_modules" / "@anthropic-ai" / "claude-code"
-    told = ["-p", task, "--output-format", "stream-json", "--verbose", "--allowedTools", "Read"]
+    told = ["-p", task, "--output-format", "stream-json", "--verbose", "--allowedTools", "Read,Bash"]
     quiet = (
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
         "DISABLE_AUTOUPDATER",

@@ -87,8 +87,8 @@ def _address(url: str) -> tuple[str, int]:
 
 
 @contextmanager
-def open_house(folder: Path, *, gateway: bool = True) -> Iterator[House]:
-    """Build a house in this folder and tear it down."""
+def open_house(folder: Path, *, gateway: bool = True, more: str = "") -> Iterator[House]:
+    """Build a house in this folder and tear it down; `more` is further configuration of its gateway."""
     with (
         BackgroundProvider(Stage(), keep=100_000) as alone,
         BackgroundProvider(Stage(), keep=100_000) as provider,
@@ -99,7 +99,7 @@ def open_house(folder: Path, *, gateway: bool = True) -> Iterator[House]:
                 yield House(alone, provider, None, front, back)
             return
         with (
-            running_gateway(folder, {"anthropic": back.url, "openai": back.url}) as process,
+            running_gateway(folder, {"anthropic": back.url, "openai": back.url}, more=more) as process,
             Tap(process.address) as front,
         ):
             yield House(alone, provider, process, front, back)

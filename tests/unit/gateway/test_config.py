@@ -129,9 +129,7 @@ def test_an_environment_form_finds_a_provider_with_a_hyphen(tmp_path: Path) -> N
         ("[limits]\nin_flight = true\n", 2, "`in_flight`", "CONFIG.md"),
         ('[capture]\ncontent = "plain"\n', 2, "no such value", "encrypted, digest"),
         ("[supervisor]\nmodel = 'x'\n", 1, "not built yet", "later version"),
-        ("[app.default]\nenforce = true\n", 2, "later version", "default"),
         ("[app.default]\naudit = 'strict'\n", 2, "later version", "default"),
-        ("[app.default]\npolicy = ['x']\n", 2, "later version", "default"),
         ("[telemetry]\ncontent = true\n", 2, "later version", "default"),
         ("[provider.api]\ndialect='raw'\nbase_url='https://x.example'\n", 1, "reserved", "healthz"),
         ("[provider.'A B']\ndialect='raw'\nbase_url='https://x.example'\n", 1, "not usable", "lower-case"),
@@ -311,10 +309,14 @@ def test_a_providers_key_is_read_only_when_it_is_used() -> None:
     assert provider.key({"ANTHROPIC_API_KEY": ""}) is None
 
 
-def test_the_template_is_the_defaults_and_names_every_setting(tmp_path: Path) -> None:
+def test_the_template_is_the_defaults_but_for_a_policy_that_watches_and_names_every_setting(tmp_path: Path) -> None:
     text = template()
     plain = Config.load(written(tmp_path, text), environ={})
-    assert msgspec.structs.replace(plain, file=None) == Config.load(None, environ={})
+    default = plain.apps["default"]
+    assert default.policy == ("agent-baseline",)
+    assert not default.enforce
+    without = {"default": msgspec.structs.replace(default, policy=())}
+    assert msgspec.structs.replace(plain, file=None, apps=without) == Config.load(None, environ={})
     for section in sections().values():
         for field in settings_of(section):
             assert f"{field.name} =" in text
@@ -330,7 +332,7 @@ def test_the_template_uncommented_is_still_the_defaults(tmp_path: Path) -> None:
     ]
     config = Config.load(written(tmp_path, "\n".join(lines)), environ={})
     defaults = Config.load(None, environ={})
-    for name in ("capture", "limits", "telemetry", "prices", "apps"):
+    for name in ("capture", "limits", "telemetry", "prices"):
         assert getattr(config, name) == getattr(defaults, name)
     assert config.providers["anthropic"] == defaults.providers["anthropic"]
     assert config.providers["local"].base_url == "http://127.0.0.1:11434"

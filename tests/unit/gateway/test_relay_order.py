@@ -12,6 +12,7 @@ from gateway.passage import Passage
 from gateway.prices import Prices
 from gateway.server import Door
 from gateway.stations.asks import Done
+from gateway.stations.judge import Supervision
 from gateway.stations.observe import Observation
 from gateway.wire.dialects import dialects
 from policies.vocabulary.exchanges import Recording
@@ -77,6 +78,7 @@ def plane_before(keeper: Any) -> DataPlane:
         prices=Prices.load(None),
         limits=CONFIG.limits,
         gate=Gate(1),
+        supervision=Supervision({}),
         environ={},
     )
 

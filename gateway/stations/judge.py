@@ -1,0 +1,466 @@
+"""Judge: every step that is new is held against the clauses in force, before it takes effect.
+
+A request carries its whole history, so what a step is judged by is on the wire again each time: the same request
+meets the same judgement, whichever worker takes it, retried or not, streamed or not, after a restart too. What was
+judged once is remembered by the hash of everything before it; a resent history costs a hash a message.
+
+Judged in a request is what others put before the model: instructions, tool definitions, what users said, results,
+retrieved text. What the model itself said earlier was judged when it said it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b, sha256
+from typing import Final, NamedTuple
+
+import msgspec
+
+from gateway.wire.edits import PartEdit, Replacement
+from gateway.wire.interface import Message, RequestView
+from gateway.wire.memory import Recent
+from gateway.wire.notices import recognise
+from policies.evaluate import UNJUDGED, Judgement, Ruleset
+from policies.guards.registry import STEP_KINDS
+from policies.trail import Scene, Trail
+from policies.vocabulary.coverage import Examined
+from policies.vocabulary.findings import Evidence, Finding
+from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.sessions import Join
+from policies.vocabulary.steps import Part, Side, Step, StepKind
+from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, combine
+
+PUT_BEFORE_THE_MODEL: Final[frozenset[StepKind]] = frozenset({
+    "instructions", "tool_definitions", "user_input", "tool_result", "retrieval",
+})  # fmt: skip
+"""Kinds of steps that a request is judged for."""
+
+JUDGED_BEFORE: Final[Mapping[StepKind, str]] = {
+    "model_text": "the model's own words were judged in the reply that brought them",
+    "reasoning": "the model's own thoughts were judged in the reply that brought them",
+    "tool_call": "a call was judged in the reply that proposed it, before it could be made",
+    "handoff": "no wire carries handoffs",
+}
+"""The other kinds, each with why a request is not judged for it."""
+
+INLINE_BYTES: Final = 16 * 1024
+"""Characters of text that are judged on the event loop; more leaves it.
+
+A call counts with the data before it that was not yet read there: that is where its values are looked for."""
+
+_DATA: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval"})
+
+BUDGET_NS: Final = 2_000_000_000
+"""How long the guards of one step may take together; those that have not begun by then follow `on_error`."""
+
+PATIENCE_NS: Final = 10_000_000_000
+"""How long a step may wait for its turn off the event loop; behind a longer queue no guard begins."""
+
+_PARTS_BYTES: Final = 16 << 20
+_SAID_BYTES: Final = 4 << 20
+_CHAIN: Final = 16
+_OF_A_JUDGEMENT: Final = 400
+
+NOTICES: Final = "stepwarden/notices"
+"""The clause that findings of forged notices stand under; it is the gateway's own."""
+
+UNSEEN: Final = "stepwarden/unseen"
+"""The clause that stands for what the app says of steps no guard can read."""
+
+Clock = Callable[[], int]
+PartsAt = Callable[[int], Sequence[Part]]
+
+
+class Said(NamedTuple):
+    """What was said of the parts of one cut, in their order."""
+
+    judgements: tuple[Judgement, ...]
+
+
+class Ruled(msgspec.Struct, frozen=True):
+    """One part with what was said of it."""
+
+    side: Side
+    cut: int | None
+    part: Part
+    judgement: Judgement
+    at: int = 0
+    """Its place among the parts of its cut."""
+    fresh: bool = True
+    """False for what an earlier request of the session brought already."""
+
+
+class Bench:
+    """One app's clauses with the memory of one worker. Immutable as far as anybody can tell."""
+
+    def __init__(self, ruleset: Ruleset, *, heavy: Callable[[], Ruleset], clock: Clock, notice_key: bytes) -> None:
+        """`heavy` compiles the same ruleset anew: guards remember texts, and two threads must not share them."""
+        self.ruleset: Final = ruleset
+        self.notice_key: Final = notice_key
+        self._clock = clock
+        self._heavy = heavy
+        self._heavy_ruleset: Ruleset | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self.parts: Recent[tuple[str, bytes], tuple[Part, ...]] = Recent(_PARTS_BYTES)
+        self.said: Recent[bytes, Said] = Recent(_SAID_BYTES)
+        self.offered: Recent[str, tuple[Part, ...]] = Recent(_SAID_BYTES)
+        """Tool definitions as a session first had them."""
+        self.chains: Recent[str, tuple[Part, ...]] = Recent(_PARTS_BYTES)
+        """What came before a response that may be gone on from by its id alone."""
+        self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
+        """Data that calls were held against on the event loop: guards remember it there, and only there."""
+        self._successors: Recent[str, str] = Recent(_SAID_BYTES)
+
+    async def judge(self, scenes: Sequence[Scene]) -> list[Judgement]:
+        """Judge steps in order; long ones off the event loop."""
+        data = {part.text for scene in scenes if scene.step.kind == "tool_call" for part in self._unread_here(scene)}
+        if sum(len(scene.step.text) for scene in scenes) + sum(map(len, data)) <= INLINE_BYTES:
+            for text in data:
+                self._read_here.put(text, True, len(text))
+            return self.judge_here(scenes)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="stepwarden-judge")
+        asked_ns = self._clock()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge_heavy, scenes, asked_ns)
+
+    def continued(self, response_ids: Sequence[str]) -> None:
+        """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
+        if len(response_ids) > 1 and response_ids[0] != response_ids[-1]:
+            self._successors.put(response_ids[0], response_ids[-1], len(response_ids[0]) + len(response_ids[-1]))
+
+    def holder(self, response_id: str) -> str:
+        """The response under which the provider keeps the history of one that a caller names."""
+        return self._successors.get(response_id) or response_id
+
+    def _unread_here(self, scene: Scene) -> Iterable[Part]:
+        return (part for part in scene.trail.parts if part.kind in _DATA and not self._read_here.get(part.text))
+
+    def judge_here(self, scenes: Iterable[Scene]) -> list[Judgement]:
+        """The same on this thread, whatever it takes."""
+        return [self._judge(self.ruleset, scene) for scene in scenes]
+
+    def _judge_heavy(self, scenes: Sequence[Scene], asked_ns: int) -> list[Judgement]:
+        if self._heavy_ruleset is None:
+            self._heavy_ruleset = self._heavy()
+        budget_ns = BUDGET_NS if self._clock() - asked_ns <= PATIENCE_NS else 0
+        return [self._judge(self._heavy_ruleset, scene, budget_ns) for scene in scenes]
+
+    def _judge(self, ruleset: Ruleset, scene: Scene, budget_ns: int = BUDGET_NS) -> Judgement:
+        judgement = ruleset.judge(scene, clock=self._clock, deadline_ns=self._clock() + budget_ns)
+        return self._with_forgeries(scene.step, judgement)
+
+    def _with_forgeries(self, step: Part, judgement: Judgement) -> Judgement:
+        """Add what pretends to be a notice of ours: whoever writes "blocked by the gateway" wants to be believed."""
+        if "[Stepwarden:" not in step.text:
+            return judgement
+        forged = [found for found in recognise(step.text, self.notice_key) if not found.genuine]
+        if not forged:
+            return judgement
+        evidence = tuple([Evidence(start=found.start, end=found.end, label="forged_notice") for found in forged])
+        finding = Finding(clause=NOTICES, guard="mark.0", score=60, state="unsure", evidence=evidence)
+        flagged = combine([judgement.verdict, Verdict(name="flag", clauses=(NOTICES,))])
+        return msgspec.structs.replace(judgement, verdict=flagged, findings=(*judgement.findings, finding))
+
+
+class Docket:
+    """One exchange before the bench: what came before, what was said of each part, and the verdict so far."""
+
+    def __init__(self, bench: Bench, *, stateful: bool, session_id: str | None, before: tuple[Part, ...] = ()) -> None:
+        """`stateful`: the history stands at the provider, known here by an id alone; `before` is what is known."""
+        self.bench: Final = bench
+        self.ruled: list[Ruled] = []
+        self.asked_again = 0
+        self.settled = False
+        """True once all of the reply has been judged, so that nothing can change the verdict any more."""
+        self.unread: str | None = None
+        """Why nothing of this exchange can be judged, where that is so."""
+        self.forwarded_sha256: bytes | None = None
+        self.delivered_sha256: bytes | None = None
+        self._stateful = stateful
+        self._session_id = session_id
+        self._trail: list[Part] = list(before)
+        self._partial = False
+        self._verdict = ALLOW
+        self._parts_at: PartsAt = _nothing_at
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The snapshot this exchange is judged by from its beginning to its end."""
+        return self.bench.ruleset
+
+    @property
+    def acts(self) -> bool:
+        """Whether any clause may do more than flag."""
+        return self.ruleset.acts
+
+    @property
+    def partial(self) -> bool:
+        """Whether what came before is not known here."""
+        return self._partial
+
+    def request_edits(self) -> list[PartEdit]:
+        """What redaction and rewriting change in the request, old parts included."""
+        return [
+            PartEdit(
+                cut=ruled.cut or 0,
+                pointer=self._parts_at(ruled.cut or 0)[ruled.at].pointer,
+                ranges=tuple([Replacement(edit.start, edit.end, edit.text) for edit in ruled.judgement.edits]),
+            )
+            for ruled in self.ruled
+            if ruled.side == "request" and ruled.judgement.edits
+        ]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The strongest so far."""
+        return self._verdict
+
+    def follow_up(self) -> "Docket":
+        """A docket for the answer to a request of ours that goes on from here."""
+        other = Docket(self.bench, stateful=False, session_id=self._session_id, before=(*self._trail,))
+        other._partial = self._partial
+        return other
+
+    def unreadable(self, why: str) -> Verdict:
+        """Note that no guard can read this exchange, and what the app makes of that."""
+        settings = self.ruleset.settings
+        self.unread = why
+        name = settings.unseen if settings.enforce else "flag"
+        reason = "supervision_unavailable" if name == "reject" else None
+        self._verdict = combine([self._verdict, Verdict(name=name, reason=reason, clauses=(UNSEEN,))])
+        return self._verdict
+
+    def unread_reply(self) -> None:
+        """Note that the caller got a reply in which no step could be read, where a clause is about replies."""
+        if self.unread is None and self._heeds(*STEP_KINDS):
+            self.unreadable("reply")
+
+    def _heeds(self, *kinds: StepKind) -> bool:
+        """Whether any clause is about steps of these kinds in a reply."""
+        return any(self.ruleset.needs(kind, "response").hold != "idle" for kind in kinds)
+
+    def stop(self, reason: ReasonCode) -> None:
+        """Note that this exchange goes no further, for a reason that its clauses did not give by themselves."""
+        clauses = self._verdict.clauses
+        self._verdict = combine([self._verdict, Verdict(name="reject", reason=reason, clauses=clauses)])
+
+    # ------------------------------------------------------------------------------------------------- requests
+
+    async def request(self, dialect: str, view: RequestView, parts_at: PartsAt, join: Join | None) -> None:
+        """Judge what a request puts before the model; `ruled` then holds what was said, old parts included."""
+        self._recall(view)
+        await self._lead(view, parts_at, join)
+        self._parts_at = parts_at
+        chain = blake2b(dialect.encode() + b"\0" + view.lead, digest_size=_CHAIN)
+        # What stands at the provider is before every message, and is no part of this body.
+        chain.update(repr((view.previous_response_id, view.conversation_id, self._partial)).encode())
+        pending: list[tuple[int, Message, bytes, tuple[Part, ...], int]] = []
+        scenes: list[Scene] = []
+        found: dict[int, Said] = {}
+        parts_of: dict[int, tuple[Part, ...]] = {}
+        for at, message in enumerate(view.messages):
+            chain.update(message.digest)
+            key = chain.copy().digest()
+            known = join is not None and at < join.known and at not in join.replaces
+            parts = parts_of[at] = self._parts(dialect, message, parts_at, known=known)
+            said = self.bench.said.get(key)
+            if said is not None and len(said.judgements) == len(parts):
+                found[at] = said
+            else:
+                first = len(scenes)
+                scenes += self._scenes(parts)
+                pending.append((at, message, key, parts, first))
+            self._trail += parts
+        judgements = await self.bench.judge(scenes)
+        for at, _, key, parts, first in pending:
+            judged = iter(judgements[first:])
+            said = Said(tuple([next(judged) if _is_judged(part) else UNJUDGED for part in parts]))
+            found[at] = said
+            self._keep(key, said)
+        for at, message in enumerate(view.messages):
+            fresh = join is None or at >= join.known or at in join.replaces
+            self._rule("request", message.cut, parts_of[at], found[at].judgements, fresh=fresh)
+
+    def _recall(self, view: RequestView) -> None:
+        """Begin with what the provider holds of this conversation, as far as it passed here."""
+        if not self._stateful:
+            return
+        named = view.previous_response_id
+        known = self.bench.chains.get(self.bench.holder(named) if named else view.conversation_id or "")
+        self._partial = known is None
+        self._trail += known or ()
+
+    async def _lead(self, view: RequestView, parts_at: PartsAt, join: Join | None) -> None:
+        """Instructions and tool definitions; definitions are compared with those the session began with."""
+        lead = [(cut, parts_at(cut)) for _, cut in view.lead_cuts]
+        definitions = tuple([part for _, parts in lead for part in parts if part.kind == "tool_definitions"])
+        session = self._session_id
+        earlier = self.bench.offered.get(session) if session is not None else None
+        if session is not None and earlier is None and definitions:
+            self.bench.offered.put(session, definitions, sum(len(part.text) for part in definitions))
+        known = earlier is not None and earlier == definitions
+        key = blake2b(b"lead" + view.lead, digest_size=_CHAIN).digest()
+        said = self.bench.said.get(key) if known or earlier is None else None
+        parts = tuple([part for _, found in lead for part in found])
+        if said is None or len(said.judgements) != len(parts):
+            before = Trail(parts=earlier or (), partial=self._partial)
+            said = Said(tuple(await self.bench.judge([Scene(step=part, trail=before) for part in parts])))
+            if known or earlier is None:
+                self._keep(key, said)
+        judged = iter(said.judgements)
+        for cut, found in lead:
+            self._rule("request", cut, found, [next(judged) for _ in found], fresh=join is None or not join.lead_known)
+        self._trail += parts
+
+    def _keep(self, key: bytes, said: Said) -> None:
+        """Remember what was said, unless time ran out before it was: then it is asked again next time."""
+        if not any(row.skipped == "deadline" for judgement in said.judgements for row in judgement.coverage):
+            self.bench.said.put(key, said, _OF_A_JUDGEMENT * len(said.judgements) + 1)
+
+    def _parts(self, dialect: str, message: Message, parts_at: PartsAt, *, known: bool) -> tuple[Part, ...]:
+        """The parts of a message; of a known one as they were first read, which its pointers may not fit."""
+        key = (dialect, message.digest)
+        parts = self.bench.parts.get(key) if known else None
+        if parts is None:
+            parts = tuple(parts_at(message.cut))
+            self.bench.parts.put(key, parts, sum(len(part.text) for part in parts))
+        return parts
+
+    def _scenes(self, parts: Sequence[Part]) -> list[Scene]:
+        """A scene for each part that is judged in requests, behind what came before it."""
+        before = tuple(self._trail)
+        return [
+            Scene(step=part, trail=Trail(parts=(*before, *parts[:at]), partial=self._partial))
+            for at, part in enumerate(parts)
+            if _is_judged(part)
+        ]
+
+    def _rule(
+        self, side: Side, cut: int | None, parts: Sequence[Part], judgements: Iterable[Judgement], *, fresh: bool
+    ) -> None:
+        for at, (part, judgement) in enumerate(zip(parts, judgements, strict=True)):
+            if judgement is UNJUDGED:
+                continue
+            self.ruled.append(Ruled(side, cut, part, judgement, at, fresh))
+            verdict = judgement.verdict
+            # What an old step was merely flagged for was said when it was new.
+            if fresh or STRENGTH[verdict.name] > STRENGTH["flag"]:
+                self._verdict = combine([self._verdict, verdict])
+
+    # -------------------------------------------------------------------------------------------------- replies
+
+    async def reply(self, part: Part, *, passing: bool = False) -> Judgement:
+        """Judge one part of the reply. `passing`: a stretch of a text that streams by, to be judged whole later."""
+        judgement = (await self.bench.judge([self._reply_scene(part)]))[0]
+        if passing:
+            self._verdict = combine([self._verdict, judgement.verdict])
+        else:
+            self.said_of_reply(part, judgement)
+        return judgement
+
+    async def rest(self, parts: Iterable[Part]) -> None:
+        """Judge what of a reply was not judged while it passed."""
+        for part in parts:
+            if not self.was_judged(part):
+                await self.reply(part)
+
+    def rest_here(self, parts: Iterable[Part]) -> None:
+        """The same where nothing can be waited for any more; what is long is left out, and the coverage says so."""
+        for part in parts:
+            if self.was_judged(part):
+                continue
+            if len(part.text) <= INLINE_BYTES:
+                self.said_of_reply(part, self.bench.judge_here([self._reply_scene(part)])[0])
+            else:
+                row = Examined(clause="*", guard="*", seq=0, size=len(part.text), state="error", skipped="broken_off")
+                flag = Verdict(name="flag", clauses=(UNSEEN,)) if self._heeds(part.kind) else ALLOW
+                self.said_of_reply(part, Judgement(verdict=flag, coverage=(row,)))
+
+    def was_judged(self, part: Part) -> bool:
+        """Whether this part of the reply has been judged whole."""
+        return any(ruled.side == "response" and _same(ruled.part, part) for ruled in self.ruled)
+
+    def said_of_reply(self, part: Part, judgement: Judgement) -> None:
+        """Note what was said of a whole part, which is from now on before those that follow."""
+        self._rule("response", None, [part], [judgement], fresh=True)
+        self._trail.append(part)
+
+    def remember(self, *names: str | None) -> None:
+        """Keep what came before, for a request that goes on from here by one of these ids alone."""
+        if self._partial:
+            return
+        known = tuple(self._trail)
+        for name in names:
+            if name is not None:
+                self.bench.chains.put(name, known, sum(len(part.text) for part in known))
+
+    def _reply_scene(self, part: Part) -> Scene:
+        return Scene(step=part, trail=Trail(parts=tuple(self._trail), partial=self._partial))
+
+    # --------------------------------------------------------------------------------------------------- record
+
+    def judged(self, steps: Sequence[Step]) -> Judged:
+        """What is recorded: only of steps that were new in this exchange."""
+        seqs = {(step.side, step.cut, step.pointer, step.kind): step.seq for step in steps}
+        found: list[StepJudgement] = []
+        for ruled in self.ruled:
+            seq = seqs.get((ruled.side, ruled.cut, ruled.part.pointer, ruled.part.kind))
+            if seq is None or not ruled.fresh:
+                continue
+            said = ruled.judgement
+            coverage = tuple([msgspec.structs.replace(row, seq=seq) for row in said.coverage])
+            found.append(
+                StepJudgement(
+                    seq=seq, verdict=said.verdict, findings=said.findings, coverage=coverage, edits=said.edits
+                )
+            )
+        return Judged(
+            ruleset=self.ruleset.revision,
+            unread=self.unread,
+            verdict=self._verdict,
+            steps=tuple(found),
+            forwarded_sha256=self.forwarded_sha256,
+            delivered_sha256=self.delivered_sha256,
+            asked_again=self.asked_again,
+        )
+
+
+def _nothing_at(_: int) -> Sequence[Part]:
+    return ()
+
+
+def _same(one: Part, other: Part) -> bool:
+    """Whether two readings are of one piece: providers may give two pieces the same place."""
+    return (one.pointer, one.kind, one.text, one.tool) == (other.pointer, other.kind, other.text, other.tool)
+
+
+def _is_judged(part: Part) -> bool:
+    return part.kind in PUT_BEFORE_THE_MODEL
+
+
+class Supervision:
+    """The clauses in force in one worker, by app."""
+
+    def __init__(self, benches: Mapping[str, Bench | None]) -> None:
+        self._benches = benches
+
+    def rulesets(self) -> dict[str, Ruleset]:
+        """The clauses of every configured app that has any, for those who show them."""
+        return {app: bench.ruleset for app, bench in self._benches.items() if bench is not None}
+
+    def bench(self, app: str) -> Bench | None:
+        """The bench for an app; apps nobody configured follow `default`. None where no policy is named."""
+        return self._benches[app] if app in self._benches else self._benches.get("default")
+
+
+def binding(session_id: str | None, part: Part, revisions: Sequence[str]) -> bytes:
+    """32 bytes that stand for exactly this step under exactly these clauses."""
+    whole = sha256()
+    try:
+        canonical = msgspec.json.encode(msgspec.json.decode(part.text), order="deterministic")
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        canonical = part.text.encode("utf-8", "surrogatepass")
+    for piece in (session_id or "", part.kind, part.tool or "", *revisions):
+        whole.update(b"%d:" % len(piece.encode()) + piece.encode())
+    whole.update(canonical)
+    return whole.digest()

@@ -1,0 +1,509 @@
+"""A reply under policies in force: held as far as a clause needs it, judged, and passed on, changed or ended.
+
+Only where a clause can act on a reply does it come this way; every other reply is relayed untouched and judged
+beside the relay. What the provider sent is recorded as it came; what the caller got instead is told by the record's
+judgement and, where the provider was asked again, by the exchange of that second answer.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from hashlib import sha256
+from typing import Any, Final, Literal, Protocol, TypeVar
+
+import msgspec
+
+from gateway.config import Limits
+from gateway.decoding import Bomb, Decoder, Undecoded, decode
+from gateway.http import Answer, Interrupted
+from gateway.passage import Passage
+from gateway.refusals import Refused, Unjudgeable, UpstreamBroke
+from gateway.stations.judge import Docket, binding
+from gateway.stations.observe import Observation
+from gateway.wire.edits import PartEdit, Replacement, Uneditable
+from gateway.wire.enforcing import Enforcing
+from gateway.wire.gate import BROUGHT, Answered, Fed, Needs, StreamGate, Substituted, Window
+from gateway.wire.gate import Judgement as Piece
+from gateway.wire.gate import Refused as RefusedTurn
+from gateway.wire.interface import RequestView
+from gateway.wire.notices import make
+from gateway.wire.turns import Unanswerable
+from policies.evaluate import Judgement, Need, Ruleset
+from policies.vocabulary.holds import HoldAsk
+from policies.vocabulary.steps import Part
+from policies.vocabulary.verdicts import STRENGTH, Verdict
+
+log = logging.getLogger("stepwarden.supervised")
+
+T = TypeVar("T")
+
+ASKED_AGAIN: Final = 2
+"""How often a provider is asked again in the caller's place for one request."""
+
+_KEEPALIVE_SECONDS: Final = 10.0
+"""How long a caller of a stream hears nothing while it waits; the most patient of clients gives up after 300 s."""
+
+_SHOWN: Final = 4096
+"""Characters of a held step that a person is shown."""
+
+_TOO_LARGE: Final = "The provider's answer is too large to be checked."
+_UNREADABLE: Final = "The provider's answer could not be read, so it could not be checked."
+
+
+class Attempt:
+    """One answer of the provider: the caller's own, or one to a request of ours, with its own record."""
+
+    def __init__(
+        self, passage: Passage, answer: Answer, observation: Observation, *, body: bytes, view: RequestView
+    ) -> None:
+        """`body` is what was asked, decoded; `view` what it says."""
+        assert passage.docket is not None
+        self.passage = passage
+        self.docket: Docket = passage.docket
+        self.answer = answer
+        self.observation = observation
+        self.body = body
+        self.view = view
+
+
+class Line(Protocol):
+    """The two ends between which a reply is conducted, and the keeper beside them."""
+
+    async def send(self, message: Any) -> None:
+        """An ASGI message to the caller."""
+        ...
+
+    async def ask_again(self, body: bytes) -> Attempt:
+        """Send a body in the caller's place. Raises `Refused`."""
+        ...
+
+    async def hold(self, ask: HoldAsk) -> bool:
+        """Wait for a person; whether the step may go on."""
+        ...
+
+    async def terminate(self) -> None:
+        """Refuse whatever else comes in this session."""
+        ...
+
+    def finish(self) -> None:
+        """Tell the session how the reply ended, before its last bytes leave."""
+        ...
+
+
+def needs_of(ruleset: Ruleset) -> Needs | None:
+    """What the clauses in force want to see of a reply before the caller does; None where that is nothing."""
+    text, reasoning, call = (ruleset.needs(kind, "response") for kind in ("model_text", "reasoning", "tool_call"))
+    brought = [ruleset.needs(kind, "response") for kind in BROUGHT]
+    needs = Needs(
+        text=_held(text),
+        reasoning=_held(reasoning),
+        tool_call="whole" if _holds(call) else "idle",
+        server_side="whole" if any(_holds(need) for need in (call, *brought)) else "idle",
+    )
+    return None if needs == Needs() else needs
+
+
+def _holds(need: Need) -> bool:
+    return need.hold in ("window", "whole")
+
+
+def _held(need: Need) -> Literal["idle", "whole"] | Window:
+    if need.hold == "window":
+        return Window(need.window)
+    return "whole" if need.hold == "whole" else "idle"
+
+
+class SupervisedReply:
+    """Conducts one reply that a clause may act on."""
+
+    def __init__(self, passage: Passage, line: Line, *, needs: Needs, acts: Enforcing, limits: Limits) -> None:
+        assert passage.docket is not None
+        self._passage = passage
+        self._docket: Docket = passage.docket
+        self._line = line
+        self._needs = needs
+        self._acts = acts
+        self._limits = limits
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._status = 200
+        self._asked_again = 0
+        self._rejected: Verdict | None = None
+        self._sent: list[bytes] = []
+
+    # -------------------------------------------------------------------------------------------------- streams
+
+    async def stream(
+        self, answer: Answer, observation: Observation, headers: Sequence[tuple[bytes, bytes]], first: bytes
+    ) -> None:
+        """A reply of server-sent events, of which `first` has been read."""
+        self._headers = [pair for pair in headers if pair[0] not in _COUNTED]
+        self._status = answer.status
+        gate = self._acts.gate(self._needs, self._passage.exchange_id)
+        attempt = self._first(answer, observation)
+        while await self._pumped(gate, attempt, first):
+            first = b""
+            second = await self._another(gate, attempt)
+            if second is None:
+                break
+            attempt = second
+        await self._end_stream(gate, attempt)
+
+    async def _pumped(self, gate: StreamGate, attempt: Attempt, first: bytes) -> bool:
+        """Pass one answer through the gate; whether the provider has to be asked again."""
+        plain: list[bytes] = []
+        try:
+            decoder = self._decoder(attempt.observation)
+            while chunk := first or await attempt.answer.read():
+                first = b""
+                attempt.observation.feed(chunk)
+                text = chunk if decoder is None else decoder.feed(chunk)
+                plain.append(text)
+                await self._act(gate, gate.feed(text), attempt)
+            await self._act(gate, gate.finish(), attempt)
+        except Interrupted as broken:
+            if not attempt.observation.ended:
+                attempt.passage.outcome = "timed_out" if broken.timed_out else "upstream_reset"
+                attempt.passage.note = str(broken)
+                await self._give_up(gate, "The provider's answer ended before it was complete.")
+                return False
+            await self._act(gate, gate.finish(), attempt)
+        except (Bomb, Undecoded) as error:
+            attempt.passage.note = f"reply not understood: {error}"
+            await self._give_up(gate, _UNREADABLE)
+            return False
+        if gate.paused:
+            attempt.body = self._follow_up(attempt, b"".join(plain))
+            return True
+        if not gate.ended and not attempt.observation.complete:
+            attempt.passage.outcome = "truncated"
+            await self._give_up(gate, "The provider's answer ended before it was complete.")
+        return False
+
+    def _decoder(self, observation: Observation) -> Decoder | None:
+        encoding = observation.head.encoding
+        return None if encoding is None else Decoder(encoding, cap=self._limits.decoded_bytes, ratio=self._limits.ratio)
+
+    async def _give_up(self, gate: StreamGate, message: str) -> None:
+        await self._pass_on(gate.terminal_error(message))
+
+    async def _act(self, gate: StreamGate, fed: Fed, attempt: Attempt) -> None:
+        """Send what may leave, decide what is asked, and so on until nothing is asked any more."""
+        self._docket.bench.continued(gate.response_ids)
+        waiting = deque([fed])
+        while waiting:
+            here = waiting.popleft()
+            await self._pass_on(here.sent)
+            for piece in here.asked:
+                waiting.append(await self._decided(gate, piece, attempt))
+
+    async def _decided(self, gate: StreamGate, piece: Piece, attempt: Attempt) -> Fed:
+        streams = piece.part.kind in ("model_text", "reasoning") and isinstance(self._need_of(piece.part), Window)
+        judgement = await attempt.docket.reply(piece.part, passing=streams)
+        verdict = judgement.verdict
+        if verdict.name == "hold":
+            if await self._waiting(gate, self._held(piece.part, verdict, attempt)):
+                return self._let_pass(gate, piece, judgement)
+            return self._reject(gate, piece, _unapproved(verdict))
+        if verdict.name in ("reject", "terminate"):
+            if verdict.name == "terminate":
+                await self._line.terminate()
+            return self._reject(gate, piece, verdict)
+        return self._let_pass(gate, piece, judgement)
+
+    def _need_of(self, part: Part) -> object:
+        return self._needs.reasoning if part.kind == "reasoning" else self._needs.text
+
+    def _let_pass(self, gate: StreamGate, piece: Piece, judgement: Judgement) -> Fed:
+        try:
+            return gate.decide(piece, _replacements(judgement))
+        except Uneditable:
+            return self._reject(gate, piece, _uneditable(judgement.verdict))
+
+    def _reject(self, gate: StreamGate, piece: Piece, verdict: Verdict) -> Fed:
+        self._rejected = verdict
+        again = (
+            verdict.name == "reject"
+            and verdict.recover != "refused"
+            and piece.part.kind == "tool_call"
+            and not piece.part.server_side
+            and self._asked_again < ASKED_AGAIN
+            and self._passage.view is not None
+            and self._passage.view.choices == 1
+        )
+        if again:
+            return gate.reject(piece, Answered())
+        return gate.reject(piece, self._ending(verdict))
+
+    def _ending(self, verdict: Verdict) -> Substituted | RefusedTurn:
+        notice = make(_reason(verdict), self._passage.exchange_id, self._docket.bench.notice_key)
+        return RefusedTurn(notice) if verdict.recover == "refused" else Substituted(notice)
+
+    def _follow_up(self, attempt: Attempt, plain: bytes) -> bytes:
+        """The body to ask again with; empty where there is none."""
+        assert self._rejected is not None
+        if self._rejected.recover == "resampled":
+            return attempt.body
+        try:
+            return self._answering(attempt, self._acts.turns.assemble(plain))
+        except (Unanswerable, ValueError) as error:
+            log.info("a rejected turn cannot be answered", extra={"reason": str(error)})
+            return b""
+
+    def _answering(self, attempt: Attempt, reply: bytes) -> bytes:
+        assert self._rejected is not None
+        key = self._docket.bench.notice_key
+        notice = make(_reason(self._rejected), self._passage.exchange_id, key, "not_run")
+        return self._acts.turns.answer(attempt.body, attempt.view, reply, notice)
+
+    async def _another(self, gate: StreamGate, attempt: Attempt) -> Attempt | None:
+        """The provider's next answer, its stream ready to go on in place of the last; None where there is none."""
+        assert self._rejected is not None
+        if attempt.body:
+            try:
+                second = await self._waiting(gate, self._asked(attempt.body))
+            except (Refused, Interrupted) as failed:
+                log.info("the provider could not be asked again", extra={"reason": str(failed)})
+            else:
+                if second.observation.stream:
+                    gate.continue_with()
+                    return second
+        await self._pass_on(gate.end_paused(self._ending(self._rejected)).sent)
+        return None
+
+    async def _asked(self, body: bytes) -> Attempt:
+        self._asked_again += 1
+        self._docket.asked_again = self._asked_again
+        return await self._line.ask_again(body)
+
+    async def _end_stream(self, gate: StreamGate, attempt: Attempt) -> None:
+        passage = self._passage
+        passage.look_away()
+        if passage.outcome == "refused":  # nothing went wrong: it is what passages begin with
+            passage.outcome = "complete"
+        if attempt.passage is not passage and attempt.passage.outcome == "refused":
+            attempt.passage.outcome = "complete"
+        if gate.changed:
+            self._note_delivery(b"".join(self._sent), stream=True)
+        self._line.finish()
+        await self._start()
+        await self._line.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    # ------------------------------------------------------------------------------------------------ documents
+
+    async def document(
+        self, answer: Answer, observation: Observation, headers: Sequence[tuple[bytes, bytes]], first: bytes
+    ) -> None:
+        """A reply of one JSON document, begun with `first`. Raises `Refused` where the caller can get none of it."""
+        self._headers, self._status = list(headers), answer.status
+        attempt = self._first(answer, observation)
+        raw = await self._gathered(attempt, first)
+        plain = self._plain(attempt.observation, raw)
+        delivered = await self._judged_document(attempt, plain)
+        self._docket.settled = True
+        passage = self._passage
+        passage.look_away()
+        passage.outcome = "complete"
+        if delivered is plain:
+            body = raw
+        else:
+            body = delivered
+            self._headers = [pair for pair in self._headers if pair[0] not in _COUNTED]
+            self._headers.append((b"content-length", b"%d" % len(body)))
+            self._note_delivery(body, stream=False)
+        self._line.finish()
+        await self._start()
+        await self._line.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _gathered(self, attempt: Attempt, chunk: bytes) -> bytes:
+        """The whole body, from its first bytes on."""
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while chunk:
+                attempt.observation.feed(chunk)
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._limits.decoded_bytes:
+                    raise Unjudgeable(_TOO_LARGE)
+                chunk = await attempt.answer.read()
+        except Interrupted as broken:
+            attempt.passage.note = str(broken)
+            raise UpstreamBroke("The provider's connection broke in the middle of its answer.") from broken
+        return b"".join(chunks)
+
+    def _plain(self, observation: Observation, raw: bytes) -> bytes:
+        encoding = observation.head.encoding
+        if encoding is None:
+            return raw
+        try:
+            return decode(raw, encoding, cap=self._limits.decoded_bytes, ratio=self._limits.ratio)
+        except (Bomb, Undecoded) as error:
+            raise Unjudgeable(_UNREADABLE) from error
+
+    async def _judged_document(self, attempt: Attempt, plain: bytes) -> bytes:
+        """What the caller gets of a document: itself, changed, ended, or with another answer in its place."""
+        reply = attempt.observation.close()
+        if not reply.complete:
+            if attempt.docket.unreadable("reply").name == "reject":
+                raise Unjudgeable(_UNREADABLE)
+            return plain
+        rejected: list[str] = []
+        edits: list[PartEdit] = []
+        for part in reply.parts:
+            verdict, judgement = await self._ruled(part, attempt)
+            if verdict.name in ("reject", "terminate"):
+                rejected.append(part.pointer)
+                if self._rejected is None or STRENGTH[verdict.name] >= STRENGTH[self._rejected.name]:
+                    self._rejected = verdict
+            elif judgement.edits:
+                edits.append(PartEdit(pointer=part.pointer, ranges=_replacements(judgement)))
+        try:
+            changed = self._acts.edit_reply(plain, edits) if edits else plain
+        except Uneditable:
+            self._rejected = self._rejected or _uneditable(attempt.docket.verdict)
+            rejected = rejected or [edit.pointer for edit in edits]
+            changed = plain
+        if not rejected:
+            return changed
+        return await self._recovered(attempt, changed, rejected, [part.kind for part in reply.parts])
+
+    async def _ruled(self, part: Part, attempt: Attempt) -> tuple[Verdict, Judgement]:
+        judgement = await attempt.docket.reply(part)
+        verdict = judgement.verdict
+        if verdict.name == "hold":
+            approved = await self._held(part, verdict, attempt)
+            verdict = Verdict() if approved else _unapproved(verdict)
+        elif verdict.name == "terminate":
+            await self._line.terminate()
+        return verdict, judgement
+
+    async def _recovered(self, attempt: Attempt, document: bytes, rejected: list[str], kinds: list[str]) -> bytes:
+        verdict = self._rejected
+        assert verdict is not None
+        view = self._passage.view
+        again = (
+            verdict.name == "reject"
+            and verdict.recover != "refused"
+            and "tool_call" in kinds
+            and self._asked_again < ASKED_AGAIN
+            and view is not None
+            and view.choices == 1
+        )
+        if again:
+            try:
+                second = await self._second_document(attempt, document)
+            except (Unanswerable, Refused, Interrupted, ValueError) as failed:
+                log.info("the provider could not be asked again", extra={"reason": str(failed)})
+            else:
+                return second
+        return self._acts.turns.end(document, self._ending(verdict), rejected)
+
+    async def _second_document(self, attempt: Attempt, document: bytes) -> bytes:
+        resampled = self._rejected is not None and self._rejected.recover == "resampled"
+        body = attempt.body if resampled else self._answering(attempt, document)
+        second = await self._asked(body)
+        if second.observation.stream:
+            raise UpstreamBroke("The provider answered a plain request with a stream.")
+        plain = self._plain(second.observation, await self._gathered(second, await second.answer.read()))
+        second.passage.outcome = "complete"
+        self._rejected = None
+        delivered = await self._judged_document(second, plain)
+        if resampled:
+            return delivered
+        self._note_holder(attempt, second)
+        return self._acts.turns.merge(document, delivered)
+
+    def _note_holder(self, attempt: Attempt, second: Attempt) -> None:
+        """Note that what is merged has the first's id, while the history is kept under the last's."""
+        shown, last = (each.observation.close().response_id for each in (attempt, second))
+        if shown and last:
+            bench = self._docket.bench
+            bench.continued([shown, bench.holder(last)])
+
+    # --------------------------------------------------------------------------------------------------- shared
+
+    def _first(self, answer: Answer, observation: Observation) -> Attempt:
+        passage = self._passage
+        assert passage.view is not None
+        changed = passage.forwarded is not passage.decoded
+        view = passage.dialect.read_request(passage.forwarded, passage.operation) if changed else passage.view
+        return Attempt(passage, answer, observation, body=passage.forwarded, view=view)
+
+    async def _held(self, part: Part, verdict: Verdict, attempt: Attempt) -> bool:
+        """Wait for a person; False where nobody approved in time."""
+        passage = self._passage
+        return await self._line.hold(hold_ask(passage, attempt.docket, part, verdict))
+
+    async def _waiting(self, gate: StreamGate, awaited: Awaitable[T]) -> T:
+        """Wait for something slow while the caller gets its dialect's own keep-alives."""
+        task = asyncio.ensure_future(awaited)
+        try:
+            while True:
+                done, _ = await asyncio.wait({task}, timeout=_KEEPALIVE_SECONDS)
+                if done:
+                    return task.result()
+                await self._pass_on(gate.keepalive())
+        finally:
+            task.cancel()
+
+    async def _start(self) -> None:
+        passage = self._passage
+        if passage.started:
+            return
+        headers = [*self._headers, *passage.own_headers()]
+        await self._line.send({"type": "http.response.start", "status": self._status, "headers": headers})
+        passage.started = True
+
+    async def _pass_on(self, body: bytes) -> None:
+        if not body:
+            return
+        await self._start()
+        self._sent.append(body)
+        await self._line.send({"type": "http.response.body", "body": body, "more_body": True})
+
+    def _note_delivery(self, body: bytes, *, stream: bool) -> None:
+        """Note what the caller got in place of the provider's bytes: its digest, and the reply it reads in them."""
+        self._docket.delivered_sha256 = sha256(body).digest()
+        reader = self._passage.dialect.reply_reader("chat", stream=stream)
+        reader.feed(body, 0)
+        self._passage.delivered = reader.close(0)
+
+
+_COUNTED: Final = frozenset({b"content-length", b"content-encoding"})
+"""Headers that describe the provider's bytes and no longer ours."""
+
+
+def hold_ask(passage: Passage, docket: Docket, part: Part, verdict: Verdict) -> HoldAsk:
+    """What a person is asked about a step."""
+    session_id = None if passage.join is None else passage.join.session_id
+    assert passage.principal is not None
+    revisions = [rule.revision for rule in docket.ruleset.rules if rule.name in verdict.clauses]
+    return HoldAsk(
+        binding=binding(session_id, part, revisions),
+        exchange_id=passage.exchange_id,
+        session_id=session_id,
+        app=passage.principal.app,
+        kind=part.kind,
+        tool=part.tool,
+        text=part.text[:_SHOWN],
+        clauses=verdict.clauses,
+        reason=_reason(verdict),
+        at_ns=passage.started_ns,
+    )
+
+
+def _reason(verdict: Verdict) -> Any:
+    return verdict.reason or "action_not_allowed"
+
+
+def _unapproved(verdict: Verdict) -> Verdict:
+    return msgspec.structs.replace(verdict, name="reject", reason="needs_approval")
+
+
+def _uneditable(verdict: Verdict) -> Verdict:
+    return Verdict(name="reject", reason=_reason(verdict), clauses=verdict.clauses, recover="answered")
+
+
+def _replacements(judgement: Judgement) -> tuple[Replacement, ...]:
+    return tuple([Replacement(edit.start, edit.end, edit.text) for edit in judgement.edits])

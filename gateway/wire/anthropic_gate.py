@@ -1,0 +1,243 @@
+"""Messages streams under judgement: https://platform.claude.com/docs/en/build-with-claude/streaming."""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.wire.anthropic_parts import block_parts, content_parts
+from gateway.wire.frames import Frame
+from gateway.wire.gate import (
+    Answered,
+    Block,
+    Entry,
+    Failed,
+    Refused,
+    StreamGate,
+    Substituted,
+    Touch,
+    TurnEnding,
+    beside,
+    changed,
+    close,
+    grow,
+)
+from gateway.wire.jsons import event, read_with
+from gateway.wire.leaves import Step
+from gateway.wire.totals import added
+from gateway.wire.values import count, mapping, text
+from policies.vocabulary.steps import Part
+
+_TEXTS: Final = {"text_delta": "text", "thinking_delta": "thinking", "compaction_delta": "content"}
+_BLOCK_TEXTS: Final = {"text": "text", "thinking": "thinking", "compaction": "content"}
+_PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+class AnthropicGate(StreamGate):
+    """Blocks come one after the other, each index is opened once, and usage is cumulative."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._blocks: dict[int, Block] = {}
+        self._places: dict[int, int] = {}
+        """Index of each block as the client knows it."""
+        self._next = 0
+        self._shown: set[int] = set()
+        """Blocks the client has seen begin and not end."""
+        self._usage: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+        """What earlier streams of this reply were billed."""
+        self._begun = False
+
+    def keepalive(self) -> bytes:
+        """A `ping`."""
+        return b"" if self.ended else _PING
+
+    def _is_keepalive(self, frame: Frame) -> bool:
+        return frame.event is None or (frame.event.name == "ping" and len(frame.event.data) < len(_PING))
+
+    def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
+        if self.paused:
+            return None
+        kind = text(value.get("type"))
+        if kind == "message_start" and self._begun:
+            self._usage = mapping(mapping(value.get("message")).get("usage"))
+            return None
+        return Entry(frame, value, self._touched(kind, value))
+
+    def _touched(self, kind: str, value: dict[str, Any]) -> tuple[Touch, ...]:
+        """What an event has to do with which blocks."""
+        index = count(value.get("index")) or 0
+        if kind == "content_block_delta":
+            return self._delta(index, mapping(value.get("delta")))
+        if kind == "content_block_start":
+            return self._start(index, mapping(value.get("content_block")))
+        if kind == "content_block_stop":
+            return self._stop(index)
+        if kind == "message_start":
+            message = mapping(value.get("message"))
+            self._usage = mapping(message.get("usage"))
+            return self._whole_blocks(message)
+        if kind == "message_delta":
+            said = {key: counts for key, counts in mapping(value.get("usage")).items() if counts is not None}
+            self._usage = {**self._usage, **said}
+        if kind in ("message_delta", "message_stop"):
+            self._turn(0).over = True
+        elif kind == "error":
+            self._break_off()
+        return ()
+
+    def _whole_blocks(self, message: dict[str, Any]) -> tuple[Touch, ...]:
+        """Blocks that stand in the first event, as some servers send a reply they did not stream."""
+        touches: list[Touch] = []
+        for part in read_with(content_parts, message.get("content"), "assistant", "/content"):
+            block = self._block(part, whole=True)
+            block.closed = True
+            touches.append(beside(block, closes=True))
+        return tuple(touches)
+
+    def _start(self, index: int, fields: dict[str, Any]) -> tuple[Touch, ...]:
+        part = read_with(block_parts, fields, "model_text", f"/content/{index}")[0]
+        known = text(fields.get("type")) in _BLOCK_TEXTS or part.kind == "tool_call"
+        block = self._blocks[index] = self._block(part, whole=not known)
+        block.sealed = part.kind == "reasoning"
+        field = _BLOCK_TEXTS.get(text(fields.get("type")))
+        if field and (said := text(fields.get(field))):
+            return (grow(block, said, ("content_block", field)),)
+        return (beside(block, opens=True),)
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> tuple[Touch, ...]:
+        kind = text(delta.get("type"))
+        block = self._blocks.get(index)
+        if block is None:  # its start never came
+            part = Part(kind="tool_call" if kind == "input_json_delta" else "model_text", pointer=f"/content/{index}")
+            block = self._blocks[index] = self._block(part)
+        if kind == "signature_delta" and block.kind == "reasoning" and not block.text:
+            block.part = msgspec.structs.replace(block.part, unread="encrypted")
+        field = "partial_json" if kind == "input_json_delta" else _TEXTS.get(kind)
+        said = text(delta.get(field)) if field else ""
+        return (grow(block, said, ("delta", str(field))) if said else beside(block),)
+
+    def _stop(self, index: int) -> tuple[Touch, ...]:
+        block = self._blocks.get(index)
+        if block is None:
+            return ()
+        close(block)
+        return (beside(block, closes=True),)
+
+    def _render(self, entry: Entry) -> bytes:
+        kind = entry.value.get("type")
+        if text(kind).startswith("content_block"):
+            return self._render_block(entry, str(kind))
+        if kind == "message_start":
+            self._begun = True
+            self._opening = entry.frame.raw
+            if any(touch.block.dropped for touch in entry.touches):
+                return changed(entry.frame, [(("message", "content"), [])])
+        elif kind == "message_delta":
+            return self._render_end(entry)
+        elif kind == "message_stop":
+            lead = self._close(self._turn(0).ending) if not self._turn(0).ended else b""
+            if self.paused:
+                return b""
+            self.ended = True
+            return lead or entry.frame.raw
+        elif kind == "error":
+            self.ended = True
+        return entry.frame.raw
+
+    def _render_block(self, entry: Entry, kind: str) -> bytes:
+        index = count(entry.value.get("index")) or 0
+        if any(touch.block.dropped for touch in entry.touches):
+            return b""
+        if kind == "content_block_start":
+            self._places[index] = self._next
+            self._next += 1
+            self._shown.add(self._places[index])
+        place = self._places.get(index, index)
+        if kind == "content_block_stop":
+            self._shown.discard(place)
+        changes: list[tuple[tuple[Step, ...], Any]] = [*self._changes(entry)]
+        if place != index:
+            changes.append((("index",), place))
+        return changed(entry.frame, changes)
+
+    def _render_end(self, entry: Entry) -> bytes:
+        """The event that says how the turn ended."""
+        turn = self._turn(0)
+        turn.ended = True
+        usage = mapping(entry.value.get("usage"))
+        changes: list[tuple[tuple[Step, ...], Any]] = []
+        if self._before:
+            changes.append((("usage",), {**usage, **self._billed()}))
+        ending = turn.ending
+        if ending is None:
+            return changed(entry.frame, changes)
+        if isinstance(ending, Answered):
+            self._pause()
+            return b""
+        changes += [(("delta", "stop_reason"), _reason(ending)), (("delta", "stop_sequence"), None)]
+        return self._say(ending) + changed(entry.frame, changes)
+
+    def _billed(self) -> dict[str, Any]:
+        return added(self._before, self._usage)
+
+    def _pause(self) -> None:
+        self._before = self._billed()
+        self._usage = {}
+        self.paused = True
+
+    def _say(self, ending: Substituted | Refused) -> bytes:
+        """Our words as a block of text, behind whatever the client has seen begin."""
+        said = b"".join(self._stopped(place) for place in sorted(self._shown))
+        self._shown.clear()
+        if not ending.notice:
+            return said
+        place = self._next
+        self._next += 1
+        start = {"type": "content_block_start", "index": place, "content_block": {"type": "text", "text": ""}}
+        delta = {
+            "type": "content_block_delta",
+            "index": place,
+            "delta": {"type": "text_delta", "text": ending.notice},
+        }
+        return said + event(start, "content_block_start") + event(delta, "content_block_delta") + self._stopped(place)
+
+    def _stopped(self, place: int) -> bytes:
+        return event({"type": "content_block_stop", "index": place}, "content_block_stop")
+
+    def _close(self, ending: TurnEnding | None) -> bytes:
+        """The end of a rejected turn whose own end never came."""
+        turn = self._turn(0)
+        if ending is None or turn.ended:
+            return b""
+        turn.ended = True
+        if isinstance(ending, Answered):
+            self._pause()
+            return b""
+        return self._whole_end(ending)
+
+    def _whole_end(self, ending: Substituted | Refused) -> bytes:
+        said = self._say(ending)
+        delta = {"stop_reason": _reason(ending), "stop_sequence": None}
+        usage = self._billed() if self._before else self._usage
+        end = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 0, **usage}}
+        self.ended = True
+        return said + event(end, "message_delta") + event({"type": "message_stop"}, "message_stop")
+
+    def _finish(self) -> bytes:
+        return self._close(self._turn(0).ending) if self._begun else b""
+
+    def _end_after_pause(self, ending: Substituted | Refused) -> bytes:
+        return self._whole_end(ending)
+
+    def _begin_again(self) -> None:
+        self._blocks.clear()
+        self._places.clear()
+
+    def _error(self, failed: Failed) -> bytes:
+        body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
+        return b"event: error\ndata: " + body + b"\n\n"
+
+
+def _reason(ending: Substituted | Refused) -> str:
+    return "refusal" if isinstance(ending, Refused) else "end_turn"

@@ -1,0 +1,434 @@
+"""Chat Completions streams under judgement: https://platform.openai.com/docs/api-reference/chat-streaming.
+
+Every choice is a turn of its own. Texts of a choice grow side by side with its calls and end with its finish
+reason; calls are told apart by their index and may interleave.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.wire.chat_parts import REASONING
+from gateway.wire.frames import Frame
+from gateway.wire.gate import (
+    Answered,
+    Block,
+    Entry,
+    Failed,
+    Refused,
+    StreamGate,
+    Substituted,
+    Touch,
+    Turn,
+    TurnEnding,
+    beside,
+    changed,
+    changed_text,
+    close,
+    grow,
+    touches_edit,
+)
+from gateway.wire.jsons import encode
+from gateway.wire.leaves import Step
+from gateway.wire.totals import added
+from gateway.wire.values import count, mapping, sequence, text, word
+from policies.vocabulary.steps import Part
+
+_CALLS: Final = ("tool_calls", "function_call")
+_TEXTS: Final = ("content", "refusal", *REASONING)
+_Changes = list[tuple[tuple[Step, ...], Any]]
+
+
+class _Choice:
+    """One choice, as its deltas come and as the client has seen it."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, Block] = {}
+        self.calls: dict[str, Block] = {}
+        self.ids: dict[str, int] = {}
+        self.last_call = 0
+        self.order: list[Block] = []
+
+
+class ChatGate(StreamGate):
+    """Chunks; each may carry pieces of several choices and of several blocks of each."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._choices: dict[int, _Choice] = {}
+        self._template: dict[str, Any] = {}
+        self._spoken: dict[int, str] = {}
+        """By choice, the end of the content the client has seen."""
+        self._introduced: set[int] = set()
+        """Choices of which the client has seen a role."""
+        self._finished: set[int] = set()
+        self._seen_usage: Any = None
+        """The counts the client has seen last."""
+        self._usage: Any = None
+        self._before: Any = None
+        self._again = False
+        self._resumed: set[int] = set()
+        """Choices whose content a later stream has gone on with."""
+
+    def keepalive(self) -> bytes:
+        """An empty delta of this reply; nothing before its first chunk, whose id it needs, nor behind its last.
+
+        SDKs take the usage of the last chunk that comes, so servers' running counts are repeated.
+        """
+        summed_up, finished = self._seen_usage is not None, 0 in self._finished
+        if self.ended or not self._template or (summed_up and finished):
+            return b""
+        more = {"usage": self._seen_usage} if summed_up else {}
+        return self._chunk([] if finished else [_choice(0, {})], more)
+
+    def _is_keepalive(self, frame: Frame) -> bool:
+        return frame.event is None
+
+    # Reading
+
+    def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
+        data = frame.event.data if frame.event is not None else b""
+        if data.startswith(b"[DONE]"):
+            self._end_open()
+            return Entry(frame, {"[DONE]": True})
+        if value.get("error"):
+            self._break_off()
+            return Entry(frame, value)
+        if type(value.get("usage")) is dict:
+            self._usage = value["usage"]
+        touches: list[Touch] = []
+        for at, item in enumerate(sequence(value.get("choices"))):
+            touches += self._read_choice(mapping(item), at)
+        return Entry(frame, value, tuple(touches))
+
+    def _read_choice(self, item: dict[str, Any], at: int) -> list[Touch]:
+        index = count(item.get("index")) or 0
+        choice = self._choices.setdefault(index, _Choice())
+        self._turn(index)
+        delta = mapping(item.get("delta"))
+        path: tuple[Step, ...] = ("choices", at, "delta")
+        touches: list[Touch] = []
+        for key in _TEXTS:
+            if delta.get(key):
+                if key == REASONING[1] and delta.get(REASONING[0]):
+                    touches.append(_twin(choice.texts["reasoning"], text(delta[key]), (*path, key)))
+                    continue
+                touches += self._read_text(choice, index, key, delta[key], (*path, key))
+        if audio := mapping(delta.get("audio")):
+            touches += self._read_text(choice, index, "audio", text(audio.get("transcript")), (*path, "audio"))
+        if function := mapping(delta.get("function_call")):
+            touches.append(self._read_call(choice, index, "function_call", {"function": function}, path))
+        for place, call in enumerate(sequence(delta.get("tool_calls"))):
+            fields = mapping(call)
+            key = f"tool_calls/{_call_index(choice, fields)}"
+            touches.append(self._read_call(choice, index, key, fields, (*path, "tool_calls", place)))
+        if item.get("finish_reason"):
+            touches += self._end_choice(index, choice)
+        return touches
+
+    def _read_text(self, choice: _Choice, index: int, key: str, content: Any, path: tuple[Step, ...]) -> list[Touch]:
+        name = "reasoning" if key in REASONING else key
+        block = choice.texts.get(name)
+        if block is None:
+            part = Part(
+                kind="reasoning" if name == "reasoning" else "model_text",
+                pointer=f"/choices/{index}/message/{key}",
+                unread="audio" if key == "audio" else None,
+            )
+            block = choice.texts[name] = self._block(part, index, whole=key == "audio")
+            choice.order.append(block)
+        if isinstance(content, str):
+            return [grow(block, content, path)]
+        pieces = [(at, text(mapping(piece).get("text"))) for at, piece in enumerate(sequence(content))]
+        return [grow(block, said, (*path, at, "text")) for at, said in pieces] or [beside(block)]
+
+    def _read_call(
+        self, choice: _Choice, index: int, key: str, fields: dict[str, Any], path: tuple[Step, ...]
+    ) -> Touch:
+        kind = "function" if type(fields.get("function")) is dict else "custom"
+        function = mapping(fields.get(kind))
+        block = choice.calls.get(key)
+        if block is None:
+            block = choice.calls[key] = self._block(
+                Part(kind="tool_call", pointer=f"/choices/{index}/message/{key}"), index
+            )
+            choice.order.append(block)
+        part = block.part
+        if (part.tool is None and function.get("name")) or (part.call_id is None and fields.get("id")):
+            block.part = msgspec.structs.replace(
+                part, tool=part.tool or word(function.get("name")), call_id=part.call_id or word(fields.get("id"))
+            )
+        field = "arguments" if function.get("arguments") else "input"
+        said = text(function.get(field))
+        inner = (*path, key, field) if key == "function_call" else (*path, kind, field)
+        return grow(block, said, inner) if said else beside(block)
+
+    def _end_choice(self, index: int, choice: _Choice) -> list[Touch]:
+        """A choice said why it ends: all its blocks are whole."""
+        self._turn(index).over = True
+        for block in choice.order:
+            close(block)
+        return [beside(block, closes=True) for block in choice.order]
+
+    def _end_open(self) -> None:
+        """`[DONE]`: some servers say no finish reason."""
+        for index, choice in self._choices.items():
+            if not self._turn(index).over:
+                self._end_choice(index, choice)
+
+    def _drop_rest(self, turn: Turn) -> None:
+        """Content goes on between calls; what of it waits behind a rejected one goes with it."""
+        for block in turn.blocks:
+            block.dropped = True
+
+    # Writing
+
+    def _render(self, entry: Entry) -> bytes:
+        value = entry.value
+        if "[DONE]" in value:
+            return self._render_done(entry)
+        if value.get("error"):
+            self.ended = True
+            return entry.frame.raw
+        if not self._template and (value.get("choices") or value.get("id")):
+            self._template = {key: value[key] for key in ("id", "object", "created", "model") if key in value}
+            self._opening = entry.frame.raw
+        if not self._again and not self._rejected() and not any(touch.block.edits for touch in entry.touches):
+            self._note(value)
+            return entry.frame.raw
+        return self._render_changed(entry)
+
+    def _rejected(self) -> bool:
+        return any(turn.ending is not None for turn in self._turns.values())
+
+    def _note(self, value: dict[str, Any]) -> None:
+        """Remember what the client has seen."""
+        if type(value.get("usage")) is dict:
+            self._seen_usage = value["usage"]
+        for item in sequence(value.get("choices")):
+            choice = mapping(item)
+            index = count(choice.get("index")) or 0
+            delta = mapping(choice.get("delta"))
+            if delta.get("role"):
+                self._introduced.add(index)
+            if said := text(delta.get("content")):
+                self._spoken[index] = said[-2:]
+            if choice.get("finish_reason"):
+                self._finished.add(index)
+                self._turn(index).ended = True
+
+    def _render_changed(self, entry: Entry) -> bytes:
+        """A chunk of which something is taken out, or whose words are changed."""
+        value, lead = entry.value, b""
+        given = sequence(value.get("choices"))
+        kept: list[Any] = []
+        for at, item in enumerate(given):
+            choice = mapping(item)
+            changed_choice = self._render_choice(choice, [touch for touch in entry.touches if _at(touch) == at])
+            index = count(choice.get("index")) or 0
+            ending = self._turn(index).ending
+            if choice.get("finish_reason") and ending is not None and not self._turn(index).ended:
+                said, last = self._end(index, changed_choice or {"index": index, "delta": {}}, ending)
+                lead += said
+                changed_choice = last
+            if changed_choice is not None:
+                kept.append(changed_choice)
+        usage = self._summed(value.get("usage"))
+        if self._pausing() and (usage is not None or not kept):
+            usage = None
+            if not kept:
+                return lead
+        if given and not kept and usage is None:
+            return lead
+        changes: _Changes = []
+        if kept != given:
+            changes.append((("choices",), encode(kept)))
+        if self._again and "id" in value:
+            changes.append((("id",), self._template.get("id")))
+        if usage != value.get("usage"):
+            changes.append((("usage",), usage))
+        self._note({"choices": kept, "usage": usage})
+        return lead + changed(entry.frame, changes)
+
+    def _render_choice(self, choice: dict[str, Any], touches: list[Touch]) -> dict[str, Any] | None:
+        """A choice of a chunk as it leaves; None where nothing is left of it."""
+        index = count(choice.get("index")) or 0
+        delta = dict(mapping(choice.get("delta")))
+        changed_texts = False
+        for touch in touches:
+            if touch.block.edits and touch.path is not None and touches_edit(touch) and not touch.block.dropped:
+                delta = _put(delta, touch.path[3:], changed_text(touch))
+                changed_texts = True
+        taken = self._take_out(index, delta)
+        if self._again and index in self._introduced and delta.pop("role", None) is not None:
+            taken = True
+        if self._again and delta.get("content") and self._lacks_break(index):
+            delta = {**delta, "content": _after_break(delta["content"])}
+            changed_texts = True
+        if not taken and not changed_texts:
+            return choice
+        if taken and not choice.get("finish_reason") and not any(delta.values()):
+            return None
+        whole = {**choice, "delta": delta}
+        if changed_texts and whole.get("logprobs"):
+            whole["logprobs"] = None
+        if changed_texts:
+            delta.pop("reasoning_details", None)
+        return whole
+
+    def _take_out(self, index: int, delta: dict[str, Any]) -> bool:
+        """Remove the pieces of dropped blocks from a delta; whether there were any."""
+        choice = self._choices.get(index) or _Choice()
+        gone = {name for name, block in choice.texts.items() if block.dropped}
+        keys = {key for key in delta if ("reasoning" if key in REASONING else key) in gone}
+        if any(block.dropped for block in choice.calls.values()):
+            keys.update(key for key in _CALLS if key in delta)
+        for key in keys:
+            del delta[key]
+        taken = bool(keys)
+        if taken:
+            delta.pop("reasoning_details", None)
+        return taken
+
+    def _lacks_break(self, index: int) -> bool:
+        """Whether content would go on right behind that of an earlier stream."""
+        first = index in self._spoken and index not in self._resumed
+        self._resumed.add(index)
+        return first and not self._spoken[index].endswith("\n")
+
+    def _end(self, index: int, choice: dict[str, Any], ending: TurnEnding) -> tuple[bytes, dict[str, Any] | None]:
+        """Our words, and the choice that says why it ended; None where its end is put off."""
+        self._turn(index).ended = True
+        if isinstance(ending, Answered):
+            left = {key: value for key, value in mapping(choice.get("delta")).items() if value}
+            return b"", ({**choice, "delta": left, "finish_reason": None} if left else None)
+        reason = "content_filter" if isinstance(ending, Refused) else "stop"
+        return self._say(index, ending.notice), {**choice, "finish_reason": reason}
+
+    def _say(self, index: int, notice: str) -> bytes:
+        """Our words as a chunk of content."""
+        if not notice:
+            return b""
+        delta: dict[str, Any] = {} if index in self._introduced else {"role": "assistant"}
+        spoken = self._spoken.get(index)
+        delta["content"] = f"\n\n{notice}" if spoken and not spoken.endswith("\n") else notice
+        self._introduced.add(index)
+        self._spoken[index] = notice[-2:]
+        return self._chunk([_choice(index, delta)])
+
+    def _chunk(self, choices: list[dict[str, Any]], more: dict[str, Any] | None = None) -> bytes:
+        chunk = {"object": "chat.completion.chunk", **self._template, "choices": choices, **(more or {})}
+        return b"data: " + encode(chunk) + b"\n\n"
+
+    def _summed(self, usage: Any) -> Any:
+        return added(self._before, usage) if self._before and type(usage) is dict else usage
+
+    def _pausing(self) -> bool:
+        """Whether this stream's end is put off: its choice is to be answered."""
+        return any(isinstance(turn.ending, Answered) for turn in self._turns.values())
+
+    def _render_done(self, entry: Entry) -> bytes:
+        lead = self._close()
+        if self._pausing():
+            self._pause()
+            return lead
+        self.ended = True
+        return lead + entry.frame.raw
+
+    def _pause(self) -> None:
+        self._before = added(self._before, self._usage)
+        self._usage = None
+        self.paused = True
+
+    def _close(self) -> bytes:
+        """The ends of rejected choices whose own never came."""
+        sent = b""
+        for index, turn in self._turns.items():
+            ending = turn.ending
+            if ending is None or turn.ended:
+                continue
+            turn.ended = True
+            if not isinstance(ending, Answered):
+                sent += self._whole_end(index, ending)
+        return sent
+
+    def _whole_end(self, index: int, ending: Substituted | Refused) -> bytes:
+        reason = "content_filter" if isinstance(ending, Refused) else "stop"
+        return self._say(index, ending.notice) + self._chunk([{**_choice(index, {}), "finish_reason": reason}])
+
+    def _finish(self) -> bytes:
+        if not self._rejected() or self.paused:
+            return b""
+        if not all(turn.ending is not None or turn.ended for turn in self._turns.values()):
+            return b""
+        sent = self._close()
+        if self._pausing():
+            self._pause()
+            return sent
+        self.ended = True
+        return sent + b"data: [DONE]\n\n"
+
+    def _end_after_pause(self, ending: Substituted | Refused) -> bytes:
+        self.ended = True
+        taken = [index for index, turn in self._turns.items() if isinstance(turn.ending, Answered)]
+        sent = b"".join(self._whole_end(index, ending) for index in taken or [0])
+        if self._before:
+            sent += self._chunk([], {"usage": self._before})
+        return sent + b"data: [DONE]\n\n"
+
+    def _begin_again(self) -> None:
+        self._choices.clear()
+        self._resumed.clear()
+        self._again = True
+
+    def _error(self, failed: Failed) -> bytes:
+        body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
+        return b"data: " + body + b"\n\n"
+
+
+def _twin(block: Block, said: str, path: tuple[Step, ...]) -> Touch:
+    """Reasoning that the same chunk has given under its other name: the same bytes of the same block."""
+    raw = said.encode("utf-8", "surrogatepass")
+    start = len(block.text) - len(raw)
+    if block.need == "idle" or (start >= 0 and bytes(block.text[start:]) == raw):
+        return Touch(block, max(start, 0), len(block.text), path)
+    return grow(block, said, path)
+
+
+def _call_index(choice: _Choice, call: dict[str, Any]) -> int:
+    """The call a delta belongs to, also where a server leaves the index out."""
+    index, name = count(call.get("index")), word(call.get("id"))
+    if index is None:
+        index = choice.ids.get(name, len(choice.ids)) if name else choice.last_call
+    if name:
+        choice.ids.setdefault(name, index)
+    choice.last_call = index
+    return index
+
+
+def _choice(index: int, delta: dict[str, Any]) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+
+
+def _at(touch: Touch) -> int | None:
+    """Which of a chunk's choices a touch is about."""
+    if touch.path is None:
+        return None
+    at = touch.path[1]
+    return at if isinstance(at, int) else None
+
+
+def _put(holder: dict[str, Any], path: tuple[Step, ...], value: str) -> dict[str, Any]:
+    """The object with the value at a path replaced; what is not on the path is shared."""
+    copy: Any = dict(holder)
+    at: Any = copy
+    for step in path[:-1]:
+        at[step] = dict(at[step]) if isinstance(at[step], dict) else list(at[step])
+        at = at[step]
+    at[path[-1]] = value
+    return copy
+
+
+def _after_break(content: Any) -> Any:
+    """Content with an empty line before it."""
+    return f"\n\n{content}" if isinstance(content, str) else content

@@ -1,0 +1,638 @@
+"""A stream under judgement: bytes in, bytes out, and in between the pieces somebody has to decide on.
+
+Events leave in the order they came. One that carries text which is not yet judged waits, and what came after
+it waits behind it; keep-alives alone pass by. An event on which nothing was changed leaves as the very bytes it
+came in. What a gate knows of its wire is in the dialects' own files; here is what waiting and deciding mean.
+
+- `idle` blocks are looked at by no one.
+- `Window(n)`: text passes except for its last n bytes, n being the longest run of bytes that one finding can
+  span. So what has left can hold no part of a finding that is still to come, wherever the events were cut.
+- `whole`: nothing of the block leaves before its end was judged. A turn's tool calls leave together, when the
+  turn has ended and each was let pass: a call that has left cannot be taken back.
+"""
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from gateway.wire.edits import Replacement, Uneditable, replace_ranges
+from gateway.wire.frames import Frame, Frames, Oversized, reframed
+from gateway.wire.interface import Dialect
+from gateway.wire.jsons import decode, is_json
+from gateway.wire.leaves import Step, replaced
+from gateway.wire.replies import LARGEST_EVENT, LARGEST_REPLY
+from gateway.wire.values import mapping
+from policies.vocabulary.steps import Part, StepKind
+
+BROUGHT: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval", "tool_definitions"})
+"""What a reply holds of tools that the provider ran, beside their calls."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Text is held back by as many bytes as one finding can span."""
+
+    size: int
+
+
+Need: TypeAlias = Literal["idle", "whole"] | Window
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
+    """What the policy in force wants to see before the caller does."""
+
+    text: Need = "idle"
+    """What the model says, refusals and blocks nobody knows included."""
+
+    reasoning: Need = "idle"
+    tool_call: Literal["idle", "whole"] = "idle"
+    """Calls the caller would run."""
+
+    server_side: Literal["idle", "whole"] = "idle"
+    """Calls the provider ran and what they brought: judged after the act, each by itself."""
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece that waits for a decision."""
+
+    number: int
+    part: Part
+    """As the reply's reader gives it; of text that streams by, only the stretch that can still matter."""
+
+    fresh: int = 0
+    """First byte of the part's text that has not left; those before are there to be looked at."""
+
+    final: bool = True
+    """False where the block goes on: then ranges near the end may be found again, longer, in the next judgement."""
+
+    choice: int = 0
+    """Which of several replies it belongs to."""
+
+
+class Substituted(msgspec.Struct, frozen=True):
+    """The turn ends normally; instead of what was rejected it says this."""
+
+    notice: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The turn ends with the dialect's own refusal."""
+
+    notice: str
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The stream ends at once with the dialect's terminal error."""
+
+    message: str
+    code: str | None = None
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The turn does not end: what the provider says when asked again goes on in its place (`continue_with`)."""
+
+
+TurnEnding: TypeAlias = Substituted | Refused | Answered
+Ending: TypeAlias = TurnEnding | Failed
+
+
+class Fed(msgspec.Struct, frozen=True):
+    """What follows from bytes or from a decision."""
+
+    sent: bytes
+    """To be sent now."""
+
+    asked: tuple[Judgement, ...] = ()
+    """To be decided, in this order; each stays open until it is, or until its turn is rejected."""
+
+
+class Block:
+    """A piece of a reply that is judged by itself."""
+
+    def __init__(self, part: Part, need: Need, choice: int, *, held_call: bool) -> None:
+        self.part = part
+        self.need: Need = need
+        self.choice = choice
+        self.held_call = held_call
+        """True for a call that leaves only with its turn."""
+        self.text = bytearray()
+        self.first = 0
+        """Bytes of the first piece of the text that came."""
+        self.settled = 0
+        """Bytes of the text that may leave."""
+        self.sent = 0
+        """Bytes of the text that have left."""
+        self.opened = False
+        """True once an event of this block has left."""
+        self.closed = False
+        self.decided = need == "idle"
+        self.dropped = False
+        self.sealed = False
+        """True where a signature covers the text."""
+        self.edits: list[tuple[int, int, str]] = []
+        self.asked: Judgement | None = None
+        self.asked_from = 0
+        self.asked_length = -1
+
+    @property
+    def kind(self) -> StepKind:
+        """What it is to a judge."""
+        return self.part.kind
+
+
+class Touch(msgspec.Struct, frozen=True):
+    """What an event has to do with a block: the bytes of its text it carries, and where."""
+
+    block: Block
+    start: int
+    end: int
+    path: tuple[Step, ...] | None = None
+    """Where in the event's JSON that text stands; None where it carries none."""
+
+    closes: bool = False
+    """True where the event says that the block is whole."""
+
+    opens: bool = False
+    """True where the event begins the block: it leaves with the first of its text, for no client likes empty ones."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An event in the queue."""
+
+    frame: Frame
+    value: dict[str, Any]
+    touches: tuple[Touch, ...] = ()
+
+
+class Turn:
+    """One reply of a stream: there are several where several choices were asked for."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.over = False
+        """True once the provider said how it ended."""
+        self.ending: TurnEnding | None = None
+        self.ended = False
+        """True once its end has left."""
+
+    @property
+    def released(self) -> bool:
+        """Whether its tool calls may leave."""
+        return self.over and all(block.decided for block in self.blocks if block.held_call)
+
+
+class StreamGate(ABC):
+    """One client's stream; feed it what the provider sends, send on what it returns, and decide what it asks.
+
+    Never raises for what a provider sent. An event too large to be looked into ends the stream as an error.
+    """
+
+    def __init__(self, dialect: Dialect, needs: Needs, exchange_id: str) -> None:
+        self._dialect = dialect
+        self._needs = needs
+        self._exchange_id = exchange_id
+        self._frames = Frames(LARGEST_EVENT)
+        self._queue: deque[Entry] = deque()
+        self._turns: dict[int, Turn] = {}
+        self._open: dict[int, Block] = {}
+        self._waiting: list[Block] = []
+        """Blocks that are not decided, in the order they began."""
+        self._judgements = 0
+        self._held = 0
+        self._opening = b""
+        """The event that began the reply, as it left."""
+        self.ended = False
+        """True once the stream's end has left: nothing may follow."""
+        self.paused = False
+        """True where the provider's turn is over and was taken back: `continue_with` the next, or `reject` it."""
+        self.changed = False
+        """True once anything left otherwise than it came, or did not leave."""
+        self.response_ids: list[str] = []
+        """Ids of the provider's responses behind this one, where later requests may go on from an id alone: the
+        client knows the first, the last holds the history."""
+
+    # What a caller does
+
+    def feed(self, data: bytes) -> Fed:
+        """Take the next decoded bytes of the provider's stream."""
+        try:
+            frames = self._frames.feed(data)
+        except Oversized:
+            return Fed(self._fail(Failed("An event of the provider's answer is too large to be checked.")))
+        return self._take_all(frames)
+
+    def finish(self) -> Fed:
+        """The provider's stream has ended, whether it was complete or not.
+
+        A turn that was rejected is ended now if it has not been. Where the provider broke off otherwise, send
+        `terminal_error`; what is still held then never leaves.
+        """
+        fed = self._take_all([frame for frame in self._frames.finish() if _is_whole(frame)])
+        return fed if self.ended else Fed(fed.sent + self._finish(), fed.asked)
+
+    def decide(self, judgement: Judgement, ranges: Iterable[Replacement] = ()) -> Fed:
+        """Let a piece pass, with ranges of its text replaced. Raises `Uneditable`, and then has decided nothing.
+
+        A judgement that was overtaken by a rejection of its turn is ignored.
+        """
+        block = self._open.get(judgement.number)
+        if block is None:
+            return Fed(b"")
+        wanted = tuple(ranges)
+        if wanted:
+            _check(block, judgement, wanted)
+        del self._open[judgement.number]
+        block.asked = None
+        self._settle(block, judgement, wanted)
+        return self._go_on()
+
+    def reject(self, judgement: Judgement, ending: Ending) -> Fed:
+        """Reject a piece, and with it all of its turn that has not left. The turn then ends as `ending` says.
+
+        Its end leaves when the provider's own has come, so that usage is what the provider said; `Failed` at once.
+        """
+        if judgement.number not in self._open:
+            return Fed(b"")
+        if isinstance(ending, Failed):
+            return Fed(self._fail(ending))
+        turn = self._turn(judgement.choice)
+        turn.ending = ending
+        self.changed = True
+        for block in turn.blocks:
+            if not block.decided or not block.opened:
+                self._give_up(block)
+        self._drop_rest(turn)
+        return self._go_on()
+
+    def end_paused(self, ending: Ending) -> Fed:
+        """End a stream that is `paused` after all: the provider could not be asked again, or not in time."""
+        if not self.paused or self.ended or isinstance(ending, Answered):
+            return Fed(b"")
+        if isinstance(ending, Failed):
+            return Fed(self._fail(ending))
+        self.paused = False
+        return Fed(self._end_after_pause(ending))
+
+    def continue_with(self) -> None:
+        """The next bytes are those of another stream, the answer to the follow-up; the client sees one reply go on."""
+        self._frames = Frames(LARGEST_EVENT)
+        self._queue.clear()
+        self._turns.clear()
+        self._open.clear()
+        self._waiting.clear()
+        self._held = 0
+        self.paused = False
+        self.changed = True
+        self._begin_again()
+
+    @abstractmethod
+    def keepalive(self) -> bytes:
+        """An event that says nothing and that clients count as life. Empty where none can be sent yet."""
+
+    def terminal_error(self, message: str) -> bytes:
+        """What ends a stream the provider did not finish, as an error its SDKs raise."""
+        if self.ended:
+            return b""
+        self.ended = True
+        reader = self._dialect.reply_reader("chat", stream=True)
+        reader.feed(self._opening, 0)
+        reader.feed(self._last_seen(), 0)
+        return reader.terminal_error(message, self._exchange_id)
+
+    def over(self, choice: int = 0) -> bool:
+        """Whether the provider has said how this reply ends: all that belongs to it has been asked for by then."""
+        turn = self._turns.get(choice)
+        return turn is not None and turn.over
+
+    @property
+    def holding(self) -> bool:
+        """Whether anything waits for a decision, so that the client needs keep-alives."""
+        return bool(self._queue) or self.paused
+
+    # What a wire knows
+
+    @abstractmethod
+    def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
+        """What an event has to do with which blocks; None where it does not leave. Marks turns that are over."""
+
+    @abstractmethod
+    def _render(self, entry: Entry) -> bytes:
+        """An event whose time has come, as it leaves."""
+
+    @abstractmethod
+    def _finish(self) -> bytes:
+        """Ends of rejected turns that the provider never ended."""
+
+    @abstractmethod
+    def _end_after_pause(self, ending: Substituted | Refused) -> bytes:
+        """The end of a reply whose follow-up did not come."""
+
+    @abstractmethod
+    def _begin_again(self) -> None:
+        """Keep what the client has seen, forget the stream that is over."""
+
+    @abstractmethod
+    def _error(self, failed: Failed) -> bytes:
+        """The dialect's terminal error."""
+
+    def _last_seen(self) -> bytes:
+        """An event that tells a reader how far the client's stream has come."""
+        return b""
+
+    def _is_keepalive(self, frame: Frame) -> bool:
+        """Whether an event only says that the connection lives."""
+        return frame.event is None
+
+    def _drop_rest(self, turn: Turn) -> None:  # noqa: B027 - most wires end one block before the next begins
+        """Drop what has not left of blocks that go on beside a rejected one."""
+
+    # Waiting and deciding
+
+    def _take_all(self, frames: Sequence[Frame]) -> Fed:
+        sent: list[bytes] = []
+        for frame in frames:
+            if self.ended:
+                sent.append(self._behind(frame))
+                continue
+            if self._is_keepalive(frame):
+                sent.append(frame.raw)
+                continue
+            try:
+                entry = self._read(frame, _value(frame))
+            except RecursionError:
+                sent.append(self._fail(Failed("An event of the provider's answer nests too deeply to be checked.")))
+                continue
+            if entry is None:
+                self.changed = True
+                continue
+            self._held += len(frame.raw)
+            self._queue.append(entry)
+            if any(touch.block.need != "idle" for touch in entry.touches):
+                continue
+            sent.append(self._flush())
+        if self._held > LARGEST_REPLY:
+            return Fed(b"".join(sent) + self._fail(Failed("The provider's answer is too large to be checked.")))
+        fed = self._go_on()
+        return Fed(b"".join([*sent, fed.sent]), fed.asked)
+
+    def _behind(self, frame: Frame) -> bytes:
+        """An event behind the end: blank lines, comments and another end mark pass where the end was the provider's."""
+        idle = frame.event is None or frame.event.data.startswith(b"[DONE]")
+        return frame.raw if idle and not self.changed else b""
+
+    def _go_on(self) -> Fed:
+        """Send what may leave, and ask for what is ripe."""
+        asked = tuple([judgement for block in self._waiting if (judgement := self._ask(block)) is not None])
+        self._waiting = [block for block in self._waiting if not block.decided]
+        return Fed(self._flush(), asked)
+
+    def _flush(self) -> bytes:
+        queue = self._queue
+        sent: list[bytes] = []
+        while queue and not self.ended and all(self._may_leave(touch) for touch in queue[0].touches):
+            entry = queue.popleft()
+            self._held -= len(entry.frame.raw)
+            rendered = self._render(entry)
+            if rendered is not entry.frame.raw:
+                self.changed = True
+            for touch in entry.touches:
+                touch.block.opened = touch.block.opened or bool(rendered)
+                touch.block.sent = max(touch.block.sent, touch.end)
+            sent.append(rendered)
+        return b"".join(sent)
+
+    def _may_leave(self, touch: Touch) -> bool:
+        block = touch.block
+        if block.dropped or block.need == "idle":
+            return True
+        if block.held_call:
+            return self._turn(block.choice).released
+        if block.decided:
+            return True
+        least = max(touch.end, block.first or 1) if touch.opens else touch.end
+        return block.need != "whole" and not touch.closes and least <= block.settled
+
+    def _ask(self, block: Block) -> Judgement | None:
+        if block.decided or block.asked is not None:
+            return None
+        length = len(block.text)
+        part = block.part
+        start = 0
+        if isinstance(block.need, Window):
+            if not block.closed and length <= max(block.asked_length, 0):
+                return None
+            start = _boundary(block.text, max(min(block.settled, length) - block.need.size, 0))
+            part = msgspec.structs.replace(part, text=block.text[start:].decode("utf-8", "surrogatepass"))
+        elif not block.closed:
+            return None
+        if not length and part.kind != "tool_call" and part.unread is None and not part.text:
+            block.decided = True  # there is nothing to judge
+            return None
+        self._judgements += 1
+        block.asked_from, block.asked_length = start, length
+        block.asked = Judgement(
+            number=self._judgements,
+            part=part,
+            fresh=max(block.settled - start, 0),
+            final=block.closed,
+            choice=block.choice,
+        )
+        self._open[self._judgements] = block
+        return block.asked
+
+    def _settle(self, block: Block, judgement: Judgement, ranges: Sequence[Replacement]) -> None:
+        """Take over a decision: what it covers may leave, as far as nothing to come can change it."""
+        length = block.asked_length
+        safe = length
+        base = block.asked_from
+        if not judgement.final and isinstance(block.need, Window):
+            # A finding that reaches the end of what has come may go on beyond the window (a key block without its end
+            # mark): it stays in sight from its beginning on.
+            growing = min([base + found.start for found in ranges if base + found.end >= length], default=length)
+            safe = max(_boundary(block.text, min(length - block.need.size, growing)), block.settled)
+        for found in sorted(ranges, key=_start):
+            start = _boundary(block.text, base + found.start)
+            end = _boundary(block.text, base + found.end, up=True)
+            start = max(start, block.settled, block.edits[-1][1] if block.edits else 0)
+            if start < end and (judgement.final or start < safe):
+                block.edits.append((start, end, found.text))
+        block.settled = safe
+        block.decided = judgement.final
+
+    def _break_off(self) -> None:
+        """The provider reports an error: what has come of each block is all there will be, and is judged as it is."""
+        for turn in self._turns.values():
+            turn.over = True
+            for block in turn.blocks:
+                close(block)
+
+    def _give_up(self, block: Block) -> None:
+        """Drop what has not left of a block; of one that the client has seen begin, only the rest of its text."""
+        if block.asked is not None:
+            self._open.pop(block.asked.number, None)
+            block.asked = None
+        block.decided = True
+        block.dropped = not block.opened
+        kept = [edit for edit in block.edits if edit[0] < block.sent]
+        cut = max(block.sent, kept[-1][1] if kept else 0)
+        block.edits = [*kept, (cut, LARGEST_REPLY << 3, "")]
+
+    def _block(self, part: Part, choice: int = 0, *, whole: bool = False) -> Block:
+        """A new block of a turn. `whole`: not to be let pass piece by piece."""
+        held_call = part.kind == "tool_call" and not part.server_side
+        need: Need
+        if held_call:
+            need = self._needs.tool_call
+        elif part.server_side or part.kind in BROUGHT:
+            need = self._needs.server_side
+        elif part.kind == "reasoning":
+            need = self._needs.reasoning
+        else:
+            need = self._needs.text
+        if whole and need != "idle":
+            need = "whole"
+        block = Block(part, need, choice, held_call=held_call and need != "idle")
+        turn = self._turn(choice)
+        turn.blocks.append(block)
+        if turn.ending is not None:
+            block.decided = block.dropped = True
+        elif not block.decided:
+            self._waiting.append(block)
+        return block
+
+    def _turn(self, choice: int) -> Turn:
+        turn = self._turns.get(choice)
+        if turn is None:
+            turn = self._turns[choice] = Turn()
+        return turn
+
+    def _fail(self, failed: Failed) -> bytes:
+        if self.ended:
+            return b""
+        self._queue.clear()
+        self._open.clear()
+        self._waiting.clear()
+        self.changed = True
+        error = self._error(failed)
+        self.ended = True
+        return error
+
+    def _changes(self, entry: Entry) -> list[tuple[tuple[Step, ...], Any]]:
+        """The texts of an event that leave otherwise than they came."""
+        return [
+            (touch.path, changed_text(touch))
+            for touch in entry.touches
+            if touch.path is not None and touch.block.edits and touches_edit(touch)
+        ]
+
+
+def grow(block: Block, text: str, path: tuple[Step, ...]) -> Touch:
+    """Add streamed text to a block; returns what the event that brought it has to do with it."""
+    start = len(block.text)
+    if block.need != "idle":
+        block.text += text.encode("utf-8", "surrogatepass")
+        block.first = block.first or len(block.text)
+    return Touch(block, start, len(block.text), path)
+
+
+def close(block: Block) -> None:
+    """A block is whole: what has streamed by is its text."""
+    if not block.closed:
+        block.closed = True
+        if block.text:
+            block.part = msgspec.structs.replace(block.part, text=block.text.decode("utf-8", "surrogatepass"))
+
+
+def beside(block: Block, *, closes: bool = False, opens: bool = False) -> Touch:
+    """What an event without text has to do with a block: it stands at this place of it."""
+    return Touch(block, len(block.text), len(block.text), None, closes, opens)
+
+
+def repeated(block: Block, path: tuple[Step, ...]) -> Touch:
+    """What an event has to do with a block whose whole text it repeats."""
+    return Touch(block, 0, len(block.text), path, closes=True)
+
+
+def changed(frame: Frame, changes: Sequence[tuple[Sequence[Step], Any]]) -> bytes:
+    """The frame with values of its JSON replaced; the very same bytes where there are none."""
+    if not changes or frame.event is None:
+        return frame.raw
+    return reframed(frame, replaced(frame.event.data, changes))
+
+
+def touches_edit(touch: Touch) -> bool:
+    """Whether a change falls into the text an event carries."""
+    edits = touch.block.edits
+    at = _first_edit(touch)
+    return at < len(edits) and edits[at][0] < touch.end
+
+
+def changed_text(touch: Touch) -> str:
+    """The text an event carries, as it leaves: a replacement stands where the range it replaces began."""
+    text, at = touch.block.text, touch.start
+    pieces: list[bytes] = []
+    for start, end, new in islice(touch.block.edits, _first_edit(touch), None):
+        if start >= touch.end:
+            break
+        pieces.append(bytes(text[at : max(start, at)]))
+        if start >= touch.start:
+            pieces.append(new.encode("utf-8", "surrogatepass"))
+        at = min(end, touch.end)
+    pieces.append(bytes(text[at : touch.end]))
+    return b"".join(pieces).decode("utf-8", "surrogatepass")
+
+
+def _first_edit(touch: Touch) -> int:
+    """Of a block's edits, in order and disjoint, the first that ends behind where the touch begins."""
+    return bisect_right(touch.block.edits, touch.start, key=_end)
+
+
+def _end(edit: tuple[int, int, str]) -> int:
+    return edit[1]
+
+
+def _check(block: Block, judgement: Judgement, ranges: Sequence[Replacement]) -> None:
+    """Raise `Uneditable` where these ranges of a block cannot be changed."""
+    if block.sealed or block.part.unread is not None:
+        raise Uneditable("this text is signed, or is not all there is to it")
+    text = judgement.part.text
+    length = len(text.encode("utf-8", "surrogatepass"))
+    if any(not 0 <= found.start <= found.end <= length for found in ranges):
+        raise Uneditable("the range lies outside of the text")
+    if length != len(block.text) - block.asked_from and judgement.final:
+        raise Uneditable("the text did not come as text")
+    if block.kind == "tool_call" and is_json(text) and not is_json(replace_ranges(text, ranges)):
+        raise Uneditable("the arguments would no longer be JSON")
+
+
+def _boundary(text: bytearray, offset: int, *, up: bool = False) -> int:
+    """The offset itself, or the nearest one before (after) it that cuts no character."""
+    offset = max(0, min(offset, len(text)))
+    while 0 < offset < len(text) and text[offset] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8 continuation bytes
+        offset += 1 if up else -1
+    return offset
+
+
+def _value(frame: Frame) -> dict[str, Any]:
+    """An event's JSON object; empty where its data is none. Raises `RecursionError`."""
+    if frame.event is None:
+        return {}
+    try:
+        return mapping(msgspec.json.decode(frame.event.data))
+    except (msgspec.DecodeError, ValueError):
+        return mapping(decode(frame.event.data))
+
+
+def _start(found: Replacement) -> int:
+    return found.start
+
+
+def _is_whole(frame: Frame) -> bool:
+    """Whether an event that broke off is one all the same: its JSON is whole, or it is the `[DONE]` mark."""
+    if frame.event is None:
+        return True
+    return frame.event.data.startswith(b"[DONE]") or is_json(frame.event.data.decode("utf-8", "replace"))

@@ -1,0 +1,552 @@
+"""Responses streams under judgement: https://platform.openai.com/docs/api-reference/responses-streaming.
+
+The wire says everything several times: as deltas, when a text is done, when its part and its item are, and once
+more in the last event. Whatever leaves changed leaves changed everywhere.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.wire.frames import Frame, reframed
+from gateway.wire.gate import (
+    Answered,
+    Block,
+    Entry,
+    Failed,
+    Refused,
+    StreamGate,
+    Substituted,
+    Touch,
+    TurnEnding,
+    beside,
+    changed,
+    close,
+    grow,
+    repeated,
+)
+from gateway.wire.jsons import decode, event, read_with
+from gateway.wire.leaves import Step, Tree, replaced
+from gateway.wire.responses_parts import item_parts
+from gateway.wire.responses_said import message_item, said_by
+from gateway.wire.totals import added
+from gateway.wire.values import count, mapping, sequence, text
+from policies.vocabulary.steps import Part
+
+_BEGINS: Final = ("response.created", "response.in_progress", "response.queued")
+_ENDS: Final = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
+_TEXTS: Final = {
+    "response.output_text": ("content", "text"),
+    "response.refusal": ("content", "refusal"),
+    "response.reasoning_text": ("content", "text"),
+    "response.reasoning_summary_text": ("summary", "text"),
+    "response.audio.transcript": ("content", "transcript"),
+    "response.output_audio_transcript": ("content", "transcript"),
+}
+_CALLS: Final = {
+    "response.function_call_arguments": "arguments",
+    "response.custom_tool_call_input": "input",
+    "response.mcp_call_arguments": "arguments",
+    "response.code_interpreter_call_code": "code",
+}
+_ARGUMENTS: Final = ("arguments", "input", "code")
+_LISTS: Final = ("content", "summary")
+_Key = tuple[str, int]
+"""`content` or `summary` of an item, and the place in it."""
+
+_Changes = list[tuple[tuple[Step, ...], Any]]
+
+
+class _Item:
+    """An output item as its events come."""
+
+    def __init__(self, fields: dict[str, Any], pointer: str, *, late: bool) -> None:
+        self.fields = fields
+        self.pointer = pointer
+        self.late = late
+        """True where its turn had been rejected before it began."""
+        self.texts: dict[_Key, Block] = {}
+        self.call: Block | None = None
+        """The block of an item that is judged as one piece: a call, or what nobody knows."""
+        self.others: dict[str, Block] = {}
+        """What a provider's tool brought, and texts that an event gave instead of repeating what had come."""
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All that is judged of it."""
+        found = [*self.texts.values(), *self.others.values()]
+        return [self.call, *found] if self.call is not None else found
+
+    @property
+    def dropped(self) -> bool:
+        """Whether nothing of it leaves."""
+        return self.late or (bool(self.blocks) and all(block.dropped for block in self.blocks))
+
+
+class ResponsesGate(StreamGate):
+    """Items and their parts; `sequence_number` and `output_index` go on without gaps whatever is taken out."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._items: dict[int, _Item] = {}
+        self._places: dict[int, int] = {}
+        """By output index, the index the client knows."""
+        self._next = 0
+        self._moved = False
+        """True once output indexes are not the provider's."""
+        self._shift = 0
+        """What is added to the provider's sequence numbers."""
+        self._last = -1
+        """Sequence number of the last event that left."""
+        self._joining = False
+        """True until the first event of a further stream has come."""
+        self._again = False
+        self._response: dict[str, Any] = {}
+        self._kept: list[bytes] = []
+        """Items of earlier streams, as they left."""
+        self._done: dict[int, bytes] = {}
+        """Items of this stream as they left, for servers whose last event does not repeat them."""
+        self._unfinished: set[int] = set()
+        """Items the client has seen begin and not end."""
+        self._final: list[_Item] = []
+        """The items of the last event, in its order."""
+        self._usage: Any = None
+        self._before: Any = None
+
+    def keepalive(self) -> bytes:
+        """Another `response.in_progress`; nothing before the first event, for until then the headers can wait."""
+        if self.ended or not self._response or self._last < 0:
+            return b""
+        return self._own("response.in_progress", {"response": {**self._response, "status": "in_progress"}})
+
+    def _own(self, kind: str, fields: dict[str, Any]) -> bytes:
+        """An event of ours, with the next sequence number."""
+        self._last += 1
+        self._shift += 1
+        return event({"type": kind, "sequence_number": self._last, **fields}, kind)
+
+    def _last_seen(self) -> bytes:
+        return event({"type": "seen", "sequence_number": self._last}, "seen")
+
+    # Reading
+
+    def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
+        if self.paused:
+            return None
+        kind = _kind(frame, value)
+        if self._joining and type(value.get("sequence_number")) is int:
+            self._joining = False
+            self._shift = self._last + 1 - int(value["sequence_number"])
+        if kind in _BEGINS:
+            self._identify(value)
+            if self._again:
+                self._shift -= 1
+                return None
+        return Entry(frame, value, tuple(self._touched(kind, value)))
+
+    def _touched(self, kind: str, value: dict[str, Any]) -> list[Touch]:
+        """What an event has to do with which blocks."""
+        stem, _, tail = kind.rpartition(".")
+        if stem in _CALLS:
+            return self._read_call(value, stem, tail)
+        if stem in _TEXTS:
+            return self._read_text(value, stem, tail)
+        if kind in ("response.output_item.added", "response.output_item.done"):
+            return self._read_item(value, done=tail == "done")
+        if stem in ("response.content_part", "response.reasoning_summary_part"):
+            return self._read_part(value, stem, done=tail == "done")
+        if kind in _ENDS:
+            return self._read_end(kind, value)
+        if kind == "error":
+            self._break_off()
+        index = count(value.get("output_index"))
+        item = self._items.get(index) if index is not None else None
+        return [beside(block) for block in item.blocks[-1:]] if item is not None else []
+
+    def _identify(self, value: dict[str, Any]) -> None:
+        response = mapping(value.get("response"))
+        name = text(response.get("id"))
+        if name and name not in self.response_ids:
+            self.response_ids.append(name)
+        if not self._response:
+            self._response = response
+
+    def _item(self, value: dict[str, Any], fields: dict[str, Any]) -> _Item:
+        index = count(value.get("output_index")) or 0
+        item = self._items.get(index)
+        if item is None:
+            item = self._items[index] = _Item(fields, f"/output/{index}", late=self._turn(0).ending is not None)
+            self._classify(item)
+        return item
+
+    def _classify(self, item: _Item) -> None:
+        """An item gets its block at once, so that nothing of it leaves before there is something to see."""
+        fields = item.fields
+        if fields.get("type") == "reasoning":
+            self._text_block(item, ("summary", 0), "text")
+            return
+        if fields.get("type") == "message" or (not fields.get("type") and "role" in fields):
+            self._text_block(item, ("content", 0), "text")
+            return
+        parts = read_with(item_parts, fields, item.pointer)
+        part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
+        item.call = self._block(part, whole=True)
+
+    def _read_call(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
+        field = _CALLS[stem]
+        item = self._item(value, {"type": "custom_tool_call" if field == "input" else "function_call"})
+        block = item.call
+        if block is None:
+            return []
+        if tail == "delta":
+            return [grow(block, text(value.get("delta")), ("delta",))]
+        return [self._repeat(item, block, text(value.get(field)), (field,))]
+
+    def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
+        holder, field = _TEXTS[stem]
+        item = self._item(value, {"type": "reasoning" if "reasoning" in stem else "message", "role": "assistant"})
+        place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
+        block = self._text_block(item, (holder, place), field)
+        if tail == "delta":
+            return [grow(block, text(value.get("delta")), ("delta",))]
+        return [self._repeat(item, block, text(value.get(field)), (field,), closes=True)]
+
+    def _text_block(self, item: _Item, key: _Key, field: str) -> Block:
+        block = item.texts.get(key)
+        if block is None:
+            reasoning = item.fields.get("type") == "reasoning"
+            pointer = item.pointer if reasoning else f"{item.pointer}/{key[0]}/{key[1]}"
+            part = Part(
+                kind="reasoning" if reasoning else "model_text",
+                pointer=pointer,
+                unread="audio" if field == "transcript" else None,
+            )
+            block = item.texts[key] = self._block(part, whole=field == "transcript")
+            block.sealed = reasoning
+        return block
+
+    def _repeat(self, item: _Item, block: Block, said: str, path: tuple[Step, ...], *, closes: bool = False) -> Touch:
+        """An event that gives a whole text: of its own block where it repeats that, else of a block of its own."""
+        if block.need == "idle":
+            return beside(block)
+        raw = said.encode("utf-8", "surrogatepass")
+        if not block.text and not block.closed:
+            block.text += raw
+        if bytes(block.text) == raw:
+            if closes:
+                close(block)
+            return repeated(block, path)
+        if not raw:
+            return beside(block)
+        part = msgspec.structs.replace(block.part, text=said)
+        other = self._another(item, part)
+        if not other.text:
+            other.text += raw
+        other.sealed = block.sealed
+        return repeated(other, path)
+
+    def _another(self, item: _Item, part: Part) -> Block:
+        """A whole piece that is judged by itself."""
+        key = f"{part.pointer} {part.text}"
+        block = item.others.get(key)
+        if block is None:
+            block = item.others[key] = self._block(part, whole=True)
+            block.closed = True
+        return block
+
+    def _read_part(self, value: dict[str, Any], stem: str, *, done: bool) -> list[Touch]:
+        holder = "summary" if "summary" in stem else "content"
+        item = self._item(value, {"type": "reasoning" if holder == "summary" else "message", "role": "assistant"})
+        place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
+        found = said_by(mapping(value.get("part")))
+        if found is None:
+            return [beside(block) for block in item.blocks[-1:]]
+        field, said = found
+        block = self._text_block(item, (holder, place), field)
+        if done:
+            return [self._repeat(item, block, said, ("part", field), closes=True)]
+        return [grow(block, said, ("part", field)) if said else beside(block, opens=True)]
+
+    def _read_item(self, value: dict[str, Any], *, done: bool) -> list[Touch]:
+        fields = mapping(value.get("item"))
+        item = self._item(value, fields)
+        if done:
+            return self._whole_item(item, fields, ("item",))
+        begun = self._texts_of(item, fields, ("item",), done=False)
+        return begun or [beside(block, opens=True) for block in item.blocks[:1]]
+
+    def _whole_item(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
+        """An event that gives an item as it is in the end."""
+        if item.call is not None:
+            return self._whole_call(item, item.call, fields, path)
+        touches = self._texts_of(item, fields, path, done=True)
+        for block in item.texts.values():
+            close(block)
+        if item.fields.get("type") == "reasoning" and not any(block.text for block in item.texts.values()):
+            self._mark_unread(item, fields)
+        return touches or [beside(block, closes=True) for block in item.blocks]
+
+    def _mark_unread(self, item: _Item, fields: dict[str, Any]) -> None:
+        """Reasoning that came encrypted is a piece that nobody can read, not one that says nothing."""
+        unread = next((part.unread for part in read_with(item_parts, fields, item.pointer)), None)
+        for block in item.blocks[:1]:
+            block.part = msgspec.structs.replace(block.part, unread=unread)
+
+    def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
+        parts = read_with(item_parts, fields, item.pointer)
+        field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
+        said = text(fields.get(field)) if field else ""
+        raw = said.encode("utf-8", "surrogatepass")
+        others: list[Touch] = []
+        if not block.closed:
+            block.closed = True
+            item.fields = fields
+            block.part = parts[0] if parts else block.part
+            if not block.text and block.need != "idle" and block.part.text == said:
+                block.text += raw
+            # What the provider's tool brought stands beside the call.
+            others = [beside(self._another(item, part), closes=True) for part in parts[1:]]
+        elif parts and not _same(parts[0], block.part):
+            return [beside(self._another(item, parts[0]), closes=True)]
+        if field and bytes(block.text) == raw:
+            return [repeated(block, (*path, field)), *others]
+        return [beside(block, closes=True), *others]
+
+    def _texts_of(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...], *, done: bool) -> list[Touch]:
+        """What an event that holds an item's texts has to do with their blocks."""
+        touches: list[Touch] = []
+        if item.call is not None:
+            return touches
+        for holder in _LISTS:
+            for place, piece in enumerate(sequence(fields.get(holder))):
+                found = said_by(mapping(piece))
+                if found is None:
+                    continue
+                field, said = found
+                block = self._text_block(item, (holder, place), field)
+                where = (*path, holder, place, field)
+                if done:
+                    touches.append(self._repeat(item, block, said, where, closes=True))
+                elif said:
+                    touches.append(grow(block, said, where))
+        return touches
+
+    def _read_end(self, kind: str, value: dict[str, Any]) -> list[Touch]:
+        response = mapping(value.get("response"))
+        if type(response.get("usage")) is dict:
+            self._usage = response["usage"]
+        touches: list[Touch] = []
+        for place, entry in enumerate(sequence(response.get("output"))):
+            fields = mapping(entry)
+            item = self._item({"output_index": self._index_of(fields, place)}, fields)
+            self._final.append(item)
+            touches += self._whole_item(item, fields, ("response", "output", place))
+        self._turn(0).over = True
+        if kind == "response.failed":
+            self._break_off()
+        for item in self._items.values():
+            for block in item.blocks:
+                close(block)
+        return touches
+
+    def _index_of(self, fields: dict[str, Any], place: int) -> int:
+        """The output index of an item of the last event, where servers leave gaps between them."""
+        name = fields.get("id")
+        known = self._items.get(place)
+        if not name or (known is not None and known.fields.get("id") == name):
+            return place
+        return next((index for index, item in self._items.items() if item.fields.get("id") == name), place)
+
+    # Writing
+
+    def _render(self, entry: Entry) -> bytes:
+        value = entry.value
+        kind = _kind(entry.frame, value)
+        if kind in _ENDS:
+            return self._render_end(entry)
+        index = count(value.get("output_index"))
+        item = self._items.get(index) if index is not None else None
+        if item is not None and item.dropped:
+            self._shift -= 1
+            self._moved = True
+            return b""
+        changes = self._text_changes(entry)
+        if index is not None and item is not None:
+            place = self._place(index)
+            if place != index:
+                changes.append((("output_index",), place))
+        if kind == "response.output_item.added" and index is not None:
+            self._unfinished.add(index)
+        if kind == "response.output_item.done" and index is not None:
+            self._unfinished.discard(index)
+        if kind == "response.output_item.done" and index is not None and self._needs.tool_call != "idle":
+            self._done[self._place(index)] = _item_of(entry.frame, changes)
+        if kind in _BEGINS and not self._opening:
+            self._opening = entry.frame.raw
+        self.ended = self.ended or kind == "error"
+        return changed(entry.frame, [*changes, *self._number(value)])
+
+    def _text_changes(self, entry: Entry) -> _Changes:
+        """Changed texts; token probabilities beside one go, for they repeat it."""
+        changes = self._changes(entry)
+        echoes: _Changes = []
+        for path, _ in changes:
+            holder: Any = entry.value
+            for step in path[:-1]:
+                holder = holder[step]
+            if holder.get("logprobs"):
+                echoes.append(((*path[:-1], "logprobs"), []))
+        return [*changes, *echoes]
+
+    def _place(self, index: int) -> int:
+        place = self._places.get(index)
+        if place is None:
+            place = self._places[index] = self._next if self._moved else index
+            self._next = max(self._next, place + 1)
+        return place
+
+    def _number(self, value: dict[str, Any]) -> _Changes:
+        """The change of an event's sequence number."""
+        given = value.get("sequence_number")
+        if type(given) is not int:
+            return []
+        self._last = given + self._shift
+        return [(("sequence_number",), self._last)] if self._shift else []
+
+    def _render_end(self, entry: Entry) -> bytes:
+        """The last event, which repeats the whole output."""
+        turn = self._turn(0)
+        turn.ended = True
+        ending = turn.ending
+        texts = self._text_changes(entry)
+        if ending is None and not self._again:
+            self.ended = True
+            return changed(entry.frame, [*texts, *self._number(entry.value)])
+        data = entry.frame.event.data if entry.frame.event is not None else b"{}"
+        data = replaced(data, texts) if texts else data
+        output = [*self._kept, *self._output(data)]
+        if isinstance(ending, Answered):
+            self._pause(output)
+            return b""
+        self.ended = True
+        return self._rewritten_end(entry, data, output, ending)
+
+    def _rewritten_end(
+        self, entry: Entry, data: bytes, output: list[bytes], ending: Substituted | Refused | None
+    ) -> bytes:
+        said = b""
+        changes: _Changes = []
+        if isinstance(ending, Substituted):
+            said, item = self._say(ending.notice)
+            output = [*output, item]
+            changes = _status("completed", None)
+        elif isinstance(ending, Refused):
+            changes = _status("failed", {"code": "invalid_prompt", "message": ending.notice})
+        changes.append((("response", "output"), b"[" + b",".join(output) + b"]"))
+        if self.response_ids:
+            changes.append((("response", "id"), self.response_ids[0]))
+        if self._before is not None:
+            changes.append((("response", "usage"), added(self._before, self._usage)))
+        changes += self._number(entry.value)
+        end = replaced(data, changes)
+        if ending is None:
+            return said + reframed(entry.frame, end)
+        name = b"response.failed" if isinstance(ending, Refused) else b"response.completed"
+        return said + b"event: " + name + b"\ndata: " + end.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n\n"
+
+    def _output(self, data: bytes) -> list[bytes]:
+        """The items of this stream that left, as JSON texts."""
+        tree = Tree(data)
+        holder = tree.root.at("response", "output")
+        given = holder.items if holder is not None else []
+        if given:
+            return [tree.token(node) for node, item in zip(given, self._final, strict=True) if not item.dropped]
+        return [item for _, item in sorted(self._done.items())]
+
+    def _say(self, notice: str) -> tuple[bytes, bytes]:
+        """Our words as a message item: its events, and the item."""
+        place = self._next
+        self._next += 1
+        item, events = message_item(f"msg_{self._exchange_id}", place, notice)
+        return b"".join(self._own(kind, fields) for kind, fields in events), msgspec.json.encode(item)
+
+    def _pause(self, output: list[bytes]) -> None:
+        self._kept = output
+        self._before = added(self._before, self._usage)
+        self._usage = None
+        self.paused = True
+
+    def _finish(self) -> bytes:
+        """The end of a rejected response whose own end never came."""
+        turn = self._turn(0)
+        ending: TurnEnding | None = turn.ending
+        if ending is None or turn.ended:
+            return b""
+        turn.ended = True
+        if self._unfinished:  # a half item can neither be ended well nor be followed by others
+            broken = "The provider's answer ended before it was complete."
+            return self._fail(Failed(broken if isinstance(ending, Answered) else ending.notice))
+        output = [*self._kept, *[item for _, item in sorted(self._done.items())]]
+        if isinstance(ending, Answered):
+            self._pause(output)
+            return b""
+        return self._whole_end(ending, output)
+
+    def _whole_end(self, ending: Substituted | Refused, output: list[bytes]) -> bytes:
+        response: dict[str, Any] = {**self._response, "usage": added(self._before, self._usage)}
+        said = b""
+        self.ended = True
+        if isinstance(ending, Substituted):
+            said, item = self._say(ending.notice)
+            response |= {"status": "completed", "output": [msgspec.Raw(one) for one in (*output, item)]}
+            return said + self._own("response.completed", {"response": response})
+        failure = {"code": "invalid_prompt", "message": ending.notice}
+        response |= {"status": "failed", "error": failure, "output": [msgspec.Raw(one) for one in output]}
+        return self._own("response.failed", {"response": response})
+
+    def _end_after_pause(self, ending: Substituted | Refused) -> bytes:
+        return self._whole_end(ending, self._kept)
+
+    def _begin_again(self) -> None:
+        self._items.clear()
+        self._places.clear()
+        self._done.clear()
+        self._final.clear()
+        self._joining = True
+        self._again = True
+        self._moved = True
+
+    def _error(self, failed: Failed) -> bytes:
+        body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
+        response: dict[str, Any] = {"id": f"resp_{self._exchange_id}", "object": "response", **self._response}
+        failure = {"code": "invalid_prompt", "message": failed.message}
+        response |= {"status": "failed", "error": failure, "output": []}
+        error = mapping(mapping(decode(body)).get("error"))
+        return self._own("response.failed", {"response": response, "error": error})
+
+
+def _kind(frame: Frame, value: dict[str, Any]) -> str:
+    return text(value.get("type")) or (frame.event.name if frame.event is not None else "")
+
+
+def _same(part: Part, other: Part) -> bool:
+    """Whether two events mean the same call."""
+    return (part.text, part.tool, part.call_id) == (other.text, other.tool, other.call_id)
+
+
+def _status(status: str, failure: dict[str, str] | None) -> _Changes:
+    """The last event's type and its response's status."""
+    return [
+        (("type",), f"response.{status}"),
+        (("response", "status"), status),
+        (("response", "error"), failure),
+        (("response", "incomplete_details"), None),
+    ]
+
+
+def _item_of(frame: Frame, changes: _Changes) -> bytes:
+    """The item of an event as it leaves."""
+    data = frame.event.data if frame.event is not None else b"{}"
+    tree = Tree(replaced(data, changes) if changes else data)
+    node = tree.root.at("item")
+    return tree.token(node) if node is not None else b"null"

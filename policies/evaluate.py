@@ -1,0 +1,459 @@
+"""Evaluation: what the clauses in force say of one step.
+
+A `Ruleset` is compiled once from policies, tool tags and one app's settings, and is immutable: every request sees one
+snapshot. Findings come from guards and never act; the band table of each clause turns scores into a verdict. Time
+is handed in, so the same step under the same clock gives the same judgement.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, Self, TypeAlias
+
+import msgspec
+
+from policies.conditions import Condition, Moment, Untold
+from policies.digests import digest
+from policies.edits import Edit, Mark, edits_of
+from policies.guards.interface import UNSCANNED, Guard
+from policies.guards.registry import build
+from policies.tools import name_matches
+from policies.trail import Scene, utf8
+from policies.vocabulary.clauses import Band, Clause, Policy
+from policies.vocabulary.coverage import Examined
+from policies.vocabulary.findings import Evidence, Finding, FindingState, Hit
+from policies.vocabulary.steps import Side, StepKind
+from policies.vocabulary.verdicts import ALLOW, STRENGTH, Verdict, VerdictName, combine
+
+Clock: TypeAlias = Callable[[], int]
+"""Nanoseconds of a monotonic clock."""
+
+Builder: TypeAlias = Callable[[Any], Guard]
+"""Makes a guard from its spec."""
+
+NEVER: Final = (1 << 63) - 1
+"""A deadline that does not come."""
+
+SUPERVISED: Final[frozenset[StepKind]] = frozenset({"tool_call", "tool_result"})
+"""Steps that belong to a tool, so that tool selectors narrow them."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an app's configuration says about its policies."""
+
+    app: str = "default"
+    enforce: bool = False
+    """False: whatever is stronger than a flag becomes a flag, and counts as what would have been."""
+
+    unseen: Literal["flag", "reject"] = "flag"
+    """What becomes of steps that a clause should judge and no guard can read."""
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """What judging asks of the relay, for one kind of step on one side."""
+
+    hold: Literal["idle", "observe", "window", "whole"]
+    """`idle`: nobody looks. `observe`: judged beside the relay, bytes pass untouched. `window`: text streams on with
+    the last bytes held back. `whole`: held until it is judged."""
+
+    window: int = 0
+    """Bytes to hold back where `hold` is `window`."""
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is said of one step."""
+
+    verdict: Verdict = ALLOW
+    findings: tuple[Finding, ...] = ()
+    coverage: tuple[Examined, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    """What redaction and rewriting in force change; ascending and disjoint."""
+
+
+UNJUDGED: Final = Judgement()
+"""Of a step that no clause is about."""
+
+
+class Selector:
+    """Which tools a clause is about."""
+
+    def __init__(self, clause: Clause) -> None:
+        tools = clause.tools
+        self._every = tools is None
+        self._tags = frozenset(tools.tags if tools else ())
+        self._names = tools.names if tools else ()
+
+    def selects(self, tool: str | None, tags: frozenset[str]) -> bool:
+        """Whether it means this tool. A tool nobody can name is meant by every selector."""
+        if self._every or not tool:
+            return True
+        return bool(self._tags & tags) or any(name_matches(name, tool) for name in self._names)
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One clause, ready to run."""
+
+    name: str
+    """`policy/clause`."""
+
+    revision: str
+    """Digest of the clause."""
+
+    clause: Clause
+    selector: Selector
+    condition: Condition | None
+    places: tuple[tuple[str, int], ...]
+    """Of each guard: kind and place in the clause, and its number in the ruleset."""
+
+    bands: tuple[Band, ...]
+    """Highest first."""
+
+    def band(self, score: int) -> Band | None:
+        """The band a score falls into."""
+        return next((band for band in self.bands if score >= band.at), None)
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """What one guard made of one step."""
+
+    hits: tuple[Hit, ...] = ()
+    skipped: str | None = None
+    micros: int = 0
+
+
+class Ruleset:
+    """The clauses of one app at one moment."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        guards: Sequence[Guard],
+        *,
+        tags: Mapping[str, frozenset[str]],
+        settings: Settings,
+    ) -> None:
+        """Use `Ruleset.compile`."""
+        self.rules: Final = tuple(rules)
+        self.settings: Final = settings
+        self.tags: Final = tags
+        """Tags of tools, by name."""
+        self.revision: Final = digest([[rule.name, rule.revision] for rule in rules])
+        """Digest of all clauses, in order."""
+        self._guards = tuple(guards)
+        kinds = {kind for rule in rules for kind in rule.clause.steps}
+        self._by_kind = {kind: tuple([rule for rule in rules if kind in rule.clause.steps]) for kind in kinds}
+
+    @classmethod
+    def compile(
+        cls,
+        policies: Iterable[Policy],
+        *,
+        tags: Mapping[str, frozenset[str]] | None = None,
+        settings: Settings | None = None,
+        builder: Builder = build,
+    ) -> Self:
+        """Build every guard and condition once. Raises `BadGuard` or `BadCondition`, which loading rules out."""
+        guards: list[Guard] = []
+        numbers: dict[bytes, int] = {}
+        rules: list[Rule] = []
+        for policy in policies:
+            for clause in policy.clause:
+                places: list[tuple[str, int]] = []
+                for at, spec in enumerate(clause.guards):
+                    key = msgspec.json.encode(spec, order="sorted")
+                    if key not in numbers:
+                        numbers[key] = len(guards)
+                        guards.append(builder(spec))
+                    places.append((f"{type(spec).__struct_config__.tag}.{at}", numbers[key]))
+                rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places))
+        return cls(rules, guards, tags=tags or {}, settings=settings or Settings())
+
+    def tagged(self, tags: Mapping[str, frozenset[str]]) -> Self:
+        """The same clauses and guards for tools with other tags."""
+        return type(self)(self.rules, self._guards, tags=tags, settings=self.settings)
+
+    @property
+    def acts(self) -> bool:
+        """Whether any clause may do more than flag."""
+        return self.settings.enforce and any(_acts(rule.clause) for rule in self.rules)
+
+    def needs(self, kind: StepKind, side: Side) -> Need:
+        """What the relay has to do with steps of a kind, so that it can be judged in time."""
+        rules = self._by_kind.get(kind, ())
+        if not rules:
+            return Need(hold="idle")
+        acting = [rule for rule in rules if self.settings.enforce and _acts(rule.clause)]
+        if not acting:
+            return Need(hold="observe")
+        windows = [self._guards[number].window for rule in acting for _, number in rule.places]
+        sized = any(rule.condition and "step.size" in rule.condition.facts for rule in acting)
+        streams = side == "response" and kind in ("model_text", "reasoning") and not sized
+        widest = max([window for window in windows if window is not None], default=0)
+        if not streams or None in windows:
+            return Need(hold="whole")
+        return Need(hold="window", window=widest)
+
+    def judge(self, scene: Scene, *, clock: Clock, deadline_ns: int = NEVER, seq: int = 0) -> Judgement:
+        """Judge one step. Never raises.
+
+        `clock` is read before and after each guard; one that would begin at or after `deadline_ns` is not run, and
+        its clause's `on_error` decides. `seq` is the step's place in its exchange, for the coverage.
+        """
+        rules = self._by_kind.get(scene.step.kind, ())
+        if not rules:
+            return UNJUDGED
+        if scene.trail.tags is not self.tags:
+            scene = msgspec.structs.replace(scene, trail=msgspec.structs.replace(scene.trail, tags=self.tags))
+        return _Sitting(self.settings, self._guards, scene, clock, deadline_ns, seq).judgement(rules)
+
+
+class _Sitting:
+    """One step before the clauses: each guard runs once, whoever asks for it."""
+
+    def __init__(
+        self, settings: Settings, guards: Sequence[Guard], scene: Scene, clock: Clock, deadline_ns: int, seq: int
+    ) -> None:
+        self._settings = settings
+        self._guards = guards
+        self._scene = scene
+        self._shown = _shown(scene)
+        self._clock = clock
+        self._deadline_ns = deadline_ns
+        self._seq = seq
+        self._tool = _tool_of(scene)
+        self._size = len(utf8(scene.step.text))
+        self._moment = Moment(scene, app=settings.app, tool=self._tool)
+        self._looks: dict[int, _Look] = {}
+        self._findings: list[Finding] = []
+        self._coverage: list[Examined] = []
+        self._marks: list[Mark] = []
+
+    def judgement(self, rules: Iterable[Rule]) -> Judgement:
+        """What all of them say together."""
+        tags = self._scene.trail.tags_of(self._tool)
+        narrowed = self._scene.step.kind in SUPERVISED
+        verdicts = [
+            verdict
+            for rule in rules
+            if not narrowed or rule.selector.selects(self._tool, tags)
+            for verdict in self._verdicts(rule)
+        ]
+        return Judgement(
+            verdict=combine(verdicts),
+            findings=tuple(self._findings),
+            coverage=tuple(self._coverage),
+            edits=edits_of(self._scene.step, self._marks),
+        )
+
+    def _verdicts(self, rule: Rule) -> Iterator[Verdict]:
+        """Verdicts of one clause: of its score, of what failed, of what nobody can read."""
+        try:
+            if not self._applies(rule):
+                return
+        except Untold as untold:
+            self._failed(rule, "when", str(untold))
+            self._skip(rule, "condition")
+            yield self._on_error(rule)
+            return
+        if self._scene.step.unread is not None:
+            yield self._unread(rule)
+            if not self._scene.step.text:
+                return
+        yield from self._looked(rule)
+
+    def _applies(self, rule: Rule) -> bool:
+        """Whether the clause's condition holds. Raises `Untold`."""
+        try:
+            return rule.condition is None or rule.condition.holds(self._moment)
+        except Untold:
+            raise
+        except BaseException as error:
+            if not _is_fault(error):
+                raise
+            raise Untold(f"the condition raised {type(error).__name__}") from None
+
+    def _looked(self, rule: Rule) -> Iterator[Verdict]:
+        hits: list[Hit] = []
+        failed = False
+        for place, number in rule.places:
+            look = self._look(number)
+            self._coverage.append(self._examined(rule, place, look))
+            if look.skipped is not None:
+                failed = True
+                self._failed(rule, place, look.skipped)
+                continue
+            for hit in look.hits:
+                self._findings.append(_finding(rule, place, hit))
+                failed = failed or hit.state == "error"
+            hits += [hit for hit in look.hits if hit.state in ("unsure", "violation")]
+        if failed:
+            yield self._on_error(rule)
+        yield from self._banded(rule, hits)
+
+    def _banded(self, rule: Rule, hits: Sequence[Hit]) -> Iterator[Verdict]:
+        """What the bands make of the hits, the strongest first."""
+        for hit in sorted(hits, key=lambda each: -each.score):
+            band = rule.band(hit.score)
+            if band is None:
+                unscanned = any(evidence.label == UNSCANNED for evidence in hit.evidence)
+                yield self._in_force(rule, "flag") if unscanned else ALLOW
+                continue
+            asked = band.do == "judge"
+            name = outcome(band)
+            if name in ("redact", "rewrite") and not self._mark(rule, name, hit):
+                self._failed(rule, "action", "there is no range of the step's text to change")
+                yield self._on_error(rule)
+                continue
+            yield self._in_force(rule, name, asked=asked)
+
+    def _mark(self, rule: Rule, change: Literal["redact", "rewrite"], hit: Hit) -> bool:
+        """Note the ranges that have to go; False where there are none."""
+        ranges = [evidence for evidence in hit.evidence if evidence.end > evidence.start]
+        if self._acts(rule):
+            self._marks += [
+                Mark(start=each.start, end=each.end, label=each.label, change=change, score=hit.score)
+                for each in ranges
+            ]
+        return bool(ranges)
+
+    def _acts(self, rule: Rule) -> bool:
+        return self._settings.enforce and rule.clause.mode == "enforce"
+
+    def _in_force(self, rule: Rule, name: VerdictName, *, asked: bool = False, reason: Any = None) -> Verdict:
+        """A verdict as strong as the clause and its app are allowed to be."""
+        if name == "allow":
+            return Verdict(asked=asked)
+        if rule.clause.mode == "shadow":
+            return Verdict(shadow=name, asked=asked)
+        if name == "flag":
+            return Verdict(name="flag", clauses=(rule.name,), asked=asked)
+        if not self._settings.enforce:
+            return Verdict(name="flag", clauses=(rule.name,), shadow=name, asked=asked)
+        return Verdict(
+            name=name,
+            reason=reason or rule.clause.reason,
+            clauses=(rule.name,),
+            recover=rule.clause.recover,
+            asked=asked,
+        )
+
+    def _on_error(self, rule: Rule) -> Verdict:
+        return self._in_force(rule, rule.clause.on_error, reason="supervision_unavailable")
+
+    def _unread(self, rule: Rule) -> Verdict:
+        """The app's `unseen` on a step that this clause should judge."""
+        why = f"unread:{_word(self._scene.step.unread or '')}"
+        self._failed(rule, "unread", why)
+        if not self._scene.step.text:
+            self._skip(rule, why)
+        return self._in_force(rule, self._settings.unseen, reason="supervision_unavailable")
+
+    def _look(self, number: int) -> _Look:
+        look = self._looks.get(number)
+        if look is None:
+            look = self._looks[number] = self._run(self._guards[number])
+        return look
+
+    def _run(self, guard: Guard) -> _Look:
+        started_ns = self._clock()
+        if started_ns >= self._deadline_ns:
+            return _Look(skipped="deadline")
+        try:
+            hits = tuple(guard.examine(self._shown))
+        except BaseException as error:
+            if not _is_fault(error):
+                raise
+            return _Look(skipped=f"raised:{type(error).__name__}", micros=self._since(started_ns))
+        return _Look(hits=hits, micros=self._since(started_ns))
+
+    def _since(self, started_ns: int) -> int:
+        return max(self._clock() - started_ns, 0) // 1000
+
+    def _failed(self, rule: Rule, place: str, why: str) -> None:
+        self._findings.append(Finding(clause=rule.name, guard=place, score=50, state="error", note=why))
+
+    def _skip(self, rule: Rule, why: str) -> None:
+        """All guards of a clause that are not run."""
+        self._coverage += [self._examined(rule, place, _Look(skipped=why)) for place, _ in rule.places]
+
+    def _examined(self, rule: Rule, place: str, look: _Look) -> Examined:
+        scanned = 0 if look.skipped else self._size - sum(_unscanned(hit.evidence) for hit in look.hits)
+        return Examined(
+            clause=rule.name,
+            guard=place,
+            seq=self._seq,
+            scanned=max(scanned, 0),
+            size=self._size,
+            state="error" if look.skipped else _worst(look.hits),
+            skipped=look.skipped,
+            micros=look.micros,
+        )
+
+
+def _rule(name: str, clause: Clause, places: Sequence[tuple[str, int]]) -> Rule:
+    return Rule(
+        name=name,
+        revision=digest(clause),
+        clause=clause,
+        selector=Selector(clause),
+        condition=None if clause.when is None else Condition(clause.when),
+        places=tuple(places),
+        bands=tuple(sorted(clause.action, key=lambda band: -band.at)),
+    )
+
+
+def _acts(clause: Clause) -> bool:
+    """Whether a clause can do more than flag."""
+    if clause.mode == "shadow":
+        return False
+    results: list[VerdictName] = [*[outcome(band) for band in clause.action], clause.on_error]
+    return any(STRENGTH[result] > STRENGTH["flag"] for result in results)
+
+
+def outcome(band: Band) -> VerdictName:
+    """What a band comes to where no judge can be asked."""
+    return (band.otherwise or "flag") if band.do == "judge" else band.do
+
+
+def _tool_of(scene: Scene) -> str | None:
+    """The tool a step belongs to; of a result without a name, the tool of the call it answers."""
+    step = scene.step
+    if step.tool or step.kind != "tool_result" or not step.call_id:
+        return step.tool
+    calls = (part for part in reversed(scene.trail.parts) if part.kind == "tool_call" and part.call_id == step.call_id)
+    return next((part.tool for part in calls), None)
+
+
+def _shown(scene: Scene) -> Scene:
+    """The scene for guards: a call without arguments reads `{}`, as most wires write it, so that patterns see it."""
+    step = scene.step
+    if step.kind != "tool_call" or step.text.strip():
+        return scene
+    return msgspec.structs.replace(scene, step=msgspec.structs.replace(step, text="{}"))
+
+
+def _finding(rule: Rule, place: str, hit: Hit) -> Finding:
+    return Finding(
+        clause=rule.name, guard=place, score=hit.score, state=hit.state, evidence=hit.evidence, note=hit.note
+    )
+
+
+_WORST: Final[tuple[FindingState, ...]] = ("error", "violation", "unsure")
+
+
+def _worst(hits: Iterable[Hit]) -> FindingState:
+    found = {hit.state for hit in hits}
+    worst: list[FindingState] = [state for state in _WORST if state in found]
+    return worst[0] if worst else "ok"
+
+
+def _unscanned(evidence: Iterable[Evidence]) -> int:
+    return sum(each.end - each.start for each in evidence if each.label == UNSCANNED)
+
+
+def _is_fault(error: BaseException) -> bool:
+    """Whether an exception is the guard's own: Rust extensions panic with one that is no `Exception`."""
+    return isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime"
+
+
+def _word(text: str) -> str:
+    """The first words of why a step is unread, bounded."""
+    return text[:64]

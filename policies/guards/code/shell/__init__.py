@@ -1,0 +1,1 @@
+"""Shell: what a command line would run, told without running it."""

@@ -1,0 +1,40 @@
+"""Tools by name and tag: how a guard says which tools it means."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Tag: TypeAlias = Literal["read", "write", "outbound", "money", "irreversible", "code_exec", "auth"]
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Some tools: those with any of the tags, and those with any of the names."""
+
+    tags: tuple[Tag, ...] = ()
+    """Tags from the configuration; an untagged tool counts as `write`."""
+
+    names: tuple[str, ...] = ()
+    """Names; `*` stands for any run of characters."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is named at all."""
+        return bool(self.tags or self.names)
+
+    def cover(self, tool: str | None, tags: frozenset[str]) -> bool:
+        """Whether a tool of this name and with these tags is meant."""
+        return not tags.isdisjoint(self.tags) or any(name_matches(name, tool or "") for name in self.names)
+
+
+def name_matches(pattern: str, name: str) -> bool:
+    """Whether a name fits a pattern in which `*` stands for any run of characters, and all else for itself."""
+    if "*" not in pattern:
+        return pattern == name
+    first, *middle, last = pattern.split("*")
+    if len(name) < len(first) + len(last) or not (name.startswith(first) and name.endswith(last)):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for piece in middle:
+        at = name.find(piece, at, end) + len(piece)
+        if at < len(piece):
+            return False
+    return True

@@ -1,0 +1,49 @@
+"""The trail: what came before the step that is judged, as far as this wire showed it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from policies.vocabulary.steps import Part
+
+UNTAGGED: Final = frozenset({"write"})
+"""An untagged tool counts as one that writes."""
+
+
+class Trail(msgspec.Struct, frozen=True, kw_only=True):
+    """The steps of one branch before the judged one, oldest first."""
+
+    parts: tuple[Part, ...] = ()
+    times: tuple[int, ...] = ()
+    """When each part was seen, Unix epoch, nanoseconds; as long as `parts`, or empty where nobody noted it."""
+
+    partial: bool = False
+    """True where the beginning is missing: too long to keep, or held by the provider alone."""
+
+    tags: Mapping[str, frozenset[str]] = {}
+    """Tags of tools, by name, from the configuration."""
+
+    def tags_of(self, tool: str | None) -> frozenset[str]:
+        """The tags of a tool."""
+        return self.tags.get(tool or "", UNTAGGED)
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """What a guard is shown: one step, and what came before it."""
+
+    step: Part
+    trail: Trail = Trail()
+
+
+def arguments(step: Part) -> Any:
+    """The arguments of a `tool_call` as parsed JSON; None where they are not JSON, or nest too deeply."""
+    try:
+        return msgspec.json.decode(step.text) if step.text.strip() else {}
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def utf8(text: str) -> bytes:
+    """The bytes that evidence counts in: UTF-8, lone surrogates passed through."""
+    return text.encode("utf-8", "surrogatepass")

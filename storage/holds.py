@@ -1,0 +1,116 @@
+"""Holds: what waits for a person, in `ledger.db`; what is asked is sealed, for it holds arguments."""
+
+import secrets
+from typing import Any, final
+
+import msgspec
+
+from policies.vocabulary.holds import Hold, HoldAsk, HoldState
+from storage.errors import HoldDecided, HoldNotFound
+from storage.ledger import Ledger
+from storage.seal import Sealer, derive
+from storage.secret import Secret
+
+_COLUMNS = "hold_id, ask, state, expires_ns, decided_by, decided_reason, decided_ns"
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(HoldAsk).decode
+
+
+@final
+class HoldBook:
+    """All holds. Times are wall clock, Unix epoch, nanoseconds. Safe from any thread."""
+
+    def __init__(self, ledger: Ledger, seal_key: Secret) -> None:
+        self._ledger = ledger
+        self._sealer = Sealer(derive(seal_key, "holds"))
+
+    def join(self, ask: HoldAsk, *, now_ns: int, expires_ns: int) -> Hold:
+        """The hold of exactly this step: the newest there is, or a new one that waits.
+
+        An approval that is still good is used up by this. Decided and expired holds stand until somebody decides
+        otherwise, so a client that asks again gets the same answer.
+        """
+        with self._ledger.lock:
+            found = self._newest(ask.binding)
+            if found is not None and found.state == "approved" and found.expires_ns > now_ns:
+                self._set(found.hold_id, "used")
+                return msgspec.structs.replace(found, state="approved")
+            if found is not None and found.state == "waiting" and found.expires_ns <= now_ns:
+                return self._expire(found)
+            if found is not None and found.state in ("waiting", "rejected", "expired"):
+                return found
+            return self._open(ask, expires_ns)
+
+    def use(self, hold_id: str) -> bool:
+        """Use an approval up; False where it is none, or was used already."""
+        with self._ledger.lock:
+            if self.get(hold_id).state != "approved":
+                return False
+            self._set(hold_id, "used")
+            return True
+
+    def expire(self, hold_id: str) -> Hold:
+        """End waiting without an answer; a hold that was decided meanwhile stays as it is."""
+        with self._ledger.lock:
+            found = self.get(hold_id)
+            return self._expire(found) if found.state == "waiting" else found
+
+    def decide(self, hold_id: str, *, approve: bool, by: str, reason: str | None, now_ns: int, expires_ns: int) -> Hold:
+        """Approve or reject. Raises `HoldNotFound`, or `HoldDecided` where it was approved, used or rejected before."""
+        with self._ledger.lock:
+            found = self.get(hold_id)
+            if found.state not in ("waiting", "expired"):
+                raise HoldDecided(hold_id, found.state)
+            state: HoldState = "approved" if approve else "rejected"
+            query = (
+                "UPDATE hold SET state = ?, expires_ns = ?, decided_by = ?, decided_reason = ?, decided_ns = ? "
+                "WHERE hold_id = ?"
+            )
+            self._ledger.write([(query, (state, expires_ns, by, reason, now_ns, hold_id))])
+            return self.get(hold_id)
+
+    def get(self, hold_id: str) -> Hold:
+        """One hold. Raises `HoldNotFound`."""
+        rows = self._ledger.read(f"SELECT {_COLUMNS} FROM hold WHERE hold_id = ?", (hold_id,))  # noqa: S608 - our names
+        if not rows:
+            raise HoldNotFound(hold_id)
+        return self._hold(rows[0])
+
+    def list(self, *, state: HoldState | None = None, app: str | None = None, limit: int = 200) -> list[Hold]:
+        """Holds, newest first."""
+        query = (
+            f"SELECT {_COLUMNS} FROM hold WHERE state = ifnull(?, state) AND app = ifnull(?, app) "  # noqa: S608
+            "ORDER BY id DESC LIMIT ?"
+        )
+        return [self._hold(row) for row in self._ledger.read(query, (state, app, limit))]
+
+    def _newest(self, binding: bytes) -> Hold | None:
+        query = f"SELECT {_COLUMNS} FROM hold WHERE binding = ? ORDER BY id DESC LIMIT 1"  # noqa: S608 - our names
+        rows = self._ledger.read(query, (binding,))
+        return self._hold(rows[0]) if rows else None
+
+    def _open(self, ask: HoldAsk, expires_ns: int) -> Hold:
+        hold_id = f"hold_{secrets.token_hex(6)}"
+        sealed = self._sealer.seal([(_encode(ask), hold_id.encode())])[0]
+        query = "INSERT INTO hold (hold_id, binding, ask, app, state, expires_ns) VALUES (?, ?, ?, ?, 'waiting', ?)"
+        self._ledger.write([(query, (hold_id, ask.binding, sealed, ask.app, expires_ns))])
+        return Hold(hold_id=hold_id, ask=ask, state="waiting", expires_ns=expires_ns)
+
+    def _expire(self, hold: Hold) -> Hold:
+        self._set(hold.hold_id, "expired")
+        return msgspec.structs.replace(hold, state="expired")
+
+    def _set(self, hold_id: str, state: HoldState) -> None:
+        self._ledger.write([("UPDATE hold SET state = ? WHERE hold_id = ?", (state, hold_id))])
+
+    def _hold(self, row: tuple[Any, ...]) -> Hold:
+        hold_id, sealed, state, expires_ns, by, reason, decided_ns = row
+        return Hold(
+            hold_id=hold_id,
+            ask=_decode(self._sealer.open(sealed, hold_id.encode())),
+            state=state,
+            expires_ns=expires_ns,
+            decided_by=by,
+            decided_reason=reason,
+            decided_ns=decided_ns,
+        )

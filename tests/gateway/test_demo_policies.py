@@ -1,0 +1,25 @@
+"""What the demo shows of policies is what happens: a real gateway, real policies, the vendor's SDK."""
+
+from pathlib import Path
+
+from gateway.cli.demo_guarded import play
+from gateway.cli.narrator import Narrator
+from gateway.cli.running import RunningGateway
+from gateway.demo import guarded, story
+
+
+def test_the_forbidden_call_never_arrives_the_secret_never_leaves_and_a_person_decides(tmp_path: Path) -> None:
+    told = story.runs()
+    with story.provider(told, speed=10_000) as upstream:
+        settings = {"STEPWARDEN_PROVIDER__ANTHROPIC__BASE_URL": upstream.url, **guarded.SETTINGS}
+        with RunningGateway(tmp_path, settings) as gateway:
+            found = play(Narrator(quiet=True), gateway, upstream, told)
+    assert found.explanation is not None
+    assert found.explanation["reason"] == "instructions_in_data"
+    assert found.forbidden_calls == 0
+    assert not found.leaked
+    assert "[redacted:github-pat]" in found.provider_got
+    assert found.hold is not None
+    assert found.hold["clauses"] == ["payments/large-payments-are-confirmed"]
+    assert found.paid
+    assert found.kept
