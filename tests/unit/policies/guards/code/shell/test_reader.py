@@ -16,9 +16,7 @@ from policies.guards.code.shell.syntax import Compound, Literal, Process, Script
 
 CORPUS = Path(__file__).parents[5] / "corpus" / "commands"
 SCRIPTS = sorted(
-    each for file in CORPUS.glob("*.txt") if file.stem != "hidden" for each in file.read_text().strip().split("
-
-")
+    [each for file in CORPUS.glob("*.txt") if file.stem != "hidden" for each in file.read_text().strip().split("\n\n")]
 )
 """Commands as people write them: the grammar has its own words for some of the others."""
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
