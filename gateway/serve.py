@@ -38,6 +38,7 @@ from gateway.stations.judge import Supervision
 from gateway.supervision import open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
+from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
 
 log = logging.getLogger("stepwarden.serve")
@@ -200,6 +201,15 @@ class _Gateway:
         log.info("stopped", extra={"recorded": state.recorded, "dropped": state.dropped})
         return 0 if whole and not state.dropped else 1
 
+    def rulesets(self) -> Mapping[str, Ruleset]:
+        """The clauses in force by app, as they were last put in force."""
+        return self._supervision.rulesets()
+
+    def _changed(self, supervision: Supervision, supervise: Callable[[Supervision], None]) -> None:
+        """Put other policies in force, here and where steps are judged."""
+        self._supervision = supervision
+        supervise(supervision)
+
     def _refuse_exposure(self, keeper: LocalKeeper) -> None:
         host = self._config.gateway.host
         if not is_loopback(host) and not keeper.keys.any("app"):
@@ -221,7 +231,7 @@ class _Gateway:
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
-            _on_hangup(config, planes.supervise)
+            _on_hangup(config, lambda changed: self._changed(changed, planes.supervise))
             server = _server(create_app(planes.planes, routes), config)
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -235,7 +245,7 @@ class _Gateway:
             await self._serve_workers_socket(keeper, open_things)
             crew = _Crew(config, listeners)
             crew.start()
-            _on_hangup(config, lambda _: crew.hang_up())
+            _on_hangup(config, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
             self._announce(info)
             await crew.watch(stopping)
             info.draining = True
@@ -261,7 +271,7 @@ class _Gateway:
                 records=keeper.store,
                 key_ring=keeper.keys,
                 hold_book=keeper.store.holds,
-                in_force=self._supervision,
+                in_force=self,
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,

@@ -24,6 +24,7 @@ _TEXT: Final = (
 _LITERAL: Final = re.compile(_TEXT, re.DOTALL)
 _RUN: Final = re.compile(
     r"(?:\bos\.(?:system|popen|exec[lv]p?e?|spawn[lv]p?e?)|\bsubprocess\.\w+|\bcommands\.getoutput|\bpty\.spawn"
+    r"|\.(?:run|call|check_call|check_output|Popen|getoutput)\b"
     r"|\b(?:system|popen|exec|execSync|execFile|execFileSync|spawn|spawnSync|shell_exec|passthru|proc_open|popen3|qx)\b)\s*\(?\s*"
 )
 _LIST: Final = re.compile(r"[\[(]\s*")
@@ -33,7 +34,7 @@ _CELL: Final = re.compile(r"^[ \t]*+(?:!(?!=)([^\n]++)|%%(?:ba)?sh\b[^\n]*+\n(.*
 """A notebook's way to a shell."""
 
 _DELETE: Final = re.compile(
-    r"\b(?:shutil\.rmtree|rmtree|remove_tree|FileUtils\.(?:rm_rf|rm_r|remove_dir)|fs\.(?:rmSync|rm|rmdirSync|rmdir)"
+    r"\b(?:shutil\.rmtree|rmtree|remove_tree|FileUtils\.(?:rm_rf|rm_r|remove_dir)|fs\.(?:rm|rmdir)|rmSync|rmdirSync"
     r"|rimraf(?:\.sync)?|os\.removedirs)\s*\(?\s*(?:[\w.]+\(\s*)?"
 )
 _FETCH: Final = re.compile(

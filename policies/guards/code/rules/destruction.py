@@ -38,8 +38,17 @@ _DELETES: Final = frozenset({"rm", "shred", "unlink", "srm", "wipe"})
 
 def matches(trace: Trace) -> Iterator[Match]:
     """What a trace destroys."""
+    before: Invocation | None = None
     for invocation in trace.invocations:
         found = [_run(invocation)]
+        if (
+            before is not None
+            and before.name == "find"
+            and invocation.name in _DELETES
+            and "xargs" in invocation.through
+        ):
+            found.append(_found_and_deleted(before))
+        before = invocation
         found += [_written(op, field, invocation.cwd) for op, field in invocation.files if op in _WRITES]
         for score, label in found:
             if score:
@@ -113,15 +122,20 @@ def _remove_item(invocation: Invocation) -> Verdict:
 
 
 def _find(invocation: Invocation) -> Verdict:
+    words = invocation.words
+    runs = [words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-exec", "-execdir", "-ok", "-okdir")]
+    deletes = "-delete" in words or any(run.rpartition("/")[2] in _DELETES for run in runs)
+    return _found_and_deleted(invocation) if deletes else _NOTHING
+
+
+def _found_and_deleted(invocation: Invocation) -> Verdict:
+    """What a search finds, deleted."""
     first = 0
     while invocation.args[first : first + 1] and invocation.args[first].text in ("-L", "-H", "-P"):
         first += 1
     args = invocation.args[first:]
     words = [field.literal for field in args]
     roots = args[: next((at for at, word in enumerate(words) if word[:1] in ("-", "(", "!")), len(words))]
-    runs = [words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-exec", "-execdir", "-ok", "-okdir")]
-    if "-delete" not in words and not any(run.rpartition("/")[2] in _DELETES for run in runs):
-        return _NOTHING
     score, what = _worst(invocation, list(roots)) if roots else (75, "wildcard")
     narrow = any(
         word in _NARROWING and words[at + 1 : at + 2] not in (["*"], ["?*"], ["."]) for at, word in enumerate(words)
@@ -141,6 +155,8 @@ def _overwrite(invocation: Invocation) -> Verdict:
 def _written(op: str, field: Field, cwd: str) -> Verdict:
     if paths.device(field.text):
         return 95, "overwrite_disk"
+    if paths.normal(field.text, cwd) == "/proc/sysrq-trigger":
+        return 90, "stop_machine"
     if paths.system_file(field.text, cwd):
         return (60, "append_system") if op.endswith(">>") else (75, "overwrite_system")
     return _NOTHING

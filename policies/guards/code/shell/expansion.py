@@ -35,6 +35,7 @@ _MOST_FIELDS: Final = 64
 """Fields that braces make of one word."""
 
 _LONGEST_BRACES: Final = 512
+_FIRST_PIPE: Final = 63
 _RANGE: Final = re.compile(r"(-?[0-9]{1,4}|[A-Za-z])\.\.(-?[0-9]{1,4}|[A-Za-z])")
 _SLICE: Final = re.compile(r"\s*(-?[0-9]{1,6})\s*(?::\s*(-?[0-9]{1,6})\s*)?")
 _REAL_HOME: Final = "/home/user"
@@ -120,6 +121,9 @@ class Environment:
         self.sinks: list[Script] = []
         """Scripts that read what the command writes to them, `>(...)`, since this was last emptied."""
 
+        self.pipes: dict[str, Value] = {}
+        """What `<(...)` writes, by the path that stands for it."""
+
         self._run = run
         self._room = room
         self._values: dict[str, Value] = {}
@@ -170,7 +174,7 @@ class Environment:
                 home = at == 0 and not piece.quoted and piece.text.startswith("~") and piece.text[1:2] in ("", "/")
                 builder.add(HOME + piece.text[1:] if home else piece.text)
             elif isinstance(piece, Process):
-                builder.add("/dev/fd/63", self._beside(piece))
+                builder.add(*self._beside(piece))
             elif isinstance(piece, Variable) and not keep_whole and (several := self._several(piece)):
                 builder.append(several)
             else:
@@ -180,19 +184,28 @@ class Environment:
                 if piece.quoted or keep_whole:
                     builder.add(quoted(value.text), value.taints)
                 else:
-                    builder.split(value)
+                    builder.split(self._separated(value))
         return builder.finish()
 
-    def _beside(self, piece: Process) -> Taints:
-        """What flows out of a script that runs beside the command."""
-        if piece.reads:
-            return self._run(piece.script).taints
-        self.sinks.append(piece.script)
-        return CLEAN
+    def _beside(self, piece: Process) -> tuple[str, Taints]:
+        """The path of a script that runs beside the command, and what flows out of it."""
+        path = f"/dev/fd/{_FIRST_PIPE + len(self.pipes)}"
+        if not piece.reads:
+            self.sinks.append(piece.script)
+            return path, CLEAN
+        self.pipes[path] = written = self._run(piece.script)
+        return path, written.taints
 
     def _written(self, piece: Substitution) -> Value:
         written = self._run(piece.script)
         return Value(written.text.rstrip("\n"), written.taints)
+
+    def _separated(self, value: Value) -> Value:
+        """A value with blanks where `IFS` of the script's own ends fields."""
+        ends = self._values.get("IFS")
+        if ends is None or not ends.text.strip():
+            return value
+        return Value(value.text.translate(dict.fromkeys(map(ord, ends.text[:16]), " ")), value.taints)
 
     def _several(self, piece: Variable) -> tuple[Field, ...]:
         """The fields of an array that a word takes whole."""

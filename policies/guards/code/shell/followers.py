@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -17,6 +18,13 @@ _ENCODED: Final = frozenset({"-encodedcommand", "-enc", "-ec", "-e"})
 _JOINING_OPTIONS_WITH_VALUE: Final = frozenset({"-n", "--interval", "-j", "--jobs", "-a", "--arg-file"})
 _SSH_LETTERS_WITH_VALUE: Final = frozenset("bcDEeFIiJLlmOopQRSWw")
 _CODE_LETTERS: Final = {"python": "c", "perl": "eE", "ruby": "e", "node": "ep", "nodejs": "ep", "php": "r", "lua": "e"}
+_GIT_COMMANDS: Final = re.compile(
+    r"(?:^core\.(?:pager|editor|sshcommand|fsmonitor)|editor|external|\.cmd|command)$", re.IGNORECASE
+)
+_EMBEDDED: Final = re.compile(
+    r"(?:--checkpoint-action=exec=|--to-command=|--use-compress-program=|--rsh=|:!|!)(.+)", re.DOTALL
+)
+_PROXY: Final = re.compile(r"(?:-o)?\s*(?:Proxy|Local)Command\s*[= ]\s*(.+)", re.IGNORECASE | re.DOTALL)
 _STANDARD_INPUT: Final = frozenset({"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
 _BRACES: Final = quoted("{") + "}"
 _STATEMENT_OPTIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -131,6 +139,10 @@ def _joined(host: Host, invocation: Invocation) -> Value | None:
 def _ssh(host: Host, invocation: Invocation) -> Value | None:
     """`ssh HOST TEXT`, `... | ssh HOST`."""
     args = invocation.args
+    for word in invocation.words:
+        proxy = _PROXY.match(word)
+        if proxy:
+            host.hand(invocation, Value(quoted(proxy[1])), "argument")
     at = 0
     while at < len(args) and args[at].text.startswith("-"):
         at += 2 if args[at].text[-1] in _SSH_LETTERS_WITH_VALUE else 1
@@ -281,6 +293,33 @@ def _print(host: Host, invocation: Invocation) -> Value | None:
     return None
 
 
+def _git(host: Host, invocation: Invocation) -> Value | None:
+    """`git -c alias.x='!TEXT'`, `git config core.pager TEXT`: settings that are commands."""
+    words = invocation.words
+    for at, word in enumerate(words):
+        name, equals, text = word.partition("=")
+        if at and words[at - 1] == "-c" and equals and (_GIT_COMMANDS.search(name) or text.startswith("!")):
+            host.hand(invocation, Value(quoted(text.lstrip("!"))), "argument")
+        elif at > 1 and words[0] == "config" and (_GIT_COMMANDS.search(words[at - 1]) or word.startswith("!")):
+            host.hand(invocation, Value(quoted(word.lstrip("!"))), "argument")
+    return None
+
+
+def _embedded(host: Host, invocation: Invocation) -> Value | None:
+    """`tar --checkpoint-action=exec=TEXT`, `vim -c ':!TEXT'`: options that are commands."""
+    for word in invocation.words:
+        found = _EMBEDDED.match(word)
+        if found:
+            host.hand(invocation, Value(quoted(found[1])), "argument")
+    return None
+
+
+def _command_prompt(host: Host, invocation: Invocation) -> Value | None:
+    """`cmd /c TEXT`."""
+    at = next((at for at, word in enumerate(invocation.words) if word.lower() in ("/c", "/k")), None)
+    return host.hand(invocation, _whole(invocation.args[at + 1 :]), "argument") if at is not None else None
+
+
 def _unset(host: Host, invocation: Invocation) -> Value | None:
     for word in invocation.words:
         host.environment.unset(word)
@@ -304,6 +343,9 @@ FOLLOWERS: Final[dict[str, Follower]] = {
     **dict.fromkeys(("cd", "pushd", "chdir"), _change_directory),
     **dict.fromkeys(("at", "batch", "sudo", "doas"), _reader),
     **dict.fromkeys(("source", "."), _source),
+    **dict.fromkeys(("tar", "vim", "vi", "nvim", "ex", "man", "less", "rsync"), _embedded),
+    "git": _git,
+    "cmd": _command_prompt,
     "eval": _evaluate,
     "iex": _evaluate,
     "invoke-expression": _evaluate,

@@ -247,7 +247,14 @@ def _pwd(invocation: Invocation, _: Files) -> str:
     return f"{invocation.cwd or '.'}\n"
 
 
+def _silent(_: Invocation, __: Files) -> str:
+    return ""
+
+
 _WRITERS: Final[dict[str, Callable[[Invocation, Files], str | None]]] = {
+    **dict.fromkeys(
+        ("true", "false", ":", "cd", "set", "unset", "export", "sleep", "mkdir", "touch", "rm", "wait"), _silent
+    ),
     "echo": _echo,
     "printf": _printf,
     "cat": _cat,

@@ -180,7 +180,7 @@ class _Tracer:
 
     def content(self, field: Field) -> Value:
         """What a file holds, as far as the script told."""
-        known = self._files.get(normal(field.text, self.cwd), Value(UNKNOWN))
+        known = self.environment.pipes.get(field.text) or self._files.get(normal(field.text, self.cwd), Value(UNKNOWN))
         return Value(known.text, known.taints | field.taints)
 
     # Scripts

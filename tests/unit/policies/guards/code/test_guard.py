@@ -41,7 +41,7 @@ def found(command: str) -> set[tuple[int, str]]:
     return {(hit.score, hit.evidence[0].label) for hit in hits({"command": command})} - {(90, "decoded_script")}
 
 
-RULES = ["destructive", "pipe_to_shell", "credential_and_network", "persistence", "reverse_shell"]
+RULES = ["hidden", "destructive", "pipe_to_shell", "credential_and_network", "persistence", "reverse_shell"]
 
 
 @pytest.mark.parametrize("rule", RULES)

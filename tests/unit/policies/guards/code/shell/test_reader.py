@@ -15,7 +15,10 @@ from policies.guards.code.shell.reader import read
 from policies.guards.code.shell.syntax import Compound, Literal, Process, Script, Simple, Substitution, Variable, Word
 
 CORPUS = Path(__file__).parents[5] / "corpus" / "commands"
-SCRIPTS = sorted(each for file in CORPUS.glob("*.txt") for each in file.read_text().strip().split("\n\n"))
+SCRIPTS = sorted(
+    [each for file in CORPUS.glob("*.txt") if file.stem != "hidden" for each in file.read_text().strip().split("\n\n")]
+)
+"""Commands as people write them: the grammar has its own words for some of the others."""
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 OTHERWISE = {"export", "declare", "local", "readonly", "typeset", "unset", "[", "[[", "1"}
 """What the grammar calls by other names than a command."""
