@@ -8,6 +8,8 @@ import base64
 import codecs
 import gzip
 import json
+import signal
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ import pytest
 import zstandard
 
 from gateway.demo import render
-from gateway.demo.answers import Answer
+from gateway.demo.answers import Answer, Gate
 from gateway.demo.turns import Call, Setting, Turn
 from gateway.stations.judge import Bench, Docket
 from gateway.supervised import needs_of
@@ -38,9 +40,9 @@ from policies.loader import load
 from policies.trail import Scene
 from policies.vocabulary.clauses import Band, BandAction, Clause, Policy, PolicyHead
 from policies.vocabulary.steps import Part, StepKind
-from tests.fakes.provider import TURN, always, say
+from tests.fakes.provider import TURN, always, in_turn, say
 from tests.gateway import probes
-from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, RESPONSES, Dialect, House, fresh, standing
+from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, RESPONSES, Dialect, House, fresh, standing, waited
 from tests.gateway.probes import WIRES
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
@@ -659,3 +661,28 @@ def test_rejected_words_do_not_come_back_beside_a_call_that_may_pass(
     assert got.status == 200
     assert b"a heron" not in got.body
     assert b"Stepwarden: " in got.body
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_policies_that_are_read_anew_during_a_stream_hold_for_the_next_one(tmp_path: Path, dialect: Dialect) -> None:
+    with standing(tmp_path, more=settings(tmp_path)) as house:
+        gate = Gate()
+        events = render.stream(dialect.name, SECRET_TURN, Setting(model="m", fragment=4))
+        half = len(events) // 2
+        body = json.dumps({**json.loads(body_of(dialect, "Well?")), "stream": True}).encode()
+        whole = request(dialect.target, body, headers=[JSON, dialect.key])
+        paused = msgspec.structs.replace(render.stream_answer(events), body=(*events[:half], gate, *events[half:]))
+        house.provider.script = in_turn(paused, render.stream_answer(events))
+        answers: list[Response] = []
+        caller = threading.Thread(target=lambda: answers.append(house.ask(whole)))
+        caller.start()
+        waited(lambda: house.provider.requests or None)
+        other = RULES.replace("bluebird", "heron").replace("launch", "begin")
+        (tmp_path / "house.toml").write_text(other)
+        house.gateway.process.send_signal(signal.SIGHUP)
+        waited(lambda: "policies read anew" in house.gateway.log or None)
+        gate.open()
+        caller.join(15)
+        assert b"bluebird-1" not in answers[0].body
+        assert b"call_1" not in answers[0].body
+        assert b"call_1" in house.ask(whole).body
