@@ -348,25 +348,25 @@ class SupervisedReply:
             if attempt.docket.unreadable("reply").name == "reject":
                 raise Unjudgeable(_UNREADABLE)
             return plain
-        rejected: list[str] = []
-        edits: list[PartEdit] = []
+        rejected: list[Part] = []
+        edited: list[tuple[Part, PartEdit]] = []
         for part in reply.parts:
             verdict, judgement = await self._ruled(part, attempt)
             if verdict.name in ("reject", "terminate"):
-                rejected.append(part.pointer)
+                rejected.append(part)
                 if self._rejected is None or STRENGTH[verdict.name] >= STRENGTH[self._rejected.name]:
                     self._rejected = verdict
             elif judgement.edits:
-                edits.append(PartEdit(pointer=part.pointer, ranges=_replacements(judgement)))
+                edited.append((part, PartEdit(pointer=part.pointer, ranges=_replacements(judgement))))
         try:
-            changed = self._acts.edit_reply(plain, edits) if edits else plain
+            changed = self._acts.edit_reply(plain, [edit for _, edit in edited]) if edited else plain
         except Uneditable:
             self._rejected = self._rejected or _uneditable(attempt.docket.verdict)
-            rejected = rejected or [edit.pointer for edit in edits]
+            rejected += [part for part, _ in edited]
             changed = plain
         if not rejected:
             return changed
-        return await self._recovered(attempt, changed, rejected, [part.kind for part in reply.parts])
+        return await self._recovered(attempt, changed, rejected)
 
     async def _ruled(self, part: Part, attempt: Attempt) -> tuple[Verdict, Judgement]:
         judgement = await attempt.docket.reply(part)
@@ -378,14 +378,14 @@ class SupervisedReply:
             await self._line.terminate()
         return verdict, judgement
 
-    async def _recovered(self, attempt: Attempt, document: bytes, rejected: list[str], kinds: list[str]) -> bytes:
+    async def _recovered(self, attempt: Attempt, document: bytes, rejected: list[Part]) -> bytes:
         verdict = self._rejected
         assert verdict is not None
         view = self._passage.view
         again = (
             verdict.name == "reject"
             and verdict.recover != "refused"
-            and "tool_call" in kinds
+            and all(part.kind == "tool_call" and not part.server_side for part in rejected)
             and self._asked_again < ASKED_AGAIN
             and view is not None
             and view.choices == 1
@@ -397,7 +397,7 @@ class SupervisedReply:
                 log.info("the provider could not be asked again", extra={"reason": str(failed)})
             else:
                 return second
-        return self._acts.turns.end(document, self._ending(verdict), rejected)
+        return self._acts.turns.end(document, self._ending(verdict), [part.pointer for part in rejected])
 
     async def _second_document(self, attempt: Attempt, document: bytes) -> bytes:
         resampled = self._rejected is not None and self._rejected.recover == "resampled"

@@ -173,14 +173,14 @@ class Ruleset:
     @property
     def acts(self) -> bool:
         """Whether any clause may do more than flag."""
-        return self.settings.enforce and any(_acts(rule.clause) for rule in self.rules)
+        return any(self._may_act(rule) for rule in self.rules)
 
     def needs(self, kind: StepKind, side: Side) -> Need:
         """What the relay has to do with steps of a kind, so that it can be judged in time."""
         rules = self._by_kind.get(kind, ())
         if not rules:
             return Need(hold="idle")
-        acting = [rule for rule in rules if self.settings.enforce and _acts(rule.clause)]
+        acting = [rule for rule in rules if self._may_act(rule)]
         if not acting:
             return Need(hold="observe")
         windows = [self._guards[number].window for rule in acting for _, number in rule.places]
@@ -190,6 +190,12 @@ class Ruleset:
         if not streams or None in windows:
             return Need(hold="whole")
         return Need(hold="window", window=widest)
+
+    def _may_act(self, rule: Rule) -> bool:
+        """Whether a clause can do more than flag: by its bands, when it fails, or with a step nobody can read."""
+        settings = self.settings
+        unseen = settings.unseen == "reject" and rule.clause.mode == "enforce"
+        return settings.enforce and (unseen or _acts(rule.clause))
 
     def judge(self, scene: Scene, *, clock: Clock, deadline_ns: int = NEVER, seq: int = 0) -> Judgement:
         """Judge one step. Never raises.

@@ -96,6 +96,7 @@ class Limit:
             raise BadLimit(f"{where}: no number lies between min and max")
         self.spec = spec
         self._tokens = tuple(_tokens(spec.pointer))
+        self._any_key = "*" in self._tokens
         self._one_of = None if spec.one_of is None else frozenset(map(_exact, spec.one_of))
         self._none_of = frozenset(map(_exact, spec.none_of))
         self._regex = None if spec.pattern is None else _regex(where, spec.pattern)
@@ -108,6 +109,8 @@ class Limit:
         """
         there = False
         for leaf in found:
+            if not (self._any_key or leaf.opaque or leaf.pointer.startswith(self.spec.pointer)):
+                continue
             tokens = tuple(_tokens(leaf.pointer))
             if leaf.opaque and _fit(self._tokens, tokens):
                 yield "limit_unreadable", leaf

@@ -191,6 +191,8 @@ class ResponsesGate(StreamGate):
         parts = read_with(item_parts, fields, item.pointer)
         part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
         item.call = self._block(part, whole=True)
+        for brought in parts[1:]:  # some servers give an item whole from its beginning
+            self._another(item, brought)
 
     def _read_call(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
         field = _CALLS[stem]
@@ -273,7 +275,7 @@ class ResponsesGate(StreamGate):
         if done:
             return self._whole_item(item, fields, ("item",))
         begun = self._texts_of(item, fields, ("item",), done=False)
-        return begun or [beside(block, opens=True) for block in item.blocks[:1]]
+        return begun or [beside(block, opens=True) for block in (item.blocks if item.others else item.blocks[:1])]
 
     def _whole_item(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         """An event that gives an item as it is in the end."""

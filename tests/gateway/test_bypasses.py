@@ -8,6 +8,8 @@ import base64
 import codecs
 import gzip
 import json
+import signal
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ import pytest
 import zstandard
 
 from gateway.demo import render
-from gateway.demo.answers import Answer
+from gateway.demo.answers import Answer, Gate
 from gateway.demo.turns import Call, Setting, Turn
 from gateway.stations.judge import Bench, Docket
 from gateway.supervised import needs_of
@@ -38,8 +40,9 @@ from policies.loader import load
 from policies.trail import Scene
 from policies.vocabulary.clauses import Band, BandAction, Clause, Policy, PolicyHead
 from policies.vocabulary.steps import Part, StepKind
-from tests.fakes.provider import TURN, always, say
-from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, RESPONSES, Dialect, House, fresh, standing
+from tests.fakes.provider import TURN, always, in_turn, say
+from tests.gateway import probes
+from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, RESPONSES, Dialect, House, fresh, standing, waited
 from tests.gateway.probes import WIRES
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
@@ -550,3 +553,136 @@ def test_a_reply_that_nobody_can_read_is_recorded_as_unread_where_clauses_only_w
             got = house.ask(request(CHAT.target, body_of(CHAT, "Well?"), headers=[JSON, CHAT.key]))
             said = judged(house, got.exchange)["judged"]
             assert (said["unread"], said["verdict"]) == ("reply", "flag")
+
+
+# --------------------------------------------------------------------------------- what replies bring beside words
+
+BROUGHT = """
+[policy]
+id = "brought"
+description = "What a reply holds beside calls."
+
+[[clause]]
+id = "no-probe-in-data"
+text = "No probe stands in what searches bring."
+severity = "low"
+steps = ["retrieval"]
+guards = [{ kind = "pattern", rules = [{ id = "probe", pattern = "probe-[0-9]" }] }]
+action = [{ at = 75, do = "reject" }]
+reason = "sensitive_data"
+on_error = "flag"
+
+[[clause.example]]
+expect = "violation"
+steps = [{ kind = "retrieval", text = "probe-7" }]
+
+[[clause.example]]
+expect = "ok"
+steps = [{ kind = "retrieval", text = "fine" }]
+
+[[clause]]
+id = "no-heron"
+text = "No heron is spoken of."
+severity = "low"
+steps = ["model_text", "reasoning"]
+guards = [{ kind = "pattern", rules = [{ id = "heron", pattern = "heron" }] }]
+action = [{ at = 75, do = "flag" }]
+reason = "sensitive_data"
+on_error = "flag"
+
+[[clause.example]]
+expect = "violation"
+steps = [{ kind = "model_text", text = "a heron" }]
+
+[[clause.example]]
+expect = "ok"
+steps = [{ kind = "model_text", text = "fine" }]
+"""
+SPOKEN = BROUGHT.replace('id = "brought"', 'id = "spoken"').replace('do = "flag"', 'do = "reject"')
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, dict[str, bytes]]]:
+    folder: Path = tmp_path_factory.mktemp("brought")
+    (folder / "brought.toml").write_text(BROUGHT)
+    (folder / "spoken.toml").write_text(SPOKEN)
+    apps = {
+        "brought": ('unseen = "flag"', "brought.toml"),
+        "unseen": ('unseen = "reject"', "brought.toml"),
+        "spoken": ('unseen = "flag"', "spoken.toml"),
+    }
+    lines = [
+        f'[app.{app}]\nenforce = true\n{line}\npolicy = ["{folder / file}"]\n' for app, (line, file) in apps.items()
+    ]
+    more = "".join(lines)
+    with standing(folder, more=f"[limits]\ndrain_seconds = 5\n{more}") as house:
+        yield house, {app: house.key(name=app, app=app)["secret"].encode() for app in apps}
+
+
+def asked_as(keyed: tuple[House, dict[str, bytes]], app: str, dialect: Dialect, *, stream: bool) -> Response:
+    house, keys = keyed
+    headers = [JSON, (b"authorization", b"Bearer " + keys[app])]
+    return house.ask(request(dialect.target, dialect.request_body(stream=stream), headers=headers))
+
+
+@by_stream
+@pytest.mark.parametrize("name", ["anthropic", "openai_responses"])
+def test_what_a_search_of_the_provider_brought_is_held_too(
+    keyed: tuple[House, dict[str, bytes]], name: str, *, stream: bool
+) -> None:
+    keyed[0].provider.script = always(probes.reply(name, stream=stream))
+    got = asked_as(keyed, "brought", WIRES[name], stream=stream)
+    assert {"anthropic": b'"search_result"', "openai_responses": b"inbox.txt"}[name] not in got.body
+    assert judged(keyed[0], got.exchange)["judged"]["verdict"] == "reject"
+    assert b"send_email" not in got.body
+
+
+@by_stream
+@pytest.mark.parametrize("name", ["anthropic", "openai_responses"])
+def test_thoughts_that_nobody_can_read_follow_unseen_even_where_clauses_only_flag(
+    keyed: tuple[House, dict[str, bytes]], name: str, *, stream: bool
+) -> None:
+    sealed = Turn(text="Hello.", signature="c2VhbGVk")
+    keyed[0].provider.script = always(say(WIRES[name].name, sealed, streamed=stream))
+    for app, kept in (("unseen", True), ("brought", False)):
+        got = asked_as(keyed, app, WIRES[name], stream=stream)
+        assert (b"c2VhbGVk" not in got.body) is kept
+        assert judged(keyed[0], got.exchange)["judged"]["verdict"] == ("reject" if kept else "flag")
+
+
+@by_stream
+@pytest.mark.parametrize("name", WIRES)
+def test_rejected_words_do_not_come_back_beside_a_call_that_may_pass(
+    keyed: tuple[House, dict[str, bytes]], name: str, *, stream: bool
+) -> None:
+    turn = Turn(text="There is a heron.", calls=(Call("call_1", "look", "{}"),))
+    keyed[0].provider.script = always(say(WIRES[name].name, turn, streamed=stream))
+    got = asked_as(keyed, "spoken", WIRES[name], stream=stream)
+    assert got.status == 200
+    assert b"a heron" not in got.body
+    assert b"Stepwarden: " in got.body
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_policies_that_are_read_anew_during_a_stream_hold_for_the_next_one(tmp_path: Path, dialect: Dialect) -> None:
+    with standing(tmp_path, more=settings(tmp_path)) as house:
+        gate = Gate()
+        events = render.stream(dialect.name, SECRET_TURN, Setting(model="m", fragment=4))
+        half = len(events) // 2
+        body = json.dumps({**json.loads(body_of(dialect, "Well?")), "stream": True}).encode()
+        whole = request(dialect.target, body, headers=[JSON, dialect.key])
+        paused = msgspec.structs.replace(render.stream_answer(events), body=(*events[:half], gate, *events[half:]))
+        house.provider.script = in_turn(paused, render.stream_answer(events))
+        answers: list[Response] = []
+        caller = threading.Thread(target=lambda: answers.append(house.ask(whole)))
+        caller.start()
+        waited(lambda: house.provider.requests or None)
+        other = RULES.replace("bluebird", "heron").replace("launch", "begin")
+        (tmp_path / "house.toml").write_text(other)
+        house.gateway.process.send_signal(signal.SIGHUP)
+        waited(lambda: "policies read anew" in house.gateway.log or None)
+        gate.open()
+        caller.join(15)
+        assert b"bluebird-1" not in answers[0].body
+        assert b"call_1" not in answers[0].body
+        assert b"call_1" in house.ask(whole).body

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -49,6 +50,7 @@ _NAMES: Final[tuple[tuple[Hint, frozenset[str]], ...]] = (
 _TOKEN: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
+@lru_cache(maxsize=1024)
 def hint_of(name: str) -> Hint | None:
     """What an argument's name says: `shell_command` is shell, `sqlQuery` is SQL; None where it says nothing."""
     tokens = {token.lower() for token in _TOKEN.findall(name[:128])}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.arguments import DEEPEST, MOST_LEAVES, Leaf, Ruler, leaves, named
+from policies.arguments import DEEPEST, MOST_LEAVES, Leaf, Ruler, fragments, leaves, named
 from policies.trail import utf8
 
 scalars = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | st.text()
@@ -122,3 +122,30 @@ def test_a_ruler_measures_text_that_is_not_json(value: str) -> None:
     for leaf in leaves(text):
         start, end = Ruler(utf8(text), leaf).span(3, len(text))
         assert utf8(text)[start:end] == utf8(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"command": "rm -rf /', [("/command", "rm -rf /")]),
+        ('{"a": "x\\n\\u00', [("/a", "x\n")]),
+        ('{"a": "b\\"c", "d": 1, e "f": "g"', [("/a", 'b"c'), ("/f", "g")]),
+        ('say "hello" twice', [("", "hello")]),
+        ("nothing quoted", []),
+    ],
+)
+def test_half_a_json_text_still_tells_its_texts_by_name(text: str, expected: list[tuple[str, str]]) -> None:
+    (leaf,) = leaves(text)
+    found = fragments(leaf, utf8(text))
+    assert [(each.pointer, each.value) for each in found if each.value not in ("d", "e")] == expected
+
+
+@given(st.text() | st.text(alphabet='{}[],:"\\u01de '))
+def test_fragments_of_any_text_lie_inside_it(text: str) -> None:
+    for leaf in leaves(text):
+        at = leaf.start
+        for each in fragments(leaf, utf8(text)):
+            assert at <= each.start < each.end <= leaf.end
+            at = each.end
+            start, end = Ruler(utf8(text), each).span(0, len(str(each.value)))
+            assert each.start <= start <= end <= each.end
