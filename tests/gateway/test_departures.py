@@ -36,14 +36,15 @@ def test_a_caller_that_leaves_cancels_the_providers_work(
     house: House, dialect: Dialect, scenario: str, *, stream: bool
 ) -> None:
     mark = f"{dialect.name}-{scenario}-{stream}"
-    headers = [(HEADER.encode(), scenario.encode()), (b"x-mark", mark.encode())]
+    tag = (b"stepwarden-tags", f"mark={mark}".encode())
+    headers = [(HEADER.encode(), scenario.encode()), (b"x-mark", mark.encode()), tag]
     with house.wire() as wire:
-        wire.send(dialect.call(stream=stream, headers=headers, query=f"?mark={mark}"))
+        wire.send(dialect.call(stream=stream, headers=headers))
         house.provider.wait_for(lambda it: any(each.header("x-mark") == mark for each in it.requests))
         if scenario != "stall-before-headers":
             wire.head()
     assert left_within(house, mark) < AT_ONCE
-    facts = house.newest(lambda each: each["path"].endswith(f"?mark={mark}"))
+    facts = house.newest(lambda each: ["mark", mark] in each["tags"])
     assert facts["outcome"] == "client_aborted"
     assert facts["upstream_started_at"] is not None
 

@@ -373,36 +373,41 @@ def test_what_no_guard_can_read_follows_unseen(tmp_path: Path) -> None:
         assert chained.status == 400
 
 
+TOLD: Any = [{"role": "user", "content": "Go."}]
+
+
 @stream_or_json
-def test_the_vendors_sdks_never_see_a_rejected_call(strict: House, *, stream: bool) -> None:
+def test_anthropics_sdk_never_sees_a_rejected_call(strict: House, *, stream: bool) -> None:
     strict.provider.script = in_turn(
         say("anthropic", calling("launch"), streamed=stream), say("anthropic", TURN, streamed=stream)
     )
-    client = anthropic.Anthropic(base_url=f"{strict.gateway.url}/anthropic", api_key="sk-ant-x", max_retries=0)
     tools: Any = tools_of(ANTHROPIC, "launch")
-    told: Any = [{"role": "user", "content": "Go."}]
-    if stream:
-        with client.messages.stream(model="m", max_tokens=9, messages=told, tools=tools) as streamed:
-            message = streamed.get_final_message()
-    else:
-        message = client.messages.create(model="m", max_tokens=9, messages=told, tools=tools)
+    address = f"{strict.gateway.url}/anthropic"
+    with anthropic.Anthropic(base_url=address, api_key="sk-ant-x", max_retries=0) as client:
+        if stream:
+            with client.messages.stream(model="m", max_tokens=9, messages=TOLD, tools=tools) as streamed:
+                message: Any = streamed.get_final_message()
+        else:
+            message = client.messages.create(model="m", max_tokens=9, messages=TOLD, tools=tools)
     assert [block.type for block in message.content if block.type == "tool_use"] == []
     assert message.stop_reason == "end_turn"
+
+
+@stream_or_json
+def test_openais_sdk_never_sees_a_rejected_call(strict: House, *, stream: bool) -> None:
     strict.provider.script = in_turn(
         say("chat", calling("launch"), streamed=stream), say("chat", TURN, streamed=stream)
     )
-    other = openai.OpenAI(base_url=f"{strict.gateway.url}/openai/v1", api_key="sk-x", max_retries=0)
-    chat_tools: Any = tools_of(CHAT, "launch")
-    if stream:
-        chunks = list(other.chat.completions.create(model="m", messages=told, tools=chat_tools, stream=True))
-        assert not any(choice.delta.tool_calls for chunk in chunks for choice in chunk.choices)
-        assert [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason] == [
-            "stop"
-        ]
-    else:
-        completion = other.chat.completions.create(model="m", messages=told, tools=chat_tools)
-        assert completion.choices[0].message.tool_calls is None
-        assert completion.choices[0].finish_reason == "stop"
+    tools: Any = tools_of(CHAT, "launch")
+    with openai.OpenAI(base_url=f"{strict.gateway.url}/openai/v1", api_key="sk-x", max_retries=0) as client:
+        if stream:
+            with client.chat.completions.create(model="m", messages=TOLD, tools=tools, stream=True) as chunks:
+                choices: list[Any] = [choice for chunk in chunks for choice in chunk.choices]
+            assert not any(choice.delta.tool_calls for choice in choices)
+        else:
+            choices = list(client.chat.completions.create(model="m", messages=TOLD, tools=tools).choices)
+            assert choices[0].message.tool_calls is None
+    assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["stop"]
 
 
 def test_a_policy_that_does_not_check_keeps_the_gateway_from_starting(tmp_path: Path) -> None:
