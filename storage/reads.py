@@ -31,6 +31,8 @@ _number = itemgetter(0)
 
 _OF_APP = "common.app = ifnull(?, common.app)"
 _OF_SESSION = "exchange.branch IN (SELECT id FROM branch WHERE session_id = ?)"
+_KEPT = "exchange.id <= ?"
+"""Rows of batches that are whole: what a failed one left stands until the disk lets it be taken back."""
 
 
 class Reads:
@@ -99,7 +101,9 @@ class Reads:
         found: list[tuple[int, Exchange]] = []
         for day in self._session_days(session_id):
             with self._spans(day) as connection:
-                rows = connection.execute(f"{spans.EXCHANGES} WHERE {_OF_SESSION}", (session_id,))
+                rows = connection.execute(
+                    f"{spans.EXCHANGES} WHERE {_OF_SESSION} AND {_KEPT}", (session_id, self._last(day))
+                )
                 found += [(row["id"], spans.exchange_of(row)) for row in rows]
         return [exchange for _, exchange in sorted(found, key=_number)]
 
@@ -113,7 +117,7 @@ class Reads:
         found: list[tuple[int, list[Step]]] = []
         for day in self._session_days(session_id):
             with self._spans(day) as connection:
-                rows = connection.execute(f"{_STEPS} WHERE {_OF_SESSION}", (session_id,))
+                rows = connection.execute(f"{_STEPS} WHERE {_OF_SESSION} AND {_KEPT}", (session_id, self._last(day)))
                 found += [(row["id"], spans.steps_of(row)) for row in rows]
         return [step for _, steps in sorted(found, key=_number) for step in steps]
 
@@ -132,12 +136,12 @@ class Reads:
     def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:
         """Exchanges last recorded first, with or without a session; only those of `app` where one is named."""
         found: list[tuple[int, Exchange]] = []
-        query = f"{spans.EXCHANGES} WHERE {_OF_APP} ORDER BY exchange.id DESC LIMIT ?"
+        query = f"{spans.EXCHANGES} WHERE {_OF_APP} AND {_KEPT} ORDER BY exchange.id DESC LIMIT ?"
         for day in self._days.last_written_first():
             if len(found) >= limit:
                 break
             with self._spans(day) as connection:
-                rows = connection.execute(query, (app, limit))
+                rows = connection.execute(query, (app, self._last(day), limit))
                 found += [(row["id"], spans.exchange_of(row)) for row in rows]
         return [exchange for _, exchange in sorted(found, key=_number, reverse=True)[:limit]]
 
@@ -177,7 +181,7 @@ class Reads:
         number = int(cursor) if cursor else 0
         found: list[tuple[int, Exchange, tuple[Step, ...]]] = []
         for day in self._days.after(number):
-            last = self._days.last.get(day, 0)
+            last = self._last(day)
             with self._spans(day) as connection:
                 query = f"{spans.EXCHANGES} WHERE exchange.id > ? AND exchange.id <= ? ORDER BY exchange.id LIMIT ?"
                 found += [
@@ -199,22 +203,28 @@ class Reads:
             return None
         # Text sorts before the 16 bytes of ULIDs, so each kind is asked for by itself.
         begins = "exchange_id >= ?1 AND exchange_id < x'' AND substr(exchange_id, 1, length(?1)) = ?1"
-        text = f"{spans.EXCHANGES} WHERE {begins} AND {_OF_APP} ORDER BY exchange_id LIMIT 2"
-        ulid = f"{spans.EXCHANGES} WHERE exchange_id BETWEEN ? AND ? AND {_OF_APP} ORDER BY exchange_id LIMIT 2"
+        text = f"{spans.EXCHANGES} WHERE {begins} AND {_OF_APP} AND {_KEPT} ORDER BY exchange_id LIMIT 2"
+        within = "exchange_id BETWEEN ? AND ?"
+        ulid = f"{spans.EXCHANGES} WHERE {within} AND {_OF_APP} AND {_KEPT} ORDER BY exchange_id LIMIT 2"
         span = span_of(exchange_id)
         key = pack(exchange_id)
         found: list[tuple[str, sqlite3.Row]] = []
         for day in self._days.newest_first():
+            last = self._last(day)
             with self._spans(day) as connection:
-                found += [(day, row) for row in connection.execute(text, (exchange_id, app))]
+                found += [(day, row) for row in connection.execute(text, (exchange_id, app, last))]
                 if span is not None:
-                    found += [(day, row) for row in connection.execute(ulid, (*span, app))]
+                    found += [(day, row) for row in connection.execute(ulid, (*span, app, last))]
             exact = [one for one in found if one[1]["exchange_id"] == key]
             if exact:
                 return exact[0]
         if len(found) > 1:
             raise AmbiguousPrefix(exchange_id)
         return found[0] if found else None
+
+    def _last(self, day: str) -> int:
+        """The newest row of a day whose batch is whole."""
+        return self._days.last.get(day, 0)
 
     def _session_days(self, session_id: str) -> list[str]:
         with self._meta() as connection:
