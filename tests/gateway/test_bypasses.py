@@ -535,12 +535,14 @@ def test_no_content_encoding_hides_a_reply(strict: House, encoding: bytes, *, st
 
 
 @pytest.mark.parametrize("kind", [b"text/plain", b"application/json", b"application/octet-stream"])
-def test_a_stream_under_another_name_is_recorded_as_unread(strict: House, kind: bytes) -> None:
+def test_a_stream_under_another_name_is_held_all_the_same(strict: House, kind: bytes) -> None:
     strict.provider.script = always(told(say("chat", SECRET_TURN, streamed=True), kind=kind))
     body = json.dumps({**json.loads(body_of(CHAT, "Well?")), "stream": True}).encode()
     got = strict.ask(request(CHAT.target, body, headers=[JSON, CHAT.key]))
     said = judged(strict, got.exchange)["judged"]
-    assert (said["unread"], said["verdict"]) == ("reply", "flag")
+    assert (said["unread"], said["verdict"]) == (None, "reject")
+    assert b"bluebird" not in got.body
+    assert b"call_1" not in got.body
 
 
 def test_a_reply_that_nobody_can_read_is_recorded_as_unread_where_clauses_only_watch(tmp_path: Path) -> None:
