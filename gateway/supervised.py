@@ -222,18 +222,21 @@ class SupervisedReply:
 
     def _reject(self, gate: StreamGate, piece: Piece, verdict: Verdict) -> Fed:
         self._rejected = verdict
-        again = (
-            verdict.name == "reject"
-            and verdict.recover != "refused"
-            and piece.part.kind == "tool_call"
-            and not piece.part.server_side
-            and self._asked_again < ASKED_AGAIN
-            and self._passage.view is not None
-            and self._passage.view.choices == 1
-        )
-        if again:
+        if self._may_ask_again(verdict, [piece.part]):
             return gate.reject(piece, Answered())
         return gate.reject(piece, self._ending(verdict))
+
+    def _may_ask_again(self, verdict: Verdict, rejected: Sequence[Part]) -> bool:
+        """Whether a rejected turn can go on with another answer: only calls that the caller would run are answered."""
+        view = self._passage.view
+        return (
+            verdict.name == "reject"
+            and verdict.recover != "refused"
+            and all(part.kind == "tool_call" and not part.server_side for part in rejected)
+            and self._asked_again < ASKED_AGAIN
+            and view is not None
+            and view.choices == 1
+        )
 
     def _ending(self, verdict: Verdict) -> Substituted | RefusedTurn:
         notice = make(_reason(verdict), self._passage.exchange_id, self._docket.bench.notice_key)
@@ -381,16 +384,7 @@ class SupervisedReply:
     async def _recovered(self, attempt: Attempt, document: bytes, rejected: list[Part]) -> bytes:
         verdict = self._rejected
         assert verdict is not None
-        view = self._passage.view
-        again = (
-            verdict.name == "reject"
-            and verdict.recover != "refused"
-            and all(part.kind == "tool_call" and not part.server_side for part in rejected)
-            and self._asked_again < ASKED_AGAIN
-            and view is not None
-            and view.choices == 1
-        )
-        if again:
+        if self._may_ask_again(verdict, rejected):
             try:
                 second = await self._second_document(attempt, document)
             except (Unanswerable, Refused, Interrupted, ValueError) as failed:
