@@ -239,7 +239,9 @@ def test_a_model_that_insists_is_ended_with_a_notice(strict: House, dialect: Dia
 @stream_or_json
 def test_a_refused_call_ends_as_the_dialect_refuses(strict: House, dialect: Dialect, *, stream: bool) -> None:
     strict.provider.script = always(say(dialect.name, calling("retreat"), streamed=stream))
-    got = asked(strict, dialect, stream=stream)
+    text = f"Retreat once, {dialect.name} {stream}."
+    got = asked(strict, dialect, stream=stream, text=text)
+    assert len([seen for seen in strict.provider.requests if text.encode() in seen.body]) == 1, "asked again"
     reply = read(dialect, got, stream=stream)
     assert [part for part in reply.parts if part.kind == "tool_call"] == []
     assert b'"retreat"' not in got.body.replace(b'"name":"retreat","description"', b"") or dialect is RESPONSES
@@ -283,13 +285,19 @@ def test_a_secret_of_the_caller_never_reaches_the_provider_and_is_cut_alike_on_e
     strict: House, dialect: Dialect
 ) -> None:
     strict.provider.script = always(say(dialect.name, TURN))
-    first = asked(strict, dialect, stream=False, text=f"Why? TOKEN={TOKEN} fails")
-    second = asked(strict, dialect, stream=False, text=f"Why? TOKEN={TOKEN} fails")
+    told = [{"role": "user", "content": f"Why? TOKEN={TOKEN} fails"}]
+    answered = [*told, {"role": "assistant", "content": TURN.text}, {"role": "user", "content": "Go on."}]
+    key = "input" if dialect is RESPONSES else "messages"
+    first = asked(strict, dialect, stream=False, **{key: told})
+    second = asked(strict, dialect, stream=False, **{key: answered})
+    assert second.one(b"stepwarden-session") == first.one(b"stepwarden-session")  # so that its first message is old
     assert verdict(first) == verdict(second) == b"redact"
-    bodies = [seen.body for seen in strict.provider.requests if b"Why? TOKEN" in seen.body][-2:]
-    assert TOKEN.encode() not in b"".join(bodies)
-    assert bodies[0] == bodies[1]
-    assert strict.kept(first.exchange, "request").count(TOKEN.encode()) == 1  # the record is of what the caller sent
+    sent = [seen.body for seen in strict.provider.requests if b"Why? TOKEN" in seen.body][-2:]
+    bodies = [json.loads(body)[key] for body in sent]
+    assert TOKEN not in json.dumps(bodies)
+    assert bodies[0][0] == bodies[1][0]
+    for got in (first, second):  # the record is of what the caller sent
+        assert strict.kept(got.exchange, "request").count(TOKEN.encode()) == 1
 
 
 def test_every_guard_that_ran_is_in_the_coverage(strict: House) -> None:
