@@ -27,7 +27,7 @@ from gateway.stations.thread import Threader
 from gateway.wire.dialects import dialects
 from storage.store import Store
 
-_REMEMBERED_STATES = 4_000
+_REMEMBERED_STATES = 1_500
 
 
 def open_keeper(config: Config) -> LocalKeeper:
