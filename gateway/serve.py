@@ -31,11 +31,11 @@ from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
-from gateway.keeper import LocalKeeper
+from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
-from gateway.supervision import open_supervision
+from gateway.supervision import activation, open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
@@ -192,6 +192,7 @@ class _Gateway:
         try:
             self._refuse_exposure(keeper)
             self._supervision = open_supervision(config)
+            await keeper.activate(activation(config, self._supervision))
             async with AsyncExitStack() as open_things:
                 await self._serve(keeper, open_things)
         finally:
@@ -231,7 +232,7 @@ class _Gateway:
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
-            _on_hangup(config, lambda changed: self._changed(changed, planes.supervise))
+            _on_hangup(config, keeper, lambda changed: self._changed(changed, planes.supervise))
             server = _server(create_app(planes.planes, routes), config)
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -245,7 +246,7 @@ class _Gateway:
             await self._serve_workers_socket(keeper, open_things)
             crew = _Crew(config, listeners)
             crew.start()
-            _on_hangup(config, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
+            _on_hangup(config, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
             self._announce(info)
             await crew.watch(stopping)
             info.draining = True
@@ -373,9 +374,11 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
-    planes = DataPlanes(config, keeper, environ=os.environ, supervision=open_supervision(config))
+    supervision = open_supervision(config)
+    await keeper.activate(activation(config, supervision))
+    planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
-    _on_hangup(config, planes.supervise)
+    _on_hangup(config, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -390,19 +393,25 @@ async def _work(config: Config, listener: socket.socket) -> None:
     await planes.close()
 
 
-def _on_hangup(config: Config, supervise: Callable[[Supervision], None]) -> None:
-    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays."""
+def _on_hangup(config: Config, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:
+    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays.
+
+    The audit log holds what they are before anything is judged by them.
+    """
 
     async def read_anew() -> None:
         try:
             supervision = await asyncio.to_thread(open_supervision, config)
+            await keeper.activate(activation(config, supervision))
         except BadPolicy as bad:
             wrong = [str(mistake) for mistake in bad.mistakes]
+        except StepwardenError as error:
+            wrong = [f"the audit log cannot say so: {error}"]
         else:
             supervise(supervision)
             log.info("policies read anew")
             return
-        log.error("policies not changed: they do not check", extra={"mistakes": wrong})
+        log.error("policies not changed", extra={"mistakes": wrong})
 
     def hung_up() -> None:
         reading = asyncio.get_running_loop().create_task(read_anew())

@@ -9,9 +9,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
-from gateway.api.access import requires, scope_of, sees
+from gateway.api.access import actor_of, requires, scope_of, sees
 from gateway.api.ports import Desk, HoldReader, NotFound
-from policies.vocabulary.holds import Hold, HoldState
+from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.keys import Principal
 
 
@@ -52,8 +52,7 @@ async def approve_hold(
 ) -> answers.Hold:
     """Let exactly this step pass, once."""
     hold = _visible(holds, principal, hold_id)
-    by = data.by or principal.key_id or "owner"
-    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=True, by=by, reason=data.reason))
+    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=True, review=_review(data, principal)))
 
 
 @post("/api/holds/{hold_id:str}/reject", opt=requires("operator"), status_code=200)
@@ -66,5 +65,8 @@ async def reject_hold(
 ) -> answers.Hold:
     """Refuse this step; a retry of it is refused too."""
     hold = _visible(holds, principal, hold_id)
-    by = data.by or principal.key_id or "owner"
-    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=False, by=by, reason=data.reason))
+    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=False, review=_review(data, principal)))
+
+
+def _review(data: Answer, principal: Principal) -> Review:
+    return Review(actor=actor_of(principal), by=data.by, reason=data.reason)

@@ -7,7 +7,7 @@ from gateway.api.answers import ProviderStatus
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.vocabulary.exchanges import Exchange
-from policies.vocabulary.holds import Hold, HoldState
+from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.steps import Step
@@ -91,23 +91,23 @@ class KeyReader(Protocol):
 
 
 class Desk(Protocol):
-    """The writes of the control plane, carried out by whoever owns the writing thread."""
+    """The writes of the control plane, carried out by whoever owns the writing thread; `actor` is who asked for one."""
 
     async def create_key(
-        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None
+        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None, actor: str
     ) -> tuple[Key, str]:
         """A new key and its secret."""
         ...
 
-    async def revoke_key(self, key_id: str) -> Key:
+    async def revoke_key(self, key_id: str, *, actor: str) -> Key:
         """The key, revoked now. Raises where there is none."""
         ...
 
-    async def terminate(self, session_id: str) -> None:
+    async def terminate(self, session_id: str, *, actor: str) -> None:
         """Refuse every later request of a session."""
         ...
 
-    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+    async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer. Raises where there is no such hold, or it was decided before."""
         ...
 

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter, SkipValidation
 
 from gateway.api import answers
-from gateway.api.access import requires, scope_of, sees
+from gateway.api.access import actor_of, requires, scope_of, sees
 from gateway.api.ports import Desk, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.times import moment_ns
@@ -86,5 +86,5 @@ async def terminate_session(
 ) -> answers.Session:
     """Refuse every later request of this session."""
     row = visible(records, principal, session_id)
-    await desk.terminate(row.session_id)
+    await desk.terminate(row.session_id, actor=actor_of(principal))
     return answers.Session.of(visible(records, principal, row.session_id))
