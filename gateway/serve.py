@@ -169,6 +169,7 @@ class _Info:
             "dropped": state.dropped,
             "waiting": state.waiting,
             "waiting_bytes": state.waiting_bytes,
+            **self._keeper.store.audit.counters(),
         }
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
@@ -176,7 +177,9 @@ class _Info:
         """Why new requests should go elsewhere."""
         if self.draining:
             return "shutting down"
-        return "the store refuses to record" if self._keeper.recorder.state().failing else None
+        if self._keeper.recorder.state().failing:
+            return "the store refuses to record"
+        return "the audit log cannot be written" if self._keeper.store.audit.failing else None
 
 
 class _Gateway:
@@ -193,6 +196,7 @@ class _Gateway:
             self._refuse_exposure(keeper)
             self._supervision = open_supervision(config)
             await keeper.activate(activation(config, self._supervision))
+            keeper.store.publisher.start()
             async with AsyncExitStack() as open_things:
                 await self._serve(keeper, open_things)
         finally:

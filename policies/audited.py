@@ -53,7 +53,7 @@ def _end(exchange: Exchange, judged: Judged | None, request: bytes, response: by
 
 def _decided(exchange: Exchange, judged: Judged) -> Iterator[Entry]:
     verdict = judged.verdict
-    common = {
+    common: dict[str, Any] = {
         **_common(exchange),
         "policy": judged.ruleset,
         "reason": verdict.reason,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import Any, NamedTuple, TypeAlias, final
 
 import msgspec
 
@@ -24,6 +24,18 @@ Statement: TypeAlias = tuple[str, Sequence[Any]]
 """One SQL statement and its values."""
 
 _INSERT = "INSERT INTO audit_entry (seq, entry) VALUES (?, ?)"
+
+
+class Kept(NamedTuple):
+    """Lines that stand one behind the other in the log."""
+
+    first: int
+    """Index of the first, which may be beyond the one asked for: what is published has left."""
+
+    lines: list[bytes]
+
+    def __bool__(self) -> bool:
+        return bool(self.lines)
 
 
 class _Stamp(msgspec.Struct):
@@ -83,10 +95,10 @@ class Ledger:
         own = len(lines) - len(entries)  # a jump of the clock is said first
         return [receipt_of(each, first + at) for at, each in enumerate(lines) if at >= own]
 
-    def entries(self, first: int, limit: int) -> list[bytes]:
+    def entries(self, first: int, limit: int) -> Kept:
         """The lines from `first` on that are still here, in order. Raises `StorageFailed`."""
-        rows = self.read("SELECT entry FROM audit_entry WHERE seq >= ? ORDER BY seq LIMIT ?", (first, limit))
-        return [row[0] for row in rows]
+        rows = self.read("SELECT seq, entry FROM audit_entry WHERE seq >= ? ORDER BY seq LIMIT ?", (first, limit))
+        return Kept(rows[0][0] if rows else first, [line for _, line in rows])
 
     def release(self, until: int) -> None:
         """Let entries below `until` go: the published log holds them for good. Raises `StorageFailed`."""

@@ -40,6 +40,36 @@ class Seal(msgspec.Struct, frozen=True):
     last: str
 
 
+class SealedRecord(msgspec.Struct, frozen=True):
+    """One record of a batch with what leads from it to the batch's root."""
+
+    record: bytes
+    index: int
+    hashes: tuple[bytes, ...]
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """The records of one exchange: its own, then one for each step."""
+
+    entry: int
+    """Index in the log of the `step.recorded` entry whose root they lead to."""
+
+    count: int
+    """Records in the batch."""
+
+    records: tuple[SealedRecord, ...]
+
+
+def sealed(entry: int, rows: Rows, number: int) -> Sealed:
+    """The records of the exchange with this number, out of the rows of its batch."""
+    found = [list(records([row])) for row in rows]
+    at = [row["id"] for row in rows].index(number)
+    first = sum(map(len, found[:at]))
+    leaves = Leaves([merkle.leaf_hash(record) for each in found for record in each])
+    own = [SealedRecord(record, index, tuple(leaves.proof(index))) for index, record in enumerate(found[at], first)]
+    return Sealed(entry, leaves.count, tuple(own))
+
+
 def rows_between(connections: Sequence[sqlite3.Connection], first: int, last: int, limit: int = -1) -> Rows:
     """The rows of exchanges numbered `first` to `last`, in order, whichever day files they are in."""
     found = [row for connection in connections for row in connection.execute(_RANGE, (first, last, limit))]

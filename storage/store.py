@@ -13,6 +13,7 @@ from typing import Self, final
 from policies.vocabulary.audit import GATEWAY, KillSwitch, RetentionApplied
 from policies.vocabulary.exchanges import Recording
 from storage.aliases import Aliases
+from storage.audit_log import AuditLog
 from storage.contents import Vault
 from storage.days import Days
 from storage.errors import StorageFailed
@@ -23,6 +24,7 @@ from storage.ledger import Ledger
 from storage.lock import DirectoryLock
 from storage.opening import make_directory, seal_key_of
 from storage.partitions import DAY_NS, day_of
+from storage.publisher import Publisher, open_log
 from storage.reads import Reads
 from storage.rows import FileStat, StoreStats
 from storage.schema import KINDS, Schema
@@ -63,6 +65,8 @@ class Store(Reads):
                 self.aliases = Aliases(self.ledger)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
+                self.publisher = Publisher(self.ledger, lambda: open_log(path, self.ledger.origin))
+                self.audit = AuditLog(self, self.ledger, self.sequencer, self.publisher)
                 self._sealer = Sealer(
                     self.ledger, self.sequencer, self._days, self._spans, survived=self._writer.survived
                 )
@@ -141,6 +145,7 @@ class Store(Reads):
             return
         self._closed = True
         self.sequencer.close()
+        self.publisher.stop()
         self._readers.close()
         self._writer.close()
         self.ledger.close()
