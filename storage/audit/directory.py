@@ -18,7 +18,7 @@ from storage.audit.disk import Disk, PosixDisk
 from storage.audit.edge import Edge
 from storage.audit.errors import LogDamaged, LogForked, LogGapped, LogKeyWrong, NotSigned
 from storage.audit.handover import hand_over, read_handover
-from storage.audit.note import Note, Signature, Signer, read_note
+from storage.audit.note import Note, Signature, Signer, Verifier, read_note
 from storage.audit.proof import InclusionProof, TlogProof
 from storage.audit.stored import StoredTree, stored_entry
 from storage.audit.sweep import remove_partials, sweep
@@ -220,14 +220,14 @@ class LogDirectory:
             handover = read_handover(entry)
             if handover is not None:
                 handover.check(self._origin, due[-1].verifier)
-                due.append(self._signer_named(handover.successor.vkey))
+                due.append(self._signer_named(handover.successor))
         return due
 
-    def _signer_named(self, vkey: str) -> Signer:
+    def _signer_named(self, verifier: Verifier) -> Signer:
         for signer in self._signers:
-            if signer.verifier.vkey == vkey:
+            if signer.verifier == verifier:
                 return signer
-        raise LogKeyWrong(f"the log is handed over to {vkey}, which is not at hand")
+        raise LogKeyWrong(f"the log is handed over to {verifier.vkey}, which is not at hand")
 
     def _write(self, files: Sequence[tuple[Place, bytes]]) -> None:
         """Write files and make them durable, folders included."""
