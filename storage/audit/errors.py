@@ -141,6 +141,21 @@ class QuorumMissed(StepwardenError):
         return "Take a checkpoint with the cosignatures of its witnesses, or ask why they withheld them."
 
 
+class WitnessRefused(StepwardenError):
+    """A witness did not cosign."""
+
+    status = 502
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where} did not cosign: {what}")
+
+    def remedy(self) -> str:
+        """A refusal is news about the log or about the witness."""
+        return (
+            "Check that the witness knows this log's vkey; if it saw another history, keep both heads and find out why."
+        )
+
+
 class TrustMalformed(StepwardenError):
     """A trust policy cannot be read."""
 

@@ -137,8 +137,8 @@ def _check_names(files: Archive, head: Checkpoint, flaws: Flaws, remarks: list[s
             _check_older(files, place, head.size, flaws)
     if beyond:
         remarks.append(
-            f"{beyond} files lie beyond the signed head: the gateway was writing, or was stopped while it was and heals "
-            "on its next start; or an older checkpoint was put back, which only a later checkpoint or a witness shows"
+            f"{beyond} files lie beyond the signed head: the gateway was writing, or was stopped then and heals on its "
+            "next start; or an older checkpoint was put back, which only a later checkpoint or a witness shows"
         )
 
 
