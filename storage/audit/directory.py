@@ -18,7 +18,7 @@ from storage.audit.disk import Disk, PosixDisk
 from storage.audit.edge import Edge
 from storage.audit.errors import LogDamaged, LogForked, LogGapped, LogKeyWrong, NotSigned
 from storage.audit.handover import hand_over, read_handover
-from storage.audit.note import Note, Signature, Signer, read_note
+from storage.audit.note import Note, Signature, Signer, Verifier, read_note
 from storage.audit.proof import InclusionProof, TlogProof
 from storage.audit.stored import StoredTree, stored_entry
 from storage.audit.sweep import remove_partials, sweep
@@ -121,15 +121,21 @@ class LogDirectory:
             self._drop_replaced()
         return self.checkpoint
 
-    def attach(self, cosignatures: Sequence[Signature]) -> None:
-        """Put cosignatures of the newest checkpoint beside the log's own signature. Raises `OSError`.
+    def attach(self, text: bytes, cosignature: Signature) -> bool:
+        """Put a cosignature beside the log's own, in place of an earlier one by that key; from the writing thread.
 
-        Whoever calls has verified that they are of this checkpoint's text.
+        `text` is what it was verified to sign. False, and nothing done, where that is no longer the newest checkpoint.
+        Raises `OSError`.
         """
-        known = self._published.note.signatures
-        note = Note(self._published.note.text, (*known, *(each for each in cosignatures if each not in known)))
-        self._replace(CHECKPOINT, CHECKPOINT_DRAFT, note.encode())
-        self._published = Published(self.checkpoint, note)
+        note = self._published.note
+        if note.text != text:
+            return False
+        key = (cosignature.name, cosignature.key_id)
+        others = tuple(each for each in note.signatures if (each.name, each.key_id) != key)
+        cosigned = Note(text, (*others, cosignature))
+        self._replace(CHECKPOINT, CHECKPOINT_DRAFT, cosigned.encode())
+        self._published = Published(self.checkpoint, cosigned)
+        return True
 
     def hand_over(self, successor: Signer) -> str:
         """The `handover` of a `log.key_rotated` entry; once that is integrated, `successor` signs.
@@ -220,14 +226,14 @@ class LogDirectory:
             handover = read_handover(entry)
             if handover is not None:
                 handover.check(self._origin, due[-1].verifier)
-                due.append(self._signer_named(handover.successor.vkey))
+                due.append(self._signer_named(handover.successor))
         return due
 
-    def _signer_named(self, vkey: str) -> Signer:
+    def _signer_named(self, verifier: Verifier) -> Signer:
         for signer in self._signers:
-            if signer.verifier.vkey == vkey:
+            if signer.verifier == verifier:
                 return signer
-        raise LogKeyWrong(f"the log is handed over to {vkey}, which is not at hand")
+        raise LogKeyWrong(f"the log is handed over to {verifier.vkey}, which is not at hand")
 
     def _write(self, files: Sequence[tuple[Place, bytes]]) -> None:
         """Write files and make them durable, folders included."""

@@ -128,6 +128,70 @@ class NotSigned(StepwardenError):
         return "Give the vkey of the log you mean, got from its operator and not from the log itself."
 
 
+class QuorumMissed(StepwardenError):
+    """Too few witnesses cosigned."""
+
+    status = 403
+
+    def __init__(self, quorum: str, cosigned: tuple[str, ...]) -> None:
+        super().__init__(f"the quorum {quorum!r} is not met; cosigned: {', '.join(map(repr, cosigned)) or 'none'}")
+
+    def remedy(self) -> str:
+        """Witnesses follow a log after it is published."""
+        return "Take a checkpoint with the cosignatures of its witnesses, or ask why they withheld them."
+
+
+class WitnessRefused(StepwardenError):
+    """A witness did not cosign."""
+
+    status = 502
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where} did not cosign: {what}")
+
+    def remedy(self) -> str:
+        """A refusal is news about the log or about the witness."""
+        return (
+            "Check that the witness knows this log's vkey; if it saw another history, keep both heads and find out why."
+        )
+
+
+class TrustMalformed(StepwardenError):
+    """A trust policy cannot be read."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(f"line {line} of the trust policy: {what}")
+        self.line = line
+
+    def remedy(self) -> str:
+        """The format is somebody else's."""
+        return (
+            "Write lines of C2SP tlog-policy: `log VKEY`, `witness NAME VKEY`, `group NAME K MEMBER...`, `quorum NAME`."
+        )
+
+
+class NotALog(StepwardenError):
+    """What was to be verified is no audit log, or cannot be read."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where} {what}")
+
+    def remedy(self) -> str:
+        """A log is known by its checkpoint."""
+        return "Give the folder that holds `checkpoint` and `tile/`, a data directory with `audit/` in it, or a bundle."
+
+
+class LogTooNew(StepwardenError):
+    """The log holds entries of a later format."""
+
+    def __init__(self, index: int, version: int) -> None:
+        super().__init__(f"entry {index} is of version {version}, which this release does not know")
+
+    def remedy(self) -> str:
+        """Nothing is said about what is not understood."""
+        return "Verify with the release that wrote it, or a newer one; other tools still check the tree."
+
+
 class ProofInvalid(StepwardenError):
     """A Merkle proof does not lead to the root it should."""
 

@@ -34,13 +34,14 @@ class Handover(msgspec.Struct, frozen=True):
     note: Note
     """What was signed."""
 
-    def check(self, origin: str, current: Verifier) -> None:
-        """Whether the key in force and its successor both signed, for this log.
-
-        Raises `NoteMalformed`, `SignatureInvalid` or `NotSigned`.
-        """
-        if self.prior.origin != origin:
+    def check_origin(self, origin: str) -> None:
+        """Whether it is of this log. Raises `NoteMalformed`."""
+        if {self.prior.origin, self.successor.name} != {origin}:
             raise NoteMalformed(f"the handover is of the log {self.prior.origin!r}, not of {origin!r}")
+
+    def check(self, origin: str, current: Verifier) -> None:
+        """Whether the key in force and its successor both signed. Raises also `SignatureInvalid` and `NotSigned`."""
+        self.check_origin(origin)
         for verifier in (current, self.successor):
             self.note.verified([verifier])
 

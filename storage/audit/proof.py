@@ -1,6 +1,5 @@
 """Proofs that an entry is in a log, as text for a file `*.tlog-proof` (C2SP tlog-proof)."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -9,7 +8,8 @@ from storage.audit import merkle
 from storage.audit.checkpoint import read_checkpoint
 from storage.audit.encoding import from_base64, from_decimal, to_base64
 from storage.audit.errors import NoteMalformed
-from storage.audit.note import Verified, Verifier, read_note
+from storage.audit.note import Verified, read_note
+from storage.audit.trust import Trust
 
 _HEADER: Final = "c2sp.org/tlog-proof@v1"
 _MOST_HASHES: Final = 63
@@ -45,16 +45,14 @@ class TlogProof(msgspec.Struct, frozen=True):
         lines = [_HEADER, *extra, f"index {self.index}", *map(to_base64, self.hashes), "", ""]
         return "\n".join(lines).encode() + self.checkpoint
 
-    def verify(self, entry: bytes, origin: str, verifiers: Sequence[Verifier]) -> list[Verified]:
-        """Check that `entry` is in the log `origin`; gives who signed.
+    def verify(self, entry: bytes, trust: Trust) -> list[Verified]:
+        """Check that `entry` is in a log that `trust` believes; gives who signed.
 
-        Raises `NoteMalformed`, `SignatureInvalid`, `NotSigned` or `ProofInvalid`.
+        Raises `ProofInvalid`, and what `Trust.judge` raises.
         """
         note = read_note(self.checkpoint)
-        signed = note.verified(verifiers)
+        signed = trust.judge(note)
         head = read_checkpoint(note.text)
-        if head.origin != origin:
-            raise NoteMalformed(f"the checkpoint is of {head.origin!r}, not of {origin!r}")
         merkle.verify_inclusion(merkle.leaf_hash(entry), self.index, head.size, self.hashes, head.root)
         return signed
 

@@ -1,4 +1,4 @@
-"""A disk in memory: it knows what was made durable, may forget the rest on power loss, and fails where it is told to."""
+"""A disk in memory: knows what was made durable, may forget the rest on power loss, and fails where it is told to."""
 
 import errno
 from collections.abc import Callable
