@@ -280,6 +280,7 @@ class _Gateway:
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
+                audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
                 access=access,
                 reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),

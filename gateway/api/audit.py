@@ -64,9 +64,7 @@ def show_receipt(
 
 
 def _logged(audit: Audit, index: int, extra: bytes | None) -> answers.LoggedEntry:
-    return answers.LoggedEntry(
-        index=index, entry=audit.entry(index).decode(), proof=audit.proof(index, extra).decode()
-    )
+    return answers.LoggedEntry(index=index, entry=audit.entry(index).decode(), proof=audit.proof(index, extra).decode())
 
 
 def _inner(sealed: Sealed) -> bytes:

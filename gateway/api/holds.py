@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of, sees
-from gateway.api.ports import Desk, HoldReader, NotFound
+from gateway.api.ports import Audit, Desk, HoldReader, NotFound
+from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.keys import Principal
 
@@ -34,11 +35,14 @@ def _visible(holds: HoldReader, principal: Principal, hold_id: str) -> Hold:
 @get("/api/holds", opt=requires("operator"), sync_to_thread=True)
 def list_holds(
     holds: NamedDependency[SkipValidation[HoldReader]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
     only: Annotated[HoldState | None, QueryParameter(description="Only holds in this state.")] = None,
 ) -> answers.HoldList:
     """Holds, newest first."""
-    found = holds.list(state=only, app=scope_of(principal, None))
+    app = scope_of(principal, None)
+    audit.note(ContentRead(actor=actor_of(principal), tenant=app, what="holds"))
+    found = holds.list(state=only, app=app)
     return answers.HoldList(holds=tuple(answers.Hold.of(each) for each in found))
 
 

@@ -108,6 +108,7 @@ def _application(config: Config, store: Store) -> Any:
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),
+        audit_log=store.audit,
         dialects=known,
         access=access,
         reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
