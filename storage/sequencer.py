@@ -6,6 +6,7 @@ committed at once: those that come meanwhile make up the next. Without a waiter,
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -24,7 +25,7 @@ _GROUP = 256
 """Entries of one commit, and how many end the gathering early."""
 
 _GATHER_SECONDS = 0.1
-_RETRY_SECONDS = 0.5
+_RETRY_SECONDS = 0.25
 _LIMIT = 65_536
 """Entries that wait at most; what comes beyond is dropped, and that is an entry itself."""
 
@@ -66,6 +67,7 @@ class Sequencer:
         self._dropped = 0
         self._failing: str | None = None
         self._stopping = False
+        self._deadline = 0.0
         self._thread: threading.Thread | None = None
 
     def put(self, *entries: Entry, work: Sequence[Statement] = (), rows: tuple[int, int] | None = None) -> None:
@@ -114,13 +116,14 @@ class Sequencer:
         flushed.exception()
 
     def close(self, seconds: float = 10.0) -> bool:
-        """Commit what waits and end the thread; False where not all of it could be. Idempotent."""
+        """Commit what waits, trying for so long, and end the thread; False where not all of it could be. Idempotent."""
         with self._changed:
             self._stopping = True
+            self._deadline = time.monotonic() + seconds
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join(seconds)
-        return not self._items
+            self._thread.join(seconds + _RETRY_SECONDS)
+        return not self._items and not self._has_lost()
 
     # ---------------------------------------------------------------------------------- with `_changed` held
 
@@ -197,7 +200,9 @@ class Sequencer:
                     return
                 group = self._take()
             if not self._commit(group) and self._stopping:
-                return
+                if time.monotonic() > self._deadline:
+                    return
+                time.sleep(_RETRY_SECONDS)
 
     def _gather(self) -> None:
         """Wait until there is something, then until it is urgent, much, or has waited long enough."""
