@@ -36,11 +36,11 @@ def lines_of(data: Path) -> list[bytes]:
 def verified(data: Path) -> SealsChecked | None:
     """Verify the log of a data directory and the record beside it; fails where anything does not hold."""
     files = Folder(data / "audit")
-    report = verify(files, None, progress=_quiet)
+    report = verify(files, None, progress=quiet)
     assert report.holds, [str(flaw) for flaw in report.flaws]
     assert report.head is not None
     flaws = Flaws()
-    checked = check_seals(data, files, report.head.size, flaws, _quiet)
+    checked = check_seals(data, files, report.head.size, flaws, quiet)
     assert not flaws.found, [str(flaw) for flaw in flaws.found]
     return checked
 
@@ -56,5 +56,6 @@ def assert_holds(lines: list[bytes], receipts: list[Receipt]) -> None:
         assert leaf_hash(lines[receipt.index]) == receipt.leaf_hash, receipt.index
 
 
-def _quiet(done: int, total: int) -> None:
+def quiet(done: int, total: int) -> None:
+    """No progress bar."""
     del done, total
