@@ -1,6 +1,6 @@
 """An audit log as its files hold it, read and verified without the gateway that wrote it."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ def verified(data: Path) -> SealsChecked | None:
 def header_of(entry: bytes, index: int) -> bytes:
     """The receipt a caller gets for an entry, made with code of its own."""
     return f"index={index}; hash={b64encode(leaf_hash(entry)).decode()}".encode()
+
+
+def receipt_in(header: bytes) -> Receipt:
+    """The receipt in a `stepwarden-receipt` header."""
+    index, _, leaf = header.decode().partition("; hash=")
+    return Receipt(int(index.removeprefix("index=")), b64decode(leaf))
 
 
 def assert_holds(lines: list[bytes], receipts: list[Receipt]) -> None:

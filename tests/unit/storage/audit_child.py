@@ -1,4 +1,4 @@
-"""Logs as fast as it can until it is killed; says on stdout what was acknowledged: index and leaf hash, line by line."""
+"""Logs as fast as it can until it is killed; says on stdout what was acknowledged: index, leaf hash."""
 
 import os
 import random

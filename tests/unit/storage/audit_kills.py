@@ -38,6 +38,5 @@ def campaign(folder: Path, *, kills: int, seed: int) -> None:
         store.close()
         verified(folder)
         assert_holds(lines_of(folder), receipts)
-    print(
-        f"seed {seed}: {kills} kills, {len(receipts)} entries acknowledged, 0 lost; {len(lines_of(folder))} in the log"
-    )
+    total = len(lines_of(folder))
+    print(f"seed {seed}: {kills} kills, {len(receipts)} entries acknowledged, 0 lost; {total} in the log")
