@@ -54,7 +54,8 @@ class Load:
             except (OSError, BrokenOff, ValueError, IndexError):
                 return
             self.answered[got.exchange] = (body, got.body, time.monotonic())
-            self.receipts.append(receipt_in(got.one(b"stepwarden-receipt")))
+            if got.status == 200:  # a worker that has lost its keeper refuses, and logs nothing
+                self.receipts.append(receipt_in(got.one(b"stepwarden-receipt")))
 
     def read(self) -> None:
         """Note what is shown until the gateway is gone."""
