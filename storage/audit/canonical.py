@@ -1,5 +1,6 @@
 """Canonical JSON (RFC 8785): one spelling a value, so that an entry's bytes can be made again from what it says."""
 
+import json
 import math
 import re
 from typing import Any
@@ -39,7 +40,7 @@ def read_canonical(data: bytes) -> dict[str, Any] | None:
             return None
         if data.isascii() and _LONG.search(data) is None and _sorted(value) == data:
             return value  # pyright: ignore[reportUnknownVariableType] - JSON keys are strings
-        exact: dict[str, Any] = msgspec.json.decode(data)
+        exact: dict[str, Any] = json.loads(data.decode(), parse_int=_as_read)
         return exact if canonical(exact) == data else None
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
@@ -91,6 +92,12 @@ def _number(value: float) -> str:
         return f"{sign}0.{'0' * -point}{digits}"
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{fraction}e{point - 1:+d}"
+
+
+def _as_read(digits: str) -> float:
+    """A whole number as every JSON reader has it."""
+    number = int(digits)
+    return number if abs(number) <= _SAFE else float(digits)
 
 
 def _shortest(value: float) -> tuple[str, str, int]:

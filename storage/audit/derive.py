@@ -47,8 +47,7 @@ class Derivation:
             entries = self._bundle(Place(level=0, index=self._edge.size // WIDTH, width=width, entries=True))
             if entries is None:
                 return
-            for index, entry in enumerate(entries, self._edge.size):
-                self._look(index, entry)
+            self._look_at(entries)
             for place, data in self._edge.grow(entries):
                 self._compare(place, data)
             progress(self._edge.size, size)
@@ -79,21 +78,15 @@ class Derivation:
             return None
         return entries
 
-    def _look(self, index: int, entry: bytes) -> None:
-        """Whether an entry says what it must."""
-        place = f"entry {index}"
-        found = read_canonical(entry)
-        if found is None:
-            self._flaws.add(place, "it is not a JSON object in its canonical form (RFC 8785)", index)
-            return
-        version = found.get("v")
-        if type(version) is int and version > VERSION:
-            raise LogTooNew(index, version)
-        if type(found.get("seq")) is not int or found["seq"] != index:
-            self._flaws.add(
-                place, f"it says it is number {_short(found.get('seq'))}: entries were removed, added or moved", index
-            )
-        self._follow(index, entry)
+    def _look_at(self, entries: list[bytes]) -> None:
+        """Whether entries say what they must; of a bundle the first that does not is named."""
+        wrong = None
+        for index, entry in enumerate(entries, self._edge.size):
+            wrong = wrong or _mistake(index, entry)
+            self._follow(index, entry)
+        if wrong is not None:
+            index, what = wrong
+            self._flaws.add(f"entry {index}", what, index)
 
     def _follow(self, index: int, entry: bytes) -> None:
         place = f"entry {index}"
@@ -160,3 +153,16 @@ def _cut(data: bytes, place: Place) -> bytes:
 
 def _short(value: object) -> str:
     return f"{value!r}"[:40]
+
+
+def _mistake(index: int, entry: bytes) -> tuple[int, str] | None:
+    """What is wrong with an entry by itself. Raises `LogTooNew`."""
+    found = read_canonical(entry)
+    if found is None:
+        return index, "it is not a JSON object in its canonical form (RFC 8785)"
+    version, number = found.get("v"), found.get("seq")
+    if type(version) is int and version > VERSION:
+        raise LogTooNew(index, version)
+    if type(number) is not int or number != index:
+        return index, f"it says it is number {_short(number)}: entries were removed, added or moved"
+    return None

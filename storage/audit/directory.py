@@ -268,7 +268,7 @@ class LogDirectory:
     def _name_keys(self) -> None:
         """Have every key that ever signed in `vkeys.txt`, oldest first, before it signs."""
         try:
-            known = self._disk.read(VKEYS).decode().splitlines()
+            known = self._disk.read(VKEYS).decode().split("\n")[:-1]
         except FileNotFoundError:
             known = []
         new = [vkey for signer in self._due if (vkey := signer.verifier.vkey) not in known]

@@ -88,11 +88,13 @@ def _own(files: Archive, flaws: Flaws) -> Trust:
 
 
 def _vkeys(files: Archive) -> list[Verifier]:
-    data = files.read(VKEYS, LARGEST)
     try:
-        return [read_vkey(line) for line in data.decode().splitlines()]
+        lines = files.read(VKEYS, LARGEST).decode().split("\n")
     except UnicodeDecodeError:
         raise NoteMalformed("it is not UTF-8") from None
+    if lines.pop() or not lines:
+        raise NoteMalformed("it does not name a key a line")
+    return [read_vkey(line) for line in lines]
 
 
 def _signatures(note: Note, keys: Keychain, trust: Trust, flaws: Flaws) -> list[Verified]:

@@ -1,9 +1,10 @@
 """Keys, entries and logs for the tests of the audit log."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
+from storage.audit.archive import Unreadable
 from storage.audit.directory import LogDirectory
 from storage.audit.disk import Disk
 from storage.audit.note import Signer
@@ -38,3 +39,28 @@ def grown(disk: Disk, size: int) -> LogDirectory:
     log.integrate(entries(0, size))
     log.publish()
     return log
+
+
+class MemoryArchive:
+    """Files in memory; obeys `storage.audit.archive.Archive`."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files = files
+
+    def names(self) -> Iterator[str]:
+        yield from self.files
+
+    def read(self, path: str, limit: int) -> bytes:
+        if path not in self.files:
+            raise FileNotFoundError(path)
+        if len(self.files[path]) > limit:
+            raise Unreadable("too long")
+        return self.files[path]
+
+
+def memory_archive(files: dict[str, bytes]) -> MemoryArchive:
+    return MemoryArchive(files)
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress that nobody watches."""

@@ -10,7 +10,7 @@ from storage.audit.directory import LogDirectory
 from storage.audit.errors import EntryTooLong, LogDamaged, LogForked, LogGapped, LogInUse, LogKeyWrong
 from storage.audit.note import read_note
 from storage.audit.proof import read_proof
-from tests.fakes.disk import MemoryDisk
+from tests.fakes.disk import MemoryDisk, healthy
 from tests.unit.storage.audit.house import ORIGIN, entries, entry, grown, key, log_on
 
 
@@ -114,6 +114,29 @@ def test_partial_files_go_once_a_full_one_is_published() -> None:
     }
 
 
+def test_partial_files_stay_where_the_checkpoint_could_not_be_replaced() -> None:
+    disk = MemoryDisk()
+    log = grown(disk, 255)
+    log.integrate(entries(255, 257))
+    disk.fault = lambda *asked: OSError("full") if asked[1] == "checkpoint.new" else None
+    with pytest.raises(OSError, match="full"):
+        log.publish()
+    assert {"tile/0/000.p/255", "tile/entries/000.p/255"} < set(disk.files())
+
+
+def test_what_a_failed_attempt_left_is_gone_once_a_shorter_one_is_published() -> None:
+    disk = MemoryDisk()
+    log = grown(disk, 200)
+    disk.fault = lambda *asked: OSError("gone") if asked == ("fsync", "tile/0/001.p") else None
+    with pytest.raises(OSError, match="gone"):
+        log.integrate(entries(200, 300))
+    assert "tile/0/001.p/44" in disk.files()
+    disk.fault = healthy
+    log.integrate(entries(200, 250))
+    log.publish()
+    assert {path for path in disk.files() if path.startswith("tile/0")} == {"tile/0/000.p/200", "tile/0/000.p/250"}
+
+
 def test_no_file_under_the_checkpoint_is_ever_written_again() -> None:
     disk = MemoryDisk()
     log = log_on(disk)
@@ -145,9 +168,9 @@ def test_a_log_whose_checkpoint_is_gone_is_not_begun_anew() -> None:
 
 
 def test_an_edge_that_does_not_fit_the_checkpoint_is_damage() -> None:
-    for path in ("tile/0/000.p/10", "tile/entries/000.p/10"):
+    for path in ("tile/0/001.p/10", "tile/entries/001.p/10", "tile/1/000.p/1"):
         disk = MemoryDisk()
-        grown(disk, 10)
+        grown(disk, 266)
         disk.write(path, disk.files()[path][:-1] + b"?")
         with pytest.raises(LogDamaged):
             log_on(disk)
