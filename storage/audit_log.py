@@ -94,6 +94,7 @@ class AuditLog:
 
     def head(self) -> bytes:
         """The newest checkpoint as it is signed, over every entry there is by now. Raises `StepwardenError`."""
+        self._sequencer.flush()
         return self._publisher.publish().note
 
     def entry(self, index: int) -> bytes:
