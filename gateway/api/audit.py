@@ -68,7 +68,7 @@ def _logged(audit: Audit, index: int, extra: bytes | None) -> answers.LoggedEntr
 
 
 def _inner(sealed: Sealed) -> bytes:
-    """What leads from the exchange's records to the root in the entry: `docs/AUDIT.md`, Steps."""
+    """What leads from the exchange's records to the root in the entry: `docs/AUDIT-ENTRIES.md`, Steps."""
     records = [
         {
             "record": record.record.decode(),

@@ -1,7 +1,7 @@
 """Audit entries: one line of the log each, saying what was accepted, decided or changed, when, and on whose word.
 
 An entry holds decisions, identifiers of our own making and keyed commitments: no content, no name, no address. It
-becomes a line of the log by `line`, which adds `seq`, `ts` and `v`. `docs/AUDIT.md` describes every type.
+becomes a line of the log by `line`, which adds `seq`, `ts` and `v`. `docs/AUDIT-ENTRIES.md` describes every type.
 """
 
 import hmac
@@ -266,13 +266,6 @@ class ClockSkew(Entry, frozen=True, kw_only=True, tag="clock.skew"):
 
     milliseconds: int
     """How far it went; negative is back."""
-
-
-class VerifyRun(Entry, frozen=True, kw_only=True, tag="verify.run"):
-    """The log was verified by this gateway."""
-
-    size: int
-    holds: bool
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
