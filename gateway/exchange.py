@@ -11,8 +11,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -92,8 +91,7 @@ class Gate:
         """How many exchanges have come since the start."""
         return self._carried
 
-    @contextmanager
-    def passing(self) -> Generator[None]:
+    def __enter__(self) -> None:
         """Count one exchange. Raises `Overloaded` or `Draining`."""
         if self.draining:
             raise Draining("The gateway is shutting down.")
@@ -101,10 +99,10 @@ class Gate:
             raise Overloaded("The gateway carries as many requests as it may.")
         self.in_flight += 1
         self._carried += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+
+    def __exit__(self, *_: object) -> None:
+        """It is over."""
+        self.in_flight -= 1
 
 
 class DataPlane:
@@ -139,7 +137,7 @@ class DataPlane:
         """Carry one exchange. Never raises, so that the server has nothing to report that is not logged here."""
         passage = self._arrive(scope)
         try:
-            with self._gate.passing():
+            with self._gate:
                 await self._carry(passage, scope, receive, send)
         except Refused as refusal:
             await self._refused(passage, refusal, send)
@@ -225,7 +223,8 @@ class DataPlane:
             passage.watch = Watch(door)
         passage.upstream_started_ns = time.time_ns()
         passage.answer = await self._client.send(passage.method, passage.target, headers, outgoing or None)
-        await self._relay(passage, passage.answer, _Line(self, passage, shown, headers, send))
+        line = None if passage.docket is None else _Line(self, passage, shown, headers, send)
+        await self._relay(passage, passage.answer, send, line)
 
     def _summon(self, passage: Passage) -> Docket | None:
         """Open the docket of an exchange whose app has policies."""
@@ -391,8 +390,8 @@ class DataPlane:
         one = self._prices.ceiling(view.model, size, view.max_tokens, passage.provider)
         return None if one is None else one * view.choices
 
-    async def _relay(self, passage: Passage, answer: Answer, line: "_Line") -> None:
-        send = line.send
+    async def _relay(self, passage: Passage, answer: Answer, send: Send, line: "_Line | None") -> None:
+        """The answer on its way to the caller; `line` where clauses may have a say in it."""
         passage.upstream_status = passage.status = answer.status
         headers = forward.response_headers(answer.headers)
         observation = self._observe(passage, headers)
@@ -401,12 +400,14 @@ class DataPlane:
             if observation.may_be_nothing:
                 first = await self._first_bytes(answer)
                 _refuse_unless_answer(answer.status, observation.head, first)
-            if await self._supervised(answer, first, observation, headers, line):
+            if line is not None and await self._supervised(answer, first, observation, headers, line):
                 await passage.judge_rest()
                 return
         if answer.status in _BODILESS:
             headers = [pair for pair in headers if pair[0] != b"content-length"]
         start = {"type": "http.response.start", "status": answer.status, "headers": [*headers, *passage.own_headers()]}
+        if first and passage.door is not None:
+            passage.door.join_head()
         await send(start)
         passage.started = True
         try:

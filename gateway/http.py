@@ -2,21 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import aiohttp
 import yarl
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError, RawResponseMessage, StreamWriter
+from aiohttp.http import StreamWriter
 
+from gateway.provider_connection import Malformed, ProviderConnection
 from gateway.refusals import BadFraming, UpstreamBroke, UpstreamMalformed, UpstreamTimedOut, UpstreamUnreachable
 
 Headers = list[tuple[bytes, bytes]]
-
-_HEAD_LIMIT = 64 * 1024
-_HEADER_COUNT = 1000
-"""Headers of one answer; no server is known to send as many, and a caller's HTTP library rarely reads more than 100."""
 
 
 class Interrupted(Exception):
@@ -63,47 +59,43 @@ class Upstream(Protocol):
 class _PooledAnswer:
     """`Answer` on a pooled connection; gives the connection back when the last byte has come."""
 
-    __slots__ = ("_connection", "_payload", "_sending", "_unframed", "headers", "status")
+    __slots__ = ("_connection", "_incoming", "_sending", "headers", "status")
 
-    def __init__(
-        self,
-        connection: Connection,
-        message: RawResponseMessage,
-        payload: aiohttp.StreamReader,
-        sending: asyncio.Task[None] | None,
-    ) -> None:
-        self.status = message.code
-        self.headers: Iterable[tuple[bytes, bytes]] = message.raw_headers
+    def __init__(self, connection: Connection, incoming: ProviderConnection) -> None:
+        self.status = 0
+        self.headers: Headers = []
         self._connection: Connection | None = connection
-        self._payload = payload
+        self._incoming = incoming
+        self._sending: asyncio.Task[None] | None = None
+
+    def upload(self, sending: asyncio.Task[None]) -> None:
+        """The request's own body goes on in this task."""
         self._sending = sending
-        self._unframed = connection.protocol if _is_unframed(message) and payload is not aiohttp.EMPTY_PAYLOAD else None
-        """Set where nothing but the end of the connection ends the body."""
-        payload.on_eof(self._whole)
+
+    async def begun(self) -> None:
+        """Wait for the head. Raises `TimeoutError`, `Malformed`, `OSError`."""
+        incoming = self._incoming
+        await incoming.head()
+        self.status, self.headers = incoming.status, incoming.headers
 
     async def read(self) -> bytes:
+        incoming = self._incoming
         try:
-            piece = await self._payload.readany()
+            piece = await incoming.read() if self._connection is not None else b""
         except TimeoutError as error:
             raise Interrupted("the provider fell silent in mid-answer", timed_out=True) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (Malformed, aiohttp.ClientError, OSError) as error:
             raise Interrupted("the provider's connection broke in mid-answer", timed_out=False) from error
-        if not piece and self._unframed is not None and _was_reset(self._unframed):
-            raise Interrupted("the provider's connection was reset in mid-answer", timed_out=False)
+        if incoming.whole:
+            self.close()
         return piece
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            self._stop_sending()
-            connection.close()
-
-    def _whole(self) -> None:
-        connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._stop_sending():
-            connection.close()  # answered before the request was whole: what follows on this connection is nobody's
+        if self._stop_sending() or not self._incoming.whole:
+            connection.close()  # what follows on it, of this answer or of a request that is not whole, is nobody's
         else:
             connection.release()
 
@@ -131,11 +123,17 @@ class ProviderClient:
             if socket
             else aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=15)
         )
-        self._timeout = aiohttp.ClientTimeout(connect=connect_seconds, sock_read=idle_seconds)
+        self._connector._factory = cast("Any", self._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._idle_seconds = idle_seconds
+        self._timeout = aiohttp.ClientTimeout(connect=connect_seconds)
         self._whom = aiohttp.ClientRequest("GET", base, loop=self._loop)
         """What the connector connects for; it reads nothing of it but the address."""
         self._path = base.raw_path.rstrip("/").encode()
         self._host = b"host: " + (base.host_port_subcomponent or "").encode()
+
+    def _connection(self) -> ProviderConnection:
+        """The protocol of a new connection. aiohttp offers no way to name it, so its pool is told."""
+        return ProviderConnection(self._loop, idle_seconds=self._idle_seconds)
 
     async def send(
         self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None
@@ -152,9 +150,8 @@ class ProviderClient:
             raise UpstreamUnreachable(f"No connection to the provider ({type(error).__name__}).") from error
         except TimeoutError as error:
             raise UpstreamTimedOut("The provider sent nothing within the idle deadline.") from error
-        except HttpProcessingError as error:
-            what = type(error.__cause__ or error).__name__
-            raise UpstreamMalformed(f"The provider's answer is not HTTP/1.1 that can be read ({what}).") from error
+        except Malformed as error:
+            raise UpstreamMalformed(f"The provider's answer is not HTTP/1.1 that can be read ({error}).") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamBroke(
                 f"The provider's connection broke before its answer ({type(error).__name__})."
@@ -181,28 +178,24 @@ class ProviderClient:
             connection = await self._connector.connect(self._whom, traces=[], timeout=self._timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
-        sending: asyncio.Task[None] | None = None
         try:
-            protocol = _protocol(connection)
-            protocol.set_response_params(
-                skip_payload=method == "HEAD",
-                read_until_eof=True,
-                auto_decompress=False,
-                read_timeout=self._timeout.sock_read,
-                max_line_size=_HEAD_LIMIT,
-                max_field_size=_HEAD_LIMIT,
-                max_headers=_HEADER_COUNT,
-            )
-            if _write(connection, head, body):
-                protocol.start_timeout()
-            else:
-                sending = self._loop.create_task(_pour(body, protocol, chunked=_is_chunked(head)))
-            return _PooledAnswer(connection, *(await _final(protocol)), sending)
+            incoming = _protocol(connection)
         except BaseException:
-            if sending is not None:
-                sending.cancel()
             connection.close()
             raise
+        answer = _PooledAnswer(connection, incoming)
+        try:
+            incoming.begin(bodiless=method == "HEAD")
+            if _write(connection, head, body):
+                incoming.start_timeout()
+            else:
+                answer.upload(self._loop.create_task(_pour(body, incoming, chunked=_is_chunked(head))))
+            await answer.begun()
+            _refuse_oddities(answer.status)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
 
     async def close(self) -> None:
         """Close the pool; open answers are cut."""
@@ -248,11 +241,11 @@ def _is_chunked(head: bytes) -> bool:
     return head.endswith(_CHUNKED + b"\r\n\r\n")
 
 
-def _protocol(connection: Connection) -> ResponseHandler:
+def _protocol(connection: Connection) -> ProviderConnection:
     """The protocol of a connection just handed out. Raises `aiohttp.ServerDisconnectedError` where it is gone."""
     if connection.protocol is None or connection.transport is None:
         raise aiohttp.ServerDisconnectedError
-    return connection.protocol
+    return cast("ProviderConnection", connection.protocol)
 
 
 def _write(connection: Connection, head: bytes, body: bytes | AsyncIterator[bytes] | None) -> bool:
@@ -268,7 +261,7 @@ def _write(connection: Connection, head: bytes, body: bytes | AsyncIterator[byte
     return (body is None or isinstance(body, bytes)) and transport.get_write_buffer_size() == 0
 
 
-async def _pour(body: bytes | AsyncIterator[bytes] | None, protocol: ResponseHandler, *, chunked: bool) -> None:
+async def _pour(body: bytes | AsyncIterator[bytes] | None, protocol: ProviderConnection, *, chunked: bool) -> None:
     """Send a body as it arrives, or wait for a whole one to leave; only then does the provider's silence count.
 
     What goes wrong with it shows to whoever waits for the answer.
@@ -284,29 +277,14 @@ async def _pour(body: bytes | AsyncIterator[bytes] | None, protocol: ResponseHan
             await writer.write_eof()
         await writer.drain()
     except Exception as error:  # noqa: BLE001 - whoever waits for the answer is told
-        protocol.set_exception(aiohttp.ClientConnectionError("the request body ended early"), error)
+        protocol.owes(ConnectionAbortedError(f"the request body ended early ({type(error).__name__})"))
     else:
         protocol.start_timeout()
 
 
-async def _final(protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
-    """The final response's head and body; interim ones (RFC 9110 section 15.2) are passed over."""
-    message, payload = await protocol.read()
-    while message.code < 200:  # noqa: PLR2004 - 1xx
-        if message.code == 101:  # noqa: PLR2004 - nobody asked for another protocol
-            raise UpstreamMalformed("The provider switched protocols, which nobody asked for.")
-        message, payload = await protocol.read()
-    if message.code >= 600:  # noqa: PLR2004 - RFC 9110 section 15 knows five classes
-        raise UpstreamMalformed(f"The provider answered with status {message.code}, which does not exist.")
-    return message, payload
-
-
-def _is_unframed(message: RawResponseMessage) -> bool:
-    """Whether a body says nowhere how long it is, so that it ends with its connection (RFC 9112 section 6.3)."""
-    return message.should_close and not message.chunked and "content-length" not in message.headers
-
-
-def _was_reset(protocol: ResponseHandler) -> bool:
-    """Whether a lost connection ended in an error; to the parser that is an end like any other."""
-    lost = protocol.exception()
-    return lost is not None and not isinstance(lost, aiohttp.ServerDisconnectedError)
+def _refuse_oddities(status: int) -> None:
+    """Raise `UpstreamMalformed` for a final status that is none."""
+    if status == 101:  # noqa: PLR2004 - nobody asked for another protocol
+        raise UpstreamMalformed("The provider switched protocols, which nobody asked for.")
+    if not 200 <= status < 600:  # noqa: PLR2004 - RFC 9110 section 15 knows five classes
+        raise UpstreamMalformed(f"The provider answered with status {status}, which does not exist.")

@@ -35,11 +35,13 @@ _RESET = struct.pack("ii", 1, 0)
 class Door:
     """What the protocol knows of one request beyond ASGI: its faults, its end, and whether its caller has left."""
 
-    __slots__ = ("_departed", "abort", "bare_query", "fault", "gone", "oversize", "whole")
+    __slots__ = ("_departed", "abort", "bare_query", "fault", "gone", "join_head", "oversize", "whole")
 
-    def __init__(self, abort: Callable[[], None]) -> None:
+    def __init__(self, abort: Callable[[], None], join_head: Callable[[], None]) -> None:
         self.abort = abort
         """Cuts the connection at once."""
+        self.join_head = join_head
+        """Lets the answer's head, sent next, leave in one piece with the bytes that follow it at once."""
         self.fault: str | None = None
         """Why the framing of this request must be refused, as a sentence."""
         self.oversize: str | None = None
@@ -66,14 +68,39 @@ class Door:
 
 
 class _Outlet:
-    """The transport as uvicorn's answers see it: they close it with the protocol's patience."""
+    """The transport as uvicorn's answers see it: they close it with the protocol's patience.
 
-    __slots__ = ("close", "is_closing", "write")
+    Every write is a system call that also wakes the reader; a head that leaves with its body saves one of two.
+    """
+
+    __slots__ = ("_head", "_joining", "_write", "close", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
+        self._write = transport.write
         self.is_closing = transport.is_closing
         self.close = close
+        self._joining = False
+        self._head = b""
+
+    def join(self) -> None:
+        """Keep what is written next until more is written. Only for an answer that has its first bytes at hand."""
+        self._joining = True
+
+    def let_go(self) -> None:
+        """Send what was kept by itself: what should have followed will not."""
+        head, self._head = self._head, b""
+        if head:
+            self._write(head)
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes, behind those that were kept for them."""
+        if self._joining:
+            self._joining, self._head = False, data
+        elif self._head:
+            self._head, joined = b"", self._head + data
+            self._write(joined)
+        else:
+            self._write(data)
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -102,7 +129,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first request's head."""
         super().connection_made(transport)
-        self._outlet = cast("asyncio.Transport", _Outlet(transport, self._hang_up))
+        self._outlet = _Outlet(transport, self._hang_up)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -125,6 +152,8 @@ class GuardedHttp(HttpToolsProtocol):
             return
         self._overhead += len(data)
         self._parse(data)
+        if self._in_head and not self._deaf:
+            self._arm()  # most heads come whole and need no clock
         # Bodies may share the packet, so the count is only decisive once the packet is read.
         if self._overhead > self.limits.header_bytes and not self._deaf and not self.transport.is_closing():
             if self._in_head:
@@ -162,8 +191,7 @@ class GuardedHttp(HttpToolsProtocol):
         """Open a scope with a door of its own."""
         super().on_message_begin()
         self._in_head = True
-        self._arm()
-        door = Door(self.transport.abort)
+        door = Door(self._abort, self._outlet.join)
         self._doors.append(door)
         cast("dict[str, Any]", self.scope)["extensions"] = {DOOR: door}
 
@@ -193,7 +221,7 @@ class GuardedHttp(HttpToolsProtocol):
     def _settle(self, *, usable: bool) -> None:
         """What uvicorn's answer to the request just begun must know that uvicorn does not."""
         cycle = self.cycle
-        cycle.transport = self._outlet
+        cycle.transport = cast("asyncio.Transport", self._outlet)
         # An answer that leaves before its request is whole says that it closes the connection.
         self._keeps, cycle.keep_alive = cycle.keep_alive and usable, False
         self.headers = []  # trailers are read into a list of their own, which nobody looks at
@@ -334,10 +362,16 @@ class GuardedHttp(HttpToolsProtocol):
         self.transport.write_eof()
         self._linger_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
+    def _abort(self) -> None:
+        """Cut the connection. A head that was promised a body leaves first: without it a client would ask again."""
+        self._outlet.let_go()
+        self.transport.abort()
+
     def _reset(self) -> None:
         """Cut the connection so that it cannot be taken for the end of an answer that ends with its connection."""
         if self.transport.is_closing():
             return
+        self._outlet.let_go()
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 

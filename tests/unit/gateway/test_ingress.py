@@ -18,7 +18,7 @@ LIMITS = Limits(body_bytes=1024, body_seconds=0.05)
 
 def arriving() -> Door:
     """The door of a request whose body is still on its way."""
-    return Door(lambda: None)
+    return Door(lambda: None, lambda: None)
 
 
 def receiving(messages: Sequence[dict[str, Any]], *, silent: bool = False) -> Any:

@@ -137,7 +137,7 @@ def test_a_fault_of_ours_that_cannot_even_be_told_cuts_the_connection(
 ) -> None:
     cuts: list[bool] = []
     one = passage()
-    one.door = Door(lambda: cuts.append(True))
+    one.door = Door(lambda: cuts.append(True), lambda: None)
     one.started = started
 
     async def send(message: Any) -> None:
