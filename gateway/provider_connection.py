@@ -171,7 +171,7 @@ class ProviderConnection(BaseProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of an answer; those that nobody asked for end the connection."""
         parser = self._parser_of_answer
-        if parser is None or self.whole:
+        if parser is None:
             self._malformed("unasked bytes")
             return
         self._heard = self._loop.time()

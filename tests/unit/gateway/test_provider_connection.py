@@ -194,13 +194,13 @@ def test_an_answer_without_a_body_is_whole_with_its_head_and_its_connection_is_n
 def test_silence_ends_the_wait_and_every_sign_of_life_prolongs_it() -> None:
     async def use() -> None:
         connection, _ = await began(idle_seconds=0.05)
-        clock = asyncio.get_running_loop().time
-        began_at = clock()
-        connection.data_received(UNFRAMED)
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        loop.call_later(0.04, connection.data_received, UNFRAMED)
         assert await connection.read() == b"all of it"
         with pytest.raises(TimeoutError):
             await connection.read()
-        assert clock() - began_at >= 0.05
+        assert loop.time() - began_at >= 0.09 - 0.001
         assert connection.should_close
         connection.connection_lost(None)
 
@@ -220,6 +220,7 @@ def test_who_does_not_read_holds_the_provider_back_and_is_not_called_silent_for_
         assert not wire.paused
         connection.data_received(b"x")
         assert await whole(connection) == b"x"
+        assert not connection.should_close
         connection.connection_lost(None)
 
     run(use)
@@ -242,9 +243,13 @@ def test_an_answer_that_has_begun_is_read_on_although_its_request_will_never_be_
     async def use() -> None:
         connection, _ = await began()
         connection.data_received(SIZED[:-1])
+        assert await connection.read() == b"o"
+        rest = asyncio.ensure_future(connection.read())
+        await asyncio.sleep(0)
         connection.owes(ConnectionAbortedError("the upload broke"))
+        await asyncio.sleep(0)
         connection.data_received(SIZED[-1:])
-        assert await whole(connection) == b"ok"
+        assert await rest == b"k"
         assert connection.should_close
         connection.connection_lost(None)
 
