@@ -15,7 +15,6 @@ import msgspec
 from gateway.demo import render
 from gateway.demo.turns import Call, Setting, Turn, WireName
 from gateway.stations.judge import PUT_BEFORE_THE_MODEL, Bench, Docket
-from gateway.supervised import needs_of
 from gateway.wire.absences import absent
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import Replacement, Uneditable
@@ -145,7 +144,7 @@ async def _asked(dialect: Dialect, bench: Bench, parts: Sequence[Part], *, strea
 
 async def _streamed(dialect: Dialect, docket: Docket, events: Sequence[bytes]) -> list[Judgement]:
     """What is said of a stream: of what its gate asks before it lets it go, or beside it where no clause acts."""
-    acts, needs = enforcing(dialect), needs_of(docket.ruleset)
+    acts, needs = enforcing(dialect), docket.bench.needs
     if acts is None or needs is None:
         reader = dialect.reply_reader("chat", stream=True)
         for event in events:

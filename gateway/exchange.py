@@ -44,7 +44,7 @@ from gateway.stations import forward, ingress
 from gateway.stations.ingress import ClientGone, Presented, Watch
 from gateway.stations.judge import Docket, Supervision
 from gateway.stations.observe import Observation
-from gateway.supervised import Attempt, SupervisedReply, hold_ask, needs_of
+from gateway.supervised import Attempt, SupervisedReply, hold_ask
 from gateway.wire.dialects import Dialects
 from gateway.wire.edits import Uneditable
 from gateway.wire.elsewhere import asks_beyond_its_bytes
@@ -219,7 +219,7 @@ class DataPlane:
             await self._open(passage, shown)
             if self._summon(passage) is not None:
                 outgoing, headers = await self._judge(passage, headers)
-        if not isinstance(outgoing, AsyncIterator):
+        if outgoing is None or isinstance(outgoing, bytes):
             passage.watch = Watch(door)
         passage.upstream_started_ns = time.time_ns()
         passage.answer = await self._client.send(passage.method, passage.target, headers, outgoing or None)
@@ -271,7 +271,7 @@ class DataPlane:
         if docket.partial:
             self._unreadable(passage, "server_side_history")
         await self._enforce(passage, docket)
-        if view.stream and needs_of(docket.ruleset) is not None:
+        if view.stream and docket.bench.needs is not None:
             headers = forward.with_header(headers, b"accept-encoding", b"identity")
         return self._changed(passage, docket, headers)
 
@@ -610,7 +610,7 @@ class _Line:
         acts = enforcing(passage.dialect)
         if passage.docket is None or passage.view is None or acts is None:
             return None
-        needs = needs_of(passage.docket.ruleset)
+        needs = passage.docket.bench.needs
         return None if needs is None else SupervisedReply(passage, self, needs=needs, acts=acts, limits=limits)
 
     async def ask_again(self, body: bytes) -> Attempt:

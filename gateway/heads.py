@@ -11,6 +11,9 @@ class Head(msgspec.Struct, frozen=True):
     media_type: str | None
     """`Content-Type` as sent, shortened."""
 
+    kind: str
+    """The same without parameters, in lower case; empty where there is none."""
+
     encoding: str | None
     """`Content-Encoding` as sent, shortened."""
 
@@ -23,28 +26,25 @@ class Head(msgspec.Struct, frozen=True):
     @property
     def is_stream(self) -> bool:
         """Whether the body is server-sent events."""
-        return self._is("text/event-stream")
+        return self.kind == "text/event-stream"
 
     @property
     def is_page(self) -> bool:
         """Whether the body is meant for a browser."""
-        return self._is("text/html") or self._is("application/xhtml+xml")
-
-    def _is(self, media_type: str) -> bool:
-        return self.media_type is not None and self.media_type.partition(";")[0].strip().lower() == media_type
+        return self.kind in {"text/html", "application/xhtml+xml"}
 
 
 def head_of(headers: Sequence[tuple[bytes, bytes]]) -> Head:
     """Read the headers of a request or a response; names in lower case."""
     named = dict(reversed(headers))
-    length = named.get(b"content-length")
+    get = named.get
+    media, encoding, length = get(b"content-type"), get(b"content-encoding"), get(b"content-length")
+    request_id = get(b"request-id") or get(b"x-request-id")
+    media_type = media.decode("latin-1")[:200] if media else None
     return Head(
-        _text(named.get(b"content-type"), 200),
-        _text(named.get(b"content-encoding"), 100),
+        media_type,
+        media_type.partition(";")[0].strip().lower() if media_type else "",
+        encoding.decode("latin-1")[:100] if encoding else None,
         int(length) if length is not None and length.isdigit() else None,
-        _text(named.get(b"request-id") or named.get(b"x-request-id"), 200),
+        request_id.decode("latin-1")[:200] if request_id else None,
     )
-
-
-def _text(value: bytes | None, limit: int) -> str | None:
-    return value.decode("latin-1")[:limit] if value else None

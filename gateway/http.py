@@ -140,10 +140,11 @@ class ProviderClient:
     ) -> Answer:
         """See `Upstream.send`. `target` is path and query, sent as it is."""
         declared = _declared_length(headers)
-        if isinstance(body, AsyncIterator):
-            body = body if declared is None else _measured(body, declared)
-        elif declared is not None and declared != len(body or b""):
-            raise BadFraming("The body is not as long as its Content-Length says.")
+        if body is None or isinstance(body, bytes):
+            if declared is not None and declared != len(body or b""):
+                raise BadFraming("The body is not as long as its Content-Length says.")
+        elif declared is not None:
+            body = _measured(body, declared)
         try:
             return await self._exchange(method, self._head(method, target, headers, body, declared), body)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -162,7 +163,7 @@ class ProviderClient:
     ) -> bytes:
         """The request's head as it goes out: what the caller sent, and how long its body is where it did not say."""
         lines = [b"%b %b%b HTTP/1.1" % (method.encode(), self._path, target.encode("latin-1"))]
-        if not _has(headers, b"host"):
+        if b"host" not in [name for name, _ in headers]:
             lines.append(self._host)
         lines += [b"%b: %b" % pair for pair in headers]
         if body is not None and length is None:
@@ -205,10 +206,6 @@ class ProviderClient:
 _CHUNKED = b"transfer-encoding: chunked"
 _JOINED_BYTES = 64 * 1024
 """Bodies up to this size leave in one piece with their head: one system call, for a copy that costs less."""
-
-
-def _has(headers: Headers, wanted: bytes) -> bool:
-    return any(name == wanted for name, _ in headers)
 
 
 def _declared_length(headers: Headers) -> int | None:

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from hashlib import sha256
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -23,13 +23,13 @@ from gateway.stations.judge import Docket, binding
 from gateway.stations.observe import Observation
 from gateway.wire.edits import PartEdit, Replacement, Uneditable
 from gateway.wire.enforcing import Enforcing
-from gateway.wire.gate import BROUGHT, Answered, Fed, Needs, StreamGate, Substituted, Window
+from gateway.wire.gate import Answered, Fed, Needs, StreamGate, Substituted, Window
 from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Refused as RefusedTurn
 from gateway.wire.interface import RequestView
 from gateway.wire.notices import make
 from gateway.wire.turns import Unanswerable
-from policies.evaluate import Judgement, Need, Ruleset
+from policies.evaluate import Judgement
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.steps import Part
 from policies.vocabulary.verdicts import STRENGTH, Verdict
@@ -89,29 +89,6 @@ class Line(Protocol):
     def finish(self) -> None:
         """Tell the session how the reply ended, before its last bytes leave."""
         ...
-
-
-def needs_of(ruleset: Ruleset) -> Needs | None:
-    """What the clauses in force want to see of a reply before the caller does; None where that is nothing."""
-    text, reasoning, call = (ruleset.needs(kind, "response") for kind in ("model_text", "reasoning", "tool_call"))
-    brought = [ruleset.needs(kind, "response") for kind in BROUGHT]
-    needs = Needs(
-        text=_held(text),
-        reasoning=_held(reasoning),
-        tool_call="whole" if _holds(call) else "idle",
-        server_side="whole" if any(_holds(need) for need in (call, *brought)) else "idle",
-    )
-    return None if needs == Needs() else needs
-
-
-def _holds(need: Need) -> bool:
-    return need.hold in ("window", "whole")
-
-
-def _held(need: Need) -> Literal["idle", "whole"] | Window:
-    if need.hold == "window":
-        return Window(need.window)
-    return "whole" if need.hold == "whole" else "idle"
 
 
 class SupervisedReply:

@@ -165,8 +165,6 @@ class Register:
         self.names: dict[Name, Session] = {}
         self.places = Table()
         """Every end, by place."""
-        self.open = Table()
-        """Not ended yet, by place."""
         self.failed = Table()
         """Failed or broken off, by place, until retried or continued."""
         self.answered = Table()
@@ -199,6 +197,10 @@ class Register:
         while len(self._ends) > self._capacity:
             self._drop(self._ends.popitem(last=False)[1])
 
+    def newest_open(self, place: Key, fits: Callable[[End], bool]) -> End | None:
+        """The last request here that has not ended yet. Rarely asked, so it has no table."""
+        return self.places.newest(place, lambda end: end.status == "open" and fits(end))
+
     def touch(self, end: End) -> None:
         """Keep an end from being dropped next."""
         if end.exchange_id in self._ends:
@@ -215,7 +217,6 @@ class Register:
 
     def settle(self, end: End, status: Status, fingerprints: tuple[bytes, ...]) -> None:
         """An exchange has ended: list it by its outcome and its reply, each choice of it."""
-        self.open.strike(end.place, end)
         end.status, end.fingerprints = status, fingerprints
         (self.failed if status == "failed" else self.answered).enter(end.place, end)
         if end.taken:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from gateway.stations.needs import needs_of
 from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.interface import Message, RequestView
 from gateway.wire.memory import Recent
@@ -95,6 +96,8 @@ class Bench:
     def __init__(self, ruleset: Ruleset, *, heavy: Callable[[], Ruleset], clock: Clock, notice_key: bytes) -> None:
         """`heavy` compiles the same ruleset anew: guards remember texts, and two threads must not share them."""
         self.ruleset: Final = ruleset
+        self.needs: Final = needs_of(ruleset)
+        """What they want to see of a reply before its caller does; None where that is nothing."""
         self.notice_key: Final = notice_key
         self._clock = clock
         self._heavy = heavy

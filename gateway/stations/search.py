@@ -113,7 +113,7 @@ def by_retry(sought: Look, register: Register) -> Found | None:
 
     end = register.failed.oldest(place, is_recent)
     if end is None and ask.retry:
-        end = register.open.newest(place, is_earlier) or register.answered.newest(place, is_earlier)
+        end = register.newest_open(place, is_earlier) or register.answered.newest(place, is_earlier)
     return Found("retries", end.branch, end, sought.size) if end else None
 
 
@@ -142,7 +142,7 @@ def _repeated(sought: Look, register: Register) -> Found | None:
     if sought.session is None and not sought.answered_before(sought.size):
         return None
     place = sought.place(sought.size)
-    end = register.answered.newest(place, sought.fits) or register.open.newest(place, sought.fits)
+    end = register.answered.newest(place, sought.fits) or register.newest_open(place, sought.fits)
     return Found("forks", end.branch, end, sought.size) if end else None
 
 

@@ -351,7 +351,6 @@ class Threader:
         )
         branch.last = end
         register.hold(end)
-        register.open.enter(end.place, end)
         for name in _names(ask):
             register.call(name, session)
         return end.mark

@@ -185,7 +185,7 @@ def test_a_flood_stays_within_capacity(who: dict[str, object]) -> None:
         )
     register = to._register
     assert len(register) == 200
-    tables = (register.places, register.open, register.failed, register.answered, register.heads, register.replies)
+    tables = (register.places, register.failed, register.answered, register.heads, register.replies)
     assert all(len(table) <= 200 for table in (*tables, register.tails, register.responses, register.offers))
     assert len(register.calls) <= 200 * 128
     assert len(register.sessions) <= 200
