@@ -407,7 +407,7 @@ class _Reading:
             elif section == "provider" and name in RESERVED:
                 self._say(somewhere, f"provider name `{name}` is reserved", f"Reserved: {', '.join(RESERVED)}.")
             elif section == "provider" and any(reserved.startswith(name) for reserved in RESERVED):
-                # The router hands a mount whatever begins with its letters: `/ap` would take `/api/sessions/ID`.
+                # Whoever reads `/ap/sessions/ID` should not wonder whether `/api/sessions/ID` was meant.
                 remedy = f"Choose a longer one; reserved are {', '.join(RESERVED)}."
                 self._say(somewhere, f"provider name `{name}` is the beginning of a reserved one", remedy)
             else:

@@ -106,7 +106,7 @@ class Gate:
 
 
 class DataPlane:
-    """The ASGI application mounted for one provider."""
+    """The ASGI application of one provider."""
 
     def __init__(  # noqa: PLR0913 - the composition root hands over everything an exchange needs, by name
         self,

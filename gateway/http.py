@@ -107,7 +107,7 @@ class _PooledAnswer:
 class ProviderClient:
     """A connection pool for one provider.
 
-    aiohttp's connector, protocol and parser, without its session, request and response objects: cookies, redirects,
+    aiohttp's connector, without its session, request and response objects: cookies, redirects,
     middlewares, added headers and the repetition of idempotent requests are what a relay must not have, and they
     cost half of a small request. Times in seconds: `connect_seconds` for DNS, TCP and TLS together; `idle_seconds`
     between any two bytes.

@@ -144,11 +144,12 @@ class ProviderConnection(BaseProtocol):
                 self.start_timeout()
         return data
 
-    async def _more(self) -> None:
+    def _more(self) -> "asyncio.Future[None]":
+        """Done when something has come. Raises what went wrong."""
         if self._error is not None:
             raise self._error
-        self._waiter = self._loop.create_future()
-        await self._waiter
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -183,8 +184,7 @@ class ProviderConnection(BaseProtocol):
             self._malformed(str(ours) if isinstance(ours, Malformed) else type(error).__name__)
         if self._overhead > _HEAD_LIMIT:
             self._malformed("a head without end")
-        if self._waiter is not None:
-            self._wake()
+        self._wake()
         if self.whole:
             self._rest()
 

@@ -73,34 +73,29 @@ class _Outlet:
     Every write is a system call that also wakes the reader; a head that leaves with its body saves one of two.
     """
 
-    __slots__ = ("_head", "_joining", "_write", "close", "is_closing")
+    __slots__ = ("_head", "_write", "close", "is_closing", "write")
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self._write = transport.write
+        self.write = self._write = transport.write
         self.is_closing = transport.is_closing
         self.close = close
-        self._joining = False
         self._head = b""
 
     def join(self) -> None:
         """Keep what is written next until more is written. Only for an answer that has its first bytes at hand."""
-        self._joining = True
+        self.write = self._keep
 
     def let_go(self) -> None:
         """Send what was kept by itself: what should have followed will not."""
-        head, self._head = self._head, b""
-        if head:
-            self._write(head)
+        if self._head:
+            self._join(b"")
 
-    def write(self, data: bytes) -> None:
-        """Send these bytes, behind those that were kept for them."""
-        if self._joining:
-            self._joining, self._head = False, data
-        elif self._head:
-            self._head, joined = b"", self._head + data
-            self._write(joined)
-        else:
-            self._write(data)
+    def _keep(self, head: bytes) -> None:
+        self._head, self.write = head, self._join
+
+    def _join(self, data: bytes) -> None:
+        self._head, joined, self.write = b"", self._head + data, self._write
+        self._write(joined)
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -222,6 +217,7 @@ class GuardedHttp(HttpToolsProtocol):
         """What uvicorn's answer to the request just begun must know that uvicorn does not."""
         cycle = self.cycle
         cycle.transport = cast("asyncio.Transport", self._outlet)
+        cycle.body = cast("bytearray", b"")  # a body that comes in one piece is then never copied
         # An answer that leaves before its request is whole says that it closes the connection.
         self._keeps, cycle.keep_alive = cycle.keep_alive and usable, False
         self.headers = []  # trailers are read into a list of their own, which nobody looks at

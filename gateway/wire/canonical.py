@@ -30,6 +30,8 @@ _HELD: Final = 2047
 
 def hashed(data: bytes) -> bytes:
     """SHA-256, 32 bytes, in pieces that keep the interpreter lock: taking it back from a busy thread costs more."""
+    if len(data) <= _HELD:
+        return sha256(data).digest()
     running = sha256(data[:_HELD])
     for start in range(_HELD, len(data), _HELD):
         running.update(data[start : start + _HELD])

@@ -340,9 +340,7 @@ class _ChatStream(StreamReply):
     def _text(self, message: _Message, key: str, content: Any, at_ns: int) -> None:
         if self._first_token_ns is None:
             self._first_token_ns = at_ns
-        found = message.pieces.get(key)
-        if found is None:
-            found = message.piece(key, at_ns)
+        found = message.pieces.get(key) or message.piece(key, at_ns)
         found.ended_ns = at_ns
         piece = content if type(content) is str else _joined(content)
         self._kept += len(piece)
