@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 
-class Head(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct, frozen=True, gc=False):
     """The headers that matter to a reader of the body; of equal names the first one counts."""
 
     media_type: str | None

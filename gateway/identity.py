@@ -32,7 +32,7 @@ _TRACEPARENT: Final = (2, 32, 16, 2)
 """Hexadecimal digits of version, trace id, parent span and flags."""
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a request says of its caller."""
 
     explicit_session: str | None = None

@@ -37,7 +37,7 @@ _PATIENCE = 400
 """Moments an admitted request waits for a lagging writer at most: two seconds, then it goes on as it is."""
 
 
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
+class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a worker asks of the keeper before it forwards a request."""
 
     exchange_id: str
@@ -57,7 +57,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """None for requests without steps."""
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The keeper's answer: where the exchange belongs."""
 
     join: Join | None = None

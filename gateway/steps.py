@@ -13,7 +13,7 @@ _FROM_HISTORY = frozenset({"tool_result", "model_text", "reasoning", "tool_call"
 """Kinds that a request can only retell: the act itself was elsewhere, or in an earlier reply."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where steps belong, and the span id they count on from."""
 
     join: Join

@@ -12,7 +12,7 @@ import msgspec
 from gateway.wire.interface import Voice
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One arriving request, as far as it says to which conversation it belongs."""
 
     exchange_id: str
@@ -65,7 +65,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """Call ids that the trailing tool results answer."""
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
+class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """How an exchange ended and what its reply held."""
 
     exchange_id: str

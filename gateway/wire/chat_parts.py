@@ -28,7 +28,8 @@ REASONING: Final = ("reasoning_content", "reasoning")
 
 def voice_of(message: dict[str, Any]) -> Voice:
     """Who speaks."""
-    return _VOICES.get(text(message.get("role")), "user")
+    role = message.get("role")
+    return _VOICES.get(role, "user") if type(role) is str else "user"
 
 
 def message_parts(message: Any, pointer: str = "", voice: Voice | None = None) -> list[Part]:

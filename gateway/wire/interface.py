@@ -31,7 +31,7 @@ class TooDeep(Undecodable):
     """Nesting beyond what the parser bears (about 1,000 levels); the gateway refuses these."""
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One element of the conversation a request carries."""
 
     voice: Voice
@@ -44,7 +44,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Index into `RequestView.cuts`."""
 
 
-class RequestView(msgspec.Struct, frozen=True, kw_only=True):
+class RequestView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A request as far as the gateway reads it. Field names follow OpenTelemetry, not any one wire."""
 
     operation: Operation
@@ -83,7 +83,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     """By cut, the parts of messages that had to be decoded anyway; `Dialect.parts` gives them without reading again."""
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A reply as far as it has been read."""
 
     parts: tuple[Part, ...] = ()

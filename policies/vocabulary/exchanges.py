@@ -32,7 +32,7 @@ Cut: TypeAlias = tuple[int, int, bool]
 """(start, end, chained): a byte range of a body that is stored by itself; chained ranges are conversation messages."""
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True):
+class Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One body exactly as it crossed the wire."""
 
     raw: bytes | None
@@ -51,7 +51,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     content_encoding: str | None = None
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The facts of one exchange; times are wall clock, Unix epoch, nanoseconds, UTC."""
 
     exchange_id: str
@@ -134,7 +134,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """16 random bytes under which the audit log commits to the bodies: without this row its commitments say nothing."""
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
+class Recording(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """All that is stored of one exchange, handed from the data plane to the keeper in one piece."""
 
     exchange: Exchange

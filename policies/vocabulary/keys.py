@@ -28,7 +28,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     spent_micro_usd: int = 0
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
+class Principal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who makes this request, once decided."""
 
     role: Role

@@ -28,7 +28,7 @@ one; `spawns` a sub-agent's first exchange.
 """
 
 
-class Join(msgspec.Struct, frozen=True, kw_only=True):
+class Join(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Where one exchange belongs and why."""
 
     session_id: str

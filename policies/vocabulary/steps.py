@@ -27,7 +27,7 @@ Fidelity: TypeAlias = Literal["witnessed", "projected", "reported"]
 Side: TypeAlias = Literal["request", "response"]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One piece of a message as a dialect reads it: a Step before it has an identity.
 
     Made by the readers in `gateway/wire`, from requests and from replies alike.
@@ -61,7 +61,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Reply pieces of a stream: wall clock when the block closed, Unix epoch, nanoseconds."""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One judgeable moment of a session. Its span is derived from it (`gateway/telemetry.py`)."""
 
     step_id: str
@@ -113,7 +113,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """`tool_result` only: when that call was complete on the wire; `execute_tool` starts here."""
 
 
-class SeenCall(msgspec.Struct, frozen=True):
+class SeenCall(msgspec.Struct, frozen=True, gc=False):
     """What the result of a tool call takes over from it."""
 
     span_id: bytes

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Token counts of one exchange; None where the provider did not say (never 0 for unknown).
 
     The sums follow OpenTelemetry GenAI: `input_tokens` includes cached tokens and
