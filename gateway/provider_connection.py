@@ -202,6 +202,7 @@ class ProviderConnection(BaseProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The end of the connection: of a body too, where nothing else ends it."""
         super().connection_lost(exc)
+        self._parser_of_answer = None  # it refers back to here
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
