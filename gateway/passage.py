@@ -131,6 +131,8 @@ class Passage:
         self.started = False
         """True once response headers have left."""
         self.note: str | None = None
+        self.in_place_of: str | None = None
+        """Of a request of ours: the caller's exchange."""
         self.error_type: str | None = None
         self.failure: Refused | None = None
         """What went wrong while a streamed request body was read; it explains the broken upstream call."""
@@ -169,6 +171,7 @@ class Passage:
         other.body = other.forwarded = body
         other.understood(body, view)
         other.principal = self.principal
+        other.in_place_of = self.exchange_id
         other.note = f"asked again in the place of {self.exchange_id}"
         if self.docket is not None:
             other.docket = self.docket.follow_up()
@@ -413,6 +416,7 @@ class Passage:
             parent_span_id=who.trace[1] if who.trace else None,
             tags=who.tags,
             verdict="allow" if self.docket is None else self.docket.verdict.name,
+            in_place_of=self.in_place_of,
         )
 
     def _cost(self, model: str | None, usage: Usage, prices: Prices) -> int | None:

@@ -25,8 +25,10 @@ import uvloop
 from gateway import logs, memory, sockets
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
+from gateway.backtest.run import Laboratory
 from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
@@ -35,7 +37,7 @@ from gateway.keeper import LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
-from gateway.supervision import open_supervision
+from gateway.supervision import notice_key, open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
@@ -220,7 +222,9 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, port)
-        routes = self._routes(keeper, info, port)
+        laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
+        backtests = Backtests(laboratory, rest=breather())
+        routes = self._routes(keeper, backtests, info, port)
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
         stopping = _stop_signals()
@@ -238,6 +242,7 @@ class _Gateway:
             await _either(stopping.wait(), serving)
             info.draining = planes.gate.draining = True
             keeper.live.close()
+            backtests.close()
             server.should_exit = True
             await serving
         else:
@@ -250,6 +255,7 @@ class _Gateway:
             await crew.watch(stopping)
             info.draining = True
             keeper.live.close()
+            backtests.close()
             await crew.stop()
         if exporter is not None:
             await asyncio.to_thread(exporter.stop, _GRACE_SECONDS)
@@ -257,7 +263,7 @@ class _Gateway:
             other.should_exit = True
             await task
 
-    def _routes(self, keeper: LocalKeeper, info: _Info, port: int) -> list[Any]:
+    def _routes(self, keeper: LocalKeeper, backtests: Backtests, info: _Info, port: int) -> list[Any]:
         config = self._config
         access = Access(
             keeper.keys,
@@ -275,6 +281,7 @@ class _Gateway:
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
+                backtest_desk=backtests,
                 dialects=dialects().by_name(),
                 access=access,
                 reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),

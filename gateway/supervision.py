@@ -53,8 +53,13 @@ def open_supervision(config: Config) -> Supervision:
     policies = policies_of(config)
     tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
     needed = any(app.policy for app in config.apps.values())
-    key = derive(load_seal_key(config.gateway.data_dir), "notices").reveal() if needed else b""
+    key = notice_key(config) if needed else b""
     return Supervision({name: _bench(app, policies, tags, key) for name, app in config.apps.items()})
+
+
+def notice_key(config: Config) -> bytes:
+    """What our own notices are marked with, in this data directory. Raises what reading its key file raises."""
+    return derive(load_seal_key(config.gateway.data_dir), "notices").reveal()
 
 
 def rulesets_of(config: Config) -> dict[str, Ruleset]:

@@ -12,8 +12,9 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import SkipValidation
 
-from gateway.api import clauses, exchanges, explanations, holds, keys, live, sessions, status
+from gateway.api import backtests, clauses, exchanges, explanations, holds, keys, live, sessions, status
 from gateway.api.access import Access, requires
+from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
 from gateway.api.ports import Desk, GatewayInfo, HoldReader, InForce, KeyReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
@@ -21,8 +22,8 @@ from gateway.api.reading import Dialects, Reader
 from gateway.contents import Reach
 from policies.vocabulary.keys import Principal
 
-_BODY_BYTES = 64 << 10
-"""Largest request body of the control plane; its largest document is a new key."""
+BODY_BYTES = 1 << 20
+"""Largest request body of the control plane; its largest document is a candidate policy."""
 
 ROUTES = (
     sessions.list_sessions,
@@ -35,6 +36,7 @@ ROUTES = (
     exchanges.show_response,
     explanations.explain_exchange,
     clauses.list_clauses,
+    backtests.run_backtest,
     keys.list_keys,
     keys.create_key,
     keys.revoke_key,
@@ -63,7 +65,7 @@ class Document:
 
 def _documented() -> Litestar:
     """The routes in an application of their own, which only describes them."""
-    names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "principal")
+    names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "backtests", "principal")
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
@@ -91,6 +93,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     live_feed: LiveFeed,
     gateway: GatewayInfo,
     desk: Desk,
+    backtest_desk: Backtests,
     dialects: Dialects,
     access: Access,
     reach: Reach | None = None,
@@ -104,6 +107,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "live": live_feed,
         "gateway": gateway,
         "desk": desk,
+        "backtests": backtest_desk,
         "document": Document(),
         "reader": Reader(records, dialects, reach or Reach()),
     }
@@ -120,7 +124,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         | {"principal": Provide(_principal, sync_to_thread=False)},
         exception_handlers=EXCEPTION_HANDLERS,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFE_HEADERS.items()],
-        request_max_body_size=_BODY_BYTES,
+        request_max_body_size=BODY_BYTES,
     )
     return [router]
 
@@ -136,5 +140,5 @@ def control_app(routes: Iterable[Router]) -> Litestar:
         openapi_config=None,
         exception_handlers=EXCEPTION_HANDLERS,
         logging_config=None,
-        request_max_body_size=_BODY_BYTES,
+        request_max_body_size=BODY_BYTES,
     )

@@ -6,11 +6,13 @@ from typing import Any
 
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.backtest.run import Laboratory
 from gateway.config import Config
 from gateway.contents import Reach
-from gateway.supervision import open_supervision
+from gateway.supervision import notice_key, open_supervision
 from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
 from policies.vocabulary.holds import APPROVAL_NS, Hold
@@ -92,6 +94,14 @@ class NotServing:
         return "no gateway is running"
 
 
+def _laboratory(config: Config, store: Store) -> Laboratory:
+    return Laboratory(store, store.holds, config, notice_key=notice_key(config))
+
+
+def _nobody_waits() -> None:
+    """No traffic to make way for."""
+
+
 def _application(config: Config, store: Store) -> Any:
     providers = tuple(
         ProviderStatus(name=each.name, dialect=each.dialect, base_url=each.base_url, key_present=False)
@@ -107,6 +117,7 @@ def _application(config: Config, store: Store) -> Any:
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),
+        backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits),
         dialects=known,
         access=access,
         reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),

@@ -123,6 +123,12 @@ class Bench:
         asked_ns = self._clock()
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge_heavy, scenes, asked_ns)
 
+    def close(self) -> None:
+        """End the thread of long steps, where there is one."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
     def continued(self, response_ids: Sequence[str]) -> None:
         """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
         if len(response_ids) > 1 and response_ids[0] != response_ids[-1]:

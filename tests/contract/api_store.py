@@ -14,9 +14,12 @@ from litestar import Litestar
 
 from gateway.api.access import Access
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.backtest.run import Laboratory
 from gateway.cli.direct import DirectDesk
+from gateway.config import Config
 from gateway.ids import new_id, new_span
 from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.dialects import dialects
@@ -218,6 +221,12 @@ class Plane:
             live_feed=self.live,
             gateway=Standing(),
             desk=DirectDesk(self.store),
+            backtest_desk=Backtests(
+                Laboratory(
+                    self.store, self.store.holds, Config.load(None, environ={}, overrides={}), notice_key=b"k" * 32
+                ),
+                rest=lambda: None,
+            ),
             dialects=READABLE,
             access=Access(self.store.keys, **told),
         )
