@@ -21,6 +21,10 @@ _OUT_OF_TIME: Final = frozenset({"deadline", "broken_off"})
 """Why a guard did not run then, where it is a matter of that moment alone."""
 
 
+OUT_OF_TIME: Final = "a guard ran out of time then, or its caller left while it was judged; steps of it are left out"
+UNREMEMBERED: Final = "its history stands at the provider, and is known on one side alone (another worker, a restart)"
+
+
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """One step, or an exchange as a whole, before both."""
 
@@ -45,8 +49,8 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
     compared: tuple[tuple[Exchange, Recording, Compared], ...] = ()
     """With the exchange as recorded and as it would be recorded now."""
 
-    timed_out: int = 0
-    """Steps left out because a guard ran out of time then: another moment, another verdict."""
+    why: str | None = None
+    """Why something of it cannot be compared; None where all of it can."""
 
 
 def compare(replayed: Replayed, recorded: Mapping[str, Judged | None]) -> Verdicts:
@@ -57,16 +61,19 @@ def compare(replayed: Replayed, recorded: Mapping[str, Judged | None]) -> Verdic
     """
     exchanges = (replayed.turn.exchange, *replayed.turn.again)
     found: list[tuple[Exchange, Recording, Compared]] = []
-    timed_out = 0
+    why: str | None = None
     for exchange, now in zip(exchanges, replayed.recordings, strict=False):
         then = recorded.get(exchange.exchange_id)
+        if _remembered_otherwise(then, now.judged):
+            why = UNREMEMBERED
+            continue
         found += [(exchange, now, each) for each in _whole(exchange, then, now)]
         for compared in _steps(then, now):
             if _ran_out_of_time(compared.before):
-                timed_out += 1
+                why = OUT_OF_TIME
             else:
                 found.append((exchange, now, compared))
-    return Verdicts(compared=tuple(found), timed_out=timed_out)
+    return Verdicts(compared=tuple(found), why=why)
 
 
 def _steps(then: Judged | None, now: Recording) -> Iterator[Compared]:
@@ -95,6 +102,12 @@ def _ambiguous(exchange: Exchange) -> StepJudgement:
 
 def _by_seq(judged: Judged | None) -> dict[int, StepJudgement]:
     return {} if judged is None else {said.seq: said for said in judged.steps}
+
+
+def _remembered_otherwise(then: Judged | None, now: Judged | None) -> bool:
+    """Whether only one side knew what the provider holds of the conversation: that is memory, not judgement."""
+    sides = [judged is not None and judged.unread == "server_side_history" for judged in (then, now)]
+    return then is not None and sides[0] != sides[1]
 
 
 def _ran_out_of_time(said: StepJudgement) -> bool:

@@ -39,6 +39,10 @@ Progress = Callable[[int, int], None]
 """Told how many exchanges are done, and of how many."""
 
 
+def _unwatched(done: int, of: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
 class Cancelled(StepwardenError):
     """Whoever asked for a backtest has left."""
 
@@ -82,7 +86,7 @@ class Laboratory:
         candidate: Candidate,
         wanted: Wanted,
         *,
-        progress: Progress = lambda *_: None,
+        progress: Progress = _unwatched,
         gone: Callable[[], bool] = lambda: False,
         rest: Callable[[], None] = lambda: None,
         examples: int = EXAMPLES,

@@ -1,14 +1,11 @@
 """Tally: what a backtest has found so far, bounded however long the history is."""
 
 from collections.abc import Callable
-from typing import Final
 
 from gateway.backtest.comparison import Compared, Verdicts, flip_of, interferes
 from policies.vocabulary.backtests import Backtest, ClauseFlips, Flip, Interference, Unreplayed
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.verdicts import STRENGTH, VerdictName
-
-OUT_OF_TIME: Final = "a guard ran out of time then, or its caller left while it was judged; single steps of it"
 
 Key = tuple[str, VerdictName, VerdictName]
 TextOf = Callable[[Recording, Compared], str | None]
@@ -51,8 +48,8 @@ class Tally:
         """Count one turn of a session; whether what follows in the session is hypothetical from here on."""
         self._exchanges += 1
         self._sessions.add(exchange.join.session_id if exchange.join else "")
-        if verdicts.timed_out:
-            self.unreplayed(exchange.exchange_id, OUT_OF_TIME)
+        if verdicts.why is not None:
+            self.unreplayed(exchange.exchange_id, verdicts.why)
         diverged = hypothetical
         for mine, now, compared in verdicts.compared:
             # Where the request already goes on as another, its reply is no longer the answer to it.

@@ -54,11 +54,15 @@ def _width() -> int | None:
     return None if sys.stdout.isatty() else 120
 
 
+def _unseen(done: int, of: int) -> None:
+    """No terminal to show it on."""
+
+
 @contextmanager
 def progress(title: str, *, quiet: bool) -> Generator[Callable[[int, int], None]]:
     """Where the terminal is one, a bar on standard error; gives what to tell how much is done, and of how much."""
     if quiet or not sys.stderr.isatty():
-        yield lambda *_: None
+        yield _unseen
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
