@@ -22,6 +22,7 @@ from gateway.stations.thread import Threader
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk
 from policies.vocabulary.keys import Key, Principal, Role
+from policies.vocabulary.modes import ModeChange, Modes
 from policies.vocabulary.sessions import Join
 from storage.keys import KeyRing
 from storage.store import Store
@@ -51,12 +52,17 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     ask: Ask | None = None
     """None for requests without steps."""
 
+    app: str | None = None
+    """The caller's app, where clauses judge the exchange; None where they are known already."""
+
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The keeper's answer: where the exchange belongs."""
 
     join: Join | None = None
     state: bytes | None = None
+    shadowed: tuple[str, ...] = ()
+    """Clauses that a person took out of force, for the caller's app and now."""
 
 
 class Keeper(Protocol):
@@ -108,8 +114,12 @@ class LocalKeeper:
         admission: Admission,
         live: LiveFeed,
         hold_seconds: float = 240.0,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.store = store
+        self.modes = Modes(store.modes.changes())
+        """Clauses that persons took out of force; here, so that all workers learn of it with the next exchange."""
+        self._now_ns = now_ns
         self._hold_ns = int(hold_seconds * 1e9)
         self._decided: dict[str, asyncio.Event] = {}
         """Of holds that somebody waits for, set when they are decided."""
@@ -141,7 +151,8 @@ class LocalKeeper:
             except Exception:
                 self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
                 raise
-        return Opened(join=join, state=state)
+        shadowed = () if opening.app is None else tuple(self.modes.shadowed(opening.app, self._now_ns()))
+        return Opened(join=join, state=state, shadowed=shadowed)
 
     def begin(self, exchange_id: str) -> None:
         """See `Keeper.begin`; nobody outlives this keeper here."""
@@ -226,6 +237,11 @@ class LocalKeeper:
         if event is not None:
             event.set()
         return hold
+
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back, for exchanges that begin from now on."""
+        await self._on_writer(lambda: self.store.modes.record(change))
+        self.modes.add(change)
 
     async def terminate(self, session_id: str) -> None:
         """Refuse every later request of a session."""

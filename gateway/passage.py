@@ -111,6 +111,8 @@ class Passage:
         self.body = b""
         self.decoded = b""
         self.view: RequestView | None = None
+        self.shadowed: tuple[str, ...] = ()
+        """Clauses that were out of force when this exchange was opened."""
         self.docket: Docket | None = None
         """What clauses say of this exchange; None where no policy is in force for its app."""
         self.forwarded = b""

@@ -42,6 +42,7 @@ from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
+from policies.vocabulary.modes import Modes
 
 log = logging.getLogger("stepwarden.serve")
 
@@ -187,6 +188,7 @@ class _Gateway:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._supervision = Supervision({})
+        self._modes = Modes(())
 
     async def serve(self) -> int:
         config = self._config
@@ -194,6 +196,7 @@ class _Gateway:
         try:
             self._refuse_exposure(keeper)
             self._supervision = open_supervision(config)
+            self._modes = keeper.modes
             async with AsyncExitStack() as open_things:
                 await self._serve(keeper, open_things)
         finally:
@@ -205,7 +208,7 @@ class _Gateway:
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """The clauses in force by app, as they were last put in force."""
-        return self._supervision.rulesets()
+        return self._supervision.rulesets(self._modes, time.time_ns())
 
     def _changed(self, supervision: Supervision, supervise: Callable[[Supervision], None]) -> None:
         """Put other policies in force, here and where steps are judged."""
@@ -277,6 +280,7 @@ class _Gateway:
                 records=keeper.store,
                 key_ring=keeper.keys,
                 hold_book=keeper.store.holds,
+                mode_book=keeper.store.modes,
                 in_force=self,
                 live_feed=keeper.live,
                 gateway=info,

@@ -18,6 +18,7 @@ from storage.holds import HoldBook
 from storage.keys import KeyRing
 from storage.ledger import Ledger
 from storage.lock import DirectoryLock
+from storage.modes import ModeBook
 from storage.opening import make_directory, seal_key_of
 from storage.reads import Reads
 from storage.rows import FileStat, StoreStats
@@ -54,6 +55,7 @@ class Store(Reads):
                 self._ledger = Ledger(path)
                 self.keys = KeyRing(self._ledger, key)
                 self.holds = HoldBook(self._ledger, key)
+                self.modes = ModeBook(self._ledger)
             except BaseException:
                 self._writer.close()
                 raise

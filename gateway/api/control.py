@@ -16,7 +16,7 @@ from gateway.api import backtests, clauses, exchanges, explanations, holds, keys
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Desk, GatewayInfo, HoldReader, InForce, KeyReader, Records
+from gateway.api.ports import Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
 from gateway.contents import Reach
@@ -36,6 +36,7 @@ ROUTES = (
     exchanges.show_response,
     explanations.explain_exchange,
     clauses.list_clauses,
+    clauses.change_mode,
     backtests.run_backtest,
     keys.list_keys,
     keys.create_key,
@@ -65,7 +66,19 @@ class Document:
 
 def _documented() -> Litestar:
     """The routes in an application of their own, which only describes them."""
-    names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "backtests", "principal")
+    names = (
+        "records",
+        "keys",
+        "holds",
+        "in_force",
+        "live",
+        "gateway",
+        "desk",
+        "reader",
+        "backtests",
+        "modes",
+        "principal",
+    )
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
@@ -89,6 +102,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     records: Records,
     key_ring: KeyReader,
     hold_book: HoldReader,
+    mode_book: ModeReader,
     in_force: InForce,
     live_feed: LiveFeed,
     gateway: GatewayInfo,
@@ -103,6 +117,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "records": records,
         "keys": key_ring,
         "holds": hold_book,
+        "modes": mode_book,
         "in_force": in_force,
         "live": live_feed,
         "gateway": gateway,

@@ -17,6 +17,7 @@ from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
 from policies.vocabulary.holds import APPROVAL_NS, Hold
 from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.modes import ModeChange, Modes
 from storage.store import Store
 
 
@@ -55,6 +56,10 @@ class DirectDesk:
         """Refuse every later request of a session."""
         self._store.terminate(session_id, time.time_ns())
 
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back: as a gateway has it that starts from now on."""
+        self._store.modes.record(change)
+
     async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""
         now_ns = time.time_ns()
@@ -66,12 +71,14 @@ class DirectDesk:
 class ReadNow:
     """The clauses that a gateway would have in force if it started now."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, store: Store) -> None:
         self._config = config
+        self._store = store
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """By app. Raises `BadPolicy` with what keeps it from starting."""
-        return open_supervision(self._config).rulesets()
+        modes = Modes(self._store.modes.changes())
+        return open_supervision(self._config).rulesets(modes, time.time_ns())
 
 
 class NotServing:
@@ -113,7 +120,8 @@ def _application(config: Config, store: Store) -> Any:
         records=store,
         key_ring=store.keys,
         hold_book=store.holds,
-        in_force=ReadNow(config),
+        mode_book=store.modes,
+        in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),

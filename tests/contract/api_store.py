@@ -217,6 +217,7 @@ class Plane:
             records=self.store,
             key_ring=self.store.keys,
             hold_book=self.store.holds,
+            mode_book=self.store.modes,
             in_force=Rules(),
             live_feed=self.live,
             gateway=Standing(),

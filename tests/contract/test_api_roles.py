@@ -20,6 +20,7 @@ ROUTES = {
     ("GET", "/api/exchanges/{exchange_id:str}/response"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/explanation"): "app",
     ("GET", "/api/clauses"): "viewer",
+    ("POST", "/api/clauses/mode"): "operator",
     ("POST", "/api/backtests"): "operator",
     ("GET", "/api/holds"): "operator",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
