@@ -28,7 +28,8 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
 
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
     afterwards is what any agent of yours would leave behind, and a backtest says which steps a policy would have
-    stopped. Then the run in which an attack succeeded comes again, with policies enforced: its call is held back, a secret is taken out, a payment waits for a person.
+    stopped. Then the run in which an attack succeeded comes again, with policies enforced: its call is held back, a
+    secret is taken out, a payment waits for a person.
     """
     from gateway.cli import demo_guarded
     from gateway.cli.narrator import Narrator
@@ -57,7 +58,7 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     narrator.tell(event)
                 found = _settled(gateway, narrator.requests)
                 found["rebuilt"] = _rebuilt(gateway, [seen.body for seen in upstream.requests])
-                found["backtest"] = _backtested(gateway)
+                found["backtest"] = backtested(gateway)
                 if not as_json:
                     _show(found)
                     _show_backtest(found["backtest"])
@@ -94,7 +95,7 @@ def _settled(gateway: "RunningGateway", requests: int) -> dict[str, Any]:
     return {"sessions": listed["sessions"], "shown": shown, "steps": steps["steps"]}
 
 
-def _backtested(gateway: "RunningGateway") -> dict[str, Any]:
+def backtested(gateway: "RunningGateway") -> dict[str, Any]:
     """What the shipped baseline would have made of these runs, which were recorded without any policy."""
     from gateway.cli import client
     from gateway.cli.backtest import followed
