@@ -1,4 +1,4 @@
--- ledger 0004: clauses taken out of force for a while by a named person, and put back. Rows are only ever added: the
+-- ledger 0003: clauses taken out of force for a while by a named person, and put back. Rows are only ever added: the
 -- newest about a clause of an app counts, and ends by itself at `until_ns`.
 CREATE TABLE clause_mode (
     id        INTEGER PRIMARY KEY,
