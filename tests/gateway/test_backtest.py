@@ -47,6 +47,25 @@ expect = "ok"
 steps = [{ kind = "tool_call", tool = "get_weather", args = { city = "Rome" } }]
 
 [[clause]]
+id = "ask-for-parole"
+text = "Parole waits for a person."
+severity = "high"
+steps = ["user_input"]
+guards = [{ kind = "pattern", rules = [{ id = "word", pattern = "parole" }] }]
+action = [{ at = 75, do = "hold" }]
+reason = "needs_approval"
+on_error = "reject"
+mode = "enforce"
+
+[[clause.example]]
+expect = "violation"
+steps = [{ kind = "user_input", text = "parole!" }]
+
+[[clause.example]]
+expect = "ok"
+steps = [{ kind = "user_input", text = "aye" }]
+
+[[clause]]
 id = "no-mutiny"
 text = "Mutiny ends the session."
 severity = "high"
@@ -110,7 +129,7 @@ def live_a_day(house: House, dialect: Dialect, *, stream: bool) -> None:
             house,
             dialect,
             stream=stream,
-            **messages(dialect, ("user", question), ("assistant", said), ("user", "Go on.")),
+            **messages(dialect, ("user", question), ("assistant", said), ("user", f"You said {said} Go on.")),
         )
 
     told("Launch", calling("launch"), TURN)  # answered
@@ -122,6 +141,7 @@ def live_a_day(house: House, dialect: Dialect, *, stream: bool) -> None:
     _with_a_hidden_order(house, dialect, name, stream=stream)
     for verdict in ("approve", "reject"):
         _with_a_person(house, dialect, f"Pay and {verdict}, {name}", verdict, stream=stream)
+    _with_a_person(house, dialect, f"A parole, {name}", "approve", stream=stream)
     asked(house, dialect, stream=stream, **messages(dialect, ("user", f"mutiny, {name}")))
     if dialect is RESPONSES:
         house.provider.script = always(say("responses", Turn(text="Noted.", reply_id=f"c{stream}"), streamed=stream))
@@ -154,7 +174,8 @@ def _with_a_hidden_order(house: House, dialect: Dialect, name: str, *, stream: b
 
 def _with_a_person(house: House, dialect: Dialect, question: str, verdict: str, *, stream: bool) -> None:
     pay = Turn(text="Paying.", calls=(Call("call_1", "pay", '{"to": "Ann"}'),), reply_id="pay01")
-    house.provider.script = in_turn(say(dialect.name, pay, streamed=stream), say(dialect.name, TURN, streamed=stream))
+    answers = (pay, TURN) if question.startswith("Pay") else (TURN,)
+    house.provider.script = in_turn(*(say(dialect.name, answer, streamed=stream) for answer in answers))
     caller = threading.Thread(
         target=lambda: asked(house, dialect, stream=stream, **messages(dialect, ("user", question)))
     )
@@ -218,11 +239,13 @@ def test_the_policy_that_was_in_force_flips_nothing_in_a_day_full_of_acts(past: 
     store = Store.open(past.config.gateway.data_dir)
     try:
         recorded = store.recent(limit=1000)
+        steps = [store.exchange_steps(each.exchange_id) for each in recorded]
         verdicts = {said.verdict.name for each in recorded if (j := store.judged(each.exchange_id)) for said in j.steps}
     finally:
         store.close()
     assert verdicts >= {"allow", "redact", "rewrite", "hold", "reject", "terminate"}  # or nothing was proven
     assert len([each for each in recorded if each.in_place_of]) >= 18  # asked again: once, twice, resampled
+    assert found.steps == sum(len(each) for each in steps)
     ours = len([each for each in recorded if each.in_place_of])
     assert found.exchanges == len(recorded) - ours
     assert found.unreplayed == ()

@@ -29,6 +29,8 @@ def test_the_newest_change_counts_for_the_app_it_is_about_and_for_no_other() -> 
     assert CLAUSE not in modes.shadowed("mail", 15)
     modes.add(change("enforce", at_ns=12))
     assert modes.shadowed("default", 15) == {}
+    late = Modes([change(app="mail"), change("enforce", at_ns=11), change(app="mail", at_ns=12)])
+    assert list(late.shadowed("mail", 15)) == [CLAUSE]  # what was said of this app was said last
     modes.add(change(app="mail", at_ns=13))
     assert list(modes.shadowed("mail", 15)) == [CLAUSE]
     assert modes.touches(CLAUSE, EVERY, 15)
