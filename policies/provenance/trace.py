@@ -17,6 +17,7 @@ from policies.provenance.localiser import Passage
 from policies.provenance.mood import is_order
 from policies.provenance.sources import Analyst, Source, Surroundings
 from policies.provenance.tools import Tool, acts
+from policies.provenance.utterance import utterance
 from policies.trail import Trail
 from policies.vocabulary.steps import Part
 
@@ -219,7 +220,7 @@ def _quotes(leaf: Leaf, place: Place) -> bool:
         return False
     around = lexicon.words(place.source.part.text[place.passage.start : place.passage.end])[:200]
     said = lexicon.words(leaf.value[:LONGEST_QUOTE])
-    if len(said) < QUOTED_WORDS or not is_order(leaf.value[:LONGEST_QUOTE]):
+    if len(said) < QUOTED_WORDS or not is_order(utterance(leaf.value[:LONGEST_QUOTE])):
         return False
     run = " ".join(said)
     windows = [" ".join(around[at : at + QUOTED_WORDS]) for at in range(max(1, len(around) - QUOTED_WORDS + 1))]
