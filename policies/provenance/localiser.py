@@ -33,7 +33,7 @@ COMPLETION_WORDS: Final = 30
 """Longest declarative sentence that can complete an order: longer ones are prose of their own."""
 
 
-class Passage(msgspec.Struct, frozen=True):
+class Passage(msgspec.Struct, frozen=True, gc=False):
     """One sentence that gives an order, or belongs to one."""
 
     start: int
@@ -116,7 +116,7 @@ def read(text: str) -> Reading:
     return Reading(tuple(passages), tuple(p.start for p in passages), min(len(text), LOCALISED_CHARACTERS))
 
 
-class _Note(msgspec.Struct, frozen=True):
+class _Note(msgspec.Struct, frozen=True, gc=False):
     """What one sentence says by itself."""
 
     mood: bool

@@ -18,7 +18,7 @@ import msgspec
 from policies.provenance.lexicon import listed
 
 
-class Sentence(msgspec.Struct, frozen=True):
+class Sentence(msgspec.Struct, frozen=True, gc=False):
     """One sentence, as character offsets into the text."""
 
     start: int
@@ -35,8 +35,12 @@ class Sentence(msgspec.Struct, frozen=True):
 
 _KEYED_STRING: Final = re.compile(r"""["']\s*:\s*["'{\[\d-]|^\s*[\[{]\s*["'{\[]""")
 _QUOTE: Final = re.compile(r"""["']""")
-_STRING: Final = re.compile(r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'""", re.DOTALL)
-_CLOSES: Final = re.compile(r"""\s*(?:$|[:}\]]|,\s*(?:["'{\[\d}\]-]|true|false|null|True|False|None|$))""")
+_LITERAL: Final = r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'"""
+_FOLLOWS: Final = r"""\s*(?:$|[:}\]]|,\s*(?:["'{\[\d}\]-]|true|false|null|True|False|None|$))"""
+_STRING: Final = re.compile(_LITERAL, re.DOTALL)
+_NEXT_STRING: Final = re.compile(rf"""[^"']*+({_LITERAL})(?={_FOLLOWS})(\s{{0,7}}:)?""", re.DOTALL)
+"""The next string where it is as it should be, and whether it is a key."""
+
 _KEY_NEXT: Final = re.compile(r"""\s*(?:$|[}\]]|:|,\s*["'][^"'\n]{1,60}["']\s*:|,\s*[{\[])""")
 _YAML_KEY: Final = re.compile(r"\n([ \t]*)((?:- )*)([\"']?[A-Za-z_][\w .@/-]{0,48}[\"']?):(?=[ \t]|$)", re.MULTILINE)
 """A key with the line break before it, which is found much faster than the beginning of a line is."""
@@ -118,15 +122,20 @@ def spans(text: str, limit: int) -> list[tuple[int, int]]:
 def _strings(text: str) -> Iterator[tuple[int, int]]:
     """String literals; one whose quotes are not escaped runs on to where a key, a bracket or the end follows."""
     at = 0
-    while opener := _QUOTE.search(text, at):
+    while True:
+        while plain := _NEXT_STRING.match(text, at):
+            start, at = plain.span(1)
+            if at - start > len("''") and plain[2] is None:
+                yield start + 1, at - 1
+        opener = _QUOTE.search(text, at)
+        if opener is None:
+            return
         found = _STRING.match(text, opener.start())
         start = opener.end()
         if found is None:
             yield start, len(text)
             return
-        stop = found.end() - 1
-        if not _CLOSES.match(text, stop + 1):
-            stop = _ragged_end(text, stop + 1, opener[0])
+        stop = _ragged_end(text, found.end(), opener[0])
         if stop > start and not _is_key(text, stop + 1):
             yield start, stop
         at = stop + 1
@@ -242,12 +251,11 @@ def _pieces(text: str, start: int, end: int, edge: re.Pattern[str]) -> Iterator[
 def _joined(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Sentences of one unit; a line that ends in a word that wants another goes on in the next."""
     first = start
-    for left, right in _edges(text, start, end):
+    for left, right in _edges(text, start, end) if _divided(text, start, end) else ():
         if left <= first:
             first = max(first, right) if not text[first:right].strip() else first
             continue
-        tail = text[max(first, left - 16) : left]
-        if _goes_on(tail):
+        if _goes_on(text[max(first, left - 16) : left]):
             continue
         yield first, left
         first = right
@@ -255,6 +263,11 @@ def _joined(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         first += 1
     if first < end:
         yield first, end
+
+
+def _divided(text: str, start: int, end: int) -> bool:
+    """Whether a unit may hold more than one sentence."""
+    return _EDGE.search(text, start, end) is not None or _NUMBERED.search(text, start, end) is not None
 
 
 def _goes_on(tail: str) -> bool:

@@ -25,7 +25,7 @@ _TWINS: Final = str.maketrans("\u0130\u0131\u017f", "iis")
 """Letters that differ from an ASCII one in case alone, though lower case does not say so."""
 
 
-class Utterance(msgspec.Struct, frozen=True):
+class Utterance(msgspec.Struct, frozen=True, gc=False):
     """One sentence."""
 
     text: str

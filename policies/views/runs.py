@@ -65,6 +65,9 @@ _ESCAPES: Final = re.compile(
     rb"|(?P<selectors>(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){2,})"
 )
 
+_ESCAPE_OPENS: Final = re.compile(rb"%[0-9A-Fa-f]|&[#A-Za-z]|\\(?:[uUx/]|\\)|\xf3\xa0|\xef\xb8")
+"""How everything begins that `_ESCAPES` matches: found many times faster, because nothing else needs a look."""
+
 _PERCENT: Final = re.compile(rb"%(?:25){0,8}([0-9A-Fa-f]{2})")
 _UNIT: Final = re.compile(rb"u([0-9a-fA-F]{4})")
 _POINT: Final = re.compile(rb"[uU]\{?([0-9a-fA-F]{1,8})")
@@ -100,12 +103,23 @@ def escapes(data: bytes) -> list[Edit]:
         return []
     edits: list[Edit] = []
     read: dict[bytes, bytes | None] = {}
-    for match in _ESCAPES.finditer(data):
+    for match in _escapes(data):
         run = match.group()
         text = read[run] if run in read else read.setdefault(run, _READERS[str(match.lastgroup)](run))
         if text is not None and text != run:
             edits.append(Edit(*match.span(), text))
     return edits
+
+
+def _escapes(data: bytes) -> Iterator[re.Match[bytes]]:
+    """The matches of `_ESCAPES`, from the left."""
+    at = 0
+    while opens := _ESCAPE_OPENS.search(data, at):
+        if match := _ESCAPES.match(data, opens.start()):
+            yield match
+            at = match.end()
+        else:
+            at = opens.start() + 1
 
 
 def _percent(run: bytes) -> bytes:
