@@ -288,7 +288,7 @@ def stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a text, lower case."""
-    found = WORD.findall(text)
+    found: list[str] = WORD.findall(text)
     return "\0".join(found).lower().split("\0") if found else []
 
 

@@ -85,9 +85,10 @@ _LEADS: Final = lexicon.listed(
     """
 )
 _OPENING: Final = linear(
-    rf"(?:^|[^a-z\s]|\b(?i:{'|'.join(sorted(_LEADS | {'instead'}))}))\s*(?i:{'|'.join(sorted(lexicon.BASES))})\b"
+    r"(?:^|[,;:(]| - |\b(?i:then|instead)\b)"
+    rf"(?:\W|\b[A-Z0-9_][A-Z0-9_.'/@:-]+|\b(?i:{'|'.join(sorted(_LEADS))})\b)*\b(?i:{'|'.join(sorted(lexicon.BASES))})\b"
 )
-"""A base verb where a clause may open: what `_imperative` asks for, and more. Run on UTF-8, case and all."""
+"""A base verb where a clause may open: what `imperative` asks for, and more. Run on UTF-8, case and all."""
 
 _SUBORDINATE: Final = lexicon.listed(
     """
@@ -149,7 +150,7 @@ def is_order(said: Utterance) -> bool:
     words = said.words
     return (
         (_may_ask(words) and _requests(said))
-        or (not words.isdisjoint(lexicon.BASES) and _may_open(said.text) and _imperative(said.text))
+        or (not words.isdisjoint(lexicon.BASES) and may_open(said.text) and imperative(said.text))
         or ("be" in words and _obliges(said))
         or ("if" in words and "you" in words and _WISH.search(said.shadow) is not None)
         or _foreign(said.text, words)
@@ -165,7 +166,7 @@ def _may_ask(words: frozenset[str]) -> bool:
     )
 
 
-def _may_open(said: str) -> bool:
+def may_open(said: str) -> bool:
     """Whether a base verb stands where a clause may open: a cheap test before the sentence is taken apart."""
     return _OPENING.search(utf8(said)) is not None
 
@@ -207,7 +208,7 @@ def _foreign(said: str, words: frozenset[str]) -> bool:
     return polite or spoken[0] in lexicon.FOREIGN or spoken[1] in lexicon.FOREIGN
 
 
-def _imperative(said: str) -> bool:
+def imperative(said: str) -> bool:
     """Whether a clause of the sentence opens with a base verb in a place where only an order can stand."""
     tokens = _TOKEN.findall(said)
     if len(tokens) < FEWEST_WORDS:
