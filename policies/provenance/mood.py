@@ -86,7 +86,7 @@ _LEADS: Final = lexicon.listed(
 )
 _OPENING: Final = linear(
     r"(?:^|[,;:(]| - |\b(?i:then|instead)\b)"
-    rf"(?:\W|\b[A-Z0-9_][A-Z0-9_.'/@:-]+|\b(?i:{'|'.join(sorted(_LEADS))})\b)*\b(?i:{'|'.join(sorted(lexicon.BASES))})\b"
+    rf"(?:\W|\b[A-Z0-9_][A-Z0-9_.'/@:-]*|\b(?i:{'|'.join(sorted(_LEADS))})\b)*\b(?i:{'|'.join(sorted(lexicon.BASES))})\b"
 )
 """A base verb where a clause may open: what `imperative` asks for, and more. Run on UTF-8, case and all."""
 
