@@ -402,9 +402,9 @@ class _Sitting:
 
 def _registered() -> Builder:
     """What builds every kind of guard there is; loaded with the first clause, not with this module."""
-    from policies.guards.registry import build  # noqa: PLC0415 - 13 MB of tables and libraries
+    from policies.guards.registry import Workshop  # noqa: PLC0415 - 13 MB of tables and libraries
 
-    return build
+    return Workshop().build
 
 
 def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rule:
