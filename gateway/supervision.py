@@ -52,8 +52,7 @@ def open_supervision(config: Config) -> Supervision:
         raise BadPolicy(wrong)
     policies = policies_of(config)
     tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
-    needed = any(app.policy for app in config.apps.values())
-    key = derive(load_seal_key(config.gateway.data_dir), "notices").reveal() if needed else b""
+    key = derive(load_seal_key(config.gateway.data_dir), "notices").reveal()
     return Supervision({name: _bench(app, policies, tags, key) for name, app in config.apps.items()})
 
 
