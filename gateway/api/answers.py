@@ -640,6 +640,26 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreStats
 
 
+class LoggedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the audit log with its proof."""
+
+    index: int
+    entry: str
+    """The exact bytes that are hashed into the log, as text."""
+
+    proof: str
+    """C2SP tlog-proof with the newest checkpoint."""
+
+
+class ExchangeReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit log says of an exchange, with proofs."""
+
+    exchange_id: str
+    accepted: LoggedEntry
+    recorded: LoggedEntry
+    """The batch that its record and steps are sealed in; the proof's `extra` leads from each of them to its root."""
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong, and what to do."""
 

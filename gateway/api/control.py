@@ -12,10 +12,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import SkipValidation
 
-from gateway.api import clauses, exchanges, explanations, holds, keys, live, sessions, status
+from gateway.api import audit, clauses, exchanges, explanations, holds, keys, live, sessions, status
 from gateway.api.access import Access, requires
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Desk, GatewayInfo, HoldReader, InForce, KeyReader, Records
+from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
 from gateway.application import Application
@@ -39,6 +39,10 @@ ROUTES = (
     keys.list_keys,
     keys.create_key,
     keys.revoke_key,
+    audit.show_head,
+    audit.show_entry,
+    audit.show_proof,
+    audit.show_receipt,
     holds.list_holds,
     holds.approve_hold,
     holds.reject_hold,
@@ -64,7 +68,7 @@ class Document:
 
 def _documented() -> Application:
     """The routes in an application of their own, which only describes them."""
-    names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "principal")
+    names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "audit", "principal")
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
@@ -92,6 +96,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     live_feed: LiveFeed,
     gateway: GatewayInfo,
     desk: Desk,
+    audit_log: Audit,
     dialects: Dialects,
     access: Access,
     reach: Reach | None = None,
@@ -105,6 +110,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "live": live_feed,
         "gateway": gateway,
         "desk": desk,
+        "audit": audit_log,
         "document": Document(),
         "reader": Reader(records, dialects, reach or Reach()),
     }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.audit_prove import prove
 from gateway.cli.later import NotBuiltYet
 from gateway.cli.options import config_option, json_option, load_config
 from policies.errors import StepwardenError
@@ -55,11 +56,13 @@ def verify(
     Hashes every entry anew, derives every tile, follows every change of key, and checks the signatures on the head.
     With --from-checkpoint also that the log extends a head that was kept earlier. Nothing is written. Without PATH, the
     log of this directory's gateway; without --vkey and --trust, the key the log names itself, which shows that it is
-    whole but not whose it is. Exits 1 where something does not hold, 3 where there is no log to verify.
+    whole but not whose it is. Where the log stands in a data directory, the record beside it is held against what the
+    log sealed. Exits 1 where something does not hold, 3 where there is no log to verify.
     """
     if trust_file is not None and vkey is not None:
         raise click.UsageError("Give --trust or --vkey, not both.")
     from gateway.cli.audit_report import document, print_report, progress_bar
+    from gateway.cli.audit_seals import with_seals
     from gateway.cli.screen import print_json
     from storage.audit.verify import verify as verified
 
@@ -68,6 +71,9 @@ def verify(
     earlier = None if since is None else _bytes(since)
     with progress_bar("verifying") as progress:
         report = verified(files, trust, since=earlier, progress=progress)
+    if report.holds and report.head is not None and where.is_dir():
+        with progress_bar("the record") as progress:
+            report = with_seals(report, where.parent, files, progress=progress)
     if as_json:
         print_json(document(where, report))
     else:
@@ -104,6 +110,9 @@ def head(path: Path | None, config_file: Path | None, as_json: bool) -> None:  #
         click.echo(f"vkey: {clean(vkey)}", err=True)
 
 
+audit.add_command(prove)
+
+
 def _later(name: str, line: str) -> None:
     """A subcommand of a later version."""
 
@@ -115,7 +124,6 @@ def _later(name: str, line: str) -> None:
         raise NotBuiltYet(ctx.command_path)
 
 
-_later("prove", "The proof that an entry is in the log.")
 _later("export", "The log and its report for a period, as one bundle.")
 _later("erase", "Destroy the keys of a scope's contents; the log still verifies.")
 

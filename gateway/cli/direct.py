@@ -13,7 +13,7 @@ from gateway.contents import Reach
 from gateway.in_force import in_force
 from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
-from policies.vocabulary.holds import APPROVAL_NS, Hold
+from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
 from policies.vocabulary.keys import Key, Role
 from storage.store import Store
 
@@ -33,7 +33,7 @@ class DirectDesk:
         self._store = store
 
     async def create_key(
-        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None
+        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None, actor: str
     ) -> tuple[Key, str]:
         """A new key and its secret."""
         return self._store.keys.create(
@@ -43,21 +43,22 @@ class DirectDesk:
             expires_ns=expires_ns,
             budget_micro_usd=budget_micro_usd,
             now_ns=time.time_ns(),
+            actor=actor,
         )
 
-    async def revoke_key(self, key_id: str) -> Key:
+    async def revoke_key(self, key_id: str, *, actor: str) -> Key:
         """The key, revoked now."""
-        return self._store.keys.revoke(key_id, time.time_ns())
+        return self._store.keys.revoke(key_id, time.time_ns(), actor=actor)
 
-    async def terminate(self, session_id: str) -> None:
+    async def terminate(self, session_id: str, *, actor: str) -> None:
         """Refuse every later request of a session."""
-        self._store.terminate(session_id, time.time_ns())
+        self._store.terminate(session_id, time.time_ns(), actor=actor)
 
-    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+    async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""
         now_ns = time.time_ns()
         return self._store.holds.decide(
-            hold_id, approve=approve, by=by, reason=reason, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
+            hold_id, approve=approve, answer=review, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
         )
 
 
@@ -107,6 +108,7 @@ def _application(config: Config, store: Store) -> Any:
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),
+        audit_log=store.audit,
         dialects=known,
         access=access,
         reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),

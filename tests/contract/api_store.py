@@ -218,6 +218,7 @@ class Plane:
             live_feed=self.live,
             gateway=Standing(),
             desk=DirectDesk(self.store),
+            audit_log=self.store.audit,
             dialects=READABLE,
             access=Access(self.store.keys, **told),
         )
