@@ -23,6 +23,7 @@ import uvicorn
 import uvloop
 
 from gateway import logs, memory, sockets
+from gateway.activation import activation
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
 from gateway.api.backtests import Backtests, breather
@@ -33,11 +34,12 @@ from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
-from gateway.keeper import LocalKeeper
+from gateway.in_force import in_force
+from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
+from gateway.notice_key import notice_key
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
-from gateway.supervision import notice_key, open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
@@ -84,13 +86,17 @@ def run(config: Config) -> int:
 
 
 def _settle_process() -> None:
-    """What a long-lived process sets once: logs, thread switching, and a collector that leaves what stays alone."""
+    """What a long-lived process sets once: logs, thread switching, allocation."""
     logs.configure()
     sys.setswitchinterval(_SWITCH_SECONDS)
     memory.share_one_arena()
+    gc.set_threshold(*_COLLECT)
+
+
+def _leave_alone() -> None:
+    """Keep the collector off everything that was made to serve, policies included: it stays to the end."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECT)
 
 
 class _Server(uvicorn.Server):
@@ -172,6 +178,7 @@ class _Info:
             "dropped": state.dropped,
             "waiting": state.waiting,
             "waiting_bytes": state.waiting_bytes,
+            **self._keeper.store.audit.counters(),
         }
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
@@ -179,7 +186,9 @@ class _Info:
         """Why new requests should go elsewhere."""
         if self.draining:
             return "shutting down"
-        return "the store refuses to record" if self._keeper.recorder.state().failing else None
+        if self._keeper.recorder.state().failing:
+            return "the store refuses to record"
+        return "the audit log cannot be written" if self._keeper.store.audit.failing else None
 
 
 class _Gateway:
@@ -195,8 +204,10 @@ class _Gateway:
         keeper = open_keeper(config)
         try:
             self._refuse_exposure(keeper)
-            self._supervision = open_supervision(config)
+            self._supervision = in_force(config)
             self._modes = keeper.modes
+            await keeper.activate(activation(config, self._supervision))
+            keeper.store.publisher.start()
             async with AsyncExitStack() as open_things:
                 await self._serve(keeper, open_things)
         finally:
@@ -238,8 +249,9 @@ class _Gateway:
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
-            _on_hangup(config, lambda changed: self._changed(changed, planes.supervise))
+            _on_hangup(config, keeper, lambda changed: self._changed(changed, planes.supervise))
             server = _server(create_app(planes.planes, routes), config)
+            _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
             await _either(stopping.wait(), serving)
@@ -251,9 +263,10 @@ class _Gateway:
         else:
             servers.append(await self._serve_socket(relayed(control), sockets.RELAYED, open_things))
             await self._serve_workers_socket(keeper, open_things)
+            _leave_alone()
             crew = _Crew(config, listeners)
             crew.start()
-            _on_hangup(config, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
+            _on_hangup(config, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
             self._announce(info)
             await crew.watch(stopping)
             info.draining = True
@@ -286,6 +299,7 @@ class _Gateway:
                 gateway=info,
                 desk=keeper,
                 backtest_desk=backtests,
+                audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
                 access=access,
                 reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
@@ -384,11 +398,14 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
-    planes = DataPlanes(config, keeper, environ=os.environ, supervision=open_supervision(config))
+    supervision = in_force(config)
+    await keeper.activate(activation(config, supervision))
+    planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
-    _on_hangup(config, planes.supervise)
+    _on_hangup(config, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)
+    _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _either(stopping.wait(), serving)
     planes.gate.draining = True
@@ -401,19 +418,25 @@ async def _work(config: Config, listener: socket.socket) -> None:
     await planes.close()
 
 
-def _on_hangup(config: Config, supervise: Callable[[Supervision], None]) -> None:
-    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays."""
+def _on_hangup(config: Config, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:
+    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays.
+
+    The audit log holds what they are before anything is judged by them.
+    """
 
     async def read_anew() -> None:
         try:
-            supervision = await asyncio.to_thread(open_supervision, config)
+            supervision = await asyncio.to_thread(in_force, config)
+            await keeper.activate(activation(config, supervision))
         except BadPolicy as bad:
             wrong = [str(mistake) for mistake in bad.mistakes]
+        except StepwardenError as error:
+            wrong = [f"the audit log cannot say so: {error}"]
         else:
             supervise(supervision)
             log.info("policies read anew")
             return
-        log.error("policies not changed: they do not check", extra={"mistakes": wrong})
+        log.error("policies not changed", extra={"mistakes": wrong})
 
     def hung_up() -> None:
         reading = asyncio.get_running_loop().create_task(read_anew())

@@ -6,10 +6,10 @@ Field names equal the vocabulary's where the meaning does. Unknown is null, neve
 import msgspec
 
 from gateway.times import rfc3339
-from policies.evaluate import Rule, Settings, outcome
+from policies.evaluate import Rule, Settings
+from policies.tools import ToolSelector
 from policies.vocabulary import exchanges, holds, judgements, keys, sessions, steps
-from policies.vocabulary.clauses import Band, ToolSelector
-from policies.vocabulary.clauses import Clause as ClauseOf
+from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import ALLOW
@@ -505,7 +505,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
         cls, rule: Rule, settings: Settings, *, fired: int | None = None, change: ModeChange | None = None
     ) -> "Clause":
         """The answer for one clause of a ruleset."""
-        clause: ClauseOf = rule.clause
+        clause = rule.clause
         return cls(
             name=rule.name,
             text=" ".join(clause.text.split()),
@@ -680,6 +680,26 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Since start: exchanges in flight, recorded and dropped, queue depths."""
 
     store: StoreStats
+
+
+class LoggedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the audit log with its proof."""
+
+    index: int
+    entry: str
+    """The exact bytes that are hashed into the log, as text."""
+
+    proof: str
+    """C2SP tlog-proof with the newest checkpoint."""
+
+
+class ExchangeReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit log says of an exchange, with proofs."""
+
+    exchange_id: str
+    accepted: LoggedEntry
+    recorded: LoggedEntry
+    """The batch that its record and steps are sealed in; the proof's `extra` leads from each of them to its root."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

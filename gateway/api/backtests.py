@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from litestar import post
@@ -21,11 +21,12 @@ from gateway.backtest.history import Wanted
 from gateway.backtest.run import EXAMPLES, Candidate, Laboratory
 from gateway.times import moment_ns
 from policies.errors import StepwardenError
-from policies.loader import load
 from policies.mistakes import BadPolicy, Mistake
 from policies.vocabulary.backtests import Backtest
-from policies.vocabulary.clauses import Policy
 from policies.vocabulary.keys import Principal
+
+if TYPE_CHECKING:
+    from policies.vocabulary.clauses import Policy
 
 _LOG = logging.getLogger("stepwarden.backtest")
 
@@ -168,8 +169,10 @@ async def run_backtest(
     return Stream(events, media_type="text/event-stream", headers=SAFE_HEADERS)
 
 
-def _loaded(files: list[CandidateFile]) -> tuple[Policy, ...]:
+def _loaded(files: list[CandidateFile]) -> "tuple[Policy, ...]":
     """The candidate's policies. Raises `BadPolicy` with every mistake of all of them."""
+    from policies.loader import load  # noqa: PLC0415 - brings every guard along, which a gateway without policies does without
+
     policies: list[Policy] = []
     mistakes: list[Mistake] = []
     for file in files:

@@ -18,9 +18,8 @@ from gateway.api.ports import Desk, InForce, ModeReader, Records
 from policies.errors import StepwardenError
 from policies.evaluate import Rule
 from policies.mistakes import nearest
-from policies.vocabulary.clauses import Mode
 from policies.vocabulary.keys import Principal
-from policies.vocabulary.modes import EVERY, LONGEST_NS, ModeChange, Modes
+from policies.vocabulary.modes import EVERY, LONGEST_NS, Mode, ModeChange, Modes
 
 _LOG: Final = logging.getLogger("stepwarden.clauses")
 

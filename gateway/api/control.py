@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Request, Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency, Provide
@@ -12,13 +12,14 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import SkipValidation
 
-from gateway.api import backtests, clauses, exchanges, explanations, holds, keys, live, sessions, status
+from gateway.api import audit, backtests, clauses, exchanges, explanations, holds, keys, live, sessions, status
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
+from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
+from gateway.application import Application
 from gateway.contents import Reach
 from policies.vocabulary.keys import Principal
 
@@ -41,6 +42,10 @@ ROUTES = (
     keys.list_keys,
     keys.create_key,
     keys.revoke_key,
+    audit.show_head,
+    audit.show_entry,
+    audit.show_proof,
+    audit.show_receipt,
     holds.list_holds,
     holds.approve_hold,
     holds.reject_hold,
@@ -64,7 +69,7 @@ class Document:
         return self._encoded
 
 
-def _documented() -> Litestar:
+def _documented() -> Application:
     """The routes in an application of their own, which only describes them."""
     names = (
         "records",
@@ -77,13 +82,14 @@ def _documented() -> Litestar:
         "reader",
         "backtests",
         "modes",
+        "audit",
         "principal",
     )
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
     )
-    return Litestar([*ROUTES], dependencies=nothing, openapi_config=config)
+    return Application([*ROUTES], dependencies=nothing, openapi_config=config)
 
 
 @get("/api/openapi.json", opt=requires("viewer"), include_in_schema=False, sync_to_thread=True)
@@ -108,6 +114,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     gateway: GatewayInfo,
     desk: Desk,
     backtest_desk: Backtests,
+    audit_log: Audit,
     dialects: Dialects,
     access: Access,
     reach: Reach | None = None,
@@ -123,6 +130,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "gateway": gateway,
         "desk": desk,
         "backtests": backtest_desk,
+        "audit": audit_log,
         "document": Document(),
         "reader": Reader(records, dialects, reach or Reach()),
     }
@@ -148,9 +156,9 @@ def _given(thing: object) -> Provide:
     return Provide(lambda: thing, sync_to_thread=False)
 
 
-def control_app(routes: Iterable[Router]) -> Litestar:
+def control_app(routes: Iterable[Router]) -> Application:
     """An application of nothing but the control plane: for the keeper's socket, and for commands in-process."""
-    return Litestar(
+    return Application(
         [*routes],
         openapi_config=None,
         exception_handlers=EXCEPTION_HANDLERS,

@@ -11,7 +11,8 @@ from litestar.params import FromPath, SkipValidation
 from gateway.advice import ADVICE
 from gateway.api import answers
 from gateway.api.access import SUFFICES, requires, scope_of, sees
-from gateway.api.ports import HoldReader, InForce, ModeReader, NotFound, Records
+from gateway.api.exchanges import content_read
+from gateway.api.ports import Audit, HoldReader, InForce, ModeReader, NotFound, Records
 from gateway.api.reading import Reader
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
@@ -39,6 +40,7 @@ def explain_exchange(
     holds: NamedDependency[SkipValidation[HoldReader]],
     in_force: NamedDependency[SkipValidation[InForce]],
     modes: NamedDependency[SkipValidation[ModeReader]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.Explanation:
     """Why a step was stopped and what to do: the reason alone for the role `app`, all of it for others."""
@@ -46,6 +48,7 @@ def explain_exchange(
     judged = records.judged(exchange.exchange_id)
     if principal.role not in SUFFICES["viewer"]:
         return _coarse(exchange, judged)
+    audit.note(content_read(principal, exchange, "explanation"))
     clear = principal.role in SUFFICES["operator"]
     found = _Explaining(exchange, judged, reader, records, clear=clear)
     ruleset = _ruleset(in_force, exchange.app)

@@ -14,6 +14,7 @@ from gateway.refusals import UpstreamUnreachable
 from gateway.stations.asks import Done
 from gateway.stations.forward import Headers
 from gateway.stations.judge import binding
+from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold, HoldAsk
 from policies.vocabulary.keys import Principal
@@ -115,8 +116,8 @@ class KeptKeeper:
         """The session as it was joined then."""
         return Opened() if opening.ask is None else Opened(join=self._exchange.join)
 
-    def begin(self, exchange_id: str) -> None:
-        """Nobody counts."""
+    async def activate(self, active: Sequence[ConfigActivated]) -> None:
+        """Nothing is put in force here."""
 
     def finish(self, done: Done) -> None:
         """The session is not told."""

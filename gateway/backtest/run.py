@@ -6,7 +6,7 @@ with the provider, the keeper and the persons answering as they did. The policy 
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,10 +22,12 @@ from gateway.wire.dialects import Dialects, dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset, Settings
 from policies.vocabulary.backtests import Backtest
-from policies.vocabulary.clauses import Policy
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.judgements import Judged
 from storage.rows import SessionRow
+
+if TYPE_CHECKING:
+    from policies.vocabulary.clauses import Policy
 
 EXAMPLES: Final = 3
 """Flips shown for each clause and change of verdict."""
@@ -66,7 +68,7 @@ class NoSuchSession(StepwardenError):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """The policies that history is held against, as if they were all that is in force."""
 
-    policies: tuple[Policy, ...]
+    policies: "tuple[Policy, ...]"
     enforce: bool = True
     """False: judged as an app with `enforce = false` has it, where everything flags at most."""
 

@@ -27,11 +27,11 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     """See agents' runs pass through a gateway, step by step. Needs no API key and no network.
 
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
-    afterwards is what any agent of yours would leave behind, and a backtest says which steps a policy would have
-    stopped. Then the run in which an attack succeeded comes again, with policies enforced: its call is held back, a
-    secret is taken out, a payment waits for a person.
+    afterwards is what any agent of yours would leave behind. Then the run in which an attack succeeded comes again,
+    with policies enforced: its call is held back, a secret is taken out, a payment waits for a person. At the end the
+    audit log of all this is verified from its files alone.
     """
-    from gateway.cli import demo_guarded
+    from gateway.cli import demo_audit, demo_guarded
     from gateway.cli.narrator import Narrator
     from gateway.cli.running import RunningGateway
     from gateway.cli.screen import err, print_json
@@ -63,9 +63,11 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     _show(found)
                     _show_backtest(found["backtest"])
                 second = demo_guarded.play(narrator, guard, upstream, told)
+                log = demo_audit.checked(guard)
                 if as_json:
-                    print_json({**found, "guarded": second})
+                    print_json({**found, "guarded": second, "audit": demo_audit.document(log)})
                 else:
+                    demo_audit.show(log)
                     _close(demo_guarded.closing(second))
                 if keep:
                     console.print(
@@ -73,7 +75,8 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                         f"Ctrl-C ends both and removes {directory}."
                     )
                     _wait_for_the_end()
-                return 0 if found["rebuilt"]["equal"] == found["rebuilt"]["requests"] and second.kept else 1
+                rebuilt = found["rebuilt"]["equal"] == found["rebuilt"]["requests"]
+                return 0 if rebuilt and second.kept and log.report.holds else 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -184,6 +187,7 @@ def _close(said: "Text") -> None:
         "stepwarden sessions list / show ID    what your agents did",
         "stepwarden explain EXCHANGE           why a step was stopped",
         "stepwarden backtest --policy F        what a policy would have made of what is recorded",
+        "stepwarden audit verify               that nothing was removed from the log, offline",
         "stepwarden doctor                     what is wrong on this machine",
     ):
         console.print(line)

@@ -1,11 +1,11 @@
 """Modes: clauses that a named person took out of force for a while, and put back. Pure: time is handed in."""
 
 from collections.abc import Iterable
-from typing import Final, final
+from typing import Final, Literal, TypeAlias, final
 
 import msgspec
 
-from policies.vocabulary.clauses import Mode
+Mode: TypeAlias = Literal["shadow", "enforce"]
 
 EVERY: Final = "*"
 """In the place of an app: every one."""

@@ -228,6 +228,7 @@ class Plane:
                 ),
                 rest=lambda: None,
             ),
+            audit_log=self.store.audit,
             dialects=READABLE,
             access=Access(self.store.keys, **told),
         )
