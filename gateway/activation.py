@@ -7,6 +7,7 @@ from gateway.stations.judge import Supervision
 from policies.digests import digest
 from policies.evaluate import Ruleset
 from policies.vocabulary.audit import OWNER, ConfigActivated
+from policies.vocabulary.modes import Modes
 
 _CLAUSES = 500
 """Clauses whose digests one entry of the audit log names; the digest over all of them is there in any case."""
@@ -15,7 +16,7 @@ _CLAUSES = 500
 def activation(config: Config, supervision: Supervision) -> tuple[ConfigActivated, ...]:
     """What the audit log says of what is about to be in force: one entry an app."""
     whole = digest(msgspec.to_builtins(config, enc_hook=str))
-    rulesets = supervision.rulesets()
+    rulesets = supervision.rulesets(Modes(()), 0)
     return tuple([_activated(app, rulesets.get(app.name), whole) for app in config.apps.values()])
 
 
