@@ -5,8 +5,10 @@ from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
+from policies.asking import Asked
 from policies.guards.code import CodeGuard, CodeSpec
 from policies.guards.egress import EgressGuard, EgressSpec
+from policies.guards.external import ExternalGuard, ExternalSpec
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
 from policies.guards.pattern import PatternGuard, PatternSpec
@@ -16,6 +18,7 @@ from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
 from policies.guards.sequence import SequenceGuard, SequenceSpec
 from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
+from policies.guards.validator import ValidatorGuard, ValidatorSpec
 from policies.vocabulary.steps import STEP_KINDS, StepKind
 
 GuardSpec: TypeAlias = (
@@ -29,8 +32,18 @@ GuardSpec: TypeAlias = (
     | SequenceSpec
     | ProvenanceSpec
     | InstructionsInDataSpec
+    | ValidatorSpec
+    | ExternalSpec
 )
 """One entry of `guards = [{ kind = "...", ... }]`."""
+
+
+def _here(_: Any) -> bool:
+    return False
+
+
+def _elsewhere(_: Any) -> bool:
+    return True
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +53,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in `kind = "..."`."""
 
     spec: type[msgspec.Struct]
-    guard: Callable[[Any], Guard]
+    guard: Callable[[Any], Guard | Asked]
     """Builds the guard from a spec. Raises `BadGuard` for one that makes no sense."""
 
     impossible: Mapping[StepKind, str] = {}
@@ -48,6 +61,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     ranges: bool
     """Whether its evidence is ranges of the judged text, so that they can be redacted or rewritten."""
+
+    asked: Callable[[Any], bool] = _here
+    """Whether a guard of this spec is asked elsewhere instead of being run here."""
 
     scores: Callable[[Any], frozenset[int]] | None = None
     """Every score a guard of this spec can give; None where that is not known before."""
@@ -114,6 +130,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         ranges=True,
         impossible=_all_but("only data from outside can hold the orders of strangers", "tool_result", "retrieval"),
     ),
+    Kind(name="validator", spec=ValidatorSpec, guard=ValidatorGuard, ranges=True, asked=_elsewhere),
+    Kind(name="external", spec=ExternalSpec, guard=ExternalGuard, ranges=True, asked=_elsewhere),
 )
 """All kinds, in the order of the documentation."""
 
@@ -125,6 +143,11 @@ def kind_of(spec: msgspec.Struct) -> Kind:
     return _BY_SPEC[type(spec)]
 
 
-def build(spec: msgspec.Struct) -> Guard:
-    """The guard a spec describes. Raises `BadGuard` where the spec makes no sense."""
+def is_asked(spec: msgspec.Struct) -> bool:
+    """Whether the guard a spec describes is asked elsewhere; builds nothing."""
+    return kind_of(spec).asked(spec)
+
+
+def build(spec: msgspec.Struct) -> Guard | Asked:
+    """The guard a spec describes, or the place of one that is asked. Raises `BadGuard` where it makes no sense."""
     return kind_of(spec).guard(spec)
