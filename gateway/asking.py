@@ -2,13 +2,19 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import msgspec
 
 from gateway.endpoint import Endpoint
 from policies.guards.external import ExternalSpec
+from policies.guards.presidio import PresidioSpec
+from policies.guards.registry import kind_of
 from policies.guards.validator import ValidatorSpec
 from policies.loader import Loaded
 from policies.mistakes import Mistake
-from supervisors.adapters import guardrails_validator
+from supervisors.adapters import guardrails_validator, presidio
 from supervisors.adapters.external import External
 from supervisors.adapters.threaded import Threaded
 from supervisors.panel import Panel
@@ -20,28 +26,39 @@ def open_panel(environ: Mapping[str, str]) -> Panel:
     def external(spec: ExternalSpec) -> External:
         return External(spec, post=Endpoint(spec.url), environ=environ, clock=time.monotonic_ns)
 
-    def validator(spec: ValidatorSpec) -> Threaded:
-        name, deadline_ms = "stepwarden-validator", spec.deadline_ms
-        load = lambda: guardrails_validator.load(spec)  # noqa: E731
-        return Threaded(name, load, deadline_ms=deadline_ms, clock=time.monotonic_ns)
+    return Panel({ExternalSpec: external, ValidatorSpec: _validator, PresidioSpec: _presidio})
 
-    return Panel({ExternalSpec: external, ValidatorSpec: validator})
+
+def _validator(spec: ValidatorSpec) -> Threaded:
+    load = partial(guardrails_validator.load, spec)
+    return Threaded("stepwarden-validator", load, deadline_ms=spec.deadline_ms, clock=time.monotonic_ns)
+
+
+def _presidio(spec: PresidioSpec) -> Threaded:
+    load = partial(presidio.load, spec)
+    return Threaded("stepwarden-presidio", load, deadline_ms=spec.deadline_ms, clock=time.monotonic_ns)
+
+
+_NEEDS: Final[Mapping[type[msgspec.Struct], Any]] = {ValidatorSpec: guardrails_validator, PresidioSpec: presidio}
+"""Guards that need an optional extra, each with the file that names it and knows whether it is installed."""
 
 
 def lacking(policies: Iterable[Loaded]) -> tuple[Mistake, ...]:
     """Guards that need an optional extra which is not installed."""
-    if guardrails_validator.installed():
-        return ()
     return tuple(
         [
-            loaded.mistake(
-                ("clause", at, "guards", place),
-                f"clause `{clause.id}`: `validator` needs the extra `guardrails`, which is not installed",
-                "Run `pip install 'stepwarden[guardrails]'` in the gateway's environment, or remove the guard.",
-            )
+            _lacks(loaded, at, place, spec)
             for loaded in policies
             for at, clause in enumerate(loaded.policy.clause)
             for place, spec in enumerate(clause.guards)
-            if isinstance(spec, ValidatorSpec)
+            if type(spec) in _NEEDS and not _NEEDS[type(spec)].installed()
         ]
     )
+
+
+def _lacks(loaded: Loaded, at: int, place: int, spec: msgspec.Struct) -> Mistake:
+    extra = _NEEDS[type(spec)].EXTRA
+    kind, clause = kind_of(spec).name, loaded.policy.clause[at].id
+    message = f"clause `{clause}`: `{kind}` needs the extra `{extra}`, which is not installed"
+    remedy = f"Run `pip install 'stepwarden[{extra}]'` in the gateway's environment, or remove the guard."
+    return loaded.mistake(("clause", at, "guards", place), message, remedy)

@@ -11,8 +11,10 @@ from policies.guards.egress import EgressGuard, EgressSpec
 from policies.guards.external import ExternalGuard, ExternalSpec
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
+from policies.guards.own import OwnGuard, OwnSpec
 from policies.guards.pattern import PatternGuard, PatternSpec
 from policies.guards.pii import PiiGuard, PiiSpec
+from policies.guards.presidio import PresidioGuard, PresidioSpec
 from policies.guards.provenance import ProvenanceGuard, ProvenanceSpec
 from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
@@ -32,7 +34,9 @@ GuardSpec: TypeAlias = (
     | SequenceSpec
     | ProvenanceSpec
     | InstructionsInDataSpec
+    | OwnSpec
     | ValidatorSpec
+    | PresidioSpec
     | ExternalSpec
 )
 """One entry of `guards = [{ kind = "...", ... }]`."""
@@ -130,7 +134,9 @@ KINDS: Final[tuple[Kind, ...]] = (
         ranges=True,
         impossible=_all_but("only data from outside can hold the orders of strangers", "tool_result", "retrieval"),
     ),
+    Kind(name="own", spec=OwnSpec, guard=OwnGuard, ranges=True),
     Kind(name="validator", spec=ValidatorSpec, guard=ValidatorGuard, ranges=True, asked=_elsewhere),
+    Kind(name="presidio", spec=PresidioSpec, guard=PresidioGuard, ranges=True, asked=_elsewhere),
     Kind(name="external", spec=ExternalSpec, guard=ExternalGuard, ranges=True, asked=_elsewhere),
 )
 """All kinds, in the order of the documentation."""

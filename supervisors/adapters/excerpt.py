@@ -1,6 +1,7 @@
 """Excerpts: as much of a text as a clause lets others read, with its bytes where they were."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -8,6 +9,9 @@ import msgspec
 from policies.guards.interface import UNSCANNED
 from policies.trail import utf8
 from policies.vocabulary.findings import Evidence, Hit
+
+MOST_RANGES: Final = 256
+"""Of one finding; more become one that covers them all."""
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -42,3 +46,12 @@ def excerpt(text: str, most: int) -> Excerpt:
             end -= 1
     shown = text if end == len(data) else data[:end].decode("utf-8", "surrogatepass")
     return Excerpt(text=_SURROGATES.sub("\ufffd", shown), size=end, whole=len(data))
+
+
+def byte_ranges(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges of characters as ranges of bytes. Raises `ValueError` for one that is not in the text."""
+    if any(not 0 <= start < end <= len(text) for start, end in spans):
+        raise ValueError("a range is not in the text")
+    if len(spans) > MOST_RANGES:
+        spans = [(min(start for start, _ in spans), max(end for _, end in spans))]
+    return [(len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]

@@ -8,19 +8,16 @@ validated at anybody else's place.
 import importlib
 import os
 from importlib.util import find_spec
-from itertools import islice
 from typing import Any, Final
 
 from policies.guards.validator import ValidatorSpec
 from policies.trail import Scene
 from policies.vocabulary.findings import Evidence, Hit
-from supervisors.adapters.excerpt import Excerpt, excerpt
+from supervisors.adapters.excerpt import Excerpt, byte_ranges, excerpt
 from supervisors.adapters.threaded import Examine, Unloadable
 
 EXTRA: Final = "guardrails"
 """The optional extra this file needs."""
-
-_MOST_SPANS: Final = 256
 
 
 def installed() -> bool:
@@ -80,22 +77,13 @@ def _validator(spec: ValidatorSpec) -> Any:
 
 def _hit(spec: ValidatorSpec, shown: Excerpt, result: Any) -> Hit:
     """A failed validation. Its message may quote the text, so it is not kept."""
-    ranges = _ranges(shown.text, result.error_spans or ())
+    spans = [(int(span.start), int(span.end)) for span in result.error_spans or ()]
+    ranges = byte_ranges(shown.text, spans)
     if not ranges and spec.fix and isinstance(result.fix_value, str):
         ranges = _changed(shown.text, result.fix_value)
     evidence = [Evidence(start=start, end=end, label=spec.label) for start, end in ranges]
     name = spec.validator.partition(":")[2]
     return Hit(score=spec.score, evidence=tuple(evidence or [Evidence(label=spec.label)]), note=f"{name} failed")
-
-
-def _ranges(text: str, spans: Any) -> list[tuple[int, int]]:
-    """Ranges of characters as ranges of bytes; of too many, one that covers them all. Raises `ValueError`."""
-    found = [(int(span.start), int(span.end)) for span in islice(spans, 100_000)]
-    if any(not 0 <= start < end <= len(text) for start, end in found):
-        raise ValueError("a validator named a range that is not in the text")
-    if len(found) > _MOST_SPANS:
-        found = [(min(found)[0], max(end for _, end in found))]
-    return [(len(text[:start].encode()), len(text[:end].encode())) for start, end in found]
 
 
 def _changed(text: str, fixed: str) -> list[tuple[int, int]]:
@@ -106,4 +94,4 @@ def _changed(text: str, fixed: str) -> list[tuple[int, int]]:
     start = next((at for at in range(most) if text[at] != fixed[at]), most)
     tail = next((at for at in range(most - start) if text[-1 - at] != fixed[-1 - at]), most - start)
     end = max(len(text) - tail, start)
-    return [(len(text[:start].encode()), len(text[:end].encode()))] if end > start else []
+    return byte_ranges(text, [(start, end)] if end > start else [])

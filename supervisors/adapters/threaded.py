@@ -20,7 +20,10 @@ from supervisors.ports import Clock
 log = logging.getLogger("stepwarden.threaded")
 
 PATIENCE_SECONDS: Final = 10.0
-"""How long a step may wait for its turn, and the first ones for the library to load."""
+"""How long a step may wait for its turn."""
+
+LOADING_SECONDS: Final = 30.0
+"""How long the first steps may wait for the library to load."""
 
 Examine = Callable[[Scene], tuple[Hit, ...]]
 Load = Callable[[], Examine]
@@ -71,7 +74,7 @@ class Threaded:
         if self._late:
             return "stuck"
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(LOADING_SECONDS):
                 await asyncio.shield(asyncio.wrap_future(self._loaded))
         except TimeoutError:
             return "loading"

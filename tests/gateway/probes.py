@@ -36,7 +36,9 @@ SETTINGS: Final[Mapping[str, Json]] = {
     "pattern": {"rules": [{"id": "probe", "pattern": "probe-[0-9]"}]},
     "egress": {"deny": ["sink.example", "@collect.example"]},
     "sequence": {"count": {"max": 0, "tools": {"names": ["send_email", "fetch*", "web_search"]}}},
+    "own": {"guard": "tests.fakes.house_guards:NoWord"},
     "validator": {"validator": "house_validators:NoWord", "args": {"word": "probe-7"}, "deadline_ms": 20_000},
+    "presidio": {"deadline_ms": 20_000},
     "external": {"url": "http://127.0.0.1:9/judge", "deadline_ms": 20_000},
 }
 """What a guard kind has to be told to find its probe; the others need nothing."""
@@ -48,8 +50,9 @@ def judge(asked: Json) -> Json:
     return {"findings": [{"state": "violation", "score": 90}] if found else []}
 
 
-LIBRARY: Final = Path(__file__).parents[1] / "fakes" / "guardrails_library"
-"""Where `house_validators` lies, with as much of guardrails-ai as it needs."""
+FAKES: Final = Path(__file__).parents[1] / "fakes"
+LIBRARIES: Final = tuple([str(FAKES / name) for name in ("guardrails_library", "presidio_library", "validators")])
+"""Where `house_validators` lies, with as much of guardrails-ai and Presidio as the adapters use."""
 
 ASKED = "Summarise the messages in my inbox."
 _ORDERED: Final[list[Json]] = [

@@ -6,6 +6,7 @@ excused by a reason that stands in the code, or it fails; and what is excused ca
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -163,7 +164,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory, judge_url: str) -> Iterator[
     for lane in LANES:
         (folder / f"{lane}.toml").write_text(policy(lane, judge_url), encoding="utf-8")
         apps.append(f'[app.{lane}]\npolicy = ["{folder / lane}.toml"]\nenforce = true\n')
-    environment = {**CANARIES, "PYTHONPATH": str(probes.LIBRARY)}
+    environment = {**CANARIES, "PYTHONPATH": os.pathsep.join(probes.LIBRARIES)}
     with standing(folder, more="[limits]\ndrain_seconds = 5\n" + "\n".join(apps), environment=environment) as house:
         yield house, {lane: house.key(name=lane, app=lane)["secret"].encode() for lane in LANES}
 
@@ -286,11 +287,15 @@ async def asked_of(guard: Asked, scene: Scene) -> Sequence[Hit]:
 def library() -> Iterator[None]:
     """The validators of the house on the path of this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(probes.LIBRARY))
-        patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        before = set(sys.modules)
+        for folder in probes.LIBRARIES:
+            patch.syspath_prepend(folder)
+        for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "REGEX_TIMEOUT_SECONDS"):
+            patch.setenv(name, "")
         yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("guardrails", "house_validators")]:
-        del sys.modules[name]
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(probes.LIBRARIES):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("step", STEP_KINDS)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from gateway import asking
 from gateway.cli.check import check
-from supervisors.adapters import guardrails_validator
+from supervisors.adapters import guardrails_validator, presidio
 from tests.fakes.judge import raw, running_judge, saying, sending
 
 CLAUSE = """[policy]
@@ -91,15 +91,22 @@ def test_a_service_that_does_not_answer_passes_no_example(tmp_path: Path) -> Non
     assert ["could not be judged: external.0 status:500" in each["message"] for each in said["mistakes"]] == [True] * 2
 
 
+@pytest.mark.parametrize(
+    ("library", "guard", "extra"),
+    [
+        (guardrails_validator, 'kind = "validator", validator = "m:C"', "guardrails"),
+        (presidio, 'kind = "presidio"', "presidio"),
+    ],
+)
 def test_an_extra_that_is_not_installed_is_named_with_the_line_of_its_guard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: Any, guard: str, extra: str
 ) -> None:
-    monkeypatch.setattr(guardrails_validator, "installed", lambda: False)
+    monkeypatch.setattr(library, "installed", lambda: False)
     for words in ((), ("--ask",)):
-        code, said = checked(tmp_path, 'kind = "validator", validator = "m:C"', *words)
+        code, said = checked(tmp_path, guard, *words)
         (mistake,) = [each for each in said["mistakes"] if each["severity"] == "error"]
         assert (code, mistake["line"]) == (1, 10)
-        assert "pip install 'stepwarden[guardrails]'" in mistake["remedy"]
+        assert f"pip install 'stepwarden[{extra}]'" in mistake["remedy"]
     assert asking.lacking([]) == ()
 
 

@@ -17,14 +17,15 @@ from supervisors.adapters import guardrails_validator, threaded
 from supervisors.adapters.guardrails_validator import installed, load
 from supervisors.adapters.threaded import Threaded, Unloadable
 
-LIBRARY: Final = Path(__file__).parents[3] / "fakes" / "guardrails_library"
+FAKES: Final = Path(__file__).parents[3] / "fakes"
 
 
 @pytest.fixture(autouse=True)
 def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The library on the path, imported anew."""
     before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(LIBRARY))
+    for name in ("guardrails_library", "validators"):
+        monkeypatch.syspath_prepend(str(FAKES / name))
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "False")
     yield
     for name in set(sys.modules) - before:
