@@ -123,7 +123,6 @@ class _Look(msgspec.Struct, frozen=True):
     hits: tuple[Hit, ...] = ()
     skipped: str | None = None
     micros: int = 0
-    transient: bool = False
 
 
 class Ruleset:
@@ -145,7 +144,7 @@ class Ruleset:
         self.revision: Final = digest([[rule.name, rule.revision] for rule in rules])
         """Digest of all clauses, in order."""
         self._guards = tuple(guards)
-        self.asked: Final = tuple([guard.spec for guard in guards if isinstance(guard, Asked)])
+        self.asked: Final = tuple([guard.spec for guard in _asked(rules, guards).values()])
         """Specs of the guards that are asked elsewhere."""
         kinds = {kind for rule in rules for kind in rule.clause.steps}
         self._by_kind = {kind: tuple([rule for rule in rules if kind in rule.clause.steps]) for kind in kinds}
@@ -178,6 +177,13 @@ class Ruleset:
                     places.append((f"{type(spec).__struct_config__.tag}.{at}", numbers[key]))
                 rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places))
         return cls(rules, guards, tags=tags or {}, settings=settings or Settings())
+
+    def here(self) -> Self:
+        """The clauses for which nobody has to be asked: all that can judge a text of which more is to come."""
+        if not self.asked:
+            return self
+        rules = [rule for rule in self.rules if not _asked([rule], self._guards)]
+        return type(self)(rules, self._guards, tags=self.tags, settings=self.settings)
 
     def tagged(self, tags: Mapping[str, frozenset[str]]) -> Self:
         """The same clauses and guards for tools with other tags."""
@@ -262,6 +268,7 @@ class Sitting:
         narrowed = scene.step.kind in SUPERVISED
         self._rules = [rule for rule in rules if not narrowed or rule.selector.selects(self._tool, tags)]
         self._answers: Answers = {}
+        self._transient = False
         self._looks: dict[int, _Look] = {}
         self._findings: list[Finding] = []
         self._coverage: list[Examined] = []
@@ -277,7 +284,7 @@ class Sitting:
                 guard = self._guards[number]
                 if not isinstance(guard, Asked):
                     self._look(number)
-                elif number not in found:
+                else:
                     found[number] = Question(number=number, spec=guard.spec, scene=guard.shown(self._shown))
         return tuple(found.values())
 
@@ -290,7 +297,7 @@ class Sitting:
             findings=tuple(self._findings),
             coverage=tuple(self._coverage),
             edits=edits_of(self._scene.step, self._marks),
-            transient=any(look.transient for look in self._looks.values()),
+            transient=self._transient,
         )
 
     def _is_looked(self, rule: Rule) -> bool:
@@ -414,14 +421,15 @@ class Sitting:
     def _answered(self, number: int) -> _Look:
         """What came back of a question."""
         answer = self._answers.get(number)
-        if answer is None:
-            return _Look(skipped=NOT_ASKED, transient=True)
-        return _Look(answer.hits, answer.failure, answer.micros, transient=answer.failure is not None)
+        if answer is None or answer.failure is not None:
+            self._transient = True
+        return _Look(skipped=NOT_ASKED) if answer is None else _Look(answer.hits, answer.failure, answer.micros)
 
     def _run(self, guard: Guard) -> _Look:
         started_ns = self._clock()
         if started_ns >= self._deadline_ns:
-            return _Look(skipped="deadline", transient=True)
+            self._transient = True
+            return _Look(skipped="deadline")
         try:
             hits = tuple(guard.examine(self._shown))
         except BaseException as error:
@@ -471,6 +479,12 @@ def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rul
         places=tuple(places),
         bands=tuple(sorted(clause.action, key=lambda band: -band.at)),
     )
+
+
+def _asked(rules: Iterable[Rule], guards: Sequence[Guard | Asked]) -> dict[int, Asked]:
+    """The guards of these clauses that are asked, by their number."""
+    numbers = [number for rule in rules for _, number in rule.places]
+    return {number: guard for number in numbers if isinstance(guard := guards[number], Asked)}
 
 
 def _acts(clause: "Clause") -> bool:

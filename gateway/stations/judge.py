@@ -117,6 +117,7 @@ class Bench:
         `asker` is who answers for guards that are asked; without one they are not, and `on_error` decides.
         """
         self.ruleset: Final = ruleset
+        self._here = ruleset.here()
         self._inquiry = Inquiry(asker or Nobody())
         self.notice_key: Final = notice_key
         self._clock = clock
@@ -144,6 +145,16 @@ class Bench:
             seated = await self._on_thread(self._seat_heavy, scenes, self._clock())
         answers = await self._inquiry.answers([seat.questions for seat in seated])
         return self._closed(seated, answers) if here else await self._on_thread(self._closed, seated, answers)
+
+    async def judge_stretch(self, scene: Scene) -> Judgement:
+        """Judge a stretch of a text that streams by, off the event loop where it is long.
+
+        Nobody is asked about half a text: clauses that would have to are left for when it is whole. They can do no more
+        than flag, or it would not stream.
+        """
+        if self._is_light([scene]):
+            return self._judge(self._here, scene)
+        return (await self._on_thread(self._judge_heavy, [scene], self._clock()))[0]
 
     def _is_light(self, scenes: Sequence[Scene]) -> bool:
         """Whether steps are judged on the event loop; what calls are held against there is then remembered."""
@@ -177,8 +188,9 @@ class Bench:
         return [self._judge(self.ruleset, scene) for scene in scenes]
 
     def _judge_heavy(self, scenes: Sequence[Scene], asked_ns: int) -> list[Judgement]:
+        """Judge by the clauses for which nobody has to be asked."""
         ruleset, budget_ns = self._heavily(asked_ns)
-        return [self._judge(ruleset, scene, budget_ns) for scene in scenes]
+        return [self._judge(ruleset.here(), scene, budget_ns) for scene in scenes]
 
     def _seat_heavy(self, scenes: Sequence[Scene], asked_ns: int) -> list[Seated]:
         ruleset, budget_ns = self._heavily(asked_ns)
@@ -408,10 +420,12 @@ class Docket:
 
     async def reply(self, part: Part, *, passing: bool = False) -> Judgement:
         """Judge one part of the reply. `passing`: a stretch of a text that streams by, to be judged whole later."""
-        judgement = (await self.bench.judge([self._reply_scene(part)]))[0]
+        scene = self._reply_scene(part)
         if passing:
+            judgement = await self.bench.judge_stretch(scene)
             self._verdict = combine([self._verdict, judgement.verdict])
         else:
+            (judgement,) = await self.bench.judge([scene])
             self.said_of_reply(part, judgement)
         return judgement
 

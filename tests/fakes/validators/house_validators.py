@@ -31,6 +31,15 @@ class NoWord(Validator):
         return model_input
 
 
+@register(name="house/remote", data_type="string")
+class Remote(NoWord):
+    """Would rather validate at somebody else's place."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.use_local = False
+
+
 @register(name="house/odd", data_type="string")
 class Odd(Validator):
     """Does what its argument says instead of validating."""

@@ -90,6 +90,16 @@ def test_what_got_no_answer_is_asked_again() -> None:
     assert judged(one, "thing")[0].verdict.name == "allow"
 
 
+def test_nobody_is_asked_about_half_a_text() -> None:
+    oracle = Oracle(bad)
+    docket = Docket(bench(oracle), stateful=False, session_id="s")
+    for more in ("", "x" * INLINE_BYTES):
+        part = Part(kind="model_text", text=f"bad{more}")
+        assert asyncio.run(docket.reply(part, passing=True)).verdict.name == "allow"
+        assert oracle.asked == []
+    assert asyncio.run(docket.reply(Part(kind="model_text", text="bad"))).verdict.name == "reject"
+
+
 def test_where_there_is_nobody_to_ask_on_error_decides() -> None:
     (said,) = judged(bench(None), "thing")
     assert (said.verdict.name, said.coverage[0].skipped) == ("hold", "not_asked")

@@ -77,6 +77,7 @@ def test_the_rest_of_a_long_text_is_an_unscanned_tail() -> None:
 
 def test_telemetry_tracing_and_validation_elsewhere_are_off_before_anything_is_made() -> None:
     assert examined("probe-7")  # the library raises if telemetry is made or a text is sent elsewhere
+    assert examined("probe-7", name="Remote")  # and if a validator insists on it
     settings: Any = sys.modules["guardrails.settings"]
     assert settings.settings.disable_tracing is True
     assert settings.settings.rc.enable_metrics is False
