@@ -17,16 +17,16 @@ from policies.mistakes import Mistake
 from supervisors.adapters import guardrails_validator, presidio
 from supervisors.adapters.external import External
 from supervisors.adapters.threaded import Threaded
-from supervisors.panel import Panel
+from supervisors.panel import Maker
 
 
-def open_panel(environ: Mapping[str, str]) -> Panel:
-    """The panel of one worker. Keys are looked up in `environ` when they are needed, and kept nowhere."""
+def makers(environ: Mapping[str, str]) -> Mapping[type[msgspec.Struct], Maker]:
+    """How each kind of adapter is made. Keys are looked up in `environ` when they are needed, and kept nowhere."""
 
     def external(spec: ExternalSpec) -> External:
         return External(spec, post=Endpoint(spec.url), environ=environ, clock=time.monotonic_ns)
 
-    return Panel({ExternalSpec: external, ValidatorSpec: _validator, PresidioSpec: _presidio})
+    return {ExternalSpec: external, ValidatorSpec: _validator, PresidioSpec: _presidio}
 
 
 def _validator(spec: ValidatorSpec) -> Threaded:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -18,8 +19,9 @@ Maker = Callable[[Any], Adapter]
 class Panel:
     """The adapters of one worker. They outlive a change of policies, and so does what they learnt of a service."""
 
-    def __init__(self, makers: Mapping[type[msgspec.Struct], Maker]) -> None:
-        self._makers = makers
+    def __init__(self, makers: Callable[[], Mapping[type[msgspec.Struct], Maker]]) -> None:
+        """`makers` is called when the first adapter is made: what they need is loaded no earlier."""
+        self._makers = cache(makers)
         self._adapters: dict[bytes, Adapter] = {}
 
     def expect(self, specs: Iterable[msgspec.Struct]) -> None:
@@ -42,7 +44,7 @@ class Panel:
     def _adapter(self, spec: msgspec.Struct) -> Adapter | None:
         key = msgspec.json.encode(spec, order="sorted")
         if key not in self._adapters:
-            maker = self._makers.get(type(spec))
+            maker = self._makers().get(type(spec))
             if maker is None:
                 return None
             self._adapters[key] = maker(spec)

@@ -108,9 +108,9 @@ def _with_asked(
     from policies.examples import UNRUN
 
     async def asked() -> "tuple[Mistake, ...]":
-        from gateway.asking import open_panel
+        from gateway.in_force import panel_of
 
-        panel = open_panel(os.environ)
+        panel = panel_of(os.environ)
         try:
             return await examples(panel)
         finally:

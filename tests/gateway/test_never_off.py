@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, NamedTuple, cast, get_args
 import msgspec
 import pytest
 
-from gateway.asking import open_panel
 from gateway.demo.answers import Piece
+from gateway.in_force import panel_of
 from gateway.stations.judge import JUDGED_BEFORE, PUT_BEFORE_THE_MODEL
 from gateway.wire.absences import ABSENT, UNREAD, absent
 from gateway.wire.dialects import dialects
@@ -276,7 +276,7 @@ def guards(judge_url: str) -> Mapping[str, Guard | Asked]:
 
 async def asked_of(guard: Asked, scene: Scene) -> Sequence[Hit]:
     """What is answered for a guard that is asked."""
-    panel = open_panel({})
+    panel = panel_of({})
     answer = await panel.ask(Question(number=0, spec=guard.spec, scene=guard.shown(scene)))
     await panel.close()
     assert answer.failure is None

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway import asking
-from gateway.cli.check import check
+from gateway.cli.main import stepwarden
 from supervisors.adapters import guardrails_validator, presidio
 from tests.fakes.judge import raw, running_judge, saying, sending
 
@@ -44,7 +44,7 @@ def checked(folder: Path, guard: str, *words: str) -> tuple[int, dict[str, Any]]
     """Exit code and document of a check of a policy, by itself."""
     file = folder / "house.toml"
     file.write_text(CLAUSE.replace("GUARD", guard))
-    done = CliRunner().invoke(check, [str(file), "--json", *words], standalone_mode=False)
+    done = CliRunner().invoke(stepwarden, ["check", str(file), "--json", *words], standalone_mode=False)
     return done.return_value, json.loads(done.stdout)
 
 
@@ -70,7 +70,7 @@ def test_asking_runs_them_against_the_service(tmp_path: Path, *, config: bool) -
         if config:
             file = tmp_path / "stepwarden.toml"
             file.write_text('[app.default]\npolicy = ["house.toml"]\n')
-            done = CliRunner().invoke(check, [str(file), "--json", "--ask"], standalone_mode=False)
+            done = CliRunner().invoke(stepwarden, ["check", str(file), "--json", "--ask"], standalone_mode=False)
             code, said = done.return_value, json.loads(done.stdout)
     assert (code, said["mistakes"]) == (0, [])
     assert {seen.document["step"]["text"] for seen in service.seen} == {"bad", "good"}
