@@ -64,6 +64,9 @@ lock:  ## pin everything anew, with hashes and without addresses
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev \
 		--output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra guardrails --extra presidio \
+		--output-file tests/e2e/environments/extras.txt pyproject.toml
 
 clean:  ## remove what was installed and built; never what was recorded
 	rm -rf $(VENV) .venvs build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,13 +1,13 @@
-"""The composition root: joins the floors by shape, and the planes of all providers with the control plane."""
+"""The composition root: joins the floors by shape and mounts the planes in one Litestar application."""
 
 import importlib.metadata
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from litestar import Request, Response
+from litestar import Request, Response, asgi
 from litestar.exceptions import NotFoundException
 
 from gateway.admission import Admission
@@ -26,9 +26,6 @@ from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
 from gateway.wire.dialects import dialects
 from storage.store import Store
-
-Asgi: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
-"""An ASGI application: scope, receive, send."""
 
 _REMEMBERED_STATES = 1_500
 
@@ -117,30 +114,32 @@ class DataPlanes:
             await client.close()
 
 
+def _mounts(applications: Mapping[str, Any]) -> list[Any]:
+    """Raw ASGI applications as Litestar mounts, each under its own first path segment.
+
+    Litestar hands a mount every path that begins with its letters, so `/openai-eu` would reach `openai` with
+    the key of another provider's caller. Whose a path is, its whole first segment decides here.
+    """
+    named = {name.encode(): application for name, application in applications.items()}
+
+    async def mount(scope: Any, receive: Any, send: Any) -> None:
+        first = scope["raw_path"].lstrip(b"/").partition(b"/")[0]
+        application = named.get(first) or named.get(unquote_to_bytes(first))
+        if application is None:
+            raise NotFoundException
+        await application(scope, receive, send)
+
+    return [asgi(f"/{name}", is_mount=True, copy_scope=False, opt={"role": "anyone"})(mount) for name in applications]
+
+
 def create_app(
     planes: Mapping[str, DataPlane], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
-) -> Asgi:
-    """One application: each provider's plane and `relayed` under their first path segments, else the control plane.
-
-    Whose a path is, its whole first segment decides, so that no caller of `/openai-eu` reaches `openai` with another
-    provider's key. A plane answers every error itself; nothing of the framework stands around it.
-    """
-    named = {name.encode(): application for name, application in {**planes, **(relayed or {})}.items()}
-    rest = _control(control, known=", ".join(f"/{name}" for name in planes) or "none")
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        first = scope["raw_path"].lstrip(b"/").partition(b"/")[0]
-        chosen = named.get(first) or named.get(unquote_to_bytes(first)) or rest
-        await chosen(scope, receive, send)
-
-    return application
-
-
-def _control(routes: Sequence[Any], *, known: str) -> Application:
-    """The control plane's routes, and the answer to paths that are nobody's; `known` lists the providers."""
+) -> Application:
+    """One application: a mount per provider, and the control plane as routes or as `relayed` first segments."""
+    known = ", ".join(f"/{name}" for name in planes) or "none"
 
     def not_found(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
-        path = request.scope["raw_path"].decode("latin-1")
+        path = request.scope["raw_path"].decode("latin-1")  # a mount cuts its own name off `path`
         if path.lstrip("/").partition("/")[0] == "api":
             return refused_by_http(request, error)
         message = f"Nothing is served under {path[:200]!r}. Providers: {known}."
@@ -148,7 +147,7 @@ def _control(routes: Sequence[Any], *, known: str) -> Application:
         return Response({"type": "error", "error": envelope}, status_code=404, headers={"x-should-retry": "false"})
 
     return Application(
-        routes,
+        [*_mounts({**planes, **(relayed or {})}), *control],
         exception_handlers={**EXCEPTION_HANDLERS, NotFoundException: not_found},
         openapi_config=None,
         logging_config=None,

@@ -23,13 +23,13 @@ from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Needs, StreamGate, Substituted
 from gateway.wire.interface import Dialect
 from policies.evaluate import Judgement, Rule, Ruleset
-from policies.examples import scene_of, tags_of, threshold
+from policies.examples import asked_kinds, scene_of, tags_of, threshold
 from policies.trail import Scene
 from policies.vocabulary.clauses import Example
 from policies.vocabulary.steps import Part, Side, StepKind
 
 Json: TypeAlias = dict[str, Any]
-State: TypeAlias = Literal["seen", "unseen", "silent"]
+State: TypeAlias = Literal["seen", "unseen", "silent", "unasked"]
 
 WIRES: Final[Mapping[str, WireName]] = {
     "anthropic": "anthropic",
@@ -61,7 +61,7 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 
     state: State
     """`silent`: the clause says nothing of its example in this app even without a wire, as where its condition is
-    about another app."""
+    about another app. `unasked`: one of its guards would have to be asked elsewhere, and canaries leave nothing."""
 
 
 class _Uncarried(Exception):
@@ -75,6 +75,9 @@ async def send_canaries(app: str, ruleset: Ruleset) -> list[Canary]:
     for rule in ruleset.rules:
         for example in rule.clause.example:
             if example.expect != "violation":
+                continue
+            if asked_kinds(rule.clause):
+                found.append(_canary(app, rule, example, "none", "unasked"))
                 continue
             tagged = ruleset.tagged({**ruleset.tags, **tags_of(example, rule.clause)})
             scene = scene_of(example)

@@ -1,16 +1,36 @@
 """In force: the clauses of every app, or nothing at all where no app names a policy."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from gateway.config import Config
 from gateway.stations.judge import Supervision
+from supervisors.panel import Maker, Panel
 
 
-def in_force(config: Config) -> Supervision:
+def in_force(config: Config, panel: Panel | None = None) -> Supervision:
     """The clauses in force. Raises `BadPolicy` where a policy does not check, its own examples included.
 
     Policies, guards and their libraries take 13 MB of a worker: they are loaded with the first policy an app names.
+    `panel` answers for guards that are asked; without one nothing can be judged by them.
     """
     if not any(app.policy for app in config.apps.values()):
         return Supervision(dict.fromkeys(config.apps))
     from gateway.supervision import open_supervision  # noqa: PLC0415 - see above
 
-    return open_supervision(config)
+    return open_supervision(config, panel)
+
+
+def panel_of(environ: Mapping[str, str]) -> Panel:
+    """Who answers for guards that are asked, in one worker; what they need is loaded with the first such guard.
+
+    Keys are looked up in `environ` when they are needed, and kept nowhere.
+    """
+
+    def makers() -> Mapping[type[msgspec.Struct], Maker]:
+        from gateway.asking import makers  # noqa: PLC0415 - see above
+
+        return makers(environ)
+
+    return Panel(makers)

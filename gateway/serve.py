@@ -34,7 +34,7 @@ from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
-from gateway.in_force import in_force
+from gateway.in_force import in_force, panel_of
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.notice_key import notice_key
@@ -45,6 +45,7 @@ from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
 from policies.vocabulary.modes import Modes
+from supervisors.panel import Panel
 
 log = logging.getLogger("stepwarden.serve")
 
@@ -204,18 +205,27 @@ class _Gateway:
         keeper = open_keeper(config)
         try:
             self._refuse_exposure(keeper)
-            self._supervision = in_force(config)
-            self._modes = keeper.modes
-            await keeper.activate(activation(config, self._supervision))
-            keeper.store.publisher.start()
             async with AsyncExitStack() as open_things:
-                await self._serve(keeper, open_things)
+                panel = self._panel(open_things)
+                self._supervision = in_force(config, panel)
+                self._modes = keeper.modes
+                await keeper.activate(activation(config, self._supervision))
+                keeper.store.publisher.start()
+                await self._serve(keeper, panel, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
             keeper.store.close()
         state = keeper.recorder.state()
         log.info("stopped", extra={"recorded": state.recorded, "dropped": state.dropped})
         return 0 if whole and not state.dropped else 1
+
+    def _panel(self, open_things: AsyncExitStack) -> Panel | None:
+        """Who answers for guards that are asked, where this process relays; where others do, they have their own."""
+        if self._config.gateway.workers > 1:
+            return None
+        panel = panel_of(os.environ)
+        open_things.push_async_callback(panel.close)
+        return panel
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """The clauses in force by app, as they were last put in force."""
@@ -231,7 +241,7 @@ class _Gateway:
         if not is_loopback(host) and not keeper.keys.any("app"):
             raise Exposed(f"{host} can be reached from other machines, and there is no gateway key.")
 
-    async def _serve(self, keeper: LocalKeeper, open_things: AsyncExitStack) -> None:
+    async def _serve(self, keeper: LocalKeeper, panel: Panel | None, open_things: AsyncExitStack) -> None:
         config = self._config
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
@@ -249,7 +259,7 @@ class _Gateway:
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
-            _on_hangup(config, keeper, lambda changed: self._changed(changed, planes.supervise))
+            _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, planes.supervise))
             server = _server(create_app(planes.planes, routes), config)
             _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
@@ -266,7 +276,7 @@ class _Gateway:
             _leave_alone()
             crew = _Crew(config, listeners)
             crew.start()
-            _on_hangup(config, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
+            _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
             self._announce(info)
             await crew.watch(stopping)
             info.draining = True
@@ -398,11 +408,12 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
-    supervision = in_force(config)
+    panel = panel_of(os.environ)
+    supervision = in_force(config, panel)
     await keeper.activate(activation(config, supervision))
     planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
-    _on_hangup(config, keeper, planes.supervise)
+    _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)
     _leave_alone()
@@ -416,9 +427,10 @@ async def _work(config: Config, listener: socket.socket) -> None:
     tidying.cancel()
     await relay.close()
     await planes.close()
+    await panel.close()
 
 
-def _on_hangup(config: Config, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:
+def _on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:
     """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays.
 
     The audit log holds what they are before anything is judged by them.
@@ -426,7 +438,7 @@ def _on_hangup(config: Config, keeper: Keeper, supervise: Callable[[Supervision]
 
     async def read_anew() -> None:
         try:
-            supervision = await asyncio.to_thread(in_force, config)
+            supervision = await asyncio.to_thread(in_force, config, panel)
             await keeper.activate(activation(config, supervision))
         except BadPolicy as bad:
             wrong = [str(mistake) for mistake in bad.mistakes]

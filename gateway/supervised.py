@@ -176,7 +176,10 @@ class SupervisedReply:
 
     async def _decided(self, gate: StreamGate, piece: Piece, attempt: Attempt) -> Fed:
         streams = piece.part.kind in ("model_text", "reasoning") and isinstance(self._need_of(piece.part), Window)
-        judgement = await attempt.docket.reply(piece.part, passing=streams)
+        judging = attempt.docket.reply(piece.part, passing=streams)
+        # Who is asked may take longer than a caller listens to silence; guards that are here never do.
+        asks = attempt.docket.ruleset.asked and not streams
+        judgement = await (self._waiting(gate, judging) if asks else judging)
         verdict = judgement.verdict
         if verdict.name == "hold":
             if await self._waiting(gate, self._held(piece.part, verdict, attempt)):

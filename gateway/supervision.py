@@ -4,16 +4,18 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.asking import lacking
 from gateway.config import App, Config
 from gateway.config_file import key_lines
 from gateway.notice_key import notice_key
 from gateway.stations.judge import Bench, Supervision
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
-from policies.examples import run_examples
+from policies.examples import ask_examples, run_examples
 from policies.loader import Loaded, load
 from policies.mistakes import BadPolicy, Mistake, nearest
 from policies.shipped import shipped
+from supervisors.panel import Panel
 
 
 def policies_of(config: Config) -> dict[str, Loaded]:
@@ -36,7 +38,8 @@ def examined(config: Config) -> tuple[Mistake, ...]:
         policies = policies_of(config)
     except BadPolicy as bad:
         return bad.mistakes
-    found = [mistake for loaded in policies.values() for mistake in run_examples(loaded)]
+    found = [*lacking(policies.values())]
+    found += [mistake for loaded in policies.values() for mistake in run_examples(loaded)]
     tags = {name: tool.tags for name, tool in config.tools.items()}
     place = str(config.file or "configuration")
     sets = dict.fromkeys(app.policy for app in config.apps.values() if app.policy)
@@ -45,15 +48,27 @@ def examined(config: Config) -> tuple[Mistake, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def open_supervision(config: Config) -> Supervision:
-    """The clauses in force. Raises `BadPolicy` where a policy does not check, its own examples included."""
+async def asked(config: Config, panel: Panel) -> tuple[Mistake, ...]:
+    """What the examples of clauses with guards that are asked come to, with those asked who answer for them."""
+    try:
+        policies = policies_of(config)
+    except BadPolicy as bad:
+        return bad.mistakes
+    return tuple([mistake for loaded in policies.values() for mistake in await ask_examples(loaded, panel)])
+
+
+def open_supervision(config: Config, panel: Panel | None = None) -> Supervision:
+    """The clauses in force. Raises `BadPolicy` where a policy does not check, its own examples included.
+
+    `panel` answers for guards that are asked; without one nothing can be judged by them.
+    """
     wrong = [mistake for mistake in examined(config) if mistake.severity == "error"]
     if wrong:
         raise BadPolicy(wrong)
     policies = policies_of(config)
     tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
     key = notice_key(config)
-    return Supervision({name: _bench(app, policies, tags, key) for name, app in config.apps.items()})
+    return Supervision({name: _bench(app, policies, tags, key, panel) for name, app in config.apps.items()})
 
 
 def rulesets_of(config: Config) -> dict[str, Ruleset]:
@@ -63,14 +78,19 @@ def rulesets_of(config: Config) -> dict[str, Ruleset]:
     return {name: _compiled(app, policies, tags) for name, app in config.apps.items() if app.policy}
 
 
-def _bench(app: App, policies: Mapping[str, Loaded], tags: Mapping[str, frozenset[str]], key: bytes) -> Bench | None:
+def _bench(
+    app: App, policies: Mapping[str, Loaded], tags: Mapping[str, frozenset[str]], key: bytes, panel: Panel | None
+) -> Bench | None:
     if not app.policy:
         return None
 
     def compiled() -> Ruleset:
         return _compiled(app, policies, tags)
 
-    return Bench(compiled(), heavy=compiled, clock=time.monotonic_ns, notice_key=key)
+    ruleset = compiled()
+    if panel is not None:
+        panel.expect(ruleset.asked)
+    return Bench(ruleset, heavy=compiled, clock=time.monotonic_ns, notice_key=key, asker=panel)
 
 
 def _compiled(app: App, policies: Mapping[str, Loaded], tags: Mapping[str, frozenset[str]]) -> Ruleset:

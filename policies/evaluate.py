@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
+from policies.asking import NOT_ASKED, Answers, Asked, Question
 from policies.conditions import Condition, Moment, Untold
 from policies.digests import digest
 from policies.edits import Edit, Mark, edits_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # the kinds of guards and their libraries weigh 13 MB, which 
 Clock: TypeAlias = Callable[[], int]
 """Nanoseconds of a monotonic clock."""
 
-Builder: TypeAlias = Callable[[Any], Guard]
+Builder: TypeAlias = Callable[[Any], Guard | Asked]
 """Makes a guard from its spec."""
 
 NEVER: Final = (1 << 63) - 1
@@ -68,6 +69,9 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     coverage: tuple[Examined, ...] = ()
     edits: tuple[Edit, ...] = ()
     """What redaction and rewriting in force change; ascending and disjoint."""
+
+    transient: bool = False
+    """True where time ran out or nobody answered: the same step may be judged otherwise when it comes again."""
 
 
 UNJUDGED: Final = Judgement()
@@ -127,7 +131,7 @@ class Ruleset:
     def __init__(
         self,
         rules: Sequence[Rule],
-        guards: Sequence[Guard],
+        guards: Sequence[Guard | Asked],
         *,
         tags: Mapping[str, frozenset[str]],
         settings: Settings,
@@ -140,6 +144,8 @@ class Ruleset:
         self.revision: Final = digest([[rule.name, rule.revision] for rule in rules])
         """Digest of all clauses, in order."""
         self._guards = tuple(guards)
+        self.asked: Final = tuple([guard.spec for guard in _asked(rules, guards).values()])
+        """Specs of the guards that are asked elsewhere."""
         kinds = {kind for rule in rules for kind in rule.clause.steps}
         self._by_kind = {kind: tuple([rule for rule in rules if kind in rule.clause.steps]) for kind in kinds}
 
@@ -157,7 +163,7 @@ class Ruleset:
         Raises `BadGuard` or `BadCondition`, which loading rules out.
         """
         build = builder or _registered()
-        guards: list[Guard] = []
+        guards: list[Guard | Asked] = []
         numbers: dict[bytes, int] = {}
         rules: list[Rule] = []
         for policy in policies:
@@ -171,6 +177,13 @@ class Ruleset:
                     places.append((f"{type(spec).__struct_config__.tag}.{at}", numbers[key]))
                 rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places))
         return cls(rules, guards, tags=tags or {}, settings=settings or Settings())
+
+    def here(self) -> Self:
+        """The clauses for which nobody has to be asked: all that can judge a text of which more is to come."""
+        if not self.asked:
+            return self
+        rules = [rule for rule in self.rules if not _asked([rule], self._guards)]
+        return type(self)(rules, self._guards, tags=self.tags, settings=self.settings)
 
     def tagged(self, tags: Mapping[str, frozenset[str]]) -> Self:
         """The same clauses and guards for tools with other tags."""
@@ -209,25 +222,43 @@ class Ruleset:
         return settings.enforce and (unseen or _acts(rule.clause))
 
     def judge(self, scene: Scene, *, clock: Clock, deadline_ns: int = NEVER, seq: int = 0) -> Judgement:
-        """Judge one step. Never raises.
+        """Judge one step with the guards that are here. Never raises.
 
         `clock` is read before and after each guard; one that would begin at or after `deadline_ns` is not run, and
-        its clause's `on_error` decides. `seq` is the step's place in its exchange, for the coverage.
+        its clause's `on_error` decides, as it does for guards that have to be asked. `seq` is the step's place in its
+        exchange, for the coverage.
         """
+        sitting = self.sit(scene, clock=clock, deadline_ns=deadline_ns, seq=seq)
+        return UNJUDGED if sitting is None else sitting.judgement()
+
+    def sit(self, scene: Scene, *, clock: Clock, deadline_ns: int = NEVER, seq: int = 0) -> "Sitting | None":
+        """Begin to judge one step, with the arguments of `judge`; None where no clause is about its kind."""
         rules = self._by_kind.get(scene.step.kind, ())
         if not rules:
-            return UNJUDGED
+            return None
         if scene.trail.tags is not self.tags:
             scene = msgspec.structs.replace(scene, trail=msgspec.structs.replace(scene.trail, tags=self.tags))
-        return _Sitting(self.settings, self._guards, scene, clock, deadline_ns, seq).judgement(rules)
+        return Sitting(self.settings, rules, self._guards, scene, clock=clock, deadline_ns=deadline_ns, seq=seq)
 
 
-class _Sitting:
-    """One step before the clauses: each guard runs once, whoever asks for it."""
+class Sitting:
+    """One step before the clauses: each guard runs once, whoever asks for it.
+
+    `questions` may come first: it runs what is here and says what has to be asked. `judgement` ends the sitting.
+    """
 
     def __init__(
-        self, settings: Settings, guards: Sequence[Guard], scene: Scene, clock: Clock, deadline_ns: int, seq: int
+        self,
+        settings: Settings,
+        rules: Iterable[Rule],
+        guards: Sequence[Guard | Asked],
+        scene: Scene,
+        *,
+        clock: Clock,
+        deadline_ns: int,
+        seq: int,
     ) -> None:
+        """Use `Ruleset.sit`."""
         self._settings = settings
         self._guards = guards
         self._scene = scene
@@ -238,27 +269,48 @@ class _Sitting:
         self._tool = _tool_of(scene)
         self._size = len(utf8(scene.step.text))
         self._moment = Moment(scene, app=settings.app, tool=self._tool)
+        tags = scene.trail.tags_of(self._tool)
+        narrowed = scene.step.kind in SUPERVISED
+        self._rules = [rule for rule in rules if not narrowed or rule.selector.selects(self._tool, tags)]
+        self._answers: Answers = {}
+        self._transient = False
         self._looks: dict[int, _Look] = {}
         self._findings: list[Finding] = []
         self._coverage: list[Examined] = []
         self._marks: list[Mark] = []
 
-    def judgement(self, rules: Iterable[Rule]) -> Judgement:
-        """What all of them say together."""
-        tags = self._scene.trail.tags_of(self._tool)
-        narrowed = self._scene.step.kind in SUPERVISED
-        verdicts = [
-            verdict
-            for rule in rules
-            if not narrowed or rule.selector.selects(self._tool, tags)
-            for verdict in self._verdicts(rule)
-        ]
+    def questions(self) -> tuple[Question, ...]:
+        """Run the guards that are here, and say what others have to be asked. Never raises."""
+        found: dict[int, Question] = {}
+        for rule in self._rules:
+            if not self._is_looked(rule):
+                continue
+            for _, number in rule.places:
+                guard = self._guards[number]
+                if not isinstance(guard, Asked):
+                    self._look(number)
+                else:
+                    found[number] = Question(number=number, spec=guard.spec, scene=guard.shown(self._shown))
+        return tuple(found.values())
+
+    def judgement(self, answers: Answers | None = None) -> Judgement:
+        """What all clauses say together. A guard that had to be asked and has no answer here did not run."""
+        self._answers = answers or {}
+        verdicts = [verdict for rule in self._rules for verdict in self._verdicts(rule)]
         return Judgement(
             verdict=combine(verdicts),
             findings=tuple(self._findings),
             coverage=tuple(self._coverage),
             edits=edits_of(self._scene.step, self._marks),
+            transient=self._transient,
         )
+
+    def _is_looked(self, rule: Rule) -> bool:
+        """Whether the clause's guards look at this step."""
+        try:
+            return self._applies(rule) and bool(self._scene.step.text or self._scene.step.unread is None)
+        except Untold:
+            return False
 
     def _verdicts(self, rule: Rule) -> Iterator[Verdict]:
         """Verdicts of one clause: of its score, of what failed, of what nobody can read."""
@@ -366,12 +418,22 @@ class _Sitting:
     def _look(self, number: int) -> _Look:
         look = self._looks.get(number)
         if look is None:
-            look = self._looks[number] = self._run(self._guards[number])
+            guard = self._guards[number]
+            look = self._answered(number) if isinstance(guard, Asked) else self._run(guard)
+            self._looks[number] = look
         return look
+
+    def _answered(self, number: int) -> _Look:
+        """What came back of a question."""
+        answer = self._answers.get(number)
+        if answer is None or answer.failure is not None:
+            self._transient = True
+        return _Look(skipped=NOT_ASKED) if answer is None else _Look(answer.hits, answer.failure, answer.micros)
 
     def _run(self, guard: Guard) -> _Look:
         started_ns = self._clock()
         if started_ns >= self._deadline_ns:
+            self._transient = True
             return _Look(skipped="deadline")
         try:
             hits = tuple(guard.examine(self._shown))
@@ -423,6 +485,12 @@ def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rul
         places=tuple(places),
         bands=tuple(sorted(clause.action, key=lambda band: -band.at)),
     )
+
+
+def _asked(rules: Iterable[Rule], guards: Sequence[Guard | Asked]) -> dict[int, Asked]:
+    """The guards of these clauses that are asked, by their number."""
+    numbers = [number for rule in rules for _, number in rule.places]
+    return {number: guard for number in numbers if isinstance(guard := guards[number], Asked)}
 
 
 def _shadowed(rule: Rule) -> Rule:

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from policies.evaluate import Judgement, Ruleset, Settings
+from policies.asking import Asker
+from policies.evaluate import Judgement, Ruleset, Settings, Sitting
+from policies.guards.registry import is_asked, kind_of
 from policies.loader import Loaded
 from policies.mistakes import Mistake
 from policies.trail import Scene, Trail
@@ -20,6 +22,10 @@ from policies.vocabulary.steps import Part
 
 STEP_NS: Final = 1_000_000_000
 """Steps of an example are a second apart."""
+
+
+UNRUN: Final = "Run `stepwarden check --ask` where it can be."
+"""The remedy for examples that only whoever is asked can judge."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,27 +46,66 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_examples(loaded: Loaded) -> tuple[Mistake, ...]:
-    """Run every example of a policy; a mistake for each that does not turn out as expected."""
+    """Run every example of a policy; a mistake for each that does not turn out as expected.
+
+    Those of a clause with a guard that is asked are not run: a warning says so, and `ask_examples` runs them.
+    """
     mistakes: list[Mistake] = []
     for at, clause in enumerate(loaded.policy.clause):
-        for outcome in outcomes(loaded.policy, clause):
-            if not outcome.passed:
-                message = f"clause `{clause.id}`: example {outcome.place + 1} {outcome.message}"
-                remedy = "Mend the guards or the bands, or decide the example again."
-                mistakes.append(loaded.mistake(("clause", at, "example", outcome.place), message, remedy))
+        kinds = asked_kinds(clause)
+        if kinds and clause.example:
+            message = f"clause `{clause.id}`: its examples were not run, since `{kinds[0]}` has to be asked"
+            mistakes.append(loaded.mistake(("clause", at, "example", 0), message, UNRUN, warning=True))
+        else:
+            mistakes += [
+                _mistake(loaded, at, outcome) for outcome in outcomes(loaded.policy, clause) if outcome.message
+            ]
     return tuple(mistakes)
 
 
+async def ask_examples(loaded: Loaded, asker: Asker) -> tuple[Mistake, ...]:
+    """Run the examples that `run_examples` leaves out, with those asked who answer."""
+    mistakes: list[Mistake] = []
+    for at, clause in enumerate(loaded.policy.clause):
+        if not asked_kinds(clause):
+            continue
+        for place, example, sitting in _sittings(loaded.policy, clause):
+            answers = {question.number: await asker.ask(question) for question in sitting.questions()}
+            judged = sitting.judgement(answers)
+            outcome = _outcome(f"{loaded.policy.policy.id}/{clause.id}", place, example, threshold(clause), judged)
+            if outcome.message:
+                mistakes.append(_mistake(loaded, at, outcome))
+    return tuple(mistakes)
+
+
+def asked_kinds(clause: Clause) -> list[str]:
+    """Kinds of the clause's guards that are asked elsewhere."""
+    return [kind_of(spec).name for spec in clause.guards if is_asked(spec)]
+
+
+def _mistake(loaded: Loaded, at: int, outcome: Outcome) -> Mistake:
+    message = f"clause `{loaded.policy.clause[at].id}`: example {outcome.place + 1} {outcome.message}"
+    remedy = "Mend the guards or the bands, or decide the example again."
+    return loaded.mistake(("clause", at, "example", outcome.place), message, remedy)
+
+
 def outcomes(policy: Policy, clause: Clause) -> Iterator[Outcome]:
-    """Run the examples of one clause. Raises nothing for a clause that loaded."""
+    """Run the examples of one clause with the guards that are here. Raises nothing for a clause that loaded."""
+    for place, example, sitting in _sittings(policy, clause):
+        yield _outcome(f"{policy.policy.id}/{clause.id}", place, example, threshold(clause), sitting.judgement())
+
+
+def _sittings(policy: Policy, clause: Clause) -> Iterator[tuple[int, Example, Sitting]]:
+    """Each example of a clause, begun to be judged by it alone and as if enforced."""
     enforced = msgspec.structs.replace(clause, mode="enforce")
     alone = msgspec.structs.replace(policy, clause=(enforced,))
     settings = Settings(app="example", enforce=True)
     rules = Ruleset.compile([alone], settings=settings)
     for place, example in enumerate(clause.example):
         tagged = rules.tagged(tags_of(example, clause))
-        judged = tagged.judge(scene_of(example), clock=lambda: 0)
-        yield _outcome(f"{policy.policy.id}/{clause.id}", place, example, threshold(clause), judged)
+        sitting = tagged.sit(scene_of(example), clock=lambda: 0)
+        assert sitting is not None  # loading rules out examples that end in a step the clause does not judge
+        yield place, example, sitting
 
 
 def threshold(clause: Clause) -> Score:

@@ -1,1 +1,1 @@
-"""Who judges and improves. Critics and optimizers move in with their own issues; the floor is kept free for them."""
+"""Who judges beside the guards that are here: services and libraries that are asked. Optimizers move in later."""

@@ -132,7 +132,7 @@ def _scope(exchange: Exchange, request: StoredBody) -> dict[str, Any]:
     path, _, query = exchange.path.partition("?")
     named = ((b"content-type", request.media_type), (b"content-encoding", request.content_encoding))
     headers = [(name, value.encode("latin-1")) for name, value in named if value is not None]
-    door = Door(_nothing)
+    door = Door(_nothing, _nothing)
     door.whole = True
     return {
         "type": "http",

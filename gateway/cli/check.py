@@ -1,6 +1,8 @@
 """`stepwarden check`."""
 
-from collections.abc import Iterator
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from gateway.cli.options import CONFIG_FILE, config_option, json_option, load_co
 
 if TYPE_CHECKING:
     from policies.mistakes import Mistake
+    from supervisors.panel import Panel
 
 
 class Checked(msgspec.Struct, kw_only=True):
@@ -22,21 +25,30 @@ class Checked(msgspec.Struct, kw_only=True):
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[F...]")
+@click.option("--ask", is_flag=True, help="Also run examples whose guards have to be asked: services, libraries.")
 @config_option
 @json_option
-def check(files: tuple[Path, ...], config_file: Path | None, as_json: bool) -> int:  # noqa: FBT001 - a flag by nature
+def check(
+    files: tuple[Path, ...],
+    ask: bool,  # noqa: FBT001 - a flag by nature
+    config_file: Path | None,
+    as_json: bool,  # noqa: FBT001 - a flag by nature
+) -> int:
     """Check configuration and policy files: every error with its file, line and remedy.
 
     A file with a [policy] table is a policy, every other a configuration, which is checked with all the policies
     it names. Each clause's examples are run, and the set is looked at as a whole: clauses that never apply, that
     shadow or contradict each other, tools without tags, tools that nobody watches.
 
+    Examples of a clause with an `external` or `validator` guard are run with --ask alone, since that sends them to
+    the service or loads the library; without it a warning says that they were not run.
+
     Without F, the configuration this directory would run with, environment included. Exits 1 where there is an
     error; warnings are shown and change nothing.
     """
     from gateway.cli.screen import print_json
 
-    found = [_examine(file) for file in files or (config_file,)]
+    found = [_examine(file, ask=ask) for file in files or (config_file,)]
     mistakes = list(dict.fromkeys(mistake for each in found for mistake in each.mistakes))
     notes = list(dict.fromkeys(note for each in found for note in each.notes))
     good = all(mistake.severity != "error" for mistake in mistakes)
@@ -49,9 +61,9 @@ def check(files: tuple[Path, ...], config_file: Path | None, as_json: bool) -> i
     return 0 if good else 1
 
 
-def _examine(file: Path | None) -> Checked:
+def _examine(file: Path | None, *, ask: bool) -> Checked:
     text = None if file is None else _policy_text(file)
-    return _configuration(file) if file is None or text is None else _policy(file, text)
+    return _configuration(file, ask=ask) if file is None or text is None else _policy(file, text, ask=ask)
 
 
 def _policy_text(file: Path) -> str | None:
@@ -68,10 +80,11 @@ def _policy_text(file: Path) -> str | None:
     return text if heads & {"[policy]", "[[clause]]"} else None
 
 
-def _policy(file: Path, text: str) -> Checked:
+def _policy(file: Path, text: str, *, ask: bool) -> Checked:
     """One policy by itself: its types, its examples, and what can be said without knowing any tool."""
+    from gateway.asking import lacking
     from policies.analysis import analyse
-    from policies.examples import run_examples
+    from policies.examples import ask_examples, asked_kinds, run_examples
     from policies.loader import load
     from policies.mistakes import BadPolicy
 
@@ -80,15 +93,38 @@ def _policy(file: Path, text: str) -> Checked:
     except BadPolicy as bad:
         return Checked(mistakes=list(bad.mistakes))
     clauses = loaded.policy.clause
-    examples = _count(sum(len(clause.example) for clause in clauses), "example")
-    note = f"policy {loaded.policy.policy.id}: {_count(len(clauses), 'clause')}, {examples} run"
-    return Checked(mistakes=[*run_examples(loaded), *analyse([loaded], {}, place=str(file))], notes=[note])
+    ran = sum(len(clause.example) for clause in clauses if ask or not asked_kinds(clause))
+    note = f"policy {loaded.policy.policy.id}: {_count(len(clauses), 'clause')}, {_count(ran, 'example')} run"
+    found = [*lacking([loaded]), *run_examples(loaded)]
+    if ask:
+        found = _with_asked(found, lambda panel: ask_examples(loaded, panel))
+    return Checked(mistakes=[*found, *analyse([loaded], {}, place=str(file))], notes=[note])
 
 
-def _configuration(file: Path | None) -> Checked:
+def _with_asked(
+    found: "list[Mistake]", examples: "Callable[[Panel], Awaitable[tuple[Mistake, ...]]]"
+) -> "list[Mistake]":
+    """What was found; with what asking brings in place of the warnings that examples were not run."""
+    from policies.examples import UNRUN
+
+    async def asked() -> "tuple[Mistake, ...]":
+        from gateway.in_force import panel_of
+
+        panel = panel_of(os.environ)
+        try:
+            return await examples(panel)
+        finally:
+            await panel.close()
+
+    if any(mistake.severity == "error" for mistake in found):
+        return found
+    return [*[mistake for mistake in found if mistake.remedy != UNRUN], *asyncio.run(asked())]
+
+
+def _configuration(file: Path | None, *, ask: bool) -> Checked:
     """A configuration with every policy it names."""
     from gateway.config_file import ConfigError
-    from gateway.supervision import examined
+    from gateway.supervision import asked, examined
     from policies.mistakes import Mistake
 
     try:
@@ -101,6 +137,8 @@ def _configuration(file: Path | None) -> Checked:
             ]
         )
     mistakes = list(examined(config))
+    if ask:
+        mistakes = _with_asked(mistakes, lambda panel: asked(config, panel))
     wrong = any(mistake.severity == "error" for mistake in mistakes)
     return Checked(mistakes=mistakes, notes=[*config.notes, *(() if wrong else _in_force(config))])
 

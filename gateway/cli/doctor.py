@@ -178,6 +178,9 @@ def _flown(app: str, clauses: list[str], canaries: "list[Canary]") -> Iterator[F
         if not mine:
             mend = 'Add [[clause.example]] with expect = "violation".'
             yield _note("canaries", f"app {app}: {clause} has no violating example that a wire can carry", mend)
+        elif any(each.state == "unasked" for each in mine):
+            mend = "Run `stepwarden check --ask`, which asks them."
+            yield _note("canaries", f"app {app}: {clause} was not tried: its guards are asked elsewhere", mend)
         elif any(each.state == "silent" for each in mine):
             yield _note("canaries", f"app {app}: {clause} says nothing of its own example in this app")
         missed = sorted({each.path for each in mine if each.state == "unseen"})

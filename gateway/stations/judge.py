@@ -12,16 +12,18 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b, sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.stations.inquiry import Inquiry
 from gateway.stations.needs import needs_of
 from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.interface import Message, RequestView
 from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
-from policies.evaluate import UNJUDGED, Judgement, Ruleset
+from policies.asking import Answers, Asker, Nobody, Question
+from policies.evaluate import UNJUDGED, Judgement, Ruleset, Sitting
 from policies.trail import Scene, Trail
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding
@@ -71,6 +73,7 @@ NOTICES: Final = "stepwarden/notices"
 UNSEEN: Final = "stepwarden/unseen"
 """The clause that stands for what the app says of steps no guard can read."""
 
+T = TypeVar("T")
 Clock = Callable[[], int]
 PartsAt = Callable[[int], Sequence[Part]]
 
@@ -94,14 +97,35 @@ class Ruled(msgspec.Struct, frozen=True):
     """False for what an earlier request of the session brought already."""
 
 
+class Seated(NamedTuple):
+    """One step that was begun to be judged; `sitting` is None where no clause is about its kind."""
+
+    step: Part
+    sitting: Sitting | None
+    questions: tuple[Question, ...]
+
+
 class Bench:
     """One app's clauses with the memory of one worker. Immutable as far as anybody can tell."""
 
-    def __init__(self, ruleset: Ruleset, *, heavy: Callable[[], Ruleset], clock: Clock, notice_key: bytes) -> None:
-        """`heavy` compiles the same ruleset anew: guards remember texts, and two threads must not share them."""
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        *,
+        heavy: Callable[[], Ruleset],
+        clock: Clock,
+        notice_key: bytes,
+        asker: Asker | None = None,
+    ) -> None:
+        """`heavy` compiles the same ruleset anew: guards remember texts, and two threads must not share them.
+
+        `asker` is who answers for guards that are asked; without one they are not, and `on_error` decides.
+        """
         self.ruleset: Final = ruleset
         self.needs: Final = needs_of(ruleset)
         """What they want to see of a reply before its caller does; None where that is nothing."""
+        self._here = ruleset.here()
+        self._inquiry = Inquiry(asker or Nobody())
         self.notice_key: Final = notice_key
         self._clock = clock
         self._heavy = heavy
@@ -138,16 +162,41 @@ class Bench:
         return found
 
     async def judge(self, scenes: Sequence[Scene]) -> list[Judgement]:
-        """Judge steps in order; long ones off the event loop."""
+        """Judge steps in order; long ones off the event loop, and what has to be asked all at once."""
+        here = self._is_light(scenes)
+        if not self.ruleset.asked:
+            return self.judge_here(scenes) if here else await self._on_thread(self._judge_heavy, scenes, self._clock())
+        if here:
+            seated = [self._seat(self.ruleset, scene) for scene in scenes]
+        else:
+            seated = await self._on_thread(self._seat_heavy, scenes, self._clock())
+        answers = await self._inquiry.answers([seat.questions for seat in seated])
+        return self._closed(seated, answers) if here else await self._on_thread(self._closed, seated, answers)
+
+    async def judge_stretch(self, scene: Scene) -> Judgement:
+        """Judge a stretch of a text that streams by, off the event loop where it is long.
+
+        Nobody is asked about half a text: clauses that would have to are left for when it is whole. They can do no more
+        than flag, or it would not stream.
+        """
+        if self._is_light([scene]):
+            return self._judge(self._here, scene)
+        return (await self._on_thread(self._judge_heavy, [scene], self._clock()))[0]
+
+    def _is_light(self, scenes: Sequence[Scene]) -> bool:
+        """Whether steps are judged on the event loop; what calls are held against there is then remembered."""
         data = {part.text for scene in scenes if scene.step.kind == "tool_call" for part in self._unread_here(scene)}
-        if sum(len(scene.step.text) for scene in scenes) + sum(map(len, data)) <= INLINE_BYTES:
-            for text in data:
-                self._read_here.put(text, True, len(text))
-            return self.judge_here(scenes)
+        if sum(len(scene.step.text) for scene in scenes) + sum(map(len, data)) > INLINE_BYTES:
+            return False
+        for text in data:
+            self._read_here.put(text, True, len(text))
+        return True
+
+    async def _on_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do something on the one thread that judges what is long."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="stepwarden-judge")
-        asked_ns = self._clock()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge_heavy, scenes, asked_ns)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def close(self) -> None:
         """End the thread of long steps, where there is one."""
@@ -172,10 +221,31 @@ class Bench:
         return [self._judge(self.ruleset, scene) for scene in scenes]
 
     def _judge_heavy(self, scenes: Sequence[Scene], asked_ns: int) -> list[Judgement]:
+        """Judge by the clauses for which nobody has to be asked."""
+        ruleset, budget_ns = self._heavily(asked_ns)
+        return [self._judge(ruleset.here(), scene, budget_ns) for scene in scenes]
+
+    def _seat_heavy(self, scenes: Sequence[Scene], asked_ns: int) -> list[Seated]:
+        ruleset, budget_ns = self._heavily(asked_ns)
+        return [self._seat(ruleset, scene, budget_ns) for scene in scenes]
+
+    def _heavily(self, asked_ns: int) -> tuple[Ruleset, int]:
+        """The ruleset of the thread, and what is left of the budget of a step that has waited for it since then."""
         if self._heavy_ruleset is None:
             self._heavy_ruleset = self._heavy()
-        budget_ns = BUDGET_NS if self._clock() - asked_ns <= PATIENCE_NS else 0
-        return [self._judge(self._heavy_ruleset, scene, budget_ns) for scene in scenes]
+        return self._heavy_ruleset, BUDGET_NS if self._clock() - asked_ns <= PATIENCE_NS else 0
+
+    def _seat(self, ruleset: Ruleset, scene: Scene, budget_ns: int = BUDGET_NS) -> Seated:
+        """Run the guards that are here."""
+        sitting = ruleset.sit(scene, clock=self._clock, deadline_ns=self._clock() + budget_ns)
+        return Seated(scene.step, sitting, () if sitting is None else sitting.questions())
+
+    def _closed(self, seated: Iterable[Seated], answers: Iterable[Answers]) -> list[Judgement]:
+        """End what was begun with the answers that came."""
+        return [
+            self._with_forgeries(step, UNJUDGED if sitting is None else sitting.judgement(answered))
+            for (step, sitting, _), answered in zip(seated, answers, strict=True)
+        ]
 
     def _judge(self, ruleset: Ruleset, scene: Scene, budget_ns: int = BUDGET_NS) -> Judgement:
         judgement = ruleset.judge(scene, clock=self._clock, deadline_ns=self._clock() + budget_ns)
@@ -345,8 +415,8 @@ class Docket:
         self._trail += parts
 
     def _keep(self, key: bytes, said: Said) -> None:
-        """Remember what was said, unless time ran out before it was: then it is asked again next time."""
-        if not any(row.skipped == "deadline" for judgement in said.judgements for row in judgement.coverage):
+        """Remember what was said, unless time ran out before it was or nobody answered: then it is judged again."""
+        if not any(judgement.transient for judgement in said.judgements):
             self.bench.said.put(key, said, _OF_A_JUDGEMENT * len(said.judgements) + 1)
 
     def _parts(self, dialect: str, message: Message, parts_at: PartsAt, *, known: bool) -> tuple[Part, ...]:
@@ -383,10 +453,12 @@ class Docket:
 
     async def reply(self, part: Part, *, passing: bool = False) -> Judgement:
         """Judge one part of the reply. `passing`: a stretch of a text that streams by, to be judged whole later."""
-        judgement = (await self.bench.judge([self._reply_scene(part)]))[0]
+        scene = self._reply_scene(part)
         if passing:
+            judgement = await self.bench.judge_stretch(scene)
             self._verdict = combine([self._verdict, judgement.verdict])
         else:
+            (judgement,) = await self.bench.judge([scene])
             self.said_of_reply(part, judgement)
         return judgement
 

@@ -5,17 +5,22 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from policies.asking import Asked
 from policies.guards.code import CodeGuard, CodeSpec
 from policies.guards.egress import EgressGuard, EgressSpec
+from policies.guards.external import ExternalGuard, ExternalSpec
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
+from policies.guards.own import OwnGuard, OwnSpec
 from policies.guards.pattern import PatternGuard, PatternSpec
 from policies.guards.pii import PiiGuard, PiiSpec
+from policies.guards.presidio import PresidioGuard, PresidioSpec
 from policies.guards.provenance import ProvenanceGuard, ProvenanceSpec
 from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
 from policies.guards.sequence import SequenceGuard, SequenceSpec
 from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
+from policies.guards.validator import ValidatorGuard, ValidatorSpec
 from policies.provenance.sources import Analyst
 from policies.vocabulary.steps import STEP_KINDS, StepKind
 
@@ -30,8 +35,20 @@ GuardSpec: TypeAlias = (
     | SequenceSpec
     | ProvenanceSpec
     | InstructionsInDataSpec
+    | OwnSpec
+    | ValidatorSpec
+    | PresidioSpec
+    | ExternalSpec
 )
 """One entry of `guards = [{ kind = "...", ... }]`."""
+
+
+def _here(_: Any) -> bool:
+    return False
+
+
+def _elsewhere(_: Any) -> bool:
+    return True
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +58,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in `kind = "..."`."""
 
     spec: type[msgspec.Struct]
-    guard: Callable[..., Guard]
+    guard: Callable[..., Guard | Asked]
     """Builds the guard from a spec, and from an `Analyst` where `reads`. Raises `BadGuard` for a spec that makes no
     sense."""
 
@@ -53,6 +70,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     ranges: bool
     """Whether its evidence is ranges of the judged text, so that they can be redacted or rewritten."""
+
+    asked: Callable[[Any], bool] = _here
+    """Whether a guard of this spec is asked elsewhere instead of being run here."""
 
     scores: Callable[[Any], frozenset[int]] | None = None
     """Every score a guard of this spec can give; None where that is not known before."""
@@ -121,6 +141,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         ranges=True,
         impossible=_all_but("only data from outside can hold the orders of strangers", "tool_result", "retrieval"),
     ),
+    Kind(name="own", spec=OwnSpec, guard=OwnGuard, ranges=True),
+    Kind(name="validator", spec=ValidatorSpec, guard=ValidatorGuard, ranges=True, asked=_elsewhere),
+    Kind(name="presidio", spec=PresidioSpec, guard=PresidioGuard, ranges=True, asked=_elsewhere),
+    Kind(name="external", spec=ExternalSpec, guard=ExternalGuard, ranges=True, asked=_elsewhere),
 )
 """All kinds, in the order of the documentation."""
 
@@ -132,18 +156,23 @@ def kind_of(spec: msgspec.Struct) -> Kind:
     return _BY_SPEC[type(spec)]
 
 
+def is_asked(spec: msgspec.Struct) -> bool:
+    """Whether the guard a spec describes is asked elsewhere; builds nothing."""
+    return kind_of(spec).asked(spec)
+
+
 class Workshop:
     """Builds the guards of one ruleset, which share what they read of a text."""
 
     def __init__(self) -> None:
         self._analyst = Analyst()
 
-    def build(self, spec: msgspec.Struct) -> Guard:
-        """The guard a spec describes. Raises `BadGuard` where the spec makes no sense."""
+    def build(self, spec: msgspec.Struct) -> Guard | Asked:
+        """The guard a spec describes, or the place of one that is asked. Raises `BadGuard`."""
         kind = kind_of(spec)
         return kind.guard(spec, self._analyst) if kind.reads else kind.guard(spec)
 
 
-def build(spec: msgspec.Struct) -> Guard:
+def build(spec: msgspec.Struct) -> Guard | Asked:
     """A guard by itself. Raises `BadGuard` where the spec makes no sense."""
     return Workshop().build(spec)

@@ -58,17 +58,22 @@ def config_text(*, port: int, folder: Path, providers: Mapping[str, str], more: 
 
 @contextmanager
 def running_gateway(
-    folder: Path, providers: Mapping[str, str], *, more: str = "", options: Sequence[str] = ()
+    folder: Path,
+    providers: Mapping[str, str],
+    *,
+    more: str = "",
+    options: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> Iterator[GatewayProcess]:
     """Start a gateway for these providers, wait until it is ready, stop it with SIGTERM at the end.
 
-    `options` are further words for `stepwarden serve`.
+    `options` are further words for `stepwarden serve`; `python` is the interpreter of another environment.
     """
     port = free_port()
     config = folder / "stepwarden.toml"
     config.write_text(config_text(port=port, folder=folder, providers=providers, more=more))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("STEPWARDEN_", "OTEL_"))}
-    command = [sys.executable, "-m", "gateway.cli.main", "serve", "--config", str(config), *options]
+    command = [python, "-m", "gateway.cli.main", "serve", "--config", str(config), *options]
     with (folder / "gateway.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -183,7 +184,12 @@ class House:
 
 @contextmanager
 def standing(
-    folder: Path, *, more: str = SHORT, workers: int = 1, environment: Mapping[str, str] = CANARIES
+    folder: Path,
+    *,
+    more: str = SHORT,
+    workers: int = 1,
+    environment: Mapping[str, str] = CANARIES,
+    python: str = sys.executable,
 ) -> Iterator[House]:
     """A house in this folder, with one fake provider behind every provider name."""
     before = {name: os.environ.get(name) for name in environment}
@@ -192,7 +198,7 @@ def standing(
         with running_provider() as provider:
             providers = {"anthropic": provider.url, "openai": provider.url, "raw": provider.url}
             options = ("--workers", str(workers))
-            with running_gateway(folder, providers, more=more, options=options) as gateway:
+            with running_gateway(folder, providers, more=more, options=options, python=python) as gateway:
                 yield House(provider, gateway)
     finally:
         for name, value in before.items():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.demo import render
@@ -35,8 +36,23 @@ SETTINGS: Final[Mapping[str, Json]] = {
     "pattern": {"rules": [{"id": "probe", "pattern": "probe-[0-9]"}]},
     "egress": {"deny": ["sink.example", "@collect.example"]},
     "sequence": {"count": {"max": 0, "tools": {"names": ["send_email", "fetch*", "web_search"]}}},
+    "own": {"guard": "tests.fakes.house_guards:NoWord"},
+    "validator": {"validator": "house_validators:NoWord", "args": {"word": "probe-7"}, "deadline_ms": 20_000},
+    "presidio": {"deadline_ms": 20_000},
+    "external": {"url": "http://127.0.0.1:9/judge", "deadline_ms": 20_000},
 }
 """What a guard kind has to be told to find its probe; the others need nothing."""
+
+
+def judge(asked: Json) -> Json:
+    """What a service says that finds its probe."""
+    found = "probe-7" in asked["step"]["text"]
+    return {"findings": [{"state": "violation", "score": 90}] if found else []}
+
+
+FAKES: Final = Path(__file__).parents[1] / "fakes"
+LIBRARIES: Final = tuple([str(FAKES / name) for name in ("guardrails_library", "presidio_library", "validators")])
+"""Where `house_validators` lies, with as much of guardrails-ai and Presidio as the adapters use."""
 
 ASKED = "Summarise the messages in my inbox."
 _ORDERED: Final[list[Json]] = [

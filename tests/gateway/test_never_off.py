@@ -4,8 +4,11 @@ The matrix is made of the code's own registries. A cell is covered by a finding 
 excused by a reason that stands in the code, or it fails; and what is excused can only become less.
 """
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
@@ -14,18 +17,23 @@ import msgspec
 import pytest
 
 from gateway.demo.answers import Piece
+from gateway.in_force import panel_of
 from gateway.stations.judge import JUDGED_BEFORE, PUT_BEFORE_THE_MODEL
 from gateway.wire.absences import ABSENT, UNREAD, absent
 from gateway.wire.dialects import dialects
+from policies.asking import Asked, Question
 from policies.evaluate import Ruleset
 from policies.examples import scene_of
 from policies.guards.interface import Guard
 from policies.guards.registry import KINDS, GuardSpec, Kind, build
+from policies.trail import Scene
 from policies.vocabulary.clauses import Example
+from policies.vocabulary.findings import Hit
 from policies.vocabulary.steps import STEP_KINDS, Side, StepKind
+from tests.fakes.judge import running_judge, saying
 from tests.fakes.provider import always
 from tests.gateway import probes
-from tests.gateway.house import JSON, House, standing, waited
+from tests.gateway.house import CANARIES, JSON, House, standing, waited
 from tests.gateway.rawhttp import Response, request
 
 Lane = Literal["watched", "held"]
@@ -105,8 +113,16 @@ def test_every_excuse_has_a_reason_and_none_is_for_a_kind_that_is_judged() -> No
 # --------------------------------------------------------------------------------------------------- the policies
 
 
-def spec_of(kind: Kind) -> dict[str, Any]:
-    return {"kind": kind.name, **probes.SETTINGS.get(kind.name, {})}
+@pytest.fixture(scope="module")
+def judge_url() -> Iterator[str]:
+    """Where the service listens that answers for `external`."""
+    with running_judge(saying(probes.judge)) as service:
+        yield service.url
+
+
+def spec_of(kind: Kind, judge_url: str) -> dict[str, Any]:
+    where = {"url": judge_url} if kind.name == "external" else {}
+    return {"kind": kind.name, **probes.SETTINGS.get(kind.name, {}), **where}
 
 
 def toml(value: Any) -> str:
@@ -119,7 +135,7 @@ def toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def policy(lane: Lane) -> str:
+def policy(lane: Lane, judge_url: str) -> str:
     """A clause for every guard kind, about every step it can judge; `held` clauses act where a guard fails."""
     lines = ["[policy]", f'id = "{lane}"', 'description = "One clause for each kind of guard."']
     for kind in KINDS:
@@ -130,7 +146,7 @@ def policy(lane: Lane) -> str:
             'text = "Nothing is found."',
             'severity = "low"',
             f"steps = {toml(steps)}",
-            f"guards = [{toml(spec_of(kind))}]",
+            f"guards = [{toml(spec_of(kind, judge_url))}]",
             'action = [{ at = 1, do = "flag" }]',
             'reason = "action_not_allowed"',
             f'on_error = "{"reject" if lane == "held" else "flag"}"',
@@ -141,14 +157,15 @@ def policy(lane: Lane) -> str:
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Mapping[Lane, bytes]]]:
+def keyed(tmp_path_factory: pytest.TempPathFactory, judge_url: str) -> Iterator[tuple[House, Mapping[Lane, bytes]]]:
     """One gateway with an app for each lane, and a key of each app."""
     folder = tmp_path_factory.mktemp("matrix")
     apps: list[str] = []
     for lane in LANES:
-        (folder / f"{lane}.toml").write_text(policy(lane), encoding="utf-8")
+        (folder / f"{lane}.toml").write_text(policy(lane, judge_url), encoding="utf-8")
         apps.append(f'[app.{lane}]\npolicy = ["{folder / lane}.toml"]\nenforce = true\n')
-    with standing(folder, more="[limits]\ndrain_seconds = 5\n" + "\n".join(apps)) as house:
+    environment = {**CANARIES, "PYTHONPATH": os.pathsep.join(probes.LIBRARIES)}
+    with standing(folder, more="[limits]\ndrain_seconds = 5\n" + "\n".join(apps), environment=environment) as house:
         yield house, {lane: house.key(name=lane, app=lane)["secret"].encode() for lane in LANES}
 
 
@@ -252,16 +269,43 @@ def test_a_wire_that_is_not_read_is_recorded_as_unread(
 
 
 @cache
-def guards() -> Mapping[str, Guard]:
+def guards(judge_url: str) -> Mapping[str, Guard | Asked]:
     """One guard of each kind; building some takes a while."""
-    return {kind.name: build(msgspec.convert(spec_of(kind), GuardSpec)) for kind in KINDS}
+    return {kind.name: build(msgspec.convert(spec_of(kind, judge_url), GuardSpec)) for kind in KINDS}
+
+
+async def asked_of(guard: Asked, scene: Scene) -> Sequence[Hit]:
+    """What is answered for a guard that is asked."""
+    panel = panel_of({})
+    answer = await panel.ask(Question(number=0, spec=guard.spec, scene=guard.shown(scene)))
+    await panel.close()
+    assert answer.failure is None
+    return answer.hits
+
+
+@pytest.fixture(scope="module")
+def library() -> Iterator[None]:
+    """The validators of the house on the path of this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        before = set(sys.modules)
+        for folder in probes.LIBRARIES:
+            patch.syspath_prepend(folder)
+        for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "REGEX_TIMEOUT_SECONDS"):
+            patch.setenv(name, "")
+        yield
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(probes.LIBRARIES):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("step", STEP_KINDS)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_guard_finds_its_probe_exactly_in_the_steps_it_says_it_can_judge(kind: Kind, step: StepKind) -> None:
+def test_a_guard_finds_its_probe_exactly_in_the_steps_it_says_it_can_judge(
+    kind: Kind, step: StepKind, judge_url: str, library: None
+) -> None:
     scene = scene_of(msgspec.convert({"expect": "violation", "steps": probes.violation(step)}, Example))
-    hits = guards()[kind.name].examine(scene)
+    guard = guards(judge_url)[kind.name]
+    hits = asyncio.run(asked_of(guard, scene)) if isinstance(guard, Asked) else guard.examine(scene)
     assert bool(hits) is (step in kind.possible)
 
 

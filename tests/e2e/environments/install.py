@@ -17,7 +17,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 VENVS = HERE.parents[2] / ".venvs"
 STAMP = ".installed-from"
-LOCKS = {"agents": "agents.txt", "litellm": "litellm.txt", "node": "node/package-lock.json"}
+LOCKS = {
+    "agents": "agents.txt",
+    "extras": "extras.txt",
+    "litellm": "litellm.txt",
+    "node": "node/package-lock.json",
+}
 
 
 class NotInstalled(Exception):

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.canaries import Canary, send_canaries
-from gateway.cli.doctor import doctor
+from gateway.cli.main import stepwarden
 from gateway.stations import judge
 from gateway.stations.judge import Docket
 from gateway.wire.gate import StreamGate
@@ -78,7 +78,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_doctor_reports_the_canaries_of_each_app_and_leaves_nothing_behind(here: Path) -> None:
-    got = CliRunner().invoke(doctor, ["--canaries", "--config", "stepwarden.toml"], standalone_mode=False)
+    got = CliRunner().invoke(stepwarden, ["doctor", "--canaries", "--config", "stepwarden.toml"], standalone_mode=False)
     assert got.return_value == 0, got.output
     assert "seen on their way, by clauses with" in got.output
     assert sorted(path.name for path in here.iterdir()) == ["stepwarden.toml"]
@@ -86,6 +86,8 @@ def test_doctor_reports_the_canaries_of_each_app_and_leaves_nothing_behind(here:
 
 def test_doctor_ends_with_1_where_a_canary_passes_unseen(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StreamGate, "_ask", asks_nobody)
-    got = CliRunner().invoke(doctor, ["--canaries", "--config", str(here / "stepwarden.toml")], standalone_mode=False)
+    got = CliRunner().invoke(
+        stepwarden, ["doctor", "--canaries", "--config", str(here / "stepwarden.toml")], standalone_mode=False
+    )
     assert got.return_value == 1
     assert "missed its example on" in got.output
