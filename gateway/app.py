@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from litestar import Litestar, Request, Response, asgi
+from litestar import Request, Response, asgi
 from litestar.exceptions import NotFoundException
 
 from gateway.admission import Admission
 from gateway.api.live import LiveFeed
 from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
+from gateway.application import Application
 from gateway.config import Config, is_loopback
 from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
@@ -26,7 +27,7 @@ from gateway.stations.thread import Threader
 from gateway.wire.dialects import dialects
 from storage.store import Store
 
-_REMEMBERED_STATES = 4_000
+_REMEMBERED_STATES = 1_500
 
 
 def open_keeper(config: Config) -> LocalKeeper:
@@ -133,7 +134,7 @@ def _mounts(applications: Mapping[str, Any]) -> list[Any]:
 
 def create_app(
     planes: Mapping[str, DataPlane], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
-) -> Litestar:
+) -> Application:
     """One application: a mount per provider, and the control plane as routes or as `relayed` first segments."""
     known = ", ".join(f"/{name}" for name in planes) or "none"
 
@@ -145,7 +146,7 @@ def create_app(
         envelope = {"type": "not_found_error", "message": message, "code": "unknown_provider", "param": None}
         return Response({"type": "error", "error": envelope}, status_code=404, headers={"x-should-retry": "false"})
 
-    return Litestar(
+    return Application(
         [*_mounts({**planes, **(relayed or {})}), *control],
         exception_handlers={**EXCEPTION_HANDLERS, NotFoundException: not_found},
         openapi_config=None,

@@ -26,7 +26,7 @@ from gateway.config_file import (
     read_file,
     read_value,
 )
-from policies.vocabulary.clauses import ToolTag
+from policies.tools import ToolTag
 
 DialectName: TypeAlias = Literal["anthropic", "openai", "raw"]
 

@@ -30,7 +30,7 @@ from storage.store import Store
 
 T = TypeVar("T")
 
-_REMEMBERED_SESSIONS = 10_000
+_REMEMBERED_SESSIONS = 2_000
 
 _MOMENT_SECONDS = 0.005
 _PATIENCE = 400

@@ -12,7 +12,7 @@ from contextlib import suppress
 _M_ARENA_MAX = -8
 """mallopt(3)."""
 
-_SECONDS = 2.0
+_SECONDS = 0.5
 
 
 def share_one_arena() -> None:
@@ -22,13 +22,13 @@ def share_one_arena() -> None:
 
 
 def give_back() -> None:
-    """Return free pages to the system: some milliseconds, without the interpreter lock."""
+    """Return free pages to the system: a millisecond, without the interpreter lock."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 async def tidy(carried: Callable[[], int]) -> None:
-    """Give memory back every two seconds while exchanges are carried; runs until cancelled."""
+    """Give memory back twice a second while exchanges are carried; runs until cancelled."""
     before = carried()
     while True:
         await asyncio.sleep(_SECONDS)

@@ -37,7 +37,7 @@ _SWEEP_SECONDS = 3600.0
 _CROWDED = 8
 """A queue filled to this part asks new requests to wait, so that only a stuck store ever makes it overflow."""
 
-_REMEMBERED_CALLS = 4096
+_REMEMBERED_CALLS = 1024
 
 
 class RecordStore(Protocol):

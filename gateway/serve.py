@@ -31,11 +31,11 @@ from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
+from gateway.in_force import activation, in_force
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
-from gateway.supervision import activation, open_supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
@@ -81,13 +81,17 @@ def run(config: Config) -> int:
 
 
 def _settle_process() -> None:
-    """What a long-lived process sets once: logs, thread switching, and a collector that leaves what stays alone."""
+    """What a long-lived process sets once: logs, thread switching, allocation."""
     logs.configure()
     sys.setswitchinterval(_SWITCH_SECONDS)
     memory.share_one_arena()
+    gc.set_threshold(*_COLLECT)
+
+
+def _leave_alone() -> None:
+    """Keep the collector off everything that was made to serve, policies included: it stays to the end."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECT)
 
 
 class _Server(uvicorn.Server):
@@ -194,7 +198,7 @@ class _Gateway:
         keeper = open_keeper(config)
         try:
             self._refuse_exposure(keeper)
-            self._supervision = open_supervision(config)
+            self._supervision = in_force(config)
             await keeper.activate(activation(config, self._supervision))
             keeper.store.publisher.start()
             async with AsyncExitStack() as open_things:
@@ -238,6 +242,7 @@ class _Gateway:
             open_things.callback(tidying.cancel)
             _on_hangup(config, keeper, lambda changed: self._changed(changed, planes.supervise))
             server = _server(create_app(planes.planes, routes), config)
+            _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
             await _either(stopping.wait(), serving)
@@ -248,6 +253,7 @@ class _Gateway:
         else:
             servers.append(await self._serve_socket(relayed(control), sockets.RELAYED, open_things))
             await self._serve_workers_socket(keeper, open_things)
+            _leave_alone()
             crew = _Crew(config, listeners)
             crew.start()
             _on_hangup(config, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
@@ -379,13 +385,14 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
-    supervision = open_supervision(config)
+    supervision = in_force(config)
     await keeper.activate(activation(config, supervision))
     planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     _on_hangup(config, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)
+    _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _either(stopping.wait(), serving)
     planes.gate.draining = True
@@ -406,7 +413,7 @@ def _on_hangup(config: Config, keeper: Keeper, supervise: Callable[[Supervision]
 
     async def read_anew() -> None:
         try:
-            supervision = await asyncio.to_thread(open_supervision, config)
+            supervision = await asyncio.to_thread(in_force, config)
             await keeper.activate(activation(config, supervision))
         except BadPolicy as bad:
             wrong = [str(mistake) for mistake in bad.mistakes]

@@ -4,23 +4,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from gateway.config import App, Config
 from gateway.config_file import key_lines
 from gateway.stations.judge import Bench, Supervision
 from policies.analysis import analyse
-from policies.digests import digest
 from policies.evaluate import Ruleset, Settings
 from policies.examples import run_examples
 from policies.loader import Loaded, load
 from policies.mistakes import BadPolicy, Mistake, nearest
 from policies.shipped import shipped
-from policies.vocabulary.audit import OWNER, ConfigActivated
 from storage.seal import derive, load_seal_key
-
-_CLAUSES = 500
-"""Clauses whose digests one entry of the audit log names; the digest over all of them is there in any case."""
 
 
 def policies_of(config: Config) -> dict[str, Loaded]:
@@ -59,30 +52,8 @@ def open_supervision(config: Config) -> Supervision:
         raise BadPolicy(wrong)
     policies = policies_of(config)
     tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
-    needed = any(app.policy for app in config.apps.values())
-    key = derive(load_seal_key(config.gateway.data_dir), "notices").reveal() if needed else b""
+    key = derive(load_seal_key(config.gateway.data_dir), "notices").reveal()
     return Supervision({name: _bench(app, policies, tags, key) for name, app in config.apps.items()})
-
-
-def activation(config: Config, supervision: Supervision) -> tuple[ConfigActivated, ...]:
-    """What the audit log says of what is about to be in force: one entry an app."""
-    whole = digest(msgspec.to_builtins(config, enc_hook=str))
-    rulesets = supervision.rulesets()
-    return tuple([_activated(app, rulesets.get(app.name), whole) for app in config.apps.values()])
-
-
-def _activated(app: App, ruleset: Ruleset | None, whole: str) -> ConfigActivated:
-    rules = () if ruleset is None else ruleset.rules[:_CLAUSES]
-    return ConfigActivated(
-        actor=OWNER,
-        tenant=app.name,
-        config=whole,
-        policy=None if ruleset is None else ruleset.revision,
-        enforce=app.enforce,
-        unseen=app.unseen,
-        audit=app.audit,
-        clauses={rule.name: rule.revision for rule in rules},
-    )
 
 
 def rulesets_of(config: Config) -> dict[str, Ruleset]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -10,6 +11,7 @@ import uvicorn
 
 from gateway.config import Limits
 from gateway.server import protocol_class
+from policies.errors import StepwardenError
 from storage.audit.errors import LogDamaged
 from storage.audit.witness import LARGEST, Answer, Witness
 
@@ -19,6 +21,14 @@ _BODY_SECONDS: Final = 30.0
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+
+
+class AddressTaken(StepwardenError):
+    """The address cannot be listened on."""
+
+    def remedy(self) -> str:
+        """What to try."""
+        return "Choose another --port or --host, or stop what listens there."
 
 
 class TooLarge(Exception):
@@ -40,12 +50,18 @@ def witness_app(witness: Witness) -> Callable[[Any, Receive, Send], Awaitable[No
     return app
 
 
-def serve(witness: Witness, host: str, port: int) -> None:
-    """Answer until SIGTERM or SIGINT. Leaves with `SystemExit` where the address is taken."""
+def listen(host: str, port: int) -> socket.socket:
+    """The socket a witness answers on. Raises `AddressTaken`."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise AddressTaken(f"cannot listen on {host}:{port} ({error.strerror})") from None
+
+
+def serve(witness: Witness, listener: socket.socket) -> None:
+    """Answer until SIGTERM or SIGINT."""
     config = uvicorn.Config(
         witness_app(witness),
-        host=host,
-        port=port,
         http=protocol_class(Limits()),
         ws="none",
         lifespan="off",
@@ -54,7 +70,7 @@ def serve(witness: Witness, host: str, port: int) -> None:
         server_header=False,
         proxy_headers=False,
     )
-    uvicorn.Server(config).run()
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 async def _answer(witness: Witness, scope: Any, receive: Receive) -> Answer:

@@ -10,12 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from policies.conditions import Condition, Untold
-from policies.evaluate import SUPERVISED, Selector, outcome
+from policies.evaluate import SUPERVISED, Selector
 from policies.guards.registry import kind_of
 from policies.loader import Loaded
 from policies.mistakes import Mistake
 from policies.toml_lines import Path
-from policies.vocabulary.clauses import Band, Clause, ToolTag
+from policies.tools import ToolTag
+from policies.vocabulary.bands import Band, outcome
+from policies.vocabulary.clauses import Clause
 from policies.vocabulary.findings import Score
 from policies.vocabulary.verdicts import STRENGTH, VerdictName
 

@@ -6,7 +6,7 @@ is handed in, so the same step under the same clock gives the same judgement.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
@@ -14,14 +14,16 @@ from policies.conditions import Condition, Moment, Untold
 from policies.digests import digest
 from policies.edits import Edit, Mark, edits_of
 from policies.guards.interface import UNSCANNED, Guard
-from policies.guards.registry import build
 from policies.tools import name_matches
 from policies.trail import Scene, utf8
-from policies.vocabulary.clauses import Band, Clause, Policy
+from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding, FindingState, Hit
 from policies.vocabulary.steps import Side, StepKind
 from policies.vocabulary.verdicts import ALLOW, STRENGTH, Verdict, VerdictName, combine
+
+if TYPE_CHECKING:  # the kinds of guards and their libraries weigh 13 MB, which judging nothing needs none of
+    from policies.vocabulary.clauses import Clause, Policy
 
 Clock: TypeAlias = Callable[[], int]
 """Nanoseconds of a monotonic clock."""
@@ -75,7 +77,7 @@ UNJUDGED: Final = Judgement()
 class Selector:
     """Which tools a clause is about."""
 
-    def __init__(self, clause: Clause) -> None:
+    def __init__(self, clause: "Clause") -> None:
         tools = clause.tools
         self._every = tools is None
         self._tags = frozenset(tools.tags if tools else ())
@@ -97,7 +99,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     """Digest of the clause."""
 
-    clause: Clause
+    clause: "Clause"
     selector: Selector
     condition: Condition | None
     places: tuple[tuple[str, int], ...]
@@ -144,13 +146,17 @@ class Ruleset:
     @classmethod
     def compile(
         cls,
-        policies: Iterable[Policy],
+        policies: "Iterable[Policy]",
         *,
         tags: Mapping[str, frozenset[str]] | None = None,
         settings: Settings | None = None,
-        builder: Builder = build,
+        builder: Builder | None = None,
     ) -> Self:
-        """Build every guard and condition once. Raises `BadGuard` or `BadCondition`, which loading rules out."""
+        """Build every guard and condition once; `builder` stands in for that of the registry.
+
+        Raises `BadGuard` or `BadCondition`, which loading rules out.
+        """
+        build = builder or _registered()
         guards: list[Guard] = []
         numbers: dict[bytes, int] = {}
         rules: list[Rule] = []
@@ -161,7 +167,7 @@ class Ruleset:
                     key = msgspec.json.encode(spec, order="sorted")
                     if key not in numbers:
                         numbers[key] = len(guards)
-                        guards.append(builder(spec))
+                        guards.append(build(spec))
                     places.append((f"{type(spec).__struct_config__.tag}.{at}", numbers[key]))
                 rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places))
         return cls(rules, guards, tags=tags or {}, settings=settings or Settings())
@@ -394,7 +400,14 @@ class _Sitting:
         )
 
 
-def _rule(name: str, clause: Clause, places: Sequence[tuple[str, int]]) -> Rule:
+def _registered() -> Builder:
+    """What builds every kind of guard there is; loaded with the first clause, not with this module."""
+    from policies.guards.registry import build  # noqa: PLC0415 - 13 MB of tables and libraries
+
+    return build
+
+
+def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rule:
     return Rule(
         name=name,
         revision=digest(clause),
@@ -406,17 +419,12 @@ def _rule(name: str, clause: Clause, places: Sequence[tuple[str, int]]) -> Rule:
     )
 
 
-def _acts(clause: Clause) -> bool:
+def _acts(clause: "Clause") -> bool:
     """Whether a clause can do more than flag."""
     if clause.mode == "shadow":
         return False
     results: list[VerdictName] = [*[outcome(band) for band in clause.action], clause.on_error]
     return any(STRENGTH[result] > STRENGTH["flag"] for result in results)
-
-
-def outcome(band: Band) -> VerdictName:
-    """What a band comes to where no judge can be asked."""
-    return (band.otherwise or "flag") if band.do == "judge" else band.do
 
 
 def _tool_of(scene: Scene) -> str | None:

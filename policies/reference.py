@@ -17,10 +17,11 @@ from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_or
 import msgspec
 
 from policies.conditions import FACTS
-from policies.guards.registry import KINDS, STEP_KINDS, Kind
+from policies.guards.registry import KINDS, Kind
 from policies.loader import Loaded, load
 from policies.shipped import shipped
 from policies.vocabulary.clauses import Band, Clause, Example, ExampleStep, Policy, PolicyHead, ToolSelector
+from policies.vocabulary.steps import STEP_KINDS
 from policies.vocabulary.verdicts import STRENGTH
 
 SCHEMA_ID: Final = "policy.schema.json"

@@ -1,16 +1,17 @@
-"""Tools by name and tag: how a guard says which tools it means."""
+"""Tools by name and tag: how a clause or a guard says which tools it means."""
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
-Tag: TypeAlias = Literal["read", "write", "outbound", "money", "irreversible", "code_exec", "auth"]
+ToolTag: TypeAlias = Literal["read", "write", "outbound", "money", "irreversible", "code_exec", "auth"]
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Some tools: those with any of the tags, and those with any of the names."""
 
-    tags: tuple[Tag, ...] = ()
+    tags: tuple[ToolTag, ...] = ()
     """Tags from the configuration; an untagged tool counts as `write`."""
 
     names: tuple[str, ...] = ()
@@ -23,6 +24,16 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def cover(self, tool: str | None, tags: frozenset[str]) -> bool:
         """Whether a tool of this name and with these tags is meant."""
         return not tags.isdisjoint(self.tags) or any(name_matches(name, tool or "") for name in self.names)
+
+
+class ToolSelector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tools a clause is about: any of the tags, or any of the names (`*` stands for any run of characters)."""
+
+    tags: tuple[ToolTag, ...] = ()
+    """Tools that carry at least one of these."""
+
+    names: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...] = ()
+    """Tools with one of these names."""
 
 
 def name_matches(pattern: str, name: str) -> bool:

@@ -20,9 +20,9 @@ from storage.secret import Secret
 _CID_BYTES = 16
 _CHECK_BYTES = 8
 _NAMED_BYTES = 512
-"""Bytes of messages kept per remembered entry: 2 MB a generation by default."""
+"""Bytes of messages kept per remembered entry: 1 MB a generation by default."""
 
-_TAIL_BYTES = 768
+_TAIL_BYTES = 1536
 """Bytes of bodies kept per remembered entry: 3 MB a generation by default."""
 
 _SURVEYED = 1_000_000
@@ -132,7 +132,7 @@ class ContentWriter:
     """Adds to one month's file. One thread; `begin`, any number of `put` and `chain`, `flush`, `commit`."""
 
     def __init__(self, path: Path, month: str, vault: Vault, schema: Schema, *, remembered: int) -> None:
-        self.file = WriteFile(path, schema, durability="NORMAL", page_size=2048, cache_kib=4096)
+        self.file = WriteFile(path, schema, durability="NORMAL", page_size=2048, cache_kib=2048)
         self._vault = vault
         self._sealer = vault.sealer(month)
         self._seed = vault.seed(month)

@@ -22,6 +22,9 @@ Durability: TypeAlias = Literal["NORMAL", "FULL"]
 _WAL_SOFT = 16 * 1024 * 1024
 _WAL_HARD = 64 * 1024 * 1024
 
+_READ_CACHE_KIB = 512
+"""Pages kept by one reading connection, of which there can be many; the system caches the file once for all."""
+
 
 @final
 class WriteFile:
@@ -165,6 +168,7 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5
     )
     connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
     connection.row_factory = sqlite3.Row
     return connection
 

@@ -30,8 +30,10 @@ class Known(Generic[K, V]):
         before = self._young.get(key)
         if before is not None:
             self._weight -= before[1]
-        elif self._weight >= self._capacity:
-            self._old, self._young, self._weight = self._young, {}, 0
+        else:
+            self._old.pop(key, None)  # what it replaces is not kept for its generation's sake
+            if self._weight >= self._capacity:
+                self._old, self._young, self._weight = self._young, {}, 0
         self._young[key] = (value, weight)
         self._weight += weight
 

@@ -34,7 +34,7 @@ from storage.secret import Secret
 from storage.sequencer import Sequencer
 from storage.writer import ContentMode, Writer
 
-_REMEMBERED = 4096
+_REMEMBERED = 2048
 _WAL_RESET_FIXED = (3, 51, 3)
 _WAL_RESET_BACKPORTED = {(3, 44): 6, (3, 50): 7}
 

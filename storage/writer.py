@@ -58,7 +58,7 @@ class Writer:
         self._months: dict[str, ContentWriter] = {}
         self._doubtful: int | None = None
         self._meta = WriteFile(
-            days.directory / "meta.db", Schema.shipped("meta"), durability="NORMAL", page_size=1024, cache_kib=3072
+            days.directory / "meta.db", Schema.shipped("meta"), durability="NORMAL", page_size=1024, cache_kib=2048
         )
         try:
             self._recognise(seal_check)

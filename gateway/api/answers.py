@@ -6,10 +6,10 @@ Field names equal the vocabulary's where the meaning does. Unknown is null, neve
 import msgspec
 
 from gateway.times import rfc3339
-from policies.evaluate import Rule, Settings, outcome
+from policies.evaluate import Rule, Settings
+from policies.tools import ToolSelector
 from policies.vocabulary import exchanges, holds, judgements, keys, sessions, steps
-from policies.vocabulary.clauses import Band, ToolSelector
-from policies.vocabulary.clauses import Clause as ClauseOf
+from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import ALLOW
 from storage.rows import BranchRow, SessionRow, StoreStats
@@ -470,7 +470,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, rule: Rule, settings: Settings, *, fired: int | None = None) -> "Clause":
         """The answer for one clause of a ruleset."""
-        clause: ClauseOf = rule.clause
+        clause = rule.clause
         return cls(
             name=rule.name,
             text=" ".join(clause.text.split()),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Request, Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency, Provide
@@ -18,6 +18,7 @@ from gateway.api.live import LiveFeed
 from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
+from gateway.application import Application
 from gateway.contents import Reach
 from policies.vocabulary.keys import Principal
 
@@ -65,14 +66,14 @@ class Document:
         return self._encoded
 
 
-def _documented() -> Litestar:
+def _documented() -> Application:
     """The routes in an application of their own, which only describes them."""
     names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "audit", "principal")
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
     )
-    return Litestar([*ROUTES], dependencies=nothing, openapi_config=config)
+    return Application([*ROUTES], dependencies=nothing, openapi_config=config)
 
 
 @get("/api/openapi.json", opt=requires("viewer"), include_in_schema=False, sync_to_thread=True)
@@ -135,9 +136,9 @@ def _given(thing: object) -> Provide:
     return Provide(lambda: thing, sync_to_thread=False)
 
 
-def control_app(routes: Iterable[Router]) -> Litestar:
+def control_app(routes: Iterable[Router]) -> Application:
     """An application of nothing but the control plane: for the keeper's socket, and for commands in-process."""
-    return Litestar(
+    return Application(
         [*routes],
         openapi_config=None,
         exception_handlers=EXCEPTION_HANDLERS,

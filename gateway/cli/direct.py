@@ -10,7 +10,7 @@ from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
 from gateway.config import Config
 from gateway.contents import Reach
-from gateway.supervision import open_supervision
+from gateway.in_force import in_force
 from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
 from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
@@ -70,7 +70,7 @@ class ReadNow:
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """By app. Raises `BadPolicy` with what keeps it from starting."""
-        return open_supervision(self._config).rulesets()
+        return in_force(self._config).rulesets()
 
 
 class NotServing:

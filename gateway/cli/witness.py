@@ -39,7 +39,7 @@ def witness(name: str, logs: tuple[str, ...], host: str, port: int, directory: P
     machine that the log's operator cannot write to. The key is made on first start; its vkey, which is printed, goes
     into the trust policy of those who verify.
     """
-    from gateway.witness import serve
+    from gateway.witness import listen, serve
     from storage.audit.disk import PosixDisk
     from storage.audit.note import read_vkey
     from storage.audit.signing_key import witness_key_of
@@ -49,10 +49,11 @@ def witness(name: str, logs: tuple[str, ...], host: str, port: int, directory: P
     if not logs:
         raise NoLogs
     known = [read_vkey(vkey) for vkey in logs]
+    listener = listen(host, port)
     make_directory(directory)
     signer = witness_key_of(directory / "witness.key", name)
     disk = PosixDisk(directory / "heads")
     click.echo(f"witness {signer.verifier.vkey}")
     click.echo(f"cosigns {len(known)} {'log' if len(known) == 1 else 'logs'} at http://{host}:{port}/add-checkpoint")
-    serve(Witness(disk, signer, known), host, port)
+    serve(Witness(disk, signer, known), listener)
     return 0

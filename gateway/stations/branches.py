@@ -239,6 +239,7 @@ class Register:
         branch.ends -= 1
         if branch.ends:
             return
+        branch.last = None  # else it and its last end would keep each other, and the session, for the collector
         session.branches.pop(branch.branch_id, None)
         if session.agents.get(branch.agent) is branch:
             heir = next(session.recent(branch.agent), None)

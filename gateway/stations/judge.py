@@ -21,13 +21,12 @@ from gateway.wire.interface import Message, RequestView
 from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
 from policies.evaluate import UNJUDGED, Judgement, Ruleset
-from policies.guards.registry import STEP_KINDS
 from policies.trail import Scene, Trail
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.sessions import Join
-from policies.vocabulary.steps import Part, Side, Step, StepKind
+from policies.vocabulary.steps import STEP_KINDS, Part, Side, Step, StepKind
 from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, combine
 
 PUT_BEFORE_THE_MODEL: Final[frozenset[StepKind]] = frozenset({

@@ -81,7 +81,7 @@ class Digester:
     `read` gives the voice and the canonical value of a decoded message.
     """
 
-    def __init__(self, read: Callable[[Any], tuple[Voice, Any]], budget: int = 3 << 20) -> None:
+    def __init__(self, read: Callable[[Any], tuple[Voice, Any]], budget: int = 1 << 20) -> None:
         self._read = read
         self._decode = msgspec.json.Decoder().decode
         self._seen: Recent[bytes, tuple[Voice, bytes]] = Recent(budget)

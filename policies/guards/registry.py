@@ -1,7 +1,7 @@
 """Every guard kind there is: what an operator writes, what is built from it, and which steps it can judge."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, cast, get_args
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -16,7 +16,7 @@ from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
 from policies.guards.sequence import SequenceGuard, SequenceSpec
 from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
-from policies.vocabulary.steps import StepKind
+from policies.vocabulary.steps import STEP_KINDS, StepKind
 
 GuardSpec: TypeAlias = (
     PatternSpec
@@ -31,8 +31,6 @@ GuardSpec: TypeAlias = (
     | InstructionsInDataSpec
 )
 """One entry of `guards = [{ kind = "...", ... }]`."""
-
-STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from policies.guards.registry import GuardSpec
-from policies.vocabulary.findings import Score
+from policies.tools import ToolSelector, ToolTag
+from policies.vocabulary.bands import Band
 from policies.vocabulary.steps import StepKind
 from policies.vocabulary.verdicts import ReasonCode, Recover
 
@@ -14,33 +15,6 @@ Identifier: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$
 Severity: TypeAlias = Literal["info", "low", "medium", "high", "critical"]
 Mode: TypeAlias = Literal["shadow", "enforce"]
 OnError: TypeAlias = Literal["allow", "flag", "hold", "reject", "terminate"]
-BandAction: TypeAlias = Literal["flag", "redact", "rewrite", "judge", "hold", "reject", "terminate"]
-Fallback: TypeAlias = Literal["allow", "flag", "redact", "rewrite", "hold", "reject", "terminate"]
-
-ToolTag: TypeAlias = Literal["read", "write", "outbound", "money", "irreversible", "code_exec", "auth"]
-
-
-class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What follows from a score at or above `at`, up to the next band."""
-
-    at: Score
-    """The band begins at this score."""
-
-    do: BandAction
-    """What is done with the step; `judge` asks the gate."""
-
-    otherwise: Fallback | None = msgspec.field(default=None, name="else")
-    """Required with `judge`, and only there: what holds where no judge can be asked."""
-
-
-class ToolSelector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which tools a clause is about: any of the tags, or any of the names (`*` stands for any run of characters)."""
-
-    tags: tuple[ToolTag, ...] = ()
-    """Tools that carry at least one of these."""
-
-    names: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...] = ()
-    """Tools with one of these names."""
 
 
 class ExampleStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

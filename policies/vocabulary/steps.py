@@ -4,7 +4,7 @@ A proxy never sees a tool run. It sees the call in one response and the result i
 later request, so every Step says how directly it was seen (`fidelity`).
 """
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -19,6 +19,8 @@ StepKind: TypeAlias = Literal[
     "retrieval",
     "handoff",
 ]
+
+STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
 
 Fidelity: TypeAlias = Literal["witnessed", "projected", "reported"]
 

@@ -8,10 +8,10 @@ import pytest
 
 from policies.evaluate import Ruleset, Settings
 from policies.guards.interface import SCANNED_BYTES
-from policies.guards.registry import KINDS, STEP_KINDS, GuardSpec, Kind, build, kind_of
+from policies.guards.registry import KINDS, GuardSpec, Kind, build, kind_of
 from policies.trail import Scene, Trail
 from policies.vocabulary.clauses import Band, Clause, Policy, PolicyHead
-from policies.vocabulary.steps import Part
+from policies.vocabulary.steps import STEP_KINDS, Part
 
 SETTINGS = {
     "pattern": {"rules": [{"id": "any", "pattern": "[a-z]{3}"}]},

@@ -20,9 +20,9 @@ from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
 from policies.examples import scene_of
 from policies.guards.interface import Guard
-from policies.guards.registry import KINDS, STEP_KINDS, GuardSpec, Kind, build
+from policies.guards.registry import KINDS, GuardSpec, Kind, build
 from policies.vocabulary.clauses import Example
-from policies.vocabulary.steps import Side, StepKind
+from policies.vocabulary.steps import STEP_KINDS, Side, StepKind
 from tests.fakes.provider import always
 from tests.gateway import probes
 from tests.gateway.house import JSON, House, standing, waited

@@ -1,5 +1,7 @@
 """What holds for all conversations, not only for those of the corpus."""
 
+import gc
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import count
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.stations.asks import Ask, Done, SessionRow, StateRow
+from gateway.stations.branches import Branch, End, Session
 from gateway.stations.states import is_safe_name, named_session_id, prefix_states, scope_of
 from gateway.stations.thread import Threader
 from gateway.wire.interface import Voice
@@ -188,6 +191,25 @@ def test_a_flood_stays_within_capacity(who: dict[str, object]) -> None:
     assert len(register.sessions) <= 200
     assert len(register.names) <= 200
     assert sum(len(session.branches) for session in register.sessions.values()) <= 200
+
+
+@pytest.mark.parametrize("who", [{}, {"explicit_session": "s"}, {"agent_session": "s", "agent_id": "x"}], ids=repr)
+def test_what_goes_beyond_capacity_is_gone_at_once_and_needs_no_collector(who: dict[str, str]) -> None:
+    to = threader(capacity=8)
+    gc.collect()
+    before = Counter(type(each) for each in gc.get_objects())
+    gc.disable()
+    try:
+        for number in range(60):
+            named = {kind: f"{text}{number // 2}" for kind, text in who.items()}
+            for turn in (0, 1):
+                name, texts = f"e{number}-{turn}", [f"go {number}", "gone", "again"][: 2 * turn + 1]
+                to.join(ask(name, texts, **named))
+                to.finish(done(name, "gone"))
+        left = Counter(type(each) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert all(0 < left[kind] - before[kind] <= 8 for kind in (End, Branch, Session))
 
 
 def test_the_store_is_asked_once_and_for_few_states() -> None:

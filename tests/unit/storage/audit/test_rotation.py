@@ -102,6 +102,16 @@ def test_the_old_key_vouches_for_what_was_there_before_it_left() -> None:
     assert "rewritten" in report.flaws[0].what
 
 
+def test_a_handover_does_not_speak_of_what_comes_after_it() -> None:
+    disk = MemoryDisk()
+    later = grown(MemoryDisk(), 9).hand_over(SECOND)
+    log = log_on(disk, signers=[FIRST, SECOND])
+    log.integrate([entry(0, type="log.key_rotated", handover=later), *entries(1, 9)])
+    log.publish()
+    (flaw,) = checked(disk, FIRST).flaws
+    assert "longer than it was" in flaw.what
+
+
 def test_a_handover_is_to_a_key_at_hand() -> None:
     log = grown(MemoryDisk(), 3)
     elsewhere = hand_over(log.checkpoint, FIRST, THIRD)

@@ -10,9 +10,11 @@ from storage.audit.archive import Bundle, Folder
 from storage.audit.errors import LogTooNew, NotALog
 from storage.audit.findings import Report
 from storage.audit.note import Note, read_note
+from storage.audit.signing_key import WitnessSigner
 from storage.audit.tiles import framed, unbundled
-from storage.audit.trust import Trust
+from storage.audit.trust import Trust, read_trust
 from storage.audit.verify import SELF_SIGNED, verify
+from storage.secret import Secret
 from tests.fakes.disk import MemoryDisk
 from tests.unit.storage.audit.house import MemoryArchive, entries, entry, grown, key, log_on, quiet
 
@@ -176,6 +178,32 @@ def test_what_was_tampered_with_is_found_where_it_is(whole: Files, name: str) ->
     files = dict(whole)
     tamper(files)
     assert place in places(checked(files))
+
+
+def test_entries_and_tiles_rewritten_together_do_not_fit_what_was_signed(whole: Files) -> None:
+    disk = MemoryDisk()
+    log = log_on(disk)
+    log.integrate([entry(index, forged=True) for index in range(SIZE)])
+    log.publish()
+    (flaw,) = checked({**disk.files(), "checkpoint": whole["checkpoint"]}).flaws
+    assert (flaw.place, "root hash" in flaw.what) == ("checkpoint", True)
+
+
+def test_a_damaged_log_is_reported_and_not_compared_with_an_earlier_head(whole: Files) -> None:
+    report = checked({path: data for path, data in whole.items() if path != "tile/0/003"}, since=whole["checkpoint"])
+    assert places(report) == {"tile/0/003"}
+    assert "was not checked" in report.remarks[0]
+
+
+def test_a_quorum_of_witnesses_is_asked_for(whole: Files) -> None:
+    signer = WitnessSigner("witness.example/w1", Secret(b"w" * 32))
+    policy = f"log {key().verifier.vkey}\nwitness W {signer.verifier.vkey}\nquorum W\n"
+    trust = read_trust(policy.encode())
+    (flaw,) = checked(whole, trust).flaws
+    assert "quorum" in flaw.what
+    note = read_note(whole["checkpoint"])
+    cosigned = Note(note.text, (*note.signatures, signer.cosign(note.text, 1_764_000_000)))
+    assert checked({**whole, "checkpoint": cosigned.encode()}, trust).holds
 
 
 def test_the_first_entry_that_does_not_hold_is_named(whole: Files) -> None:
