@@ -24,6 +24,7 @@ from policies.vocabulary.audit import GATEWAY, OWNER, ConfigActivated, Receipt, 
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk, Review
 from policies.vocabulary.keys import Key, Principal, Role
+from policies.vocabulary.modes import ModeChange, Modes
 from policies.vocabulary.sessions import Join
 from storage.keys import KeyRing
 from storage.store import Store
@@ -56,12 +57,17 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     ask: Ask | None = None
     """None for requests without steps."""
 
+    app: str | None = None
+    """The caller's app, where clauses judge the exchange; None where they are known already."""
+
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The keeper's answer: where the exchange belongs."""
 
     join: Join | None = None
     state: bytes | None = None
+    shadowed: tuple[str, ...] = ()
+    """Clauses that a person took out of force, for the caller's app and now."""
     receipt: Receipt | None = None
     """Of the `accepted` entry, where that is durable by now: for a strict app."""
 
@@ -108,7 +114,7 @@ class Keeper(Protocol):
 class LocalKeeper:
     """The keeper in this process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that is shared
         self,
         *,
         store: Store,
@@ -119,9 +125,13 @@ class LocalKeeper:
         live: LiveFeed,
         strict: Callable[[str], bool],
         hold_seconds: float = 240.0,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`strict` tells of an app whether the audit log must hold its requests before they are forwarded."""
         self.store = store
+        self.modes = Modes(store.modes.changes())
+        """Clauses that persons took out of force; here, so that all workers learn of it with the next exchange."""
+        self._now_ns = now_ns
         self._strict = strict
         self._active: tuple[ConfigActivated, ...] = ()
         self._activating = asyncio.Lock()
@@ -156,7 +166,9 @@ class LocalKeeper:
             except Exception:
                 self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
                 raise
-        return Opened(join=join, state=state, receipt=await self._accept(opening.accepted, join))
+        shadowed = () if opening.app is None else tuple(self.modes.shadowed(opening.app, self._now_ns()))
+        receipt = await self._accept(opening.accepted, join)
+        return Opened(join=join, state=state, shadowed=shadowed, receipt=receipt)
 
     async def _accept(self, accepted: RequestAccepted, join: Join | None) -> Receipt | None:
         """Log an accepted request; the receipt where that had to be durable. Raises `AuditUnavailable`."""
@@ -266,6 +278,11 @@ class LocalKeeper:
         if event is not None:
             event.set()
         return hold
+
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back, for exchanges that begin from now on."""
+        await self._on_writer(lambda: self.store.modes.record(change))
+        self.modes.add(change)
 
     async def terminate(self, session_id: str, *, actor: str = GATEWAY) -> None:
         """Refuse every later request of a session."""

@@ -89,7 +89,7 @@ class Spill:
 class Passage:
     """What is known so far of one exchange."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one line a fact
         self,
         *,
         exchange_id: str,
@@ -113,6 +113,8 @@ class Passage:
         self.body = b""
         self.decoded = b""
         self.view: RequestView | None = None
+        self.shadowed: tuple[str, ...] = ()
+        """Clauses that were out of force when this exchange was opened."""
         self.docket: Docket | None = None
         """What clauses say of this exchange; None where no policy is in force for its app."""
         self.forwarded = b""
@@ -135,6 +137,8 @@ class Passage:
         self.started = False
         """True once response headers have left."""
         self.note: str | None = None
+        self.in_place_of: str | None = None
+        """Of a request of ours: the caller's exchange."""
         self.error_type: str | None = None
         self.failure: Refused | None = None
         """What went wrong while a streamed request body was read; it explains the broken upstream call."""
@@ -175,6 +179,7 @@ class Passage:
         other.body = other.forwarded = body
         other.understood(body, view)
         other.principal = self.principal
+        other.in_place_of = self.exchange_id
         other.note = f"asked again in the place of {self.exchange_id}"
         if self.docket is not None:
             other.docket = self.docket.follow_up()
@@ -446,6 +451,7 @@ class Passage:
             parent_span_id=who.trace[1] if who.trace else None,
             tags=who.tags,
             verdict="allow" if self.docket is None else self.docket.verdict.name,
+            in_place_of=self.in_place_of,
             blind=self.blind,
         )
 

@@ -23,23 +23,28 @@ import uvicorn
 import uvloop
 
 from gateway import logs, memory, sockets
+from gateway.activation import activation
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
+from gateway.backtest.run import Laboratory
 from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
-from gateway.in_force import activation, in_force
+from gateway.in_force import in_force
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
+from gateway.notice_key import notice_key
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
+from policies.vocabulary.modes import Modes
 
 log = logging.getLogger("stepwarden.serve")
 
@@ -192,6 +197,7 @@ class _Gateway:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._supervision = Supervision({})
+        self._modes = Modes(())
 
     async def serve(self) -> int:
         config = self._config
@@ -199,6 +205,7 @@ class _Gateway:
         try:
             self._refuse_exposure(keeper)
             self._supervision = in_force(config)
+            self._modes = keeper.modes
             await keeper.activate(activation(config, self._supervision))
             keeper.store.publisher.start()
             async with AsyncExitStack() as open_things:
@@ -212,7 +219,7 @@ class _Gateway:
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """The clauses in force by app, as they were last put in force."""
-        return self._supervision.rulesets()
+        return self._supervision.rulesets(self._modes, time.time_ns())
 
     def _changed(self, supervision: Supervision, supervise: Callable[[Supervision], None]) -> None:
         """Put other policies in force, here and where steps are judged."""
@@ -229,7 +236,9 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, port)
-        routes = self._routes(keeper, info, port)
+        laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
+        backtests = Backtests(laboratory, rest=breather())
+        routes = self._routes(keeper, backtests, info, port)
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
         stopping = _stop_signals()
@@ -248,6 +257,7 @@ class _Gateway:
             await _either(stopping.wait(), serving)
             info.draining = planes.gate.draining = True
             keeper.live.close()
+            backtests.close()
             server.should_exit = True
             await serving
         else:
@@ -261,6 +271,7 @@ class _Gateway:
             await crew.watch(stopping)
             info.draining = True
             keeper.live.close()
+            backtests.close()
             await crew.stop()
         if exporter is not None:
             await asyncio.to_thread(exporter.stop, _GRACE_SECONDS)
@@ -268,7 +279,7 @@ class _Gateway:
             other.should_exit = True
             await task
 
-    def _routes(self, keeper: LocalKeeper, info: _Info, port: int) -> list[Any]:
+    def _routes(self, keeper: LocalKeeper, backtests: Backtests, info: _Info, port: int) -> list[Any]:
         config = self._config
         access = Access(
             keeper.keys,
@@ -282,10 +293,12 @@ class _Gateway:
                 records=keeper.store,
                 key_ring=keeper.keys,
                 hold_book=keeper.store.holds,
+                mode_book=keeper.store.modes,
                 in_force=self,
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
+                backtest_desk=backtests,
                 audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
                 access=access,

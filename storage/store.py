@@ -22,6 +22,7 @@ from storage.holds import HoldBook
 from storage.keys import KeyRing
 from storage.ledger import Ledger
 from storage.lock import DirectoryLock
+from storage.modes import ModeBook
 from storage.opening import make_directory, seal_key_of
 from storage.partitions import DAY_NS, day_of
 from storage.publisher import Publisher, open_log
@@ -62,6 +63,7 @@ class Store(Reads):
                 opened.callback(self._writer.close)
                 self.keys = KeyRing(self.ledger, key)
                 self.holds = HoldBook(self.ledger, key)
+                self.modes = ModeBook(self.ledger)
                 self.aliases = Aliases(self.ledger)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)

@@ -11,6 +11,7 @@ from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.steps import Step
 from storage.rows import BranchRow, SessionRow, StoredBody, StoreStats
 from storage.step_seals import Sealed
@@ -109,6 +110,10 @@ class Desk(Protocol):
         """Refuse every later request of a session."""
         ...
 
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back."""
+        ...
+
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer. Raises where there is no such hold, or it was decided before."""
         ...
@@ -158,11 +163,22 @@ class HoldReader(Protocol):
         ...
 
 
+class ModeReader(Protocol):
+    """Who took which clause out of force. `storage.modes.ModeBook` fits."""
+
+    def changes(self) -> list[ModeChange]:
+        """Every change ever made, oldest first."""
+        ...
+
+
 class InForce(Protocol):
-    """The clauses in force. `gateway.stations.judge.Supervision` fits."""
+    """The clauses in force: the running gateway's, or those one would have that started now."""
 
     def rulesets(self) -> Mapping[str, Ruleset]:
-        """By app, those without any policy left out. Raises `BadPolicy` where they are read now and do not check."""
+        """By app, those without any policy left out; what a person took out of force is in shadow there.
+
+        Raises `BadPolicy` where they are read now and do not check.
+        """
         ...
 
 

@@ -6,15 +6,19 @@ from typing import Any
 
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.backtest.run import Laboratory
 from gateway.config import Config
 from gateway.contents import Reach
 from gateway.in_force import in_force
+from gateway.notice_key import notice_key
 from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
 from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
 from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.modes import ModeChange, Modes
 from storage.store import Store
 
 
@@ -54,6 +58,10 @@ class DirectDesk:
         """Refuse every later request of a session."""
         self._store.terminate(session_id, time.time_ns(), actor=actor)
 
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back: as a gateway has it that starts from now on."""
+        self._store.modes.record(change)
+
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""
         now_ns = time.time_ns()
@@ -65,12 +73,14 @@ class DirectDesk:
 class ReadNow:
     """The clauses that a gateway would have in force if it started now."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, store: Store) -> None:
         self._config = config
+        self._store = store
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """By app. Raises `BadPolicy` with what keeps it from starting."""
-        return in_force(self._config).rulesets()
+        modes = Modes(self._store.modes.changes())
+        return in_force(self._config).rulesets(modes, time.time_ns())
 
 
 class NotServing:
@@ -93,6 +103,14 @@ class NotServing:
         return "no gateway is running"
 
 
+def _laboratory(config: Config, store: Store) -> Laboratory:
+    return Laboratory(store, store.holds, config, notice_key=notice_key(config))
+
+
+def _nobody_waits() -> None:
+    """No traffic to make way for."""
+
+
 def _application(config: Config, store: Store) -> Any:
     providers = tuple(
         ProviderStatus(name=each.name, dialect=each.dialect, base_url=each.base_url, key_present=False)
@@ -104,10 +122,12 @@ def _application(config: Config, store: Store) -> Any:
         records=store,
         key_ring=store.keys,
         hold_book=store.holds,
-        in_force=ReadNow(config),
+        mode_book=store.modes,
+        in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),
+        backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits),
         audit_log=store.audit,
         dialects=known,
         access=access,

@@ -14,6 +14,7 @@ import msgspec
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Outcome
 from policies.vocabulary.keys import Role
+from policies.vocabulary.modes import Mode
 from policies.vocabulary.verdicts import ReasonCode, VerdictName
 
 VERSION: Final = 1
@@ -210,6 +211,23 @@ class ConfigActivated(Entry, frozen=True, kw_only=True, tag="config.activated"):
     audit: Literal["buffered", "strict"] = "buffered"
     clauses: dict[str, str] = {}
     """Digest of each clause with its guards, by `policy/clause`; the first 500."""
+
+
+class ClauseModeChanged(Entry, frozen=True, kw_only=True, tag="clause.mode_changed"):
+    """A person took a clause out of force for a while, or put it back."""
+
+    clause: str
+    """`policy/clause`."""
+
+    mode: Mode
+    until: str | None = None
+    """RFC 3339: when it ends by itself; absent where the clause is put back."""
+
+    by: str
+    """Alias of the person named."""
+
+    reason: str
+    """Commitment to what was given as the reason."""
 
 
 class ApiKeyCreated(Entry, frozen=True, kw_only=True, tag="apikey.created"):

@@ -24,6 +24,8 @@ ROUTES = {
     ("GET", "/api/audit/entries/{index:int}"): "auditor",
     ("GET", "/api/audit/proof/{index:int}"): "auditor",
     ("GET", "/api/clauses"): "viewer",
+    ("POST", "/api/clauses/mode"): "operator",
+    ("POST", "/api/backtests"): "operator",
     ("GET", "/api/holds"): "operator",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
     ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
