@@ -76,14 +76,13 @@ class _Check:
         self._dropped = {name for _, entry in said for name in entry.files}
         self._lost = [entry.rows for _, entry in said if entry.type == "ingest.dropped" and entry.rows]
         self._next: int | None = None
-        """The row that the next batch should begin with."""
+        """The first row beyond the last batch; None before any."""
         self._batches = self._expired = self._exchanges = 0
 
     def batch(self, index: int, entry: _Said) -> None:
         """Hold one batch against its rows."""
         assert entry.rows is not None
         first, last = entry.rows
-        self._gap(index, first)
         self._next = last + 1
         rows = rows_between(self._days, first, last)
         if rows and b64encode(Leaves.of(rows).root()).decode() == entry.root:
@@ -100,13 +99,6 @@ class _Check:
         newest = max(max_id(day, "exchange") for day in self._days)
         unsealed = 0 if self._next is None else len(rows_between(self._days, self._next, newest))
         return SealsChecked(batches=self._batches, expired=self._expired, exchanges=self._exchanges, unsealed=unsealed)
-
-    def _gap(self, index: int, first: int) -> None:
-        """Rows between two batches: put there later, unless the log says that they could not be sealed."""
-        if self._next is None or first <= self._next or self._is_lost(self._next, first - 1):
-            return
-        if rows_between(self._days, self._next, first - 1, 1):
-            self._flaws.add("spans", "exchanges stand in the record that no entry seals", index)
 
     def _explained(self, entry: _Said) -> bool:
         """Whether the log itself says why these rows are gone."""

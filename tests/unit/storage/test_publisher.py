@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -139,9 +140,13 @@ def test_power_lost_anywhere_takes_nothing_that_was_acknowledged(shelf: Shelf, s
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
-def test_a_thousand_power_losses(shelf: Shelf) -> None:
-    for seed in range(100):
+def test_a_thousand_power_losses(tmp_path: Path) -> None:
+    for seed in range(100):  # a fresh log for each, or comparing would take all the time
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        shelf = Shelf(folder)
         power_losses(shelf, Random(seed), 10)
+        shelf.ledger.close()
 
 
 def test_a_ledger_and_a_log_that_are_not_one_are_seen_and_left_alone(shelf: Shelf, tmp_path: Path) -> None:
@@ -162,6 +167,22 @@ def test_a_ledger_and_a_log_that_are_not_one_are_seen_and_left_alone(shelf: Shel
         Publisher(behind, published_by(shelf)).publish()
     assert shelf.disk.files() == files
     behind.close()
+
+
+def test_a_ledger_restored_from_an_older_backup_is_seen(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.write(5)
+    shelf.ledger.close()
+    older = tmp_path / "older"
+    older.mkdir()
+    shutil.copy(tmp_path / "ledger.db", older)
+    shelf.ledger = Ledger(tmp_path)
+    shelf.opened()
+    shelf.write(5)
+    shelf.publisher.publish()
+    restored = Ledger(older)
+    with pytest.raises(LogForked):
+        Publisher(restored, published_by(shelf)).publish()
+    restored.close()
 
 
 def published_by(shelf: Shelf) -> Callable[[], LogDirectory]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from policies.vocabulary.audit import ApiKeyRevoked, ContentRead, receipt_of
+from storage import sequencer as sequencer_module
 from storage.errors import StorageFailed
 from storage.ledger import Ledger
 from storage.sequencer import Sequencer
@@ -35,6 +36,14 @@ def test_what_is_acknowledged_is_in_the_ledger_under_its_receipt(ledger: Ledger)
     sequencer = Sequencer(ledger)
     receipt = sequencer.durable(entry(1)).result(10)
     assert receipt == receipt_of(ledger.entries(receipt.index, 1).lines[0], receipt.index)
+    assert sequencer.close()
+
+
+def test_nobody_who_waits_waits_for_others_to_gather(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer_module, "_GATHER_SECONDS", 60.0)
+    sequencer = Sequencer(ledger)
+    sequencer.put(entry(1))
+    assert sequencer.durable(entry(2)).result(10).index == 2
     assert sequencer.close()
 
 

@@ -80,6 +80,9 @@ def test_a_batch_over_midnight_is_sealed_in_the_order_of_recording(folder: Path)
     written(folder, [recording(number, at_ns=at + number) for number, at in enumerate(days)])
     assert len(list(folder.glob("spans-*.db"))) == 2
     assert sealed(folder)[0]["rows"] == [1, 4]
+    store = Store.open(folder)
+    assert [row["id"] for row in store.sealed_rows((1, 4))] == [1, 2, 3, 4]
+    store.close()
     verified(folder)
 
 
@@ -106,11 +109,18 @@ def test_a_record_that_was_edited_is_found(folder: Path, query: str) -> None:
     assert wrong
 
 
-def test_a_row_put_between_two_batches_is_found(folder: Path) -> None:
+def test_a_row_that_nothing_seals_is_remarked_on(folder: Path) -> None:
     written(folder, [recording(0)], [recording(1)])
-    changed(folder, "UPDATE exchange SET id = 9 WHERE id = 2")
-    changed(folder, "UPDATE exchange SET id = 2 WHERE id = 1")
-    assert found_wrong(folder)[0]
+    changed(folder, "INSERT INTO exchange SELECT 3, 'E9', " + ", ".join(copied(folder)) + " FROM exchange WHERE id = 2")
+    wrong, checked = found_wrong(folder)
+    assert checked is not None
+    assert (wrong, checked.unsealed) == ([], 1)
+
+
+def copied(folder: Path) -> list[str]:
+    """Columns of an exchange but its keys."""
+    with closing(sqlite3.connect(next(folder.glob("spans-*.db")))) as connection:
+        return [row[1] for row in connection.execute("PRAGMA table_info(exchange)")][2:]
 
 
 def test_verifying_changes_nothing_beside_the_record(folder: Path) -> None:
