@@ -15,14 +15,13 @@ class Absent:
         """`names` are uniformly random bytes, 3 or more each, and all that is there; None: too many to tell."""
         self._bits = bytearray(_BITS >> 3) if names is not None else bytearray(b"\xff") * (_BITS >> 3)
         for name in names or ():
-            self.add(name)
+            self.claim(name)
 
-    def add(self, name: bytes) -> None:
-        """This one is there from now on, or may be."""
-        place = int.from_bytes(name[:3], "big")
-        self._bits[place >> 4] |= 1 << (place >> 1 & 7)
-
-    def proves(self, name: bytes) -> bool:
-        """Whether this one is surely not there."""
-        place = int.from_bytes(name[:3], "big")
-        return not self._bits[place >> 4] >> (place >> 1 & 7) & 1
+    def claim(self, name: bytes) -> bool:
+        """Whether this one was surely not there; from now on it is, or may be."""
+        bits, place = self._bits, int.from_bytes(name[:3], "big")
+        at, bit = place >> 4, 1 << (place >> 1 & 7)
+        if bits[at] & bit:
+            return False
+        bits[at] |= bit
+        return True

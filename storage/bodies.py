@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from policies.vocabulary.exchanges import Body
-from storage import frame
-from storage.contents import ContentReader, ContentWriter, Tail
+from storage import frame, growth
+from storage.contents import ContentReader, ContentWriter, Link, Tail
 from storage.errors import ContentDamaged
 from storage.spans import BodyRow
 
@@ -39,6 +39,9 @@ def keep(body: Body, writer: ContentWriter, branch: str | None = None) -> Kept:
         return Kept(digest_only(body))
     if not body.cuts or body.content_encoding not in _PLAIN:
         return Kept(_whole(body, raw, writer))
+    row = None if branch is None else _grown(body, raw, writer, branch)
+    if row is not None:
+        return Kept(row)
     apart = frame.split(raw, body.cuts)
     if apart is None or not _rebuilds(apart, raw):
         return Kept(_whole(body, raw, writer), fell_back=True)
@@ -76,54 +79,49 @@ def one_cut(row: BodyRow, reader: ContentReader, index: int) -> bytes | None:
     return reader.link(state, place[1])
 
 
+def _grown(body: Body, raw: bytes, writer: ContentWriter, branch: str) -> BodyRow | None:
+    """The row of a body that is the last one of its branch with messages added; None where it is not."""
+    tail = writer.tail(branch)
+    more = None if tail is None else growth.grown(raw, body.cuts, tail.ends, tail.separator)
+    if tail is None or more is None:
+        return None
+    messages = writer.chain(more.pieces, tail.messages)
+    digest, unfinished = _digests(body, raw, more.ends.length, (tail.ends.length, tail.digest))
+    row = _row(body, digest, tail.frame, tail.lead, messages)
+    writer.remember(branch, Tail(more.ends, tail.separator, tail.frame, tail.lead, messages, unfinished))
+    return row
+
+
 def _framed(body: Body, raw: bytes, apart: frame.Split, writer: ContentWriter, branch: str | None) -> BodyRow:
-    """The row of a body in pieces; those its branch sent before are passed over, and so is their part of the digest."""
-    before = _before(raw, body, writer, branch)
-    in_head = apart.lead_before_last_message()
-    lead = writer.chain(apart.lead[before.lead.depth : in_head], before.lead)
-    messages = writer.chain(apart.messages[before.messages.depth :], before.messages)
-    cuts = body.cuts[: _cuts_to_last_message(body)]
-    end = cuts[-1][1] if cuts else 0
-    digest, unfinished = _digests(body, raw, before, end)
-    if branch is not None and end > len(before.head):
-        writer.remember(branch, Tail(raw[:end], cuts, lead, messages, unfinished))
+    """The row of a body in pieces."""
+    lead, messages = writer.chain(apart.lead), writer.chain(apart.messages)
+    layout = writer.put(apart.frame)
+    ends = None if branch is None or apart.separator is None else growth.ends_of(raw, body.cuts)
+    digest, unfinished = _digests(body, raw, 0 if ends is None else ends.length, (0, None))
+    row = _row(body, digest, layout, lead.pack(), messages)
+    if branch is not None and ends is not None and apart.separator is not None:
+        writer.remember(branch, Tail(ends, apart.separator, layout, row.lead, messages, unfinished))
+    return row
+
+
+def _row(body: Body, digest: bytes, layout: bytes, lead: bytes | None, messages: Link) -> BodyRow:
     return BodyRow(
-        form="framed",
-        length=body.length,
-        sha256=digest,
-        media_type=body.media_type,
-        encoding=body.content_encoding,
-        content=writer.put(apart.frame),
-        lead=(lead if in_head == len(apart.lead) else writer.chain(apart.lead[in_head:], lead)).pack(),
-        state=messages.pack(),
-        messages=len(apart.messages),
-    )
+        "framed", body.length, digest, body.media_type, body.content_encoding,
+        layout, lead, messages.pack(), messages.depth,
+    )  # fmt: skip
 
 
-def _before(raw: bytes, body: Body, writer: ContentWriter, branch: str | None) -> Tail:
-    """What the branch sent last where this body begins with the same bytes, cut alike; else the empty tail."""
-    tail = None if branch is None else writer.tail(branch)
-    if tail is None or not raw.startswith(tail.head) or body.cuts[: len(tail.cuts)] != tail.cuts:
-        return writer.no_tail
-    return tail
-
-
-def _cuts_to_last_message(body: Body) -> int:
-    count = len(body.cuts)
-    while count and not body.cuts[count - 1][2]:
-        count -= 1
-    return count
-
-
-def _digests(body: Body, raw: bytes, before: Tail, end: int) -> tuple[bytes, Any]:
+def _digests(body: Body, raw: bytes, end: int, before: tuple[int, Any]) -> tuple[bytes, Any]:
     """SHA-256 of a body, going on from what is known of its beginning, and the one to go on from next."""
     if body.sha256 is not None:
         return body.sha256, None
     if end < _DIGEST_WORTH_KEEPING:
         return sha256(raw).digest(), None
     rest = memoryview(raw)
-    known = 0 if before.digest is None else len(before.head)
-    unfinished = sha256() if before.digest is None else before.digest.copy()
+    known, unfinished = before
+    if unfinished is None:
+        known, unfinished = 0, sha256()
+    unfinished = unfinished.copy()
     unfinished.update(rest[known:end])
     whole = unfinished.copy()
     whole.update(rest[end:])

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, final
 
 from blake3 import blake3
 
-from policies.vocabulary.exchanges import Cut
 from storage.absent import Absent
 from storage.codec import Codec
 from storage.errors import ContentDamaged
 from storage.files import WriteFile, max_id
-from storage.known import Known
+from storage.growth import Ends
+from storage.known import Known, KnownBytes, Latest
 from storage.schema import Schema
 from storage.seal import Sealer, derive
 from storage.secret import Secret
@@ -22,15 +22,13 @@ _CHECK_BYTES = 8
 _NAMED_BYTES = 512
 """Bytes of messages kept per remembered entry: 1 MB a generation by default."""
 
-_TAIL_BYTES = 1536
-"""Bytes of bodies kept per remembered entry: 3 MB a generation by default."""
+_ENTRIES_A_TAIL = 4
+"""One branch is remembered for so many entries: 512 by default, with 1 to 3 KB each."""
 
 _SURVEYED = 1_000_000
 """Contents of a file up to which its names are read once when it is opened (half a second)."""
 
 _LARGEST_NAMED = 16 * 1024
-_LARGEST_TAIL = 1024 * 1024
-_TAIL_OVERHEAD = 1024
 
 _CONTENT_INSERT = (
     "INSERT INTO content (id, cid, codec, length, sealed) VALUES (?, ?, ?, ?, ?) ON CONFLICT (cid) DO NOTHING"
@@ -113,18 +111,19 @@ class _Pending(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """How far a branch's newest request was stored: the next one begins with the same bytes, as a rule."""
+    """How a branch's newest request was stored: the next one is the same with messages added, as a rule."""
 
-    head: bytes
-    """The body up to the end of its last message."""
+    ends: Ends
+    separator: bytes
+    """What stands before each message added."""
 
-    cuts: tuple[Cut, ...]
-    """The cuts in it."""
+    frame: bytes
+    """Its cid."""
 
-    lead: Link
+    lead: bytes | None
     messages: Link
     digest: Any
-    """SHA-256 over `head`, unfinished; None where it is not worth going on from."""
+    """SHA-256 over the bytes up to the end of the last message, unfinished; None where it is not worth keeping."""
 
 
 @final
@@ -133,59 +132,56 @@ class ContentWriter:
 
     def __init__(self, path: Path, month: str, vault: Vault, schema: Schema, *, remembered: int) -> None:
         self.file = WriteFile(path, schema, durability="NORMAL", page_size=2048, cache_kib=2048)
-        self._vault = vault
+        self._cid = vault.cid
+        self._check = vault.check
+        self._shrink = vault.codec.shrink
         self._sealer = vault.sealer(month)
         self._seed = vault.seed(month)
-        self._there: Known[bytes, bool] = Known(remembered)
         self._contents: Known[bytes, int] = Known(remembered)
         self._states: Known[tuple[int, int], Link] = Known(remembered)
         # What comes again and again is compared, which costs a fifth of hashing it.
-        self._names: Known[bytes, bytes] = Known(remembered * _NAMED_BYTES)
-        self._tails: Known[str, Tail] = Known(remembered * _TAIL_BYTES)
-        self.no_tail = Tail(b"", (), self._seed, self._seed, None)
-        """What a branch without a remembered request goes on from."""
-
-        self._fresh_there: dict[bytes, bool] = {}
+        self._names: KnownBytes[bytes] = KnownBytes(remembered * _NAMED_BYTES)
+        self._tails: Latest[str, Tail] = Latest(remembered // _ENTRIES_A_TAIL)
         self._fresh_contents: dict[bytes, int] = {}
         self._fresh_states: dict[tuple[int, int], Link] = {}
         self._fresh_tails: dict[str, Tail] = {}
         self._pending: list[_Pending] = []
-        self._state_rows: list[tuple[int, bytes, int, int, int]] = []
+        self._state_rows: list[tuple[int, bytearray, int, int, int]] = []
         self._next_content = self._first_content = max_id(self.file.connection, "content") + 1
         self._absent = Absent(self._names_there() if self._next_content <= _SURVEYED else None)
         self._next_state = self._first_state = max_id(self.file.connection, "conv_state") + 1
 
     def put(self, plain: bytes) -> bytes:
         """Keep a content that is found by its name alone; returns its cid."""
-        cid = self._vault.cid(plain)
-        if not (self._there.get(cid) or cid in self._fresh_there or cid in self._fresh_contents):
-            self._add(cid, plain)
-            self._fresh_there[cid] = True
+        cid = self._cid(plain)
+        self._number(cid, plain)
         return cid
 
-    def chain(self, pieces: Sequence[bytes], here: Link) -> Link:
+    def chain(self, pieces: Sequence[bytes], here: Link | None = None) -> Link:
         """Keep contents and their order, from the end of a chain on; returns the new end."""
+        here = here or self._seed
         named, known, fresh = self._names.get, self._states.get, self._fresh_states.get
         for piece in pieces:
-            number, cid = self._number(named(piece) or self._name(piece), piece)
+            cid = named(piece) or self._name(piece)
+            number = self._number(cid, piece)
             link = (here.number, number)
-            here = known(link) or fresh(link) or self._extend(link, here, cid)
+            here = fresh(link) or known(link) or self._extend(link, here, cid)
         return here
 
     def tail(self, branch: str) -> Tail | None:
-        """How far the newest request of a branch was stored."""
+        """How the newest request of a branch was stored."""
         return self._fresh_tails.get(branch) or self._tails.get(branch)
 
     def remember(self, branch: str, tail: Tail) -> None:
         """Go on from here at the branch's next request."""
-        if len(tail.head) <= _LARGEST_TAIL:
-            self._fresh_tails[branch] = tail
+        self._fresh_tails[branch] = tail
 
     def flush(self) -> None:
         """Write what was put since `begin`."""
         sealed = self._sealer.seal([(one.small, _binding(one.cid, one.codec, one.length)) for one in self._pending])
         rows = [
-            (one.number, one.cid, one.codec, one.length, blob) for one, blob in zip(self._pending, sealed, strict=True)
+            (one.number, bytearray(one.cid), one.codec, one.length, bytearray(blob))
+            for one, blob in zip(self._pending, sealed, strict=True)
         ]
         self.file.connection.executemany(_CONTENT_INSERT, rows)
         self.file.connection.executemany(_STATE_INSERT, self._state_rows)
@@ -193,14 +189,9 @@ class ContentWriter:
     def commit(self) -> None:
         """Make it last, and only then remember it."""
         self.file.commit()
-        for cid in self._fresh_there:
-            self._there.put(cid, True)
-        for cid, content in self._fresh_contents.items():
-            self._contents.put(cid, content)
-        for link, found in self._fresh_states.items():
-            self._states.put(link, found)
-        for branch, tail in self._fresh_tails.items():
-            self._tails.put(branch, tail, len(tail.head) + _TAIL_OVERHEAD)
+        self._contents.learn(self._fresh_contents)
+        self._states.learn(self._fresh_states)
+        self._tails.learn(self._fresh_tails)
         self._clear()
 
     def rollback(self) -> None:
@@ -210,36 +201,29 @@ class ContentWriter:
         self._clear()
 
     def _name(self, piece: bytes) -> bytes:
-        cid = self._vault.cid(piece)
+        cid = self._cid(piece)
         if len(piece) <= _LARGEST_NAMED:
-            self._names.put(piece, cid, len(piece))
+            self._names.put(piece, cid)
         return cid
 
-    def _number(self, cid: bytes, plain: bytes) -> tuple[int, bytes]:
-        """The row of a content, remembered, in the file, of this batch, or a new one; and its cid."""
-        number = self._contents.get(cid) or self._fresh_contents.get(cid)
-        if number is not None:
-            return number, cid
-        row = None if self._absent.proves(cid) else self._find(cid)
-        if row is not None:
-            number = int(row[0])
-        elif cid in self._fresh_there:
-            number = next(one.number for one in self._pending if one.cid == cid)
-        else:
-            number = self._add(cid, plain)
-        self._fresh_contents[cid] = number
-        return number, cid
+    def _number(self, cid: bytes, plain: bytes) -> int:
+        """The row of a content, of this batch, remembered, in the file, or a new one."""
+        if self._absent.claim(cid):
+            return self._add(cid, plain)
+        number = self._fresh_contents.get(cid) or self._contents.get(cid)
+        if number is None:
+            row = self.file.connection.execute("SELECT id FROM content WHERE cid = ?", (cid,)).fetchone()
+            if row is None:
+                return self._add(cid, plain)
+            number = self._fresh_contents[cid] = int(row[0])
+        return number
 
     def _names_there(self) -> Iterator[bytes]:
         return (cid for (cid,) in self.file.connection.execute("SELECT substr(cid, 1, 3) FROM content"))
 
-    def _find(self, cid: bytes) -> Any:
-        return self.file.connection.execute("SELECT id FROM content WHERE cid = ?", (cid,)).fetchone()
-
     def _add(self, cid: bytes, plain: bytes) -> int:
-        self._absent.add(cid)
-        codec, small = self._vault.codec.shrink(plain)
-        number = self._next_content
+        codec, small = self._shrink(plain)
+        number = self._fresh_contents[cid] = self._next_content
         self._next_content += 1
         self._pending.append(_Pending(number, cid, codec, len(plain), small))
         return number
@@ -250,16 +234,16 @@ class ContentWriter:
         query = "SELECT id, check_bytes, depth FROM conv_state WHERE prev = ? AND content = ?"
         row = None if is_new else self.file.connection.execute(query, link).fetchone()
         if row is None:
-            found = Link(self._next_state, self._vault.check(here.check, cid), here.depth + 1)
+            found = Link(self._next_state, self._check(here.check, cid), here.depth + 1)
             self._next_state += 1
-            self._state_rows.append((found.number, found.check, *link, found.depth))
+            self._state_rows.append((found.number, bytearray(found.check), *link, found.depth))
         else:
             found = Link(*row)
         self._fresh_states[link] = found
         return found
 
     def _clear(self) -> None:
-        self._fresh_there, self._fresh_contents, self._fresh_states, self._fresh_tails = {}, {}, {}, {}
+        self._fresh_contents, self._fresh_states, self._fresh_tails = {}, {}, {}
         self._pending, self._state_rows = [], []
         self._first_content, self._first_state = self._next_content, self._next_state
 

@@ -7,6 +7,7 @@ from typing import Any, final
 from policies.vocabulary.exchanges import Recording
 from storage import spans
 from storage.files import WriteFile, max_id
+from storage.inserts import insert
 from storage.known import Known
 from storage.schema import Schema
 from storage.spans import BodyRow
@@ -44,12 +45,11 @@ class DayFile:
     def flush(self) -> None:
         """Write what was gathered, in a transaction that stays open."""
         self.file.begin()
-        run = self.file.connection.executemany
-        if self._common.fresh:
-            run(spans.INSERT_COMMON, [spans.common_row(number, key) for key, number in self._common.fresh.items()])
-        if self._branches.fresh:
-            run(spans.INSERT_BRANCH, [(number, *key) for key, number in self._branches.fresh.items()])
-        run(spans.INSERT_EXCHANGE, self._rows)
+        common = [spans.common_row(number, key) for key, number in self._common.fresh.items()]
+        branches = [(number, *key) for key, number in self._branches.fresh.items()]
+        insert(self.connection, "common", spans.COMMON_COLUMNS, common)
+        insert(self.connection, "branch", spans.BRANCH_COLUMNS, branches)
+        insert(self.connection, "exchange", spans.EXCHANGE_COLUMNS, self._rows)
 
     def commit(self) -> None:
         """Make it last, and only then remember it."""
@@ -98,8 +98,7 @@ class _Repeated:
 
     def keep(self) -> None:
         """The batch is in the file."""
-        for key, number in self.fresh.items():
-            self._known.put(key, number)
+        self._known.learn(self.fresh)
         self.fresh = {}
 
     def forget(self) -> None:

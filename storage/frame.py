@@ -48,6 +48,9 @@ class Split(msgspec.Struct, frozen=True):
     holes: tuple[int, ...]
     """Kind of each hole, in order."""
 
+    separator: bytes | None
+    """Messages added after the last one, with this before each, leave the frame the same; None where none would."""
+
     def by_cut(self, lead: Sequence[bytes], messages: Sequence[bytes]) -> Iterator[bytes]:
         """What stands for each cut of the body, given what stands for each piece."""
         sources = {MESSAGE: iter(messages), LEAD: (leading := iter(lead)), LITERAL: leading}
@@ -101,7 +104,8 @@ def split(raw: bytes, cuts: Sequence[Cut]) -> Split | None:
         lead.append(tail)
         tail = b""
     gaps.append(tail)
-    return Split(_encode(holes, gaps), tuple(lead), tuple(messages), tuple(holes))
+    layout, separator = _encode(holes, gaps)
+    return Split(layout, tuple(lead), tuple(messages), tuple(holes), separator)
 
 
 def join(frame: bytes, lead: Sequence[bytes], messages: Sequence[bytes]) -> bytes:
@@ -141,9 +145,10 @@ def locate(frame: bytes, messages: int, cut: int) -> tuple[Chain, int] | None:
     return None
 
 
-def _encode(holes: Sequence[int], gaps: Sequence[bytes]) -> bytes:
+def _encode(holes: Sequence[int], gaps: Sequence[bytes]) -> tuple[bytes, bytes | None]:
+    """A frame, and the separator of its run without a number where no message comes after that."""
     ops: list[Op] = [gaps[0]] if gaps[0] else []
-    longest, longest_at, between = 0, -1, b""
+    longest, longest_at, last_at, between = 0, -1, -1, b""
     at, total = 0, len(holes)
     while at < total:
         kind, end = holes[at], at + 1
@@ -151,15 +156,19 @@ def _encode(holes: Sequence[int], gaps: Sequence[bytes]) -> bytes:
         while end < total and holes[end] == kind and gaps[end] == separator:
             end += 1
         count = end - at
-        if kind == MESSAGE and count > longest:
-            longest, longest_at, between = count, len(ops), separator if count > 1 else _DEFAULT_SEPARATOR
-        ops.append((kind, separator if count > 1 else _DEFAULT_SEPARATOR, count))
+        if count == 1:
+            separator = _DEFAULT_SEPARATOR
+        if kind == MESSAGE:
+            last_at = len(ops)
+            if count > longest:
+                longest, longest_at, between = count, last_at, separator
+        ops.append((kind, separator, count))
         if gaps[end]:
             ops.append(gaps[end])
         at = end
     if longest_at >= 0:
         ops[longest_at] = (MESSAGE, between, 0)
-    return _encode_layout((_VERSION, ops))
+    return _encode_layout((_VERSION, ops)), between if longest_at == last_at >= 0 else None
 
 
 def _runs(frame: bytes, messages: int) -> Iterator[Op]:

@@ -1,5 +1,6 @@
-"""Known: a bounded memory of what a file already holds, so that most look-ups never reach it."""
+"""Known: bounded memories of what a file already holds, so that most look-ups never reach it."""
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar, final
 
 K = TypeVar("K")
@@ -8,35 +9,69 @@ V = TypeVar("V")
 
 @final
 class Known(Generic[K, V]):
-    """Two generations of at most `capacity` each: what is used again survives, the rest is forgotten."""
+    """Two generations of about `capacity` entries each: what is used again survives, the rest is forgotten."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = max(1, capacity)
-        self._weight = 0
-        self._young: dict[K, tuple[V, int]] = {}
-        self._old: dict[K, tuple[V, int]] = {}
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
         """The value, or None where it was never put or is forgotten."""
         found = self._young.get(key)
-        if found is None:
-            if not self._old or (found := self._old.get(key)) is None:
-                return None
-            self.put(key, *found)
-        return found[0]
+        if found is None and (found := self._old.get(key)) is not None:
+            self._young[key] = found
+        return found
 
-    def put(self, key: K, value: V, weight: int = 1) -> None:
-        """Remember a value; its weight counts against the capacity."""
-        before = self._young.get(key)
-        if before is not None:
-            self._weight -= before[1]
-        else:
-            self._old.pop(key, None)  # what it replaces is not kept for its generation's sake
-            if self._weight >= self._capacity:
-                self._old, self._young, self._weight = self._young, {}, 0
-        self._young[key] = (value, weight)
-        self._weight += weight
+    def learn(self, found: Mapping[K, V]) -> None:
+        """Remember values, all at once."""
+        if len(self._young) >= self._capacity:
+            self._old, self._young = self._young, {}
+        self._young.update(found)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._old, self._young, self._weight = {}, {}, 0
+
+@final
+class KnownBytes(Generic[V]):
+    """The same by the bytes of its keys: at most `capacity` of them in each generation."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = max(1, capacity)
+        self._weight = 0
+        self._young: dict[bytes, V] = {}
+        self._old: dict[bytes, V] = {}
+
+    def get(self, key: bytes) -> V | None:
+        """The value, or None where it was never put or is forgotten."""
+        found = self._young.get(key)
+        if found is None and (found := self._old.get(key)) is not None:
+            self.put(key, found)
+        return found
+
+    def put(self, key: bytes, value: V) -> None:
+        """Remember a value that is not remembered."""
+        if self._weight >= self._capacity:
+            self._old, self._young, self._weight = self._young, {}, 0
+        self._young[key] = value
+        self._weight += len(key)
+
+
+@final
+class Latest(Generic[K, V]):
+    """The `capacity` entries that changed last."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = max(1, capacity)
+        self._entries: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """The value, or None where it was never put or is forgotten."""
+        return self._entries.get(key)
+
+    def learn(self, found: Mapping[K, V]) -> None:
+        """Put values in the place of older ones; entries that have not changed for longest go."""
+        entries = self._entries
+        for key, value in found.items():
+            entries.pop(key, None)
+            entries[key] = value
+        while len(entries) > self._capacity:
+            del entries[next(iter(entries))]

@@ -3,14 +3,15 @@
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 from blake3 import blake3
 
 from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.sessions import Join
 from storage.rows import BranchRow, SessionRow, StateRow
+from storage.sums import BranchSum, SessionSum, bound, ended_well
 from storage.ulids import pack, unpack
 
 
@@ -30,11 +31,13 @@ class Addition(msgspec.Struct, frozen=True):
 _TWINS = 32
 """Exchanges that can share one state (a common opening, say) before older ones are no longer offered."""
 
-_OK = 200
+_GO_ON_FROM_REPLIES = frozenset({"openai_responses"})
+"""Dialects in which a request names the reply it goes on from; an index over all ids would dirty a page for each."""
+
 _SESSION = """
 INSERT INTO session (session_id, app, key_id, name, derived, agent, client, models, started_ns, last_ns, exchanges,
                      steps, input_tokens, output_tokens, cost_micro_usd, unpriced)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id) DO UPDATE SET
     name = ifnull(name, excluded.name),
     agent = ifnull(agent, excluded.agent),
@@ -46,7 +49,7 @@ ON CONFLICT (session_id) DO UPDATE SET
     ) END,
     started_ns = min(started_ns, excluded.started_ns),
     last_ns = max(last_ns, excluded.last_ns),
-    exchanges = exchanges + 1,
+    exchanges = exchanges + excluded.exchanges,
     steps = steps + excluded.steps,
     input_tokens = CASE WHEN excluded.input_tokens IS NULL THEN input_tokens
                         ELSE ifnull(input_tokens, 0) + excluded.input_tokens END,
@@ -59,12 +62,12 @@ ON CONFLICT (session_id) DO UPDATE SET
 _BRANCH = """
 INSERT INTO branch (session_id, branch_id, parent_branch_id, agent_name, evidence, relation, first_exchange_id,
                     trace_id, span_id, started_ns, last_ns, newest, exchanges)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id, branch_id) DO UPDATE SET
     agent_name = ifnull(agent_name, excluded.agent_name),
     last_ns = max(last_ns, excluded.last_ns),
     newest = ifnull(excluded.newest, newest),
-    exchanges = exchanges + 1
+    exchanges = exchanges + excluded.exchanges
 """
 _STATE = """
 INSERT INTO joining_state (branch, state, exchange_id, response, reply_fingerprint, depth, complete, derived, at_ns)
@@ -90,60 +93,48 @@ def add(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
     """Add exchanges to their sessions inside the open transaction."""
     if not additions:
         return
-    joined = [addition for addition in additions if addition.exchange.join is not None]
-    connection.executemany(_SESSION, [_session_values(addition) for addition in joined])
-    connection.executemany(_BRANCH, [_branch_values(addition) for addition in joined])
-    connection.executemany(_STATE, [_state_values(one) for one in joined if one.state or one.exchange.response_id])
+    by_session, by_branch = dict[str, SessionSum](), dict[tuple[str, str], BranchSum]()
+    states: list[tuple[Any, ...]] = []
+    for one in additions:
+        exchange, join = one.exchange, one.exchange.join
+        if join is None:
+            continue
+        in_session = by_session.get(join.session_id)
+        if in_session is None:
+            in_session = by_session[join.session_id] = SessionSum(exchange, join)
+        in_session.add(exchange, join, one.steps)
+        in_branch = by_branch.get(key := (join.session_id, join.branch_id))
+        if in_branch is None:
+            in_branch = by_branch[key] = BranchSum(exchange, join)
+        in_branch.add(exchange, join)
+        response = _response_key(exchange)
+        if one.state is not None or response is not None:
+            states.append(_state_values(one, join, response))
+    connection.executemany(_SESSION, [one.values() for one in by_session.values()])
+    connection.executemany(_BRANCH, [one.values() for one in by_branch.values()])
+    connection.executemany(_STATE, states)
     connection.execute("UPDATE progress SET exchange = max(exchange, ?)", (additions[-1].number,))
 
 
-@lru_cache(maxsize=256)
-def _models(model: str) -> str:
-    return msgspec.json.encode([model]).decode()
-
-
-def _session_values(addition: Addition) -> tuple[Any, ...]:
-    x, join = addition.exchange, addition.exchange.join
-    assert join is not None
-    model = x.model or x.model_requested
-    models = _models(model) if model else "[]"
-    agent = join.agent_name if join.parent_branch_id is None else None
-    unpriced = x.cost_micro_usd is None
+def _state_values(addition: Addition, join: Join, response: bytes | None) -> tuple[Any, ...]:
+    x, state, reply = addition.exchange, addition.state, addition.reply_fingerprint
     return (
-        join.session_id, x.app, x.key_id, join.name, join.derived, agent, x.client, models,
-        x.started_ns, max(x.started_ns, x.ended_ns), addition.steps, x.usage.input_tokens, x.usage.output_tokens,
-        x.cost_micro_usd, unpriced,
+        join.session_id, join.branch_id, None if state is None else bytearray(state), bound(pack(x.exchange_id)),
+        None if response is None else bytearray(response), None if reply is None else bytearray(reply),
+        addition.depth, ended_well(x), join.derived, x.started_ns,
     )  # fmt: skip
 
 
-def _branch_values(addition: Addition) -> tuple[Any, ...]:
-    x, join = addition.exchange, addition.exchange.join
-    assert join is not None
-    return (
-        join.session_id, join.branch_id, join.parent_branch_id, join.agent_name, join.evidence, join.relation,
-        pack(x.exchange_id), join.trace_id, join.branch_span_id, x.started_ns, max(x.started_ns, x.ended_ns),
-        pack(x.exchange_id) if _ended_well(x) else None,
-    )  # fmt: skip
+def _response_key(exchange: Exchange) -> bytes | None:
+    """What a later request can name its reply by; None where its wire format has no such request."""
+    if not exchange.response_id or exchange.dialect not in _GO_ON_FROM_REPLIES:
+        return None
+    return _key_of(exchange.response_id)
 
 
-def _state_values(addition: Addition) -> tuple[Any, ...]:
-    x, join = addition.exchange, addition.exchange.join
-    assert join is not None
-    return (
-        join.session_id, join.branch_id, addition.state, pack(x.exchange_id),
-        _response_key(x.response_id) if x.response_id else None, addition.reply_fingerprint,
-        addition.depth, _ended_well(x), join.derived, x.started_ns,
-    )  # fmt: skip
-
-
-def _response_key(response_id: str) -> bytes:
+def _key_of(response_id: str) -> bytes:
     """16 bytes to find a provider's id by: half as long as most, in a table and an index."""
     return blake3(response_id.encode()).digest(length=16)
-
-
-def _ended_well(exchange: Exchange) -> bool:
-    """Whether the provider answered: an equal request after an error is a retry, after an answer it is a twin."""
-    return exchange.outcome == "complete" and exchange.error_type is None and exchange.upstream_status == _OK
 
 
 def find_states(connection: sqlite3.Connection, states: Sequence[bytes]) -> list[StateRow]:
@@ -158,7 +149,7 @@ def find_states(connection: sqlite3.Connection, states: Sequence[bytes]) -> list
 def find_response(connection: sqlite3.Connection, response_id: str) -> StateRow | None:
     """The exchange that was answered under this id of the provider's, newest first."""
     query = f"{_STATE_SELECT} WHERE response = ? ORDER BY j.id DESC LIMIT 1"
-    row = connection.execute(query, (_response_key(response_id),)).fetchone()
+    row = connection.execute(query, (_key_of(response_id),)).fetchone()
     return None if row is None else _state_of(row)
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
@@ -34,25 +34,17 @@ _EXCHANGE = (
 _USAGE = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 _FLAGS = frozenset({"stream", "derived", "lead_known"})
 
-_COMMON_COLUMNS = (
+COMMON_COLUMNS = (
     "id", *_COMMON, "settings", *_COMMON_JOIN,
     "request_form", "request_type", "request_encoding", "response_form", "response_type", "response_encoding",
 )  # fmt: skip
-_EXCHANGE_COLUMNS = (
+BRANCH_COLUMNS = ("id", *_BRANCH)
+EXCHANGE_COLUMNS = (
     "id", "exchange_id", "common", "branch", *_EXCHANGE, *(f"{name}_after" for name in _TIMES), "known", *_USAGE,
     "facts", "steps", "depth", "joining_state", "reply_fingerprint",
     "request_length", "request_sha256", "request_content", "request_lead", "request_state",
     "response_length", "response_sha256", "response_content", "judged",
 )  # fmt: skip
-
-
-def _insert(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - literals
-
-
-INSERT_COMMON = _insert("common", _COMMON_COLUMNS)
-INSERT_BRANCH = _insert("branch", ("id", *_BRANCH))
-INSERT_EXCHANGE = _insert("exchange", _EXCHANGE_COLUMNS)
 
 EXCHANGES = """
 SELECT exchange.*, common.*, branch.* FROM exchange

@@ -45,9 +45,9 @@ def test_packed_ids_sort_as_their_text_and_lie_between_the_ends_of_their_beginni
 def test_what_is_there_is_never_proved_absent(there: set[bytes], later: set[bytes]) -> None:
     absent = Absent(there)
     for name in later:
-        absent.add(name)
-    assert not any(map(absent.proves, there | later))
-    assert not any(map(Absent(None).proves, later))
+        absent.claim(name)
+    assert not any(map(absent.claim, there | later))
+    assert not any(map(Absent(None).claim, later))
 
 
 def test_ids_of_any_kind_are_found_by_their_beginning(store: Store) -> None:

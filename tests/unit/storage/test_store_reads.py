@@ -2,10 +2,12 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.steps import SeenCall
 from policies.vocabulary.usage import Usage
 from storage.errors import AmbiguousPrefix
@@ -111,7 +113,8 @@ def test_a_clock_that_is_set_back_turns_no_session_round(store: Store) -> None:
 
 
 def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
-    store.append([recording(1, state=b"a" * 16), recording(2, state=b"b" * 16, outcome="truncated")])
+    responses: dict[str, Any] = {"dialect": "openai_responses"}
+    store.append([recording(1, state=b"a" * 16), recording(2, state=b"b" * 16, outcome="truncated", **responses)])
     store.append([recording(3, state=b"a" * 16, session="S2")])
     rows = store.find_states([b"a" * 16, b"b" * 16, b"c" * 16])
     assert [(row.session_id, row.complete, row.depth) for row in rows] == [
@@ -124,6 +127,8 @@ def test_states_and_responses_lead_back_to_their_branch(store: Store) -> None:
     assert found is not None
     assert (found.exchange_id, found.state) == (recording(2).exchange.exchange_id, b"b" * 16)
     assert store.find_response("msg_77") is None
+    # In no other wire format does a request name the reply it goes on from.
+    assert store.find_response("msg_1") is None
     assert found.name is None
 
 
@@ -132,10 +137,13 @@ def test_what_an_answered_exchange_of_its_branch_stands_on_is_taken(store: Store
         row = store.find_response(f"msg_{number}")
         return row and row.taken
 
-    store.append([recording(1), recording(2)])
-    store.append([recording(3, outcome="truncated"), recording(4, session="S2")])
+    def answered(number: int, **facts: Any) -> Recording:
+        return recording(number, dialect="openai_responses", **facts)
+
+    store.append([answered(1), answered(2)])
+    store.append([answered(3, outcome="truncated"), answered(4, session="S2")])
     assert [taken(number) for number in (1, 2, 3, 4)] == [True, False, False, False]
-    store.append([recording(5)])
+    store.append([answered(5)])
     assert [taken(number) for number in (1, 2, 3, 5)] == [True, True, False, False]
 
 
