@@ -31,7 +31,9 @@ _BUSY = 8
 """Exchanges in a batch from which on the next one gathers longer."""
 
 _BATCH = 256
-_BATCH_BYTES = 4 << 20
+_BATCH_BYTES = 16 << 20
+"""What gathers in a pause is written in one batch, long sessions too: they wait in memory either way."""
+
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 _SWEEP_SECONDS = 3600.0
 _CROWDED = 8
@@ -223,14 +225,15 @@ class Recorder:
 
     def _link(self, recording: Recording) -> Recording:
         """Give each tool result the span, the end and the tool of the call it answers."""
-        if not any(step.call_id for step in recording.steps):
-            return recording
-        return msgspec.structs.replace(recording, steps=tuple(map(self._linked, recording.steps)))
+        steps: list[Step] | None = None
+        for place, step in enumerate(recording.steps):
+            if step.call_id and (linked := self._linked(step, step.call_id)) is not step:
+                steps = steps or list(recording.steps)
+                steps[place] = linked
+        return recording if steps is None else msgspec.structs.replace(recording, steps=tuple(steps))
 
-    def _linked(self, step: Step) -> Step:
-        if not step.call_id:
-            return step
-        key = (step.session_id, step.call_id)
+    def _linked(self, step: Step, call_id: str) -> Step:
+        key = (step.session_id, call_id)
         if step.kind == "tool_call":
             self._calls[key] = SeenCall(step.span_id, step.ended_ns, step.tool)
             if len(self._calls) > _REMEMBERED_CALLS:

@@ -100,16 +100,6 @@ def _binding(cid: bytes, codec: int, length: int) -> bytes:
     return b"%s%c%d" % (cid, codec, length)
 
 
-class _Pending(NamedTuple):
-    """A content compressed and not yet sealed."""
-
-    number: int
-    cid: bytes
-    codec: int
-    length: int
-    small: bytes
-
-
 class Tail(NamedTuple):
     """How a branch's newest request was stored: the next one is the same with messages added, as a rule."""
 
@@ -145,7 +135,9 @@ class ContentWriter:
         self._fresh_contents: dict[bytes, int] = {}
         self._fresh_states: dict[tuple[int, int], Link] = {}
         self._fresh_tails: dict[str, Tail] = {}
-        self._pending: list[_Pending] = []
+        self._pending: list[tuple[int, bytes, bytes]] = []
+        """Number, cid and plain bytes of contents that are not written yet."""
+
         self._state_rows: list[tuple[int, bytearray, int, int, int]] = []
         self._next_content = self._first_content = max_id(self.file.connection, "content") + 1
         self._absent = Absent(self._names_there() if self._next_content <= _SURVEYED else None)
@@ -178,10 +170,16 @@ class ContentWriter:
 
     def flush(self) -> None:
         """Write what was put since `begin`."""
-        sealed = self._sealer.seal([(one.small, _binding(one.cid, one.codec, one.length)) for one in self._pending])
+        # One kind of work at a time: what each reads again and again (the dictionary, say) then stays close at hand.
+        pending = self._pending
+        small = [self._shrink(plain) for _, _, plain in pending]
+        bound = [
+            (packed, _binding(cid, codec, len(plain)))
+            for (_, cid, plain), (codec, packed) in zip(pending, small, strict=True)
+        ]
         rows = [
-            (one.number, bytearray(one.cid), one.codec, one.length, bytearray(blob))
-            for one, blob in zip(self._pending, sealed, strict=True)
+            (number, bytearray(cid), codec, len(plain), bytearray(sealed))
+            for (number, cid, plain), (codec, _), sealed in zip(pending, small, self._sealer.seal(bound), strict=True)
         ]
         self.file.connection.executemany(_CONTENT_INSERT, rows)
         self.file.connection.executemany(_STATE_INSERT, self._state_rows)
@@ -222,10 +220,9 @@ class ContentWriter:
         return (cid for (cid,) in self.file.connection.execute("SELECT substr(cid, 1, 3) FROM content"))
 
     def _add(self, cid: bytes, plain: bytes) -> int:
-        codec, small = self._shrink(plain)
         number = self._fresh_contents[cid] = self._next_content
         self._next_content += 1
-        self._pending.append(_Pending(number, cid, codec, len(plain), small))
+        self._pending.append((number, cid, plain))
         return number
 
     def _extend(self, link: tuple[int, int], here: Link, cid: bytes) -> Link:

@@ -31,7 +31,8 @@ _REST = (
 _FIELDS = ("kind", "fidelity", "side", *_TIMES, *_REST)
 _FACTS = Facts(Step, (*_FIELDS, "step_id", "exchange_id", "session_id", "branch_id"))
 
-_values = attrgetter(*_FIELDS)
+_coded = attrgetter(*_FIELDS[: len(_WORDS) + len(_TIMES)])
+_rest = attrgetter(*_REST)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
@@ -42,13 +43,13 @@ def pack_steps(steps: Sequence[Step], from_ns: int) -> bytes | None:
         return None
     rows: list[tuple[Any, ...]] = []
     for step in steps:
-        kind, fidelity, side, started, ended, call_ended, *rest = _values(step)
+        kind, fidelity, side, started, ended, call_ended = _coded(step)
         rows.append(
             (
                 _KIND_CODE.get(kind, kind), _FIDELITY_CODE.get(fidelity, fidelity), _SIDE_CODE.get(side, side),
                 (started or from_ns) - from_ns, (ended or from_ns) - from_ns,
                 None if call_ended is None else call_ended - from_ns,
-                *rest, *_FACTS.rest(step),
+                *_rest(step), *_FACTS.rest(step),
             )
         )  # fmt: skip
     return _encode(rows)

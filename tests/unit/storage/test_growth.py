@@ -118,3 +118,20 @@ def test_cuts_that_changed_under_the_same_bytes_are_found_where_they_are_now(sto
         store.append([made])
         for index, (start, end, _) in enumerate(cuts):
             assert store.cut(made.exchange.exchange_id, index) == raw[start:end]
+
+
+def test_the_same_bytes_cut_otherwise_are_no_growth() -> None:
+    raw, rest = b"[aaaa,bbbb,cccc", b"]}}"
+    before = growth.ends_of(raw[:10] + rest, ((1, 5, True), (6, 10, True), (10, 11, False)))
+    assert before is not None
+    more = (11, 15, True)
+    assert growth.grown(raw + rest, ((1, 5, True), (6, 10, True), more, (15, 16, False)), before, b",") is not None
+    assert growth.grown(raw + rest, ((1, 4, True), (6, 10, True), more, (15, 16, False)), before, b",") is None
+    assert growth.grown(raw + rest, ((1, 5, True), (6, 10, True), more, (15, 17, False)), before, b",") is None
+
+
+def test_nothing_grows_where_messages_stand_in_two_runs_and_the_first_is_longer() -> None:
+    one, two = frame.split(b"[a,b;c]", ((1, 2, True), (3, 4, True), (5, 6, True))), frame.split(b"[a]", ((1, 2, True),))
+    assert one is not None
+    assert two is not None
+    assert (one.separator, two.separator) == (None, b",")

@@ -14,38 +14,36 @@ from storage.store import Store
 from tests.unit.storage.stored import START_NS, recording
 
 counts = st.one_of(st.none(), st.integers(0, 9))
-exchanges = st.fixed_dictionaries(
-    {
-        "session": st.sampled_from(["S1", "S1", "S2", None]),
-        "branch": st.sampled_from(["main", "other"]),
-        "join": st.fixed_dictionaries(
-            {
-                "name": st.sampled_from([None, "n1", "n2"]),
-                "agent_name": st.sampled_from([None, "a1", "a2"]),
-                "parent_branch_id": st.sampled_from([None, "main"]),
-                "relation": st.sampled_from(["opens", "continues"]),
-            }
-        ),
-        "facts": st.fixed_dictionaries(
-            {
-                "at_ns": st.integers(START_NS, START_NS + 50),
-                "state": st.sampled_from([None, b"s" * 16]),
-                "outcome": st.sampled_from(["complete", "truncated"]),
-                "model": st.sampled_from([None, "m1", "m2"]),
-                "client": st.sampled_from([None, "c1", "c2"]),
-                "cost_micro_usd": counts,
-                "usage": st.builds(Usage, input_tokens=counts, output_tokens=counts),
-            }
-        ),
+
+
+@st.composite
+def exchanges(draw: st.DrawFn) -> dict[str, Any]:
+    """What is peculiar to one exchange: of its recording, and of its join."""
+    facts = {
+        "session": draw(st.sampled_from(["S1", "S1", "S2", None])),
+        "at_ns": draw(st.integers(START_NS, START_NS + 50)),
+        "state": draw(st.sampled_from([None, b"s" * 16])),
+        "outcome": draw(st.sampled_from(["complete", "truncated"])),
+        "model": draw(st.sampled_from([None, "m1", "m2"])),
+        "client": draw(st.sampled_from([None, "c1", "c2"])),
+        "cost_micro_usd": draw(counts),
+        "usage": Usage(input_tokens=draw(counts), output_tokens=draw(counts)),
     }
-)
+    join = {
+        "branch_id": draw(st.sampled_from(["main", "other"])),
+        "name": draw(st.sampled_from([None, "n1", "n2"])),
+        "agent_name": draw(st.sampled_from([None, "a1", "a2"])),
+        "parent_branch_id": draw(st.sampled_from([None, "main"])),
+        "relation": draw(st.sampled_from(["opens", "continues"])),
+    }
+    return {"facts": facts, "join": join}
 
 
 def made(number: int, of: dict[str, Any]) -> Recording:
-    one = recording(number, session=of["session"], **of["facts"])
+    one = recording(number, **of["facts"])
     if one.exchange.join is None:
         return one
-    join = msgspec.structs.replace(one.exchange.join, branch_id=of["branch"], **of["join"])
+    join = msgspec.structs.replace(one.exchange.join, **of["join"])
     return msgspec.structs.replace(one, exchange=msgspec.structs.replace(one.exchange, join=join))
 
 
@@ -63,7 +61,16 @@ def told(batches: list[list[Recording]]) -> list[Any]:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(exchanges, min_size=1, max_size=8))
+@given(st.lists(exchanges(), min_size=1, max_size=8))
 def test_a_batch_adds_what_its_exchanges_add_one_by_one(of: list[dict[str, Any]]) -> None:
     every = [made(number, one) for number, one in enumerate(of)]
     assert told([every]) == told([[one] for one in every])
+
+
+def test_a_sub_agent_does_not_give_its_session_its_name() -> None:
+    facts = {"session": "S1", "state": None}
+    sub = made(1, {"facts": facts, "join": {"agent_name": "helper", "parent_branch_id": "main", "branch_id": "sub"}})
+    main = made(2, {"facts": facts, "join": {"agent_name": "boss", "branch_id": "main"}})
+    rows, [branches], _ = told([[sub, main]])
+    assert [row.agent for row in rows] == ["boss"]
+    assert [branch.agent_name for branch in branches] == ["helper", "boss"]
