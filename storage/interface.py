@@ -108,7 +108,7 @@ class JoiningMemory(Protocol):
         ...
 
     def find_response(self, response_id: str) -> StateRow | None:
-        """The exchange a provider answered under this id, in a dialect whose requests name the reply they go on from."""
+        """The exchange a provider answered under this id, where requests of its dialect name replies."""
         ...
 
     def find_named(self, session_id: str) -> SessionRow | None:
