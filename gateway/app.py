@@ -44,6 +44,7 @@ def open_keeper(config: Config) -> LocalKeeper:
         threader=Threader(store, new_id=new_id, new_span=new_span, capacity=_REMEMBERED_STATES),
         admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
         live=LiveFeed(dialects().by_name()),
+        strict=lambda app: config.app(app).audit == "strict",
         hold_seconds=config.limits.hold_seconds,
     )
 

@@ -102,7 +102,8 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of steps no guard can read (images, encrypted reasoning, server-side history, batches)."""
 
     audit: Literal["buffered", "strict"] = "buffered"
-    """`strict`, durable before forwarding, arrives with a later version."""
+    """`strict`: the audit log holds a request, durably, before it is forwarded, and a receipt comes with the answer;
+    where the log cannot be written the request is refused. `buffered`: nobody waits for the log."""
 
     instructions: str = "none"
     """An instruction set that revisions may improve; arrives with a later version."""
@@ -254,7 +255,6 @@ _PLAIN: dict[str, type[msgspec.Struct]] = {
 _NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App, "tool": Tool}
 _LATER_SECTIONS = ("supervisor", "policy", "clause")
 _LATER_SETTINGS = (
-    ("app", "audit"),
     ("app", "instructions"),
     ("telemetry", "content"),
 )

@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway import sockets
 from gateway.api.answers import Fault, Problem
+from gateway.api.control import BODY_BYTES
 from gateway.api.problems import SAFE_HEADERS
 from gateway.config import Limits
 from gateway.http import Answer, Interrupted, ProviderClient
@@ -22,7 +23,6 @@ from gateway.stations import forward, ingress
 
 _PEER = b"stepwarden-peer"
 _SEGMENTS = ("api", "healthz", "readyz")
-_BODY_BYTES = 64 << 10
 _SECONDS = 3600.0
 _GONE = Fault(type="keeper_lost", message="The keeper cannot be reached.", remedy="Try again in a moment.")
 
@@ -44,7 +44,7 @@ class ControlRelay:
     """Relays the control plane's paths over the keeper's socket."""
 
     def __init__(self, socket: Path, limits: Limits) -> None:
-        self._limits = msgspec.structs.replace(limits, body_bytes=_BODY_BYTES)
+        self._limits = msgspec.structs.replace(limits, body_bytes=BODY_BYTES)
         self._open = ExitStack()
         short = self._open.enter_context(sockets.reachable(socket))
         self._client = ProviderClient("http://keeper", connect_seconds=5.0, idle_seconds=_SECONDS, socket=short)

@@ -212,7 +212,7 @@ class DataPlane:
             )
         if passage.operation == "other":
             _refuse_unpriced(passage)
-            self.keeper.begin(passage.exchange_id)
+            await self._open(passage, shown)
             self._note_unseen(passage)
             outgoing = self._streamed(passage, door, receive)
         else:
@@ -230,7 +230,7 @@ class DataPlane:
     def _summon(self, passage: Passage) -> Docket | None:
         """Open the docket of an exchange whose app has policies."""
         principal = passage.principal
-        bench = None if principal is None else self.supervision.bench(principal.app)
+        bench = None if principal is None else self.supervision.bench(principal.app, passage.shadowed)
         if bench is not None:
             view, join = passage.view, passage.join
             stateful = view is not None and (view.previous_response_id or view.conversation_id) is not None
@@ -347,6 +347,7 @@ class DataPlane:
         await self.keeper.open(
             Opening(
                 exchange_id=child.exchange_id,
+                accepted=child.accepted(),
                 secret=shown.secret if shown else None,
                 ceiling_micro_usd=self._ceiling(child),
                 priced=True,
@@ -372,13 +373,16 @@ class DataPlane:
         priced = passage.operation in {"chat", "embeddings", "batch"}
         opening = Opening(
             exchange_id=passage.exchange_id,
+            accepted=passage.accepted(),
             secret=shown.secret if shown else None,
             ceiling_micro_usd=self._ceiling(passage) if priced else None,
             priced=priced,
             ask=passage.ask(),
+            app=passage.principal.app if passage.principal else None,
         )
         opened = await self.keeper.open(opening)
         passage.join, passage.state = opened.join, opened.state
+        passage.shadowed, passage.receipt = opened.shadowed, opened.receipt
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""

@@ -8,7 +8,7 @@ owned here and nowhere else.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -16,12 +16,15 @@ import msgspec
 from gateway.admission import Admission
 from gateway.api.live import LiveFeed
 from gateway.recorder import Recorder
-from gateway.refusals import SessionTerminated
+from gateway.refusals import AuditUnavailable, SessionTerminated
 from gateway.stations.asks import Ask, Done
 from gateway.stations.thread import Threader
+from policies.errors import StepwardenError
+from policies.vocabulary.audit import GATEWAY, OWNER, ConfigActivated, Receipt, RequestAccepted
 from policies.vocabulary.exchanges import Recording
-from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk
+from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk, Review
 from policies.vocabulary.keys import Key, Principal, Role
+from policies.vocabulary.modes import ModeChange, Modes
 from policies.vocabulary.sessions import Join
 from storage.keys import KeyRing
 from storage.store import Store
@@ -39,6 +42,9 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker asks of the keeper before it forwards a request."""
 
     exchange_id: str
+    accepted: RequestAccepted
+    """What the audit log says of it, before anything is forwarded."""
+
     secret: str | None = None
     """The gateway key shown, for its budget."""
 
@@ -51,12 +57,19 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     ask: Ask | None = None
     """None for requests without steps."""
 
+    app: str | None = None
+    """The caller's app, where clauses judge the exchange; None where they are known already."""
+
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The keeper's answer: where the exchange belongs."""
 
     join: Join | None = None
     state: bytes | None = None
+    shadowed: tuple[str, ...] = ()
+    """Clauses that a person took out of force, for the caller's app and now."""
+    receipt: Receipt | None = None
+    """Of the `accepted` entry, where that is durable by now: for a strict app."""
 
 
 class Keeper(Protocol):
@@ -67,11 +80,14 @@ class Keeper(Protocol):
         ...
 
     async def open(self, opening: Opening) -> Opened:
-        """Join the session and reserve the budget. Raises `BudgetExhausted` or `SessionTerminated`."""
+        """Join the session, reserve the budget, and log that the request was accepted: durably for a strict app.
+
+        Raises `BudgetExhausted`, `SessionTerminated` or `AuditUnavailable`.
+        """
         ...
 
-    def begin(self, exchange_id: str) -> None:
-        """An exchange that is not opened is about to be relayed: it counts as dropped where nobody closes it."""
+    async def activate(self, active: Sequence[ConfigActivated]) -> None:
+        """Log what is about to be in force, app by app; durable on return. Raises `StepwardenError`."""
         ...
 
     def finish(self, done: Done) -> None:
@@ -98,7 +114,7 @@ class Keeper(Protocol):
 class LocalKeeper:
     """The keeper in this process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that is shared
         self,
         *,
         store: Store,
@@ -107,9 +123,18 @@ class LocalKeeper:
         threader: Threader,
         admission: Admission,
         live: LiveFeed,
+        strict: Callable[[str], bool],
         hold_seconds: float = 240.0,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        """`strict` tells of an app whether the audit log must hold its requests before they are forwarded."""
         self.store = store
+        self.modes = Modes(store.modes.changes())
+        """Clauses that persons took out of force; here, so that all workers learn of it with the next exchange."""
+        self._now_ns = now_ns
+        self._strict = strict
+        self._active: tuple[ConfigActivated, ...] = ()
+        self._activating = asyncio.Lock()
         self._hold_ns = int(hold_seconds * 1e9)
         self._decided: dict[str, asyncio.Event] = {}
         """Of holds that somebody waits for, set when they are decided."""
@@ -127,7 +152,7 @@ class LocalKeeper:
         while patience and self.recorder.crowded:
             patience -= 1
             await asyncio.sleep(_MOMENT_SECONDS)
-        return principal
+        return msgspec.structs.replace(principal, strict=True) if self._strict(principal.app) else principal
 
     async def open(self, opening: Opening) -> Opened:
         """See `Keeper.open`."""
@@ -141,10 +166,29 @@ class LocalKeeper:
             except Exception:
                 self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
                 raise
-        return Opened(join=join, state=state)
+        shadowed = () if opening.app is None else tuple(self.modes.shadowed(opening.app, self._now_ns()))
+        receipt = await self._accept(opening.accepted, join)
+        return Opened(join=join, state=state, shadowed=shadowed, receipt=receipt)
 
-    def begin(self, exchange_id: str) -> None:
-        """See `Keeper.begin`; nobody outlives this keeper here."""
+    async def _accept(self, accepted: RequestAccepted, join: Join | None) -> Receipt | None:
+        """Log an accepted request; the receipt where that had to be durable. Raises `AuditUnavailable`."""
+        if join is not None:
+            accepted = msgspec.structs.replace(accepted, trace=join.trace_id.hex())
+        if not self._strict(accepted.tenant or ""):
+            self.store.sequencer.put(accepted)
+            return None
+        try:
+            return await asyncio.wrap_future(self.store.sequencer.durable(accepted))
+        except StepwardenError as error:
+            self.give_up(accepted.exchange)
+            raise AuditUnavailable("The audit log cannot be written, and this app is not served without it.") from error
+
+    async def activate(self, active: Sequence[ConfigActivated]) -> None:
+        """See `Keeper.activate`; what is in force already is not said again."""
+        async with self._activating:
+            if tuple(active) != self._active:
+                await asyncio.to_thread(self.store.ledger.write, (), entries=active)
+                self._active = tuple(active)
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""
@@ -176,7 +220,14 @@ class LocalKeeper:
         self.recorder.submit(lambda: self.store.save_cursor(name, value)).result()
 
     async def create_key(
-        self, *, name: str, role: Role, app: str, expires_ns: int | None = None, budget_micro_usd: int | None = None
+        self,
+        *,
+        name: str,
+        role: Role,
+        app: str,
+        expires_ns: int | None = None,
+        budget_micro_usd: int | None = None,
+        actor: str = OWNER,
     ) -> tuple[Key, str]:
         """A new gateway key and its secret, which is shown once."""
         created = await self._on_writer(
@@ -187,14 +238,15 @@ class LocalKeeper:
                 expires_ns=expires_ns,
                 budget_micro_usd=budget_micro_usd,
                 now_ns=time.time_ns(),
+                actor=actor,
             )
         )
         self._admission.changed()
         return created
 
-    async def revoke_key(self, key_id: str) -> Key:
+    async def revoke_key(self, key_id: str, *, actor: str = OWNER) -> Key:
         """End a gateway key now."""
-        revoked = await self._on_writer(lambda: self.keys.revoke(key_id, time.time_ns()))
+        revoked = await self._on_writer(lambda: self.keys.revoke(key_id, time.time_ns(), actor=actor))
         self._admission.changed()
         return revoked
 
@@ -212,14 +264,14 @@ class LocalKeeper:
         except TimeoutError:
             self._decided.pop(hold.hold_id, None)
             await self._on_writer(lambda: self.store.holds.expire(hold.hold_id))
-        return await self._on_writer(lambda: self.store.holds.use(hold.hold_id))
+        return await self._on_writer(lambda: self.store.holds.use(hold.hold_id, ask.exchange_id))
 
-    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+    async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever waits for it goes on. Raises `HoldNotFound` or `HoldDecided`."""
         now_ns = time.time_ns()
         hold = await self._on_writer(
             lambda: self.store.holds.decide(
-                hold_id, approve=approve, by=by, reason=reason, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
+                hold_id, approve=approve, answer=review, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
             )
         )
         event = self._decided.pop(hold_id, None)
@@ -227,9 +279,14 @@ class LocalKeeper:
             event.set()
         return hold
 
-    async def terminate(self, session_id: str) -> None:
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back, for exchanges that begin from now on."""
+        await self._on_writer(lambda: self.store.modes.record(change))
+        self.modes.add(change)
+
+    async def terminate(self, session_id: str, *, actor: str = GATEWAY) -> None:
         """Refuse every later request of a session."""
-        await self._on_writer(lambda: self.store.terminate(session_id, time.time_ns()))
+        await self._on_writer(lambda: self.store.terminate(session_id, time.time_ns(), actor=actor))
         self._terminated[session_id] = True
 
     def _spend(self, spent: tuple[str, int] | None) -> None:

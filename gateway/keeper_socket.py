@@ -9,7 +9,7 @@ decoded from it.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -19,6 +19,7 @@ from gateway.keeper import LocalKeeper, Opened, Opening
 from gateway.refusals import Refused
 from gateway.stations.asks import Done
 from policies.errors import StepwardenError
+from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
@@ -94,7 +95,7 @@ class KeeperSide(_Frames):
         self._keeper = keeper
         self._answering: set[asyncio.Task[None]] = set()
         self._open: set[str] = set()
-        """Exchange ids this worker opened or began and has not closed."""
+        """Exchange ids this worker opened and has not closed."""
 
     def on_frame(self, frame: bytes) -> None:
         """Answer a call, in order for those that need no waiting."""
@@ -106,9 +107,6 @@ class KeeperSide(_Frames):
             return
         if call.method == "finish":
             self._keeper.finish(msgspec.msgpack.decode(call.payload, type=Done))
-            return
-        if call.method == "begin":
-            self._open.add(msgspec.msgpack.decode(call.payload, type=str))
             return
         if call.method == "lose":
             exchange_id, why = msgspec.msgpack.decode(call.payload, type=tuple[str, str])
@@ -150,6 +148,8 @@ class KeeperSide(_Frames):
             return await self._keeper.admit(msgspec.msgpack.decode(call.payload, type=str | None))
         if call.method == "hold":
             return await self._keeper.hold(msgspec.msgpack.decode(call.payload, type=HoldAsk))
+        if call.method == "activate":
+            return await self._keeper.activate(msgspec.msgpack.decode(call.payload, type=tuple[ConfigActivated, ...]))
         if call.method == "terminate":
             return await self._keeper.terminate(msgspec.msgpack.decode(call.payload, type=str))
         return None  # `flush`: answered after everything sent before it was taken
@@ -189,9 +189,9 @@ class RemoteKeeper(_Frames):
         """See `Keeper.open`."""
         return msgspec.msgpack.decode(await self._ask("open", opening), type=Opened)
 
-    def begin(self, exchange_id: str) -> None:
-        """See `Keeper.begin`."""
-        self.say((0, "begin", exchange_id))
+    async def activate(self, active: Sequence[ConfigActivated]) -> None:
+        """See `Keeper.activate`."""
+        await self._ask("activate", active)
 
     async def hold(self, ask: HoldAsk) -> bool:
         """See `Keeper.hold`."""

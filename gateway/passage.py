@@ -5,6 +5,7 @@ Structs: an `Ask` when the session is sought, a `Recording` when all is over.
 """
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.fingerprint import fingerprint, fingerprints, offered, text_digest
 from gateway.wire.interface import Dialect, Operation, Reply, RequestView
 from gateway.wire.paths import segments
+from policies.vocabulary.audit import BLIND_BYTES, OWNER, Receipt, RequestAccepted, commitment
 from policies.vocabulary.exchanges import Body, Exchange, Outcome, Recording
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.sessions import Join
@@ -87,7 +89,7 @@ class Spill:
 class Passage:
     """What is known so far of one exchange."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one line a fact
         self,
         *,
         exchange_id: str,
@@ -111,6 +113,8 @@ class Passage:
         self.body = b""
         self.decoded = b""
         self.view: RequestView | None = None
+        self.shadowed: tuple[str, ...] = ()
+        """Clauses that were out of force when this exchange was opened."""
         self.docket: Docket | None = None
         """What clauses say of this exchange; None where no policy is in force for its app."""
         self.forwarded = b""
@@ -121,6 +125,8 @@ class Passage:
         """The reply as the caller got it, where that is not the provider's own."""
         self.join: Join | None = None
         self.state: bytes | None = None
+        self.receipt: Receipt | None = None
+        """That the audit log holds this request, where its app is strict."""
         self.watch: Watch | None = None
         self.answer: Answer | None = None
         self.observation: Observation | None = None
@@ -131,6 +137,8 @@ class Passage:
         self.started = False
         """True once response headers have left."""
         self.note: str | None = None
+        self.in_place_of: str | None = None
+        """Of a request of ours: the caller's exchange."""
         self.error_type: str | None = None
         self.failure: Refused | None = None
         """What went wrong while a streamed request body was read; it explains the broken upstream call."""
@@ -139,6 +147,8 @@ class Passage:
         self.door: Door | None = None
         self._server_span = new_span()
         self._client_span = span_after(self._server_span, 1)
+        self._blind = b""
+        self._body_sha256: bytes | None = None
         self._finished = False
         self._prints: tuple[bytes, ...] = ()
         self._spill: Spill | None = None
@@ -169,6 +179,7 @@ class Passage:
         other.body = other.forwarded = body
         other.understood(body, view)
         other.principal = self.principal
+        other.in_place_of = self.exchange_id
         other.note = f"asked again in the place of {self.exchange_id}"
         if self.docket is not None:
             other.docket = self.docket.follow_up()
@@ -214,6 +225,31 @@ class Passage:
         if self._identity is None:
             self._identity = identity(self.caller_headers, self.view or RequestView(operation=self.operation))
         return self._identity
+
+    @property
+    def blind(self) -> bytes:
+        """What the audit log's commitments to this exchange are made under, drawn when it is first needed."""
+        if not self._blind:
+            self._blind = os.urandom(BLIND_BYTES)
+        return self._blind
+
+    def accepted(self) -> RequestAccepted:
+        """What the audit log says of this request before it is forwarded."""
+        principal = self.principal
+        assert principal is not None
+        request = None
+        if principal.strict and self.operation != "other":
+            self._body_sha256 = hashlib.sha256(self.body).digest()
+            request = commitment(self.blind, self._body_sha256)
+        return RequestAccepted(
+            actor=principal.key_id or OWNER,
+            tenant=principal.app,
+            span=self._server_span.hex(),
+            exchange=self.exchange_id,
+            provider=self.provider,
+            operation=self.operation,
+            request=request,
+        )
 
     def ask(self) -> Ask | None:
         """What the keeper needs to find this request's session; None where it carries no conversation."""
@@ -309,6 +345,8 @@ class Passage:
         verdict = self._told_verdict()
         if verdict is not None:
             headers.append((b"stepwarden-verdict", verdict.encode()))
+        if self.receipt is not None:
+            headers.append((b"stepwarden-receipt", self.receipt.header().encode()))
         return headers
 
     def _told_verdict(self) -> str | None:
@@ -413,6 +451,8 @@ class Passage:
             parent_span_id=who.trace[1] if who.trace else None,
             tags=who.tags,
             verdict="allow" if self.docket is None else self.docket.verdict.name,
+            in_place_of=self.in_place_of,
+            blind=self.blind,
         )
 
     def _cost(self, model: str | None, usage: Usage, prices: Prices) -> int | None:
@@ -434,6 +474,7 @@ class Passage:
         return Body(
             raw=self.body,
             length=len(self.body),
+            sha256=self._body_sha256,
             cuts=self.view.cuts if self.view is not None and self.decoded is self.body else (),
             media_type=head.media_type,
             content_encoding=head.encoding,

@@ -53,6 +53,10 @@ class RecordStore(Protocol):
         """A recorded tool call."""
         ...
 
+    def lost(self) -> None:
+        """Take note, beside the record, of an exchange that is not in it."""
+        ...
+
     def drop_expired(self, now_ns: int) -> list[str]:
         """Delete what retention no longer keeps; the names of what went."""
         ...
@@ -111,6 +115,7 @@ class Recorder:
         with self._lock:
             self._dropped += 1
             dropped = self._dropped
+        self._store.lost()
         if dropped & (dropped - 1) == 0:  # 1, 2, 4, 8 ...: loud, and not a flood
             log.error("exchange not recorded: %s", why, extra={"dropped": dropped, "exchange": exchange_id})
 

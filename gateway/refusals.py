@@ -150,6 +150,14 @@ class SessionTerminated(Refused):
         return ""
 
 
+class AuditUnavailable(Refused):
+    """The audit log cannot be written, and this app's requests must stand in it before they are forwarded."""
+
+    status = 503
+    code = "supervision_unavailable"
+    retry_after = 1
+
+
 class Overloaded(Refused):
     """More requests in flight than the gateway was told to carry."""
 

@@ -23,23 +23,28 @@ import uvicorn
 import uvloop
 
 from gateway import logs, memory, sockets
+from gateway.activation import activation
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
+from gateway.backtest.run import Laboratory
 from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
 from gateway.in_force import in_force
-from gateway.keeper import LocalKeeper
+from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
+from gateway.notice_key import notice_key
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
+from policies.vocabulary.modes import Modes
 
 log = logging.getLogger("stepwarden.serve")
 
@@ -173,6 +178,7 @@ class _Info:
             "dropped": state.dropped,
             "waiting": state.waiting,
             "waiting_bytes": state.waiting_bytes,
+            **self._keeper.store.audit.counters(),
         }
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
@@ -180,7 +186,9 @@ class _Info:
         """Why new requests should go elsewhere."""
         if self.draining:
             return "shutting down"
-        return "the store refuses to record" if self._keeper.recorder.state().failing else None
+        if self._keeper.recorder.state().failing:
+            return "the store refuses to record"
+        return "the audit log cannot be written" if self._keeper.store.audit.failing else None
 
 
 class _Gateway:
@@ -189,6 +197,7 @@ class _Gateway:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._supervision = Supervision({})
+        self._modes = Modes(())
 
     async def serve(self) -> int:
         config = self._config
@@ -196,6 +205,9 @@ class _Gateway:
         try:
             self._refuse_exposure(keeper)
             self._supervision = in_force(config)
+            self._modes = keeper.modes
+            await keeper.activate(activation(config, self._supervision))
+            keeper.store.publisher.start()
             async with AsyncExitStack() as open_things:
                 await self._serve(keeper, open_things)
         finally:
@@ -207,7 +219,7 @@ class _Gateway:
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """The clauses in force by app, as they were last put in force."""
-        return self._supervision.rulesets()
+        return self._supervision.rulesets(self._modes, time.time_ns())
 
     def _changed(self, supervision: Supervision, supervise: Callable[[Supervision], None]) -> None:
         """Put other policies in force, here and where steps are judged."""
@@ -224,7 +236,9 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, port)
-        routes = self._routes(keeper, info, port)
+        laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
+        backtests = Backtests(laboratory, rest=breather())
+        routes = self._routes(keeper, backtests, info, port)
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
         stopping = _stop_signals()
@@ -235,7 +249,7 @@ class _Gateway:
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
-            _on_hangup(config, lambda changed: self._changed(changed, planes.supervise))
+            _on_hangup(config, keeper, lambda changed: self._changed(changed, planes.supervise))
             server = _server(create_app(planes.planes, routes), config)
             _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
@@ -243,6 +257,7 @@ class _Gateway:
             await _either(stopping.wait(), serving)
             info.draining = planes.gate.draining = True
             keeper.live.close()
+            backtests.close()
             server.should_exit = True
             await serving
         else:
@@ -251,11 +266,12 @@ class _Gateway:
             _leave_alone()
             crew = _Crew(config, listeners)
             crew.start()
-            _on_hangup(config, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
+            _on_hangup(config, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
             self._announce(info)
             await crew.watch(stopping)
             info.draining = True
             keeper.live.close()
+            backtests.close()
             await crew.stop()
         if exporter is not None:
             await asyncio.to_thread(exporter.stop, _GRACE_SECONDS)
@@ -263,7 +279,7 @@ class _Gateway:
             other.should_exit = True
             await task
 
-    def _routes(self, keeper: LocalKeeper, info: _Info, port: int) -> list[Any]:
+    def _routes(self, keeper: LocalKeeper, backtests: Backtests, info: _Info, port: int) -> list[Any]:
         config = self._config
         access = Access(
             keeper.keys,
@@ -277,10 +293,13 @@ class _Gateway:
                 records=keeper.store,
                 key_ring=keeper.keys,
                 hold_book=keeper.store.holds,
+                mode_book=keeper.store.modes,
                 in_force=self,
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
+                backtest_desk=backtests,
+                audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
                 access=access,
                 reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
@@ -379,9 +398,11 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper = RemoteKeeper(queue_bytes=config.limits.queue_bytes, on_lost=stopping.set)
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
-    planes = DataPlanes(config, keeper, environ=os.environ, supervision=in_force(config))
+    supervision = in_force(config)
+    await keeper.activate(activation(config, supervision))
+    planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
-    _on_hangup(config, planes.supervise)
+    _on_hangup(config, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app(planes.planes, relayed=relay.segments()), config)
     _leave_alone()
@@ -397,19 +418,25 @@ async def _work(config: Config, listener: socket.socket) -> None:
     await planes.close()
 
 
-def _on_hangup(config: Config, supervise: Callable[[Supervision], None]) -> None:
-    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays."""
+def _on_hangup(config: Config, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:
+    """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays.
+
+    The audit log holds what they are before anything is judged by them.
+    """
 
     async def read_anew() -> None:
         try:
             supervision = await asyncio.to_thread(in_force, config)
+            await keeper.activate(activation(config, supervision))
         except BadPolicy as bad:
             wrong = [str(mistake) for mistake in bad.mistakes]
+        except StepwardenError as error:
+            wrong = [f"the audit log cannot say so: {error}"]
         else:
             supervise(supervision)
             log.info("policies read anew")
             return
-        log.error("policies not changed: they do not check", extra={"mistakes": wrong})
+        log.error("policies not changed", extra={"mistakes": wrong})
 
     def hung_up() -> None:
         reading = asyncio.get_running_loop().create_task(read_anew())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.config import App, Config
 from gateway.config_file import key_lines
+from gateway.notice_key import notice_key
 from gateway.stations.judge import Bench, Supervision
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
@@ -13,7 +14,6 @@ from policies.examples import run_examples
 from policies.loader import Loaded, load
 from policies.mistakes import BadPolicy, Mistake, nearest
 from policies.shipped import shipped
-from storage.seal import derive, load_seal_key
 
 
 def policies_of(config: Config) -> dict[str, Loaded]:
@@ -52,7 +52,7 @@ def open_supervision(config: Config) -> Supervision:
         raise BadPolicy(wrong)
     policies = policies_of(config)
     tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
-    key = derive(load_seal_key(config.gateway.data_dir), "notices").reveal()
+    key = notice_key(config)
     return Supervision({name: _bench(app, policies, tags, key) for name, app in config.apps.items()})
 
 

@@ -5,7 +5,7 @@ snapshot. Findings come from guards and never act; the band table of each clause
 is handed in, so the same step under the same clock gives the same judgement.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import msgspec
@@ -175,6 +175,11 @@ class Ruleset:
     def tagged(self, tags: Mapping[str, frozenset[str]]) -> Self:
         """The same clauses and guards for tools with other tags."""
         return type(self)(self.rules, self._guards, tags=tags, settings=self.settings)
+
+    def shadowing(self, clauses: Collection[str]) -> Self:
+        """The same clauses and guards with these clauses (`policy/clause`) out of force, whatever their policy says."""
+        rules = [_shadowed(rule) if rule.name in clauses else rule for rule in self.rules]
+        return type(self)(rules, self._guards, tags=self.tags, settings=self.settings)
 
     @property
     def acts(self) -> bool:
@@ -397,14 +402,15 @@ class _Sitting:
             state="error" if look.skipped else _worst(look.hits),
             skipped=look.skipped,
             micros=look.micros,
+            shadow=rule.clause.mode == "shadow",
         )
 
 
 def _registered() -> Builder:
     """What builds every kind of guard there is; loaded with the first clause, not with this module."""
-    from policies.guards.registry import build  # noqa: PLC0415 - 13 MB of tables and libraries
+    from policies.guards.registry import Workshop  # noqa: PLC0415 - 13 MB of tables and libraries
 
-    return build
+    return Workshop().build
 
 
 def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rule:
@@ -417,6 +423,12 @@ def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rul
         places=tuple(places),
         bands=tuple(sorted(clause.action, key=lambda band: -band.at)),
     )
+
+
+def _shadowed(rule: Rule) -> Rule:
+    """A rule out of force; its revision is another, so that nothing said of it now passes for what it says in force."""
+    clause = msgspec.structs.replace(rule.clause, mode="shadow")
+    return msgspec.structs.replace(rule, clause=clause, revision=digest(clause))
 
 
 def _acts(clause: "Clause") -> bool:

@@ -42,6 +42,9 @@ _BARE: Final = (
 )
 """Schemes that mean something without `//`."""
 
+_COLON: Final = re.compile(rf":(?:(?=//)|(?<=(?i:{'|'.join(sorted({name[-2:] for name in (*_WEB, *_BARE)}))}):))")
+"""A colon behind which a URL may go on: before two slashes, or behind the last letters of a scheme that needs none."""
+
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}\Z")
 _BEFORE: Final = re.compile(r"[A-Za-z0-9+.-]")
 _SLASHES: Final = re.compile(r"[/\\]{0,8}(?=[^\s/\\\"'<>`])")
@@ -151,14 +154,15 @@ def _read(text: str) -> tuple[Url, ...]:
 
 def _schemes(text: str) -> Iterator[_Found]:
     """Places where a URL begins, found by the colon behind its scheme."""
-    done, colon = 0, text.find(":")
-    while colon >= 0:
+    done, opens = 0, _COLON.search(text)
+    while opens:
+        colon = opens.start()
         named = _SCHEME.search(text, max(done, colon - 32), colon)
         found = _begun(text, named.start(), colon) if named else None
         if found is not None:
             yield found
             done = found.end
-        colon = text.find(":", max(done, colon + 1))
+        opens = _COLON.search(text, max(done, colon + 1))
 
 
 def _begun(text: str, start: int, colon: int) -> _Found | None:

@@ -1,11 +1,23 @@
 """Holds: what waits for a person, in `ledger.db`; what is asked is sealed, for it holds arguments."""
 
 import secrets
-from typing import Any, final
+from hashlib import sha256
+from typing import Any, Literal, final
 
 import msgspec
 
-from policies.vocabulary.holds import Hold, HoldAsk, HoldState
+from policies.vocabulary.audit import (
+    BLIND_BYTES,
+    CLAUSES,
+    GATEWAY,
+    ActionEscalated,
+    Entry,
+    HumanReview,
+    OverrideUsed,
+    commitment,
+)
+from policies.vocabulary.holds import Hold, HoldAsk, HoldState, Review
+from storage.aliases import Aliases
 from storage.errors import HoldDecided, HoldNotFound
 from storage.ledger import Ledger
 from storage.seal import Sealer, derive
@@ -22,6 +34,7 @@ class HoldBook:
 
     def __init__(self, ledger: Ledger, seal_key: Secret) -> None:
         self._ledger = ledger
+        self._aliases = Aliases(ledger)
         self._sealer = Sealer(derive(seal_key, "holds"))
 
     def join(self, ask: HoldAsk, *, now_ns: int, expires_ns: int) -> Hold:
@@ -33,7 +46,7 @@ class HoldBook:
         with self._ledger.lock:
             found = self._newest(ask.binding)
             if found is not None and found.state == "approved" and found.expires_ns > now_ns:
-                self._set(found.hold_id, "used")
+                self._use(found, ask.exchange_id)
                 return msgspec.structs.replace(found, state="approved")
             if found is not None and found.state == "waiting" and found.expires_ns <= now_ns:
                 return self._expire(found)
@@ -41,12 +54,13 @@ class HoldBook:
                 return found
             return self._open(ask, expires_ns)
 
-    def use(self, hold_id: str) -> bool:
-        """Use an approval up; False where it is none, or was used already."""
+    def use(self, hold_id: str, exchange_id: str) -> bool:
+        """Use an approval up for an exchange; False where it is none, or was used already."""
         with self._ledger.lock:
-            if self.get(hold_id).state != "approved":
+            found = self.get(hold_id)
+            if found.state != "approved":
                 return False
-            self._set(hold_id, "used")
+            self._use(found, exchange_id)
             return True
 
     def expire(self, hold_id: str) -> Hold:
@@ -55,7 +69,7 @@ class HoldBook:
             found = self.get(hold_id)
             return self._expire(found) if found.state == "waiting" else found
 
-    def decide(self, hold_id: str, *, approve: bool, by: str, reason: str | None, now_ns: int, expires_ns: int) -> Hold:
+    def decide(self, hold_id: str, *, approve: bool, answer: Review, now_ns: int, expires_ns: int) -> Hold:
         """Approve or reject. Raises `HoldNotFound`, or `HoldDecided` where it was approved, used or rejected before."""
         with self._ledger.lock:
             found = self.get(hold_id)
@@ -63,10 +77,17 @@ class HoldBook:
                 raise HoldDecided(hold_id, found.state)
             state: HoldState = "approved" if approve else "rejected"
             query = (
-                "UPDATE hold SET state = ?, expires_ns = ?, decided_by = ?, decided_reason = ?, decided_ns = ? "
-                "WHERE hold_id = ?"
+                "UPDATE hold SET state = ?, expires_ns = ?, decided_by = ?, decided_reason = ?, decided_ns = ?, "
+                "decided_blind = ? WHERE hold_id = ?"
             )
-            self._ledger.write([(query, (state, expires_ns, by, reason, now_ns, hold_id))])
+            by, reason, blind = answer.by or answer.actor, answer.reason, secrets.token_bytes(BLIND_BYTES)
+            alias, named = self._aliases.of("person", answer.by) if answer.by else (None, [])
+            entry = _review(found, "approved" if approve else "rejected", actor=answer.actor)
+            entry = msgspec.structs.replace(
+                entry, by=alias, reason=None if reason is None else commitment(blind, sha256(reason.encode()).digest())
+            )
+            work = [*named, (query, (state, expires_ns, by, reason, now_ns, blind, hold_id))]
+            self._ledger.write(work, entries=[entry])
             return self.get(hold_id)
 
     def get(self, hold_id: str) -> Hold:
@@ -93,15 +114,27 @@ class HoldBook:
         hold_id = f"hold_{secrets.token_hex(6)}"
         sealed = self._sealer.seal([(_encode(ask), hold_id.encode())])[0]
         query = "INSERT INTO hold (hold_id, binding, ask, app, state, expires_ns) VALUES (?, ?, ?, ?, 'waiting', ?)"
-        self._ledger.write([(query, (hold_id, ask.binding, sealed, ask.app, expires_ns))])
+        entry = ActionEscalated(
+            actor=GATEWAY,
+            tenant=ask.app,
+            exchange=ask.exchange_id,
+            hold=hold_id,
+            reason=ask.reason,
+            clauses=ask.clauses[:CLAUSES],
+        )
+        self._ledger.write([(query, (hold_id, ask.binding, sealed, ask.app, expires_ns))], entries=[entry])
         return Hold(hold_id=hold_id, ask=ask, state="waiting", expires_ns=expires_ns)
 
     def _expire(self, hold: Hold) -> Hold:
-        self._set(hold.hold_id, "expired")
+        self._set(hold.hold_id, "expired", _review(hold, "expired", actor=GATEWAY))
         return msgspec.structs.replace(hold, state="expired")
 
-    def _set(self, hold_id: str, state: HoldState) -> None:
-        self._ledger.write([("UPDATE hold SET state = ? WHERE hold_id = ?", (state, hold_id))])
+    def _use(self, hold: Hold, exchange_id: str) -> None:
+        entry = OverrideUsed(actor=GATEWAY, tenant=hold.ask.app, hold=hold.hold_id, exchange=exchange_id)
+        self._set(hold.hold_id, "used", entry)
+
+    def _set(self, hold_id: str, state: HoldState, entry: Entry) -> None:
+        self._ledger.write([("UPDATE hold SET state = ? WHERE hold_id = ?", (state, hold_id))], entries=[entry])
 
     def _hold(self, row: tuple[Any, ...]) -> Hold:
         hold_id, sealed, state, expires_ns, by, reason, decided_ns = row
@@ -114,3 +147,9 @@ class HoldBook:
             decided_reason=reason,
             decided_ns=decided_ns,
         )
+
+
+def _review(hold: Hold, decision: Literal["approved", "rejected", "expired"], *, actor: str) -> HumanReview:
+    return HumanReview(
+        actor=actor, tenant=hold.ask.app, hold=hold.hold_id, exchange=hold.ask.exchange_id, decision=decision
+    )

@@ -12,6 +12,7 @@ A store that stands on another database implements these and nothing else. Promi
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from policies.vocabulary.audit import GATEWAY, OWNER
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.steps import SeenCall, Step
@@ -25,7 +26,11 @@ class RecordingStore(Protocol):
         """Store a batch whole. Raises `StorageFailed` and stores nothing."""
         ...
 
-    def terminate(self, session_id: str, at_ns: int) -> None:
+    def lost(self) -> None:
+        """Let the audit log say that an exchange is not in the record."""
+        ...
+
+    def terminate(self, session_id: str, at_ns: int, *, actor: str = GATEWAY) -> None:
         """Mark a session as terminated; the first time counts."""
         ...
 
@@ -132,6 +137,7 @@ class KeyStore(Protocol):
         expires_ns: int | None = None,
         budget_micro_usd: int | None = None,
         now_ns: int,
+        actor: str = OWNER,
     ) -> tuple[Key, str]:
         """A new key and its text, shown this once."""
         ...
@@ -144,7 +150,7 @@ class KeyStore(Protocol):
         """Every key ever made, oldest first."""
         ...
 
-    def revoke(self, key_id: str, now_ns: int) -> Key:
+    def revoke(self, key_id: str, now_ns: int, *, actor: str = OWNER) -> Key:
         """The key, revoked now."""
         ...
 

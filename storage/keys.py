@@ -9,7 +9,9 @@ from typing import final
 
 import msgspec
 
+from policies.vocabulary.audit import OWNER, ApiKeyCreated, ApiKeyRevoked
 from policies.vocabulary.keys import Key, Role
+from storage.entry_lines import rfc3339_nanoseconds
 from storage.errors import KeyNotFound
 from storage.ledger import Ledger
 from storage.seal import derive
@@ -59,6 +61,7 @@ class KeyRing:
         expires_ns: int | None = None,
         budget_micro_usd: int | None = None,
         now_ns: int,
+        actor: str = OWNER,
     ) -> tuple[Key, str]:
         """A new key and its text, which is shown this once and kept nowhere. Times: Unix epoch, nanoseconds."""
         body = PREFIX + urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
@@ -78,8 +81,16 @@ class KeyRing:
 
         columns = ", ".join(values)
         query = f"INSERT INTO gateway_key (hash, {columns}) VALUES (?{', ?' * len(values)})"  # noqa: S608 - our names
+        entry = ApiKeyCreated(
+            actor=actor,
+            tenant=app,
+            key=key.key_id,
+            role=role,
+            expires=None if expires_ns is None else rfc3339_nanoseconds(expires_ns),
+            budget_micro_usd=budget_micro_usd,
+        )
         with self._ledger.lock:
-            self._ledger.write([(query, (digest, *values.values()))])
+            self._ledger.write([(query, (digest, *values.values()))], entries=[entry])
             self._keys[digest] = _Held(digest, key)
         return key, secret
 
@@ -104,13 +115,14 @@ class KeyRing:
         keys = [held.key for held in tuple(self._keys.values())]
         return any(key.revoked_ns is None and role in {None, key.role} for key in keys)
 
-    def revoke(self, key_id: str, now_ns: int) -> Key:
+    def revoke(self, key_id: str, now_ns: int, *, actor: str = OWNER) -> Key:
         """Revoke a key now; one already revoked keeps its time. Raises `KeyNotFound` or `StorageFailed`."""
         with self._ledger.lock:
             held = self._held(key_id)
             if held.key.revoked_ns is None:
                 query = "UPDATE gateway_key SET revoked_ns = ? WHERE key_id = ?"
-                self._ledger.write([(query, (now_ns, key_id))])
+                entry = ApiKeyRevoked(actor=actor, tenant=held.key.app, key=key_id)
+                self._ledger.write([(query, (now_ns, key_id))], entries=[entry])
                 held = self._replace(held, msgspec.structs.replace(held.key, revoked_ns=now_ns))
             return held.key
 
@@ -123,7 +135,7 @@ class KeyRing:
         query = "UPDATE gateway_key SET spent_micro_usd = spent_micro_usd + ? WHERE key_id = ?"
         with self._ledger.lock:
             held = [(self._held(key_id), amount) for key_id, amount in spent.items()]
-            self._ledger.write([(query, (amount, one.key.key_id)) for one, amount in held])
+            self._ledger.write([(query, (amount, one.key.key_id)) for one, amount in held], entries=())
             for one, amount in held:
                 total = one.key.spent_micro_usd + amount
                 self._replace(one, msgspec.structs.replace(one.key, spent_micro_usd=total))

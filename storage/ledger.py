@@ -1,14 +1,45 @@
-"""Ledger: the file that must never forget, `ledger.db`, with its one connection."""
+"""Ledger: the file that must never forget, `ledger.db`, with its one connection.
 
+Every change of state commits together with the audit entries that tell of it; there is no other way to write here.
+An entry is acknowledged once it is committed, and leaves only when the published log holds it for good.
+"""
+
+import secrets
 import sqlite3
 import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, TypeAlias, final
 
+import msgspec
+
+from policies.vocabulary.audit import GATEWAY, Entry, LogOpened, Receipt, receipt_of
+from storage.entry_lines import EntryLines, nanoseconds_of
 from storage.errors import StorageFailed
 from storage.files import WriteFile
 from storage.schema import Schema
+
+Statement: TypeAlias = tuple[str, Sequence[Any]]
+"""One SQL statement and its values."""
+
+_INSERT = "INSERT INTO audit_entry (seq, entry) VALUES (?, ?)"
+
+
+class Kept(NamedTuple):
+    """Lines that stand one behind the other in the log."""
+
+    first: int
+    """Index of the first, which may be beyond the one asked for: what is published has left."""
+
+    lines: list[bytes]
+
+    def __bool__(self) -> bool:
+        return bool(self.lines)
+
+
+class _Stamp(msgspec.Struct):
+    ts: str
 
 
 @final
@@ -22,6 +53,16 @@ class Ledger:
             self._file = WriteFile(directory / "ledger.db", Schema.shipped("ledger"), durability="FULL", page_size=1024)
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed("opening ledger.db", error) from error
+        try:
+            self._lines = self._opened()
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def next_seq(self) -> int:
+        """How many entries the log has, published or not."""
+        return self._lines.next
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query. Raises `StorageFailed`."""
@@ -31,20 +72,67 @@ class Ledger:
             except sqlite3.Error as error:
                 raise StorageFailed("reading ledger.db", error) from error
 
-    def write(self, work: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Carry out statements in one transaction. Raises `StorageFailed`, and then none of them was."""
+    def write(self, work: Sequence[Statement], *, entries: Sequence[Entry]) -> list[Receipt]:
+        """Carry out statements and append entries in one transaction; a receipt for each entry, in order.
+
+        Raises `StorageFailed`, and then nothing was done; `EntryTooLong` or `UnicodeEncodeError` before anything is.
+        """
         with self.lock:
+            first = self._lines.next
+            lines = self._lines.lines(entries) if entries else []
             try:
                 self._file.begin()
                 for query, values in work:
                     self._file.connection.execute(query, values)
+                self._file.connection.executemany(_INSERT, enumerate(lines, first))
                 self._file.commit()
             except (sqlite3.Error, OverflowError, UnicodeError) as error:
                 self._file.rollback()
                 raise StorageFailed("writing ledger.db", error) from error
+            if lines:
+                self._lines.keep(len(lines))
             self._file.relieve()
+        own = len(lines) - len(entries)  # a jump of the clock is said first
+        return [receipt_of(each, first + at) for at, each in enumerate(lines) if at >= own]
+
+    def entries(self, first: int, limit: int) -> Kept:
+        """The lines from `first` on that are still here, in order. Raises `StorageFailed`."""
+        rows = self.read("SELECT seq, entry FROM audit_entry WHERE seq >= ? ORDER BY seq LIMIT ?", (first, limit))
+        return Kept(rows[0][0] if rows else first, [line for _, line in rows])
+
+    def release(self, until: int) -> None:
+        """Let entries below `until` go: the published log holds them for good. Raises `StorageFailed`."""
+        work = [
+            ("DELETE FROM audit_entry WHERE seq < ?", (until,)),
+            ("UPDATE audit_state SET first = max(first, ?)", (until,)),
+        ]
+        self.write(work, entries=())
+
+    @property
+    def first_kept(self) -> int:
+        """The oldest entry still here. Raises `StorageFailed`."""
+        return int(self.read("SELECT first FROM audit_state")[0][0])
+
+    @property
+    def origin(self) -> str:
+        """The log's name. Raises `StorageFailed`."""
+        return str(self.read("SELECT origin FROM audit_state")[0][0])
 
     def close(self) -> None:
         """Checkpoint and close. Idempotent."""
         with self.lock:
             self._file.close()
+
+    def _opened(self) -> EntryLines:
+        """The place of the next entry; a log that never was begins here."""
+        state = self.read("SELECT first FROM audit_state")
+        rows = self.read("SELECT seq, entry FROM audit_entry ORDER BY seq DESC LIMIT 1")
+        if state:
+            next_seq = rows[0][0] + 1 if rows else state[0][0]
+            last = msgspec.json.decode(rows[0][1], type=_Stamp).ts if rows else None
+            return EntryLines(next_seq, None if last is None else nanoseconds_of(last))
+        self._lines = EntryLines(0, None)
+        begin = "INSERT INTO audit_state (id, first, sealed, origin) VALUES (1, 0, NULL, ?)"
+        origin = f"stepwarden.invalid/{secrets.token_hex(8)}"
+        self.write([(begin, (origin,))], entries=[LogOpened(actor=GATEWAY, release=version("stepwarden"))])
+        return self._lines

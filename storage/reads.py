@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,6 +18,7 @@ from storage.files import ReadFiles
 from storage.partitions import month_of
 from storage.rows import BranchRow, SessionRow, StateRow, StoredBody
 from storage.step_rows import newest_call
+from storage.step_seals import Rows, rows_between
 from storage.ulids import pack, span_of
 
 Side: TypeAlias = Literal["request", "response"]
@@ -42,6 +43,11 @@ class Reads:
         self._days = days
         self._vault = vault
         self._readers = readers
+
+    @property
+    def directory(self) -> Path:
+        """The data directory."""
+        return self._days.directory
 
     def find_states(self, states: Sequence[bytes]) -> list[StateRow]:
         """Exchanges that ended in one of these joining states, newest first; at most 32 of each."""
@@ -127,6 +133,17 @@ class Reads:
         if found is None:
             return []
         return spans.steps_of(found[1])
+
+    def number(self, exchange_id: str) -> int | None:
+        """The place of one exchange in the order of recording."""
+        found = self._locate(exchange_id)
+        return None if found is None else int(found[1]["id"])
+
+    def sealed_rows(self, rows: tuple[int, int]) -> Rows:
+        """The stored rows of exchanges numbered so, first and last, for the records that a seal is made of."""
+        with ExitStack() as opened:
+            days = [opened.enter_context(self._spans(day)) for day in self._days.after(rows[0] - 1)]
+            return rows_between(days, *rows)
 
     def judged(self, exchange_id: str) -> Judged | None:
         """What clauses said of one exchange; None where none were in force."""

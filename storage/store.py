@@ -6,10 +6,14 @@ to something that is not there. What sessions add up to is replayed from the day
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self, final
 
+from policies.vocabulary.audit import GATEWAY, KillSwitch, RetentionApplied
 from policies.vocabulary.exchanges import Recording
+from storage.aliases import Aliases
+from storage.audit_log import AuditLog
 from storage.contents import Vault
 from storage.days import Days
 from storage.errors import StorageFailed
@@ -18,11 +22,17 @@ from storage.holds import HoldBook
 from storage.keys import KeyRing
 from storage.ledger import Ledger
 from storage.lock import DirectoryLock
+from storage.modes import ModeBook
 from storage.opening import make_directory, seal_key_of
+from storage.partitions import DAY_NS, day_of
+from storage.publisher import Publisher, open_log
 from storage.reads import Reads
 from storage.rows import FileStat, StoreStats
 from storage.schema import KINDS, Schema
 from storage.seal import derive
+from storage.sealer import Sealer, sealed_until
+from storage.secret import Secret
+from storage.sequencer import Sequencer
 from storage.writer import ContentMode, Writer
 
 _REMEMBERED = 2048
@@ -46,17 +56,23 @@ class Store(Reads):
         try:
             key = seal_key_of(path)
             super().__init__(Days(path), Vault(key), readers)
-            seal_check = derive(key, "seal check").reveal()
-            self._writer = Writer(
-                self._days, self._vault, readers, content=content, seal_check=seal_check, remembered=remembered
-            )
-            try:
-                self._ledger = Ledger(path)
-                self.keys = KeyRing(self._ledger, key)
-                self.holds = HoldBook(self._ledger, key)
-            except BaseException:
-                self._writer.close()
-                raise
+            with ExitStack() as opened:
+                self.ledger = Ledger(path)
+                opened.callback(self.ledger.close)
+                self._writer = self._open_writer(readers, key, content=content, remembered=remembered)
+                opened.callback(self._writer.close)
+                self.keys = KeyRing(self.ledger, key)
+                self.holds = HoldBook(self.ledger, key)
+                self.modes = ModeBook(self.ledger)
+                self.aliases = Aliases(self.ledger)
+                self.sequencer = Sequencer(self.ledger)
+                opened.callback(self.sequencer.close)
+                self.publisher = Publisher(self.ledger, lambda: open_log(path, self.ledger.origin))
+                self.audit = AuditLog(self, self.ledger, self.sequencer, self.publisher)
+                self._sealer = Sealer(
+                    self.ledger, self.sequencer, self._days, self._spans, survived=self._writer.survived
+                )
+                opened.pop_all()
         except BaseException:
             readers.close()
             self._lock.release()
@@ -86,11 +102,26 @@ class Store(Reads):
             raise StorageFailed(f"opening {path}", error) from error
 
     def append(self, batch: Sequence[Recording]) -> None:
-        """Store a batch; on return no death of the process loses it. Raises `StorageFailed` and stores nothing."""
-        self._writer.append(batch)
+        """Store a batch; on return no death of the process loses it. Raises `StorageFailed` and stores nothing.
 
-    def terminate(self, session_id: str, at_ns: int) -> None:
-        """Mark a session as terminated at a wall-clock time in nanoseconds; the first time counts."""
+        What the audit log says of it follows by itself: what cannot be sealed now is with the next batch.
+        """
+        self._writer.append(batch)
+        with suppress(StorageFailed, sqlite3.Error):
+            self._sealer.seal({recording.exchange.exchange_id: recording for recording in batch})
+
+    def lost(self) -> None:
+        """Let the audit log say that an exchange is not in the record."""
+        self.sequencer.lose()
+
+    def terminate(self, session_id: str, at_ns: int, *, actor: str = GATEWAY) -> None:
+        """Mark a session as terminated at a wall-clock time in nanoseconds; the first time counts.
+
+        The audit log says so first. Raises `StorageFailed`.
+        """
+        with self.ledger.lock:
+            alias, named = self.aliases.of("session", session_id)
+            self.ledger.write(named, entries=[KillSwitch(actor=actor, session=alias)])
         self._writer.terminate(session_id, at_ns)
 
     def save_cursor(self, name: str, value: str) -> None:
@@ -98,18 +129,40 @@ class Store(Reads):
         self._writer.save_cursor(name, value)
 
     def drop_expired(self, now_ns: int) -> list[str]:
-        """Drop the day and month files retention no longer keeps; returns their names."""
-        return self._writer.drop_expired(now_ns, self._retention_days)
+        """Drop the day and month files retention no longer keeps; returns their names.
+
+        The audit log says so first. Raises `StorageFailed`.
+        """
+        files = self._writer.expired(now_ns, self._retention_days)
+        if files:
+            before = day_of(now_ns - self._retention_days * DAY_NS)
+            self.ledger.write([], entries=[RetentionApplied(actor=GATEWAY, before=before, files=files)])
+            self._writer.drop(files)
+        self._writer.forget_sessions(now_ns, self._retention_days)
+        return list(files)
 
     def close(self) -> None:
         """Checkpoint, close and give the directory free. Idempotent."""
         if self._closed:
             return
         self._closed = True
+        self.sequencer.close()
+        self.publisher.stop()
         self._readers.close()
         self._writer.close()
-        self._ledger.close()
+        self.ledger.close()
         self._lock.release()
+
+    def _open_writer(self, readers: ReadFiles, key: Secret, *, content: ContentMode, remembered: int) -> Writer:
+        return Writer(
+            self._days,
+            self._vault,
+            readers,
+            content=content,
+            seal_check=derive(key, "seal check").reveal(),
+            remembered=remembered,
+            taken=sealed_until(self.ledger) or 0,
+        )
 
     def stats(self) -> StoreStats:
         """The store in sum."""

@@ -33,9 +33,20 @@ class Writer:
     """Owns every connection that writes. All methods belong to one thread."""
 
     def __init__(
-        self, days: Days, vault: Vault, readers: ReadFiles, *, content: ContentMode, seal_check: bytes, remembered: int
+        self,
+        days: Days,
+        vault: Vault,
+        readers: ReadFiles,
+        *,
+        content: ContentMode,
+        seal_check: bytes,
+        remembered: int,
+        taken: int,
     ) -> None:
-        """Open, migrate and mend the directory. Raises `SchemaTooNew`, `WrongSealKey`, `sqlite3.Error` or `OSError`."""
+        """Open, migrate and mend the directory; exchanges are numbered beyond `taken`, whatever is left of them.
+
+        Raises `SchemaTooNew`, `WrongSealKey`, `sqlite3.Error` or `OSError`.
+        """
         self.kept_whole = 0
         self._days = days
         self._vault = vault
@@ -51,7 +62,9 @@ class Writer:
         )
         try:
             self._recognise(seal_check)
-            self._next = self._survey() + 1
+            self.survived = self._survey()
+            """The highest number of an exchange that was found."""
+            self._next = max(self.survived, taken) + 1
             self._replay()
         except BaseException:
             self.close()
@@ -85,25 +98,39 @@ class Writer:
         )
         self._in_meta("saving a cursor", lambda connection: connection.execute(query, (name, value)))
 
-    def drop_expired(self, now_ns: int, retention_days: int) -> list[str]:
-        """Delete day files older than so many days, months no day needs, and what meta knows of them."""
-        kept_from_ns = (now_ns // DAY_NS - retention_days) * DAY_NS
-        oldest = day_of(kept_from_ns)
-        dropped: list[str] = []
+    def expired(self, now_ns: int, retention_days: int) -> tuple[str, ...]:
+        """Names of day files older than so many days, and of months no day needs any more. Raises `StorageFailed`."""
+        oldest = _oldest_kept(now_ns, retention_days)
+        gone = [day for day in tuple(self._days.last) if day < oldest]
+        needed = {month_of(day) for day in (*(day for day in self._days.last if day >= oldest), oldest)}
         try:
-            dropped += [self._drop_day(day) for day in tuple(self._days.last) if day < oldest]
-            needed = {month_of(day) for day in (*self._days.last, oldest)}
-            for path in sorted(self._days.directory.glob("content-*.db")):
-                month = path.stem.removeprefix("content-")
-                if month not in needed and month < month_of(oldest):
-                    dropped.append(self._drop_month(month, path))
+            months = [path.stem.removeprefix("content-") for path in self._days.directory.glob("content-*.db")]
+        except OSError as error:
+            raise StorageFailed("looking for what has expired", error) from error
+        unneeded = [month for month in months if month not in needed and month < month_of(oldest)]
+        return tuple(sorted([f"spans-{day}.db" for day in gone])) + tuple(
+            sorted([f"content-{month}.db" for month in unneeded])
+        )
+
+    def drop(self, files: Sequence[str]) -> None:
+        """Delete day and month files by name. Raises `StorageFailed`."""
+        try:
+            for name in files:
+                kind, _, when = name.removesuffix(".db").partition("-")
+                if kind == "spans":
+                    self._drop_day(when)
+                else:
+                    self._drop_month(when, self._days.directory / name)
         except OSError as error:
             raise StorageFailed("dropping what has expired", error) from error
+
+    def forget_sessions(self, now_ns: int, retention_days: int) -> None:
+        """Forget what meta knows of expired days. Raises `StorageFailed`."""
+        kept_from_ns = (now_ns // DAY_NS - retention_days) * DAY_NS
         while self._in_meta(
             "forgetting expired sessions", lambda connection: sessions.expire(connection, kept_from_ns, _EXPIRED_ROWS)
         ):
             pass
-        return dropped
 
     def close(self) -> None:
         """Checkpoint and close every file. Idempotent."""
@@ -248,21 +275,19 @@ class Writer:
         for file in self._files():
             file.relieve()
 
-    def _drop_day(self, day: str) -> str:
+    def _drop_day(self, day: str) -> None:
         self._days.withdraw(day)
         if day in self._day_files:
             self._day_files.pop(day).file.close()
         path = self._days.spans(day)
         self._readers.forget(path)
         delete(path)
-        return path.name
 
-    def _drop_month(self, month: str, path: Path) -> str:
+    def _drop_month(self, month: str, path: Path) -> None:
         if month in self._months:
             self._months.pop(month).file.close()
         self._readers.forget(path)
         delete(path)
-        return path.name
 
     # ------------------------------------------------------------------------------------------------ opening
 
@@ -320,6 +345,11 @@ class Writer:
             self._meta.rollback()
             raise StorageFailed(doing, error) from error
         return done
+
+
+def _oldest_kept(now_ns: int, retention_days: int) -> str:
+    """The first day that is kept."""
+    return day_of((now_ns // DAY_NS - retention_days) * DAY_NS)
 
 
 def _addition(row: sqlite3.Row) -> sessions.Addition:

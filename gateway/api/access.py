@@ -18,6 +18,7 @@ from gateway.config import is_loopback
 from gateway.server import DOOR
 from gateway.stations import ingress
 from policies.errors import StepwardenError
+from policies.vocabulary.audit import OWNER
 from policies.vocabulary.keys import Key, Principal, Role
 
 Needs: TypeAlias = Literal["anyone", "app", "viewer", "auditor", "operator", "admin"]
@@ -198,6 +199,11 @@ _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 def sees(principal: Principal, app: str) -> bool:
     """Whether a principal may look at what belongs to an app."""
     return principal.app == EVERY_APP or hmac.compare_digest(principal.app.encode(), app.encode())
+
+
+def actor_of(principal: Principal) -> str:
+    """Who the audit log says a principal is."""
+    return principal.key_id or OWNER
 
 
 def scope_of(principal: Principal, asked: str | None) -> str | None:

@@ -10,6 +10,7 @@ from policies.evaluate import Rule, Settings
 from policies.tools import ToolSelector
 from policies.vocabulary import exchanges, holds, judgements, keys, sessions, steps
 from policies.vocabulary.bands import Band, outcome
+from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import ALLOW
 from storage.rows import BranchRow, SessionRow, StoreStats
@@ -439,6 +440,35 @@ class HoldList(msgspec.Struct, frozen=True, kw_only=True):
     holds: tuple[Hold, ...]
 
 
+class OutOfForce(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose word took a clause out of force, and until when."""
+
+    clause: str
+    app: str
+    """`*`: every app's."""
+
+    mode: str
+    """`shadow`; in the answer to a change also `enforce`, which ends it."""
+
+    since: str
+    until: str | None
+    by: str
+    reason: str
+
+    @classmethod
+    def of(cls, change: ModeChange) -> "OutOfForce":
+        """The answer for one change."""
+        return cls(
+            clause=change.clause,
+            app=change.app,
+            mode=change.mode,
+            since=rfc3339(change.at_ns),
+            until=_time(change.until_ns),
+            by=_sound(change.by),
+            reason=_sound(change.reason),
+        )
+
+
 class Clause(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of an app, as it stands in force."""
 
@@ -467,8 +497,13 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     fired: int | None = None
     """In how many of the newest exchanges it found something; null where nobody counted."""
 
+    out_of_force: OutOfForce | None = None
+    """Where a person took it out of force for a while."""
+
     @classmethod
-    def of(cls, rule: Rule, settings: Settings, *, fired: int | None = None) -> "Clause":
+    def of(
+        cls, rule: Rule, settings: Settings, *, fired: int | None = None, change: ModeChange | None = None
+    ) -> "Clause":
         """The answer for one clause of a ruleset."""
         clause = rule.clause
         return cls(
@@ -487,6 +522,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
             protected=clause.protected,
             taxonomy=clause.taxonomy,
             fired=fired,
+            out_of_force=None if change is None else OutOfForce.of(change),
         )
 
 
@@ -578,6 +614,9 @@ class GuardRun(msgspec.Struct, frozen=True, kw_only=True):
     not_run: int
     """On how many."""
 
+    shadow: bool = False
+    """True where the clause was out of force then."""
+
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Why an exchange was stopped, changed or let through, and what can be done."""
@@ -605,6 +644,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[GuardRun, ...] = ()
     holds: tuple[Hold, ...] = ()
     """Those that this exchange waited for."""
+
+    out_of_force: tuple[OutOfForce, ...] = ()
+    """Clauses that a person had taken out of force when it was judged."""
 
 
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):
@@ -638,6 +680,26 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Since start: exchanges in flight, recorded and dropped, queue depths."""
 
     store: StoreStats
+
+
+class LoggedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the audit log with its proof."""
+
+    index: int
+    entry: str
+    """The exact bytes that are hashed into the log, as text."""
+
+    proof: str
+    """C2SP tlog-proof with the newest checkpoint."""
+
+
+class ExchangeReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit log says of an exchange, with proofs."""
+
+    exchange_id: str
+    accepted: LoggedEntry
+    recorded: LoggedEntry
+    """The batch that its record and steps are sealed in; the proof's `extra` leads from each of them to its root."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

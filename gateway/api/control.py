@@ -12,18 +12,19 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import SkipValidation
 
-from gateway.api import clauses, exchanges, explanations, holds, keys, live, sessions, status
+from gateway.api import audit, backtests, clauses, exchanges, explanations, holds, keys, live, sessions, status
 from gateway.api.access import Access, requires
+from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Desk, GatewayInfo, HoldReader, InForce, KeyReader, Records
+from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
 from gateway.application import Application
 from gateway.contents import Reach
 from policies.vocabulary.keys import Principal
 
-_BODY_BYTES = 64 << 10
-"""Largest request body of the control plane; its largest document is a new key."""
+BODY_BYTES = 1 << 20
+"""Largest request body of the control plane; its largest document is a candidate policy."""
 
 ROUTES = (
     sessions.list_sessions,
@@ -36,9 +37,15 @@ ROUTES = (
     exchanges.show_response,
     explanations.explain_exchange,
     clauses.list_clauses,
+    clauses.change_mode,
+    backtests.run_backtest,
     keys.list_keys,
     keys.create_key,
     keys.revoke_key,
+    audit.show_head,
+    audit.show_entry,
+    audit.show_proof,
+    audit.show_receipt,
     holds.list_holds,
     holds.approve_hold,
     holds.reject_hold,
@@ -64,7 +71,20 @@ class Document:
 
 def _documented() -> Application:
     """The routes in an application of their own, which only describes them."""
-    names = ("records", "keys", "holds", "in_force", "live", "gateway", "desk", "reader", "principal")
+    names = (
+        "records",
+        "keys",
+        "holds",
+        "in_force",
+        "live",
+        "gateway",
+        "desk",
+        "reader",
+        "backtests",
+        "modes",
+        "audit",
+        "principal",
+    )
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
@@ -88,10 +108,13 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     records: Records,
     key_ring: KeyReader,
     hold_book: HoldReader,
+    mode_book: ModeReader,
     in_force: InForce,
     live_feed: LiveFeed,
     gateway: GatewayInfo,
     desk: Desk,
+    backtest_desk: Backtests,
+    audit_log: Audit,
     dialects: Dialects,
     access: Access,
     reach: Reach | None = None,
@@ -101,10 +124,13 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "records": records,
         "keys": key_ring,
         "holds": hold_book,
+        "modes": mode_book,
         "in_force": in_force,
         "live": live_feed,
         "gateway": gateway,
         "desk": desk,
+        "backtests": backtest_desk,
+        "audit": audit_log,
         "document": Document(),
         "reader": Reader(records, dialects, reach or Reach()),
     }
@@ -121,7 +147,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         | {"principal": Provide(_principal, sync_to_thread=False)},
         exception_handlers=EXCEPTION_HANDLERS,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFE_HEADERS.items()],
-        request_max_body_size=_BODY_BYTES,
+        request_max_body_size=BODY_BYTES,
     )
     return [router]
 
@@ -137,5 +163,5 @@ def control_app(routes: Iterable[Router]) -> Application:
         openapi_config=None,
         exception_handlers=EXCEPTION_HANDLERS,
         logging_config=None,
-        request_max_body_size=_BODY_BYTES,
+        request_max_body_size=BODY_BYTES,
     )

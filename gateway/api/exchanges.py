@@ -1,6 +1,5 @@
 """Exchanges: their facts, their steps and their exact bytes."""
 
-import logging
 import re
 from typing import Literal
 
@@ -9,16 +8,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 
 from gateway.api import answers
-from gateway.api.access import requires, scope_of, sees
-from gateway.api.ports import NotFound, Records
+from gateway.api.access import actor_of, requires, scope_of, sees
+from gateway.api.ports import Audit, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Reader
 from gateway.api.sessions import Limit, Longest
 from policies.errors import StepwardenError
+from policies.vocabulary.audit import ContentRead, Shown
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.keys import Principal
-
-_LOG = logging.getLogger(__name__)
 
 
 class ContentNotKept(StepwardenError):
@@ -31,7 +29,8 @@ class ContentNotKept(StepwardenError):
         return 'Set `content = "encrypted"` in [capture] to keep the bodies of later exchanges.'
 
 
-def _visible(records: Records, principal: Principal, exchange_id: str) -> Exchange:
+def visible(records: Records, principal: Principal, exchange_id: str) -> Exchange:
+    """An exchange this principal may see. Raises `NotFound`, also where it belongs to another app."""
     exchange = records.exchange(exchange_id, app=scope_of(principal, None))
     if exchange is None or not sees(principal, exchange.app):
         raise NotFound("no exchange has this id")
@@ -54,11 +53,14 @@ def show_exchange(
     exchange_id: FromPath[str],
     records: NamedDependency[SkipValidation[Records]],
     reader: NamedDependency[SkipValidation[Reader]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
     text: Longest = 10_000,
 ) -> answers.ExchangeDetail:
     """One exchange with its steps and what clauses said of them."""
-    exchange = _visible(records, principal, exchange_id)
+    exchange = visible(records, principal, exchange_id)
+    if text:
+        audit.note(content_read(principal, exchange, "steps"))
     steps = reader.steps([exchange], records.exchange_steps(exchange.exchange_id), longest=text)
     judged = records.judged(exchange.exchange_id)
     return answers.ExchangeDetail(
@@ -77,10 +79,11 @@ def show_exchange(
 def show_request(
     exchange_id: FromPath[str],
     records: NamedDependency[SkipValidation[Records]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> Response[bytes]:
     """The request body exactly as it crossed the wire."""
-    return _body(records, principal, exchange_id, "request")
+    return _body(records, audit, principal, exchange_id, "request")
 
 
 @get(
@@ -92,20 +95,26 @@ def show_request(
 def show_response(
     exchange_id: FromPath[str],
     records: NamedDependency[SkipValidation[Records]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> Response[bytes]:
     """The response body exactly as it crossed the wire."""
-    return _body(records, principal, exchange_id, "response")
+    return _body(records, audit, principal, exchange_id, "response")
+
+
+def content_read(principal: Principal, exchange: Exchange, what: Shown) -> ContentRead:
+    """The audit log's word for content of an exchange that is about to be shown."""
+    return ContentRead(actor=actor_of(principal), tenant=exchange.app, what=what, exchange=exchange.exchange_id)
 
 
 def _body(
-    records: Records, principal: Principal, exchange_id: str, side: Literal["request", "response"]
+    records: Records, audit: Audit, principal: Principal, exchange_id: str, side: Literal["request", "response"]
 ) -> Response[bytes]:
-    exchange = _visible(records, principal, exchange_id)
+    exchange = visible(records, principal, exchange_id)
     body = records.body(exchange.exchange_id, side)
     if body is None or body.raw is None:
         raise ContentNotKept(f"the {side} body was not kept")
-    _LOG.info("body read", extra={"exchange": exchange.exchange_id, "side": side, "key": principal.key_id})
+    audit.note(content_read(principal, exchange, side))
     headers = {
         "content-disposition": f'attachment; filename="{exchange.exchange_id}-{side}.bin"',
         "stepwarden-body-sha256": body.sha256.hex(),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
@@ -10,7 +11,8 @@ from litestar.params import FromPath, SkipValidation
 from gateway.advice import ADVICE
 from gateway.api import answers
 from gateway.api.access import SUFFICES, requires, scope_of, sees
-from gateway.api.ports import HoldReader, InForce, NotFound, Records
+from gateway.api.exchanges import content_read
+from gateway.api.ports import Audit, HoldReader, InForce, ModeReader, NotFound, Records
 from gateway.api.reading import Reader
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
@@ -20,6 +22,7 @@ from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.modes import Modes
 from policies.vocabulary.steps import Part, Step
 
 _SHOWN: Final = 2000
@@ -36,6 +39,8 @@ def explain_exchange(
     reader: NamedDependency[SkipValidation[Reader]],
     holds: NamedDependency[SkipValidation[HoldReader]],
     in_force: NamedDependency[SkipValidation[InForce]],
+    modes: NamedDependency[SkipValidation[ModeReader]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.Explanation:
     """Why a step was stopped and what to do: the reason alone for the role `app`, all of it for others."""
@@ -43,11 +48,13 @@ def explain_exchange(
     judged = records.judged(exchange.exchange_id)
     if principal.role not in SUFFICES["viewer"]:
         return _coarse(exchange, judged)
+    audit.note(content_read(principal, exchange, "explanation"))
     clear = principal.role in SUFFICES["operator"]
     found = _Explaining(exchange, judged, reader, records, clear=clear)
     ruleset = _ruleset(in_force, exchange.app)
     asked = [each for each in holds.list(app=exchange.app) if each.ask.exchange_id == exchange.exchange_id]
-    return found.explanation(ruleset, tuple(answers.Hold.of(each) for each in asked) if clear else ())
+    told = found.explanation(ruleset, tuple(answers.Hold.of(each) for each in asked) if clear else ())
+    return msgspec.structs.replace(told, out_of_force=_out_of_force(exchange, judged, modes))
 
 
 def _visible(records: Records, principal: Principal, exchange_id: str) -> Exchange:
@@ -80,6 +87,15 @@ def _ruleset(in_force: InForce, app: str) -> Ruleset | None:
     except BadPolicy:
         return None
     return found.get(app) or found.get("default")
+
+
+def _out_of_force(exchange: Exchange, judged: Judged | None, modes: ModeReader) -> tuple[answers.OutOfForce, ...]:
+    """On whose word clauses that looked at this exchange were out of force when it was judged."""
+    shadow = {row.clause for said in judged.steps for row in said.coverage if row.shadow} if judged else set[str]()
+    if not shadow:
+        return ()
+    then = Modes(modes.changes()).shadowed(exchange.app, exchange.started_ns)
+    return tuple(answers.OutOfForce.of(change) for clause, change in then.items() if clause in shadow)
 
 
 class _Explaining:
@@ -221,4 +237,5 @@ def _guards(coverage: Iterable[Examined]) -> Iterator[answers.GuardRun]:
             micros=sum(row.micros for row in ran),
             skipped=tuple(dict.fromkeys(skipped)),
             not_run=len(skipped),
+            shadow=any(row.shadow for row in mine),
         )

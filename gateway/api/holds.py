@@ -9,9 +9,10 @@ from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
-from gateway.api.access import requires, scope_of, sees
-from gateway.api.ports import Desk, HoldReader, NotFound
-from policies.vocabulary.holds import Hold, HoldState
+from gateway.api.access import actor_of, requires, scope_of, sees
+from gateway.api.ports import Audit, Desk, HoldReader, NotFound
+from policies.vocabulary.audit import ContentRead
+from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.keys import Principal
 
 
@@ -34,11 +35,14 @@ def _visible(holds: HoldReader, principal: Principal, hold_id: str) -> Hold:
 @get("/api/holds", opt=requires("operator"), sync_to_thread=True)
 def list_holds(
     holds: NamedDependency[SkipValidation[HoldReader]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
     only: Annotated[HoldState | None, QueryParameter(description="Only holds in this state.")] = None,
 ) -> answers.HoldList:
     """Holds, newest first."""
-    found = holds.list(state=only, app=scope_of(principal, None))
+    app = scope_of(principal, None)
+    audit.note(ContentRead(actor=actor_of(principal), tenant=app, what="holds"))
+    found = holds.list(state=only, app=app)
     return answers.HoldList(holds=tuple(answers.Hold.of(each) for each in found))
 
 
@@ -52,8 +56,7 @@ async def approve_hold(
 ) -> answers.Hold:
     """Let exactly this step pass, once."""
     hold = _visible(holds, principal, hold_id)
-    by = data.by or principal.key_id or "owner"
-    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=True, by=by, reason=data.reason))
+    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=True, review=_review(data, principal)))
 
 
 @post("/api/holds/{hold_id:str}/reject", opt=requires("operator"), status_code=200)
@@ -66,5 +69,8 @@ async def reject_hold(
 ) -> answers.Hold:
     """Refuse this step; a retry of it is refused too."""
     hold = _visible(holds, principal, hold_id)
-    by = data.by or principal.key_id or "owner"
-    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=False, by=by, reason=data.reason))
+    return answers.Hold.of(await desk.decide_hold(hold.hold_id, approve=False, review=_review(data, principal)))
+
+
+def _review(data: Answer, principal: Principal) -> Review:
+    return Review(actor=actor_of(principal), by=data.by, reason=data.reason)

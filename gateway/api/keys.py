@@ -10,11 +10,11 @@ from litestar.params import FromPath, JSONBody, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, requires
+from gateway.api.access import EVERY_APP, actor_of, requires
 from gateway.api.ports import Desk, KeyReader
 from gateway.times import nanoseconds
 from policies.errors import StepwardenError
-from policies.vocabulary.keys import Role
+from policies.vocabulary.keys import Principal, Role
 
 _MICRO = 1_000_000
 
@@ -55,7 +55,11 @@ def list_keys(keys: NamedDependency[SkipValidation[KeyReader]]) -> answers.KeyLi
 
 
 @post("/api/keys", opt=requires("admin"), status_code=201)
-async def create_key(data: JSONBody[NewKey], desk: NamedDependency[SkipValidation[Desk]]) -> answers.CreatedKey:
+async def create_key(
+    data: JSONBody[NewKey],
+    desk: NamedDependency[SkipValidation[Desk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.CreatedKey:
     """Make a key. Its secret is in this answer and nowhere else."""
     expires_ns = None if data.expires_at is None else nanoseconds(data.expires_at)
     if expires_ns is not None and expires_ns <= time.time_ns():
@@ -64,12 +68,21 @@ async def create_key(data: JSONBody[NewKey], desk: NamedDependency[SkipValidatio
         raise KeyRefused("a key with role `app` needs one app")
     budget = None if data.budget_usd is None else round(data.budget_usd * _MICRO)
     key, secret = await desk.create_key(
-        name=data.name, role=data.role, app=data.app, expires_ns=expires_ns, budget_micro_usd=budget
+        name=data.name,
+        role=data.role,
+        app=data.app,
+        expires_ns=expires_ns,
+        budget_micro_usd=budget,
+        actor=actor_of(principal),
     )
     return answers.CreatedKey(key=answers.Key.of(key), secret=secret)
 
 
 @post("/api/keys/{key_id:str}/revoke", opt=requires("admin"), status_code=200)
-async def revoke_key(key_id: FromPath[str], desk: NamedDependency[SkipValidation[Desk]]) -> answers.Key:
+async def revoke_key(
+    key_id: FromPath[str],
+    desk: NamedDependency[SkipValidation[Desk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.Key:
     """Refuse this key from now on; it stays in the list."""
-    return answers.Key.of(await desk.revoke_key(key_id))
+    return answers.Key.of(await desk.revoke_key(key_id, actor=actor_of(principal)))

@@ -14,11 +14,13 @@ from litestar.params import SkipValidation
 from litestar.response import Stream
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, requires, sees
+from gateway.api.access import EVERY_APP, actor_of, requires, scope_of, sees
+from gateway.api.ports import Audit
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Dialects
 from gateway.contents import Reach, Recorded, texts
 from policies.errors import StepwardenError
+from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.keys import Principal
 
@@ -155,9 +157,13 @@ def _event(name: str, event_id: str | None, data: object) -> bytes:
 
 @get("/api/live", opt=requires("viewer"), media_type="text/event-stream")
 async def live_feed(
-    live: NamedDependency[SkipValidation[LiveFeed]], principal: NamedDependency[SkipValidation[Principal]]
+    live: NamedDependency[SkipValidation[LiveFeed]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
 ) -> Stream:
     """Exchanges and steps as they are recorded."""
+    read = ContentRead(actor=actor_of(principal), tenant=scope_of(principal, None), what="live")
+    await asyncio.to_thread(audit.note, read)
     return Stream(live.watch(principal), media_type="text/event-stream", headers=SAFE_HEADERS)
 
 

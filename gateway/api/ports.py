@@ -6,12 +6,15 @@ from typing import Literal, Protocol
 from gateway.api.answers import ProviderStatus
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
+from policies.vocabulary.audit import Entry
 from policies.vocabulary.exchanges import Exchange
-from policies.vocabulary.holds import Hold, HoldState
+from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.steps import Step
 from storage.rows import BranchRow, SessionRow, StoredBody, StoreStats
+from storage.step_seals import Sealed
 
 
 class NotFound(StepwardenError):
@@ -91,24 +94,60 @@ class KeyReader(Protocol):
 
 
 class Desk(Protocol):
-    """The writes of the control plane, carried out by whoever owns the writing thread."""
+    """The writes of the control plane, carried out by whoever owns the writing thread; `actor` is who asked for one."""
 
     async def create_key(
-        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None
+        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None, actor: str
     ) -> tuple[Key, str]:
         """A new key and its secret."""
         ...
 
-    async def revoke_key(self, key_id: str) -> Key:
+    async def revoke_key(self, key_id: str, *, actor: str) -> Key:
         """The key, revoked now. Raises where there is none."""
         ...
 
-    async def terminate(self, session_id: str) -> None:
+    async def terminate(self, session_id: str, *, actor: str) -> None:
         """Refuse every later request of a session."""
         ...
 
-    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back."""
+        ...
+
+    async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer. Raises where there is no such hold, or it was decided before."""
+        ...
+
+
+class Audit(Protocol):
+    """The audit log. `storage.audit_log.AuditLog` fits; every method is safe from any thread."""
+
+    def note(self, *entries: Entry) -> None:
+        """Append entries; durable on return."""
+        ...
+
+    def alias(self, session_id: str) -> str:
+        """What the log calls a session."""
+        ...
+
+    def head(self) -> bytes:
+        """The newest signed checkpoint, over every entry there is by now."""
+        ...
+
+    def entry(self, index: int) -> bytes:
+        """An entry's exact bytes. Raises where there is none."""
+        ...
+
+    def proof(self, index: int, extra: bytes | None = None) -> bytes:
+        """That an entry is in the log, as the text of a `.tlog-proof`. Raises where there is none."""
+        ...
+
+    def accepted(self, exchange_id: str, started_ns: int) -> int:
+        """The index of the entry that says an exchange was accepted. Raises where there is none."""
+        ...
+
+    def recorded(self, exchange_id: str, ended_ns: int) -> Sealed:
+        """The entry that seals the record of an exchange, and the records. Raises where there is none."""
         ...
 
 
@@ -124,11 +163,22 @@ class HoldReader(Protocol):
         ...
 
 
+class ModeReader(Protocol):
+    """Who took which clause out of force. `storage.modes.ModeBook` fits."""
+
+    def changes(self) -> list[ModeChange]:
+        """Every change ever made, oldest first."""
+        ...
+
+
 class InForce(Protocol):
-    """The clauses in force. `gateway.stations.judge.Supervision` fits."""
+    """The clauses in force: the running gateway's, or those one would have that started now."""
 
     def rulesets(self) -> Mapping[str, Ruleset]:
-        """By app, those without any policy left out. Raises `BadPolicy` where they are read now and do not check."""
+        """By app, those without any policy left out; what a person took out of force is in shadow there.
+
+        Raises `BadPolicy` where they are read now and do not check.
+        """
         ...
 
 

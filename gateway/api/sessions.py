@@ -8,10 +8,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter, SkipValidation
 
 from gateway.api import answers
-from gateway.api.access import requires, scope_of, sees
-from gateway.api.ports import Desk, NotFound, Records
+from gateway.api.access import actor_of, requires, scope_of, sees
+from gateway.api.ports import Audit, Desk, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.times import moment_ns
+from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.keys import Principal
 from storage.rows import SessionRow
 
@@ -67,11 +68,15 @@ def show_steps(
     session_id: FromPath[str],
     records: NamedDependency[SkipValidation[Records]],
     reader: NamedDependency[SkipValidation[Reader]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
     text: Longest = 10_000,
 ) -> answers.StepList:
     """The steps of one session in order, each with its text."""
     row = visible(records, principal, session_id)
+    if text:
+        session = audit.alias(row.session_id)
+        audit.note(ContentRead(actor=actor_of(principal), tenant=row.app, what="steps", session=session))
     exchanges, steps = records.exchanges(row.session_id), records.steps(row.session_id)
     shown = reader.steps(exchanges, steps, longest=text)
     return answers.StepList(session_id=row.session_id, steps=tuple(shown))
@@ -86,5 +91,5 @@ async def terminate_session(
 ) -> answers.Session:
     """Refuse every later request of this session."""
     row = visible(records, principal, session_id)
-    await desk.terminate(row.session_id)
+    await desk.terminate(row.session_id, actor=actor_of(principal))
     return answers.Session.of(visible(records, principal, row.session_id))

@@ -121,9 +121,9 @@ class ApiClient:
         """The JSON answer of a POST. Raises `GatewayRefused` or `Unanswered`."""
         return self._run(self._ask("POST", path, {}, body))
 
-    def follow(self, path: str, on_event: Callable[[str, Any], bool]) -> None:
-        """Read server-sent events until `on_event(name, data)` is False or they end."""
-        self._run(self._follow(path, on_event))
+    def follow(self, path: str, on_event: Callable[[str, Any], bool], body: Mapping[str, Any] | None = None) -> None:
+        """Read server-sent events until `on_event(name, data)` is False or they end; with a `body`, of a POST."""
+        self._run(self._follow(path, on_event, body))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -141,9 +141,10 @@ class ApiClient:
             _read(response)
         return response.content
 
-    async def _follow(self, path: str, on_event: Callable[[str, Any], bool]) -> None:
+    async def _follow(self, path: str, on_event: Callable[[str, Any], bool], body: Mapping[str, Any] | None) -> None:
         patient = httpx.Timeout(_SECONDS, read=None)
-        async with self._client.stream("GET", path, timeout=patient) as response:
+        method = "GET" if body is None else "POST"
+        async with self._client.stream(method, path, json=body, timeout=patient) as response:
             if response.is_error:
                 await response.aread()
                 _read(response)
@@ -210,9 +211,10 @@ def here(config: Config, *, create: bool = False) -> ApiClient:
     if not create and not directory.is_dir():
         raise NothingRecorded(directory)
     from gateway.cli.direct import opened  # the store and its routes: a second of imports nobody else waits for
+    from gateway.cli.within import Within
 
     application, close = opened(config)
-    transport = httpx.ASGITransport(app=application, raise_app_exceptions=False)
+    transport = Within(application)
     return ApiClient(transport, base_url=_LOCAL, where=str(directory), key=None, close=close)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.cli.running import RunningGateway
 
 _SETTLE_SECONDS = 10.0
+_CANDIDATE = "agent-baseline"
 
 
 @click.command()
@@ -27,9 +28,10 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
 
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
     afterwards is what any agent of yours would leave behind. Then the run in which an attack succeeded comes again,
-    with policies enforced: its call is held back, a secret is taken out, a payment waits for a person.
+    with policies enforced: its call is held back, a secret is taken out, a payment waits for a person. At the end the
+    audit log of all this is verified from its files alone.
     """
-    from gateway.cli import demo_guarded
+    from gateway.cli import demo_audit, demo_guarded
     from gateway.cli.narrator import Narrator
     from gateway.cli.running import RunningGateway
     from gateway.cli.screen import err, print_json
@@ -56,12 +58,16 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     narrator.tell(event)
                 found = _settled(gateway, narrator.requests)
                 found["rebuilt"] = _rebuilt(gateway, [seen.body for seen in upstream.requests])
+                found["backtest"] = backtested(gateway)
                 if not as_json:
                     _show(found)
+                    _show_backtest(found["backtest"])
                 second = demo_guarded.play(narrator, guard, upstream, told)
+                log = demo_audit.checked(guard)
                 if as_json:
-                    print_json({**found, "guarded": second})
+                    print_json({**found, "guarded": second, "audit": demo_audit.document(log)})
                 else:
+                    demo_audit.show(log)
                     _close(demo_guarded.closing(second))
                 if keep:
                     console.print(
@@ -69,7 +75,8 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                         f"Ctrl-C ends both and removes {directory}."
                     )
                     _wait_for_the_end()
-                return 0 if found["rebuilt"]["equal"] == found["rebuilt"]["requests"] and second.kept else 1
+                rebuilt = found["rebuilt"]["equal"] == found["rebuilt"]["requests"]
+                return 0 if rebuilt and second.kept and log.report.holds else 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -89,6 +96,17 @@ def _settled(gateway: "RunningGateway", requests: int) -> dict[str, Any]:
         shown = api.get(f"/api/sessions/{name}") if name else None
         steps: Any = api.get(f"/api/sessions/{name}/steps", text=400) if name else {"steps": []}
     return {"sessions": listed["sessions"], "shown": shown, "steps": steps["steps"]}
+
+
+def backtested(gateway: "RunningGateway") -> dict[str, Any]:
+    """What the shipped baseline would have made of these runs, which were recorded without any policy."""
+    from gateway.cli import client
+    from gateway.cli.backtest import followed
+    from policies.shipped import shipped
+
+    ask = {"policies": [{"name": _CANDIDATE, "text": shipped()[_CANDIDATE]}]}
+    with client.here(gateway.config) as api:
+        return followed(api, ask, quiet=True)
 
 
 def _rebuilt(gateway: "RunningGateway", arrived: list[bytes]) -> dict[str, int]:
@@ -135,6 +153,20 @@ def _show(found: dict[str, Any]) -> None:
     )
 
 
+def _show_backtest(report: dict[str, Any]) -> None:
+    """Which steps of these runs would have been stopped, before anything is put in force."""
+    from rich.text import Text
+
+    from gateway.cli.flips import told
+    from gateway.cli.screen import out
+
+    console = out()
+    console.print()
+    console.rule(Text(f"stepwarden backtest --policy {_CANDIDATE}", style="bold"), align="left")
+    for part in told(report):
+        console.print(part)
+
+
 def _close(said: "Text") -> None:
     """What was shown, and where to look next."""
     from rich.text import Text
@@ -154,6 +186,8 @@ def _close(said: "Text") -> None:
         "stepwarden tail                       steps and verdicts as they happen",
         "stepwarden sessions list / show ID    what your agents did",
         "stepwarden explain EXCHANGE           why a step was stopped",
+        "stepwarden backtest --policy F        what a policy would have made of what is recorded",
+        "stepwarden audit verify               that nothing was removed from the log, offline",
         "stepwarden doctor                     what is wrong on this machine",
     ):
         console.print(line)

@@ -6,15 +6,19 @@ from typing import Any
 
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.backtest.run import Laboratory
 from gateway.config import Config
 from gateway.contents import Reach
 from gateway.in_force import in_force
+from gateway.notice_key import notice_key
 from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
-from policies.vocabulary.holds import APPROVAL_NS, Hold
+from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
 from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.modes import ModeChange, Modes
 from storage.store import Store
 
 
@@ -33,7 +37,7 @@ class DirectDesk:
         self._store = store
 
     async def create_key(
-        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None
+        self, *, name: str, role: Role, app: str, expires_ns: int | None, budget_micro_usd: int | None, actor: str
     ) -> tuple[Key, str]:
         """A new key and its secret."""
         return self._store.keys.create(
@@ -43,33 +47,40 @@ class DirectDesk:
             expires_ns=expires_ns,
             budget_micro_usd=budget_micro_usd,
             now_ns=time.time_ns(),
+            actor=actor,
         )
 
-    async def revoke_key(self, key_id: str) -> Key:
+    async def revoke_key(self, key_id: str, *, actor: str) -> Key:
         """The key, revoked now."""
-        return self._store.keys.revoke(key_id, time.time_ns())
+        return self._store.keys.revoke(key_id, time.time_ns(), actor=actor)
 
-    async def terminate(self, session_id: str) -> None:
+    async def terminate(self, session_id: str, *, actor: str) -> None:
         """Refuse every later request of a session."""
-        self._store.terminate(session_id, time.time_ns())
+        self._store.terminate(session_id, time.time_ns(), actor=actor)
 
-    async def decide_hold(self, hold_id: str, *, approve: bool, by: str, reason: str | None) -> Hold:
+    async def change_mode(self, change: ModeChange) -> None:
+        """Take a clause out of force for a while, or put it back: as a gateway has it that starts from now on."""
+        self._store.modes.record(change)
+
+    async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""
         now_ns = time.time_ns()
         return self._store.holds.decide(
-            hold_id, approve=approve, by=by, reason=reason, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
+            hold_id, approve=approve, answer=review, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
         )
 
 
 class ReadNow:
     """The clauses that a gateway would have in force if it started now."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, store: Store) -> None:
         self._config = config
+        self._store = store
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """By app. Raises `BadPolicy` with what keeps it from starting."""
-        return in_force(self._config).rulesets()
+        modes = Modes(self._store.modes.changes())
+        return in_force(self._config).rulesets(modes, time.time_ns())
 
 
 class NotServing:
@@ -92,6 +103,14 @@ class NotServing:
         return "no gateway is running"
 
 
+def _laboratory(config: Config, store: Store) -> Laboratory:
+    return Laboratory(store, store.holds, config, notice_key=notice_key(config))
+
+
+def _nobody_waits() -> None:
+    """No traffic to make way for."""
+
+
 def _application(config: Config, store: Store) -> Any:
     providers = tuple(
         ProviderStatus(name=each.name, dialect=each.dialect, base_url=each.base_url, key_present=False)
@@ -103,10 +122,13 @@ def _application(config: Config, store: Store) -> Any:
         records=store,
         key_ring=store.keys,
         hold_book=store.holds,
-        in_force=ReadNow(config),
+        mode_book=store.modes,
+        in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),
         desk=DirectDesk(store),
+        backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits),
+        audit_log=store.audit,
         dialects=known,
         access=access,
         reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),

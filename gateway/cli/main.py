@@ -21,22 +21,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("gateway.cli.explain:explain", "Why a step was stopped, and what to do about it."),
     "holds": ("gateway.cli.holds:holds", "Steps waiting for a person: list, approve, reject."),
     "clauses": ("gateway.cli.clauses:clauses", "Clauses in force."),
+    "backtest": ("gateway.cli.backtest:backtest", "Hold recorded history against a candidate policy."),
     "keys": ("gateway.cli.keys:keys", "Create, list and revoke gateway keys."),
+    "audit": ("gateway.cli.audit:audit", "Verify the audit log, and show its head."),
+    "witness": ("gateway.cli.witness:witness", "Cosign the audit logs of other gateways."),
 }
 """What this version does: name, where it lives, and its line in the help."""
 
 LATER: dict[str, tuple[str, str]] = {
     name: (f"gateway.cli.later:{name}", line)
     for name, line in {
-        "backtest": "Recorded history against a candidate policy.",
         "critique": "Supervise a recorded session now.",
         "label": "A person's judgement of a step.",
         "optimize": "Propose better guards and instructions.",
         "proposals": "Proposed changes and their evidence.",
         "revisions": "What is and was in force; activate, roll back.",
-        "audit": "Verify, prove and export the audit log.",
         "retention": "Keep a session beyond its time.",
-        "witness": "Co-sign another gateway's audit log.",
         "mcp": "A supervised MCP proxy over stdio.",
     }.items()
 }

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gateway.cli.screen import clean, clean_lines
+from gateway.cli.tables import out_of_force
 from gateway.cli.tree import VERDICTS
 
 Row = dict[str, Any]
@@ -46,6 +47,7 @@ def told(explanation: Row) -> Iterator[Any]:
         )
         return
     yield from _what(explanation)
+    yield from (out_of_force(change) for change in explanation["out_of_force"])
     yield from _decisions(explanation["holds"])
     yield from _why(explanation)
     yield from _advice(explanation)

@@ -4,6 +4,8 @@ import datetime as dt
 import re
 import sys
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -50,6 +52,24 @@ def err() -> Console:
 def _width() -> int | None:
     """Terminals as they are; files and pipes 120 columns."""
     return None if sys.stdout.isatty() else 120
+
+
+def _unseen(done: int, of: int) -> None:
+    """No terminal to show it on."""
+
+
+@contextmanager
+def progress(title: str, *, quiet: bool) -> Generator[Callable[[int, int], None]]:
+    """Where the terminal is one, a bar on standard error; gives what to tell how much is done, and of how much."""
+    if quiet or not sys.stderr.isatty():
+        yield _unseen
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err(), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def print_json(document: Any) -> None:

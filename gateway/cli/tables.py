@@ -190,6 +190,13 @@ def clause_table(clauses: Sequence[Row]) -> Table:
     return table
 
 
+def out_of_force(change: Row) -> Text:
+    """Who took a clause out of force, until when and why, in a line."""
+    line = Text.assemble(("  out of force  ", "bold yellow"), (clean(change["clause"]), "cyan"))
+    line.append(f"  until {local(change['until'])}, by {clean(change['by'])}: {clean(change['reason'])}")
+    return line
+
+
 def _judges(clause: Row) -> str:
     """What it looks at, with what."""
     tools = clause["tools"]

@@ -9,7 +9,7 @@ retrieved text. What the model itself said earlier was judged when it said it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b, sha256
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from policies.trail import Scene, Trail
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.modes import Modes
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import STEP_KINDS, Part, Side, Step, StepKind
 from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, combine
@@ -58,6 +59,9 @@ PATIENCE_NS: Final = 10_000_000_000
 _PARTS_BYTES: Final = 16 << 20
 _SAID_BYTES: Final = 4 << 20
 _CHAIN: Final = 16
+_SHADOWING: Final = 1000
+"""What benches without some clauses may cost, where each costs 200: they change by a person's hand alone."""
+
 _OF_A_JUDGEMENT: Final = 400
 
 NOTICES: Final = "stepwarden/notices"
@@ -109,6 +113,26 @@ class Bench:
         self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
         """Data that calls were held against on the event loop: guards remember it there, and only there."""
         self._successors: Recent[str, str] = Recent(_SAID_BYTES)
+        self._shadowing: Recent[frozenset[str], Bench] = Recent(_SHADOWING)
+
+    def shadowing(self, clauses: frozenset[str]) -> "Bench":
+        """A bench with the same memory of what was said, and these clauses out of force; itself where it has none."""
+        mine = frozenset([rule.name for rule in self.ruleset.rules if rule.name in clauses])
+        if not mine:
+            return self
+        found = self._shadowing.get(mine)
+        if found is None:
+            found = Bench(
+                self.ruleset.shadowing(mine),
+                heavy=lambda: self._heavy().shadowing(mine),
+                clock=self._clock,
+                notice_key=self.notice_key,
+            )
+            # What sessions hold does not depend on clauses; what was said of it does.
+            found.parts, found.offered, found.chains = self.parts, self.offered, self.chains
+            found._read_here, found._successors = self._read_here, self._successors
+            self._shadowing.put(mine, found, 0)
+        return found
 
     async def judge(self, scenes: Sequence[Scene]) -> list[Judgement]:
         """Judge steps in order; long ones off the event loop."""
@@ -121,6 +145,12 @@ class Bench:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="stepwarden-judge")
         asked_ns = self._clock()
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge_heavy, scenes, asked_ns)
+
+    def close(self) -> None:
+        """End the thread of long steps, where there is one."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
 
     def continued(self, response_ids: Sequence[str]) -> None:
         """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
@@ -443,13 +473,21 @@ class Supervision:
     def __init__(self, benches: Mapping[str, Bench | None]) -> None:
         self._benches = benches
 
-    def rulesets(self) -> dict[str, Ruleset]:
-        """The clauses of every configured app that has any, for those who show them."""
-        return {app: bench.ruleset for app, bench in self._benches.items() if bench is not None}
+    def rulesets(self, modes: Modes, at_ns: int) -> dict[str, Ruleset]:
+        """The clauses of every configured app that has any, as they stand at a moment, for those who show them."""
+        return {
+            app: bench.shadowing(frozenset(modes.shadowed(app, at_ns))).ruleset
+            for app, bench in self._benches.items()
+            if bench is not None
+        }
 
-    def bench(self, app: str) -> Bench | None:
-        """The bench for an app; apps nobody configured follow `default`. None where no policy is named."""
-        return self._benches[app] if app in self._benches else self._benches.get("default")
+    def bench(self, app: str, shadowed: Collection[str] = ()) -> Bench | None:
+        """The bench for an app; apps nobody configured follow `default`. None where no policy is named.
+
+        `shadowed`: clauses that are out of force for this app now.
+        """
+        found = self._benches[app] if app in self._benches else self._benches.get("default")
+        return found.shadowing(frozenset(shadowed)) if found is not None and shadowed else found
 
 
 def binding(session_id: str | None, part: Part, revisions: Sequence[str]) -> bytes:

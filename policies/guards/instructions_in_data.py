@@ -31,9 +31,9 @@ class InstructionsInDataSpec(
 class InstructionsInDataGuard:
     """Finds orders to an assistant in what tools and searches return."""
 
-    def __init__(self, spec: InstructionsInDataSpec) -> None:
+    def __init__(self, spec: InstructionsInDataSpec, analyst: Analyst | None = None) -> None:
         del spec
-        self._analyst = Analyst()
+        self._analyst = analyst or Analyst()
 
     @property
     def window(self) -> int | None:

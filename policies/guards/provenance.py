@@ -58,14 +58,15 @@ class ProvenanceSpec(
 class ProvenanceGuard:
     """Traces the values of proposed calls."""
 
-    def __init__(self, spec: ProvenanceSpec) -> None:
+    def __init__(self, spec: ProvenanceSpec, analyst: Analyst | None = None) -> None:
+        """Raises `BadGuard` for a spec that watches nothing. `analyst`: shared with others that read the same texts."""
         if not spec.distrust:
             raise BadGuard("provenance: distrust names no kind of step, so nothing could ever be found")
         if any(not sink for sink in spec.sinks):
             raise BadGuard("provenance: a sink is an argument's name or pointer; one of them is empty")
         self._sinks = frozenset(sink if sink.startswith("/") else sink.casefold() for sink in spec.sinks)
         self._distrust = frozenset(spec.distrust)
-        self._analyst = Analyst()
+        self._analyst = analyst or Analyst()
 
     @property
     def window(self) -> int | None:

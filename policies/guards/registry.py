@@ -1,7 +1,7 @@
 """Every guard kind there is: what an operator writes, what is built from it, and which steps it can judge."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,7 @@ from policies.guards.schema import SchemaGuard, SchemaSpec
 from policies.guards.secrets import SecretsGuard, SecretsSpec
 from policies.guards.sequence import SequenceGuard, SequenceSpec
 from policies.guards.smuggling import SmugglingGuard, SmugglingSpec
+from policies.provenance.sources import Analyst
 from policies.vocabulary.steps import STEP_KINDS, StepKind
 
 GuardSpec: TypeAlias = (
@@ -40,8 +41,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in `kind = "..."`."""
 
     spec: type[msgspec.Struct]
-    guard: Callable[[Any], Guard]
-    """Builds the guard from a spec. Raises `BadGuard` for one that makes no sense."""
+    guard: Callable[..., Guard]
+    """Builds the guard from a spec, and from an `Analyst` where `reads`. Raises `BadGuard` for a spec that makes no
+    sense."""
+
+    reads: bool = False
+    """Whether it reads texts for provenance; what one such guard read, the others of its ruleset need not."""
 
     impossible: Mapping[StepKind, str] = {}
     """Step kinds it can say nothing about, each with the reason; the test matrix skips exactly these."""
@@ -103,7 +108,8 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind(
         name="provenance",
         spec=ProvenanceSpec,
-        guard=cast("Callable[[Any], Guard]", ProvenanceGuard),
+        guard=ProvenanceGuard,
+        reads=True,
         ranges=False,
         impossible=_all_but("only calls have arguments to trace", "tool_call"),
     ),
@@ -111,6 +117,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         name="instructions_in_data",
         spec=InstructionsInDataSpec,
         guard=InstructionsInDataGuard,
+        reads=True,
         ranges=True,
         impossible=_all_but("only data from outside can hold the orders of strangers", "tool_result", "retrieval"),
     ),
@@ -125,6 +132,18 @@ def kind_of(spec: msgspec.Struct) -> Kind:
     return _BY_SPEC[type(spec)]
 
 
+class Workshop:
+    """Builds the guards of one ruleset, which share what they read of a text."""
+
+    def __init__(self) -> None:
+        self._analyst = Analyst()
+
+    def build(self, spec: msgspec.Struct) -> Guard:
+        """The guard a spec describes. Raises `BadGuard` where the spec makes no sense."""
+        kind = kind_of(spec)
+        return kind.guard(spec, self._analyst) if kind.reads else kind.guard(spec)
+
+
 def build(spec: msgspec.Struct) -> Guard:
-    """The guard a spec describes. Raises `BadGuard` where the spec makes no sense."""
-    return kind_of(spec).guard(spec)
+    """A guard by itself. Raises `BadGuard` where the spec makes no sense."""
+    return Workshop().build(spec)

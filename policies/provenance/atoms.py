@@ -51,14 +51,23 @@ _TIGHT_ENOUGH: Final = 6
 LONGEST_RUN: Final = 512
 """Characters of a run without spaces that are taken apart."""
 
-_RUN: Final = re.compile(r"""[^\s"'`<>,;|(){}\[\]]++""")
+_DELIMITERS: Final = str.maketrans("\"'`<>,;|(){}[]", " " * 14)
+"""What ends a run, as white space does."""
+
 _TELLING: Final = re.compile(r"[\d@_./\\#~]")
 _SPACED: Final = re.compile(
-    r"(?P<phone>(?<![\w.])\+\d[\d ().-]{6,20}\d\b|(?<![\w.-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b)"
-    r"|(?P<account>\b[a-z]{2}\d{2}(?: [a-z0-9]{4}){2,8}(?: [a-z0-9]{1,3})?\b)"
-    r"|(?P<date>\b\d{4}-\d\d-\d\d[t ]\d\d?:\d\d(?::\d\d)?\b)"
-    r"|(?P<number>\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b)"
+    r"[+(\d](?:"
+    r"(?P<phone>(?<=(?<![\w.])\+)\d[\d ().-]{6,20}\d\b"
+    r"|(?:(?<=(?<![\w.-])\()\d|(?<=(?<![\w.-])\d))\d\d\)?[ .-]\d{3}[ .-]\d{4}\b)"
+    r"|(?P<account>(?<=\b[a-z][a-z]\d)\d(?: [a-z0-9]{4}){2,8}(?: [a-z0-9]{1,3})?\b)"
+    r"|(?P<date>(?<=\b\d)\d{3}-\d\d-\d\d[t ]\d\d?:\d\d(?::\d\d)?\b)"
+    r"|(?P<number>(?<=\b\d)\d{0,2}(?:,\d{3})+(?:\.\d+)?\b))"
 )
+"""Values that are written with spaces, searched for by their first digit, sign or bracket, since those are few. An
+account opens with two letters before that digit."""
+
+_COUNTRY: Final = 2
+
 _HOST_ENDS: Final = (
     "com|net|org|io|dev|ai|app|co|edu|gov|info|biz|me|tv|cc|xyz|site|online|shop|cloud|uk|de|fr|es|it|nl|ch|at|eu|us"
     "|ca|au|in|jp|cn|ru|br|pl|se|no|be|dk|fi|example|test|invalid|local|internal|onion"
@@ -98,8 +107,8 @@ def atoms(value: Scalar) -> list[Atom]:
         return list(_number(value))
     found: dict[tuple[str, str], Atom] = {}
     folded = fold(value[:LONGEST_VALUE]).strip()
-    for match in _matches(folded):
-        atom = _atom(match)
+    for kind, text in _found(folded):
+        atom = _atom(kind, text)
         if atom is not None and (atom.kind, atom.text) not in found:
             found[atom.kind, atom.text] = atom
             if len(found) >= MOST_ATOMS:
@@ -123,25 +132,42 @@ def _phrase(text: str) -> Atom | None:
     return Atom("phrase", forms[0], tuple(forms[:MOST_FORMS]))
 
 
-def _matches(text: str) -> Iterator[re.Match[str]]:
-    """What can be an atom: values that are written with spaces, then those inside runs without any."""
+def _found(text: str) -> Iterator[tuple[AtomKind, str]]:
+    """What can be an atom: values that are written with spaces, and those inside runs without any."""
+    seen: set[str] = set()
     taken = 0
     for spaced in _SPACED.finditer(text):
-        yield from _in_runs(text, taken, spaced.start())
-        yield spaced
+        kind = _kind(spaced)
+        start = spaced.start() - (_COUNTRY if kind == "account" else 0)
+        yield from _in_runs(text, taken, start, seen)
+        yield kind, text[start : spaced.end()]
         taken = spaced.end()
-    yield from _in_runs(text, taken, len(text))
+    yield from _in_runs(text, taken, len(text), seen)
 
 
-def _in_runs(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
-    for run in _RUN.finditer(text, start, end):
-        if _TELLING.search(text, run.start(), run.end()):
-            yield from _FINDER.finditer(text, run.start(), min(run.end(), run.start() + LONGEST_RUN))
+def _in_runs(text: str, start: int, end: int, seen: set[str]) -> Iterator[tuple[AtomKind, str]]:
+    """The values in the runs of a range; a run that was `seen` says nothing new."""
+    runs = text[start:end].translate(_DELIMITERS).split()
+    if start and runs and text.startswith(runs[0], start):
+        # It goes on from what was taken before it, which is part of how it reads.
+        yield from _in_run(text, start, start + len(runs.pop(0)))
+    for run in runs:
+        if run not in seen:
+            seen.add(run)
+            yield from _in_run(run, 0, len(run))
 
 
-def _atom(match: re.Match[str]) -> Atom | None:
-    kind: AtomKind = match.lastgroup  # pyright: ignore[reportAssignmentType] - the group names are the kinds
-    text = match[0]
+def _in_run(text: str, start: int, end: int) -> Iterator[tuple[AtomKind, str]]:
+    if _TELLING.search(text, start, end):
+        for match in _FINDER.finditer(text, start, min(end, start + LONGEST_RUN)):
+            yield _kind(match), match[0]
+
+
+def _kind(match: re.Match[str]) -> AtomKind:
+    return match.lastgroup  # pyright: ignore[reportReturnType] - the group names are the kinds
+
+
+def _atom(kind: AtomKind, text: str) -> Atom | None:
     if kind == "url":
         text = bare_url(text)
         host = text.split("/", 1)[0].split("?", 1)[0]

@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 
 from policies.provenance.lexicon import listed
+from policies.provenance.utterance import Utterance, expression
+from policies.views.linear import Linear
 
 NAMING: Final = frozenset({"assistant", "role", "secrecy"})
 """Cues one of which already makes an order's reader plain, though no proof."""
@@ -28,33 +30,51 @@ class Cue(msgspec.Struct, frozen=True):
     words: frozenset[str]
     """A sentence without any of these words, lower case, cannot hold it."""
 
-    pattern: re.Pattern[str]
-    """Run on the lower-case sentence with plain quotes."""
+    pattern: Linear
+    """Run on the sentence's shadow."""
+
+    proof: re.Pattern[str] | None
+    """What must match besides, on the sentence in lower case, where the pattern cannot say it all: RE2 does not look
+    ahead."""
+
+    def holds(self, said: Utterance) -> bool:
+        """Whether a sentence that has one of the words holds the cue."""
+        return self.pattern.search(said.shadow) is not None and (
+            self.proof is None or self.proof.search(said.lower) is not None
+        )
 
 
-def _cue(name: str, words: str, *patterns: str) -> Cue:
-    return Cue(name, listed(words), re.compile("|".join(patterns), re.MULTILINE))
+def _cue(name: str, words: str, *patterns: str, unless: str = "") -> Cue:
+    """`unless`: what must not follow the match."""
+    proof = re.compile(rf"(?:{'|'.join(patterns)})(?!{unless})") if unless else None
+    return Cue(name, listed(words), expression(*patterns), proof)
 
 
 _TASK: Final = r"(?:tasks?|request|process|action|workflow|job|session)"
 
+_ASSISTANT: Final = """
+    ai ki assistant assistants assistent assistenten assistente asistente bot bots chatbot chatbots llm llms
+    chatgpt gpt gpt3 gpt4 gpt5 claude gemini copilot copilots agent agents model models automation reader automated
+    virtual digital
+    """
+
 CUES: Final[Sequence[Cue]] = (
     _cue(
         "assistant",
-        """
-        ai ki assistant assistants assistent assistenten assistente asistente bot bots chatbot chatbots llm llms
-        chatgpt gpt gpt3 gpt4 gpt5 claude gemini copilot copilots agent agents model models automation reader automated
-        virtual digital
-        """,
+        _ASSISTANT,
         r"\b(?:ai|virtual|digital|automated|personal|language|intelligent)[ -](?:assistant|agent|model"
         r"|system|bot|helper"
         r"|tool|reader|processor)s?\b",
         r"\b(?:assistants?|bots?|chatbots?|llms?|chatgpt|gpt-?\d?\w*|claude|gemini|copilots?)\b",
+        r"\bki[ -]?assistent\w*|\bassistente?\b|\basistente\b",
+    ),
+    _cue(
+        "assistant",
+        _ASSISTANT,
         r"\b(?:dear|attention|hey|hi|hello|note to|notes? for|message to|to the|to all|to any|for the"
         r"|for any|for all|any"
-        r"|the|you|as an?|as the|are an?),? (?:ai|agent|model|bot|machine reader|automation)s?\b"
-        r"(?! (?:number|name|year|no\b|fee))",
-        r"\bki[ -]?assistent\w*|\bassistente?\b|\basistente\b",
+        r"|the|you|as an?|as the|are an?),? (?:ai|agent|model|bot|machine reader|automation)s?\b",
+        unless=r" (?:number|name|year|no\b|fee)",
     ),
     _cue(
         "order",
@@ -179,10 +199,10 @@ _BY_WORD: Final = _by_word()
 _WORDS: Final = frozenset(_BY_WORD)
 
 
-def cues_in(lower: str, words: frozenset[str]) -> frozenset[str]:
-    """The cues of one sentence, given in lower case with plain quotes, and its words."""
-    hints = words & _WORDS
+def cues_in(said: Utterance) -> frozenset[str]:
+    """The cues of one sentence, which is given with plain quotes."""
+    hints = said.words & _WORDS
     if not hints:
         return frozenset()
     chosen = {at for word in hints for at in _BY_WORD[word]}
-    return frozenset(CUES[at].name for at in chosen if CUES[at].pattern.search(lower))
+    return frozenset(CUES[at].name for at in chosen if CUES[at].holds(said))

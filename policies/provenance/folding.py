@@ -26,6 +26,8 @@ _PLAIN: Final = (
 """Typographic quotes, dashes and the fixed space, with what a keyboard has for them."""
 
 _TIGHT: Final = re.compile(r"[\W_]+")
+_LOOSE: Final = bytes([code for code in range(128) if not chr(code).isalnum()])
+"""ASCII that is no letter and no digit."""
 
 
 def lowered(text: str) -> str:
@@ -69,6 +71,12 @@ class Folded(msgspec.Struct, frozen=True):
 def folded(text: str) -> Folded:
     """Fold a text and keep the way back. Linear."""
     return _dropping(_spaced(lowered(text)), _RUNS, " ")
+
+
+def tight(text: str) -> str:
+    """The tightened form alone."""
+    lower = lowered(text)
+    return lower.encode().translate(None, _LOOSE).decode() if lower.isascii() else _TIGHT.sub("", lower)
 
 
 def tightened(text: str) -> Folded:

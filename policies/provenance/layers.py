@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from policies.provenance.folding import Folded, folded
-from policies.provenance.localiser import Passage, Reading, read
+from policies.provenance.localiser import Passage
 from policies.trail import utf8
 from policies.views import View, views
 
@@ -22,7 +22,6 @@ class Layer(msgspec.Struct, frozen=True):
 
     view: View
     folded: Folded
-    reading: Reading
 
     def origin(self, text: str, start: int, end: int) -> tuple[int, int]:
         """The characters of the source's own text that characters of the decoded one came from."""
@@ -32,9 +31,8 @@ class Layer(msgspec.Struct, frozen=True):
         left = len(data[:low].decode("utf-8", "surrogatepass"))
         return left, left + len(data[low:high].decode("utf-8", "surrogatepass"))
 
-    def passage(self, text: str, position: int) -> Passage | None:
-        """The passage at a position of the decoded text, with its offsets in the source's own text."""
-        found = self.reading.at(position)
+    def passage(self, text: str, found: Passage | None) -> Passage | None:
+        """A passage of the decoded text, with its offsets in the source's own text."""
         if found is None:
             return None
         start, end = self.origin(text, found.start, found.end)
@@ -46,4 +44,4 @@ def layers(text: str) -> tuple[Layer, ...]:
     """The decoded views of a source; none where nothing in it looks encoded."""
     if not _ENCODED.search(text):
         return ()
-    return tuple([Layer(view, folded(view.text), read(view.text)) for view in views(text) if view.kind == "decoded"])
+    return tuple([Layer(view, folded(view.text)) for view in views(text) if view.kind == "decoded"])

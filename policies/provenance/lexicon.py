@@ -224,7 +224,7 @@ FOREIGN_PLEASE: Final = listed(
 
 SHORTEST_STEM: Final = 3
 
-WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")  # noqa: RUF001 - the typographic apostrophe is meant
+WORD: Final = re.compile(r"\w++(?:['’-]\w++)*+")  # noqa: RUF001 - the typographic apostrophe is meant
 _CAMEL: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -288,7 +288,8 @@ def stem(word: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a text, lower case."""
-    return [word.lower() for word in WORD.findall(text)]
+    found: list[str] = WORD.findall(text)
+    return "\0".join(found).lower().split("\0") if found else []
 
 
 _DEEDS: Final = {
@@ -298,15 +299,23 @@ _DEEDS: Final = {
 
 def content_concepts(text: str) -> frozenset[str]:
     """Everything a text's content words can stand for."""
+    said = words(text)
+    distinct = set(said) - FUNCTION_WORDS
+    found = set[str]().union(*map(concepts_of, distinct))
+    if not distinct.isdisjoint(_DEEDS) and not LIGHT_VERBS.isdisjoint(said):
+        found |= _deeds(said)
+    return frozenset(found)
+
+
+def _deeds(said: Iterable[str]) -> set[str]:
+    """The families of deeds that are named by a noun after a light verb."""
     found: set[str] = set()
     light = 0
-    for word in words(text):
+    for word in said:
         light = LIGHT_REACH if word in LIGHT_VERBS else 0 if word == "sure" else light - 1
-        if word not in FUNCTION_WORDS:
-            found |= concepts_of(word)
         if light > 0 and word in _DEEDS:
             found.add(_DEEDS[word])
-    return frozenset(found)
+    return found
 
 
 def name_words(name: str) -> list[str]:

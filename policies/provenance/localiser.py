@@ -18,8 +18,9 @@ import msgspec
 
 from policies.provenance import lexicon
 from policies.provenance.cues import NAMING, PLAIN, cues_in
-from policies.provenance.mood import VALUE, is_order, words_of
+from policies.provenance.mood import VALUE, has_value, is_order
 from policies.provenance.segments import Sentence, sentences
+from policies.provenance.utterance import utterance
 from policies.views import fold
 
 LOCALISED_CHARACTERS: Final = 1 << 18
@@ -32,7 +33,7 @@ COMPLETION_WORDS: Final = 30
 """Longest declarative sentence that can complete an order: longer ones are prose of their own."""
 
 
-class Passage(msgspec.Struct, frozen=True):
+class Passage(msgspec.Struct, frozen=True, gc=False):
     """One sentence that gives an order, or belongs to one."""
 
     start: int
@@ -115,7 +116,7 @@ def read(text: str) -> Reading:
     return Reading(tuple(passages), tuple(p.start for p in passages), min(len(text), LOCALISED_CHARACTERS))
 
 
-class _Note(msgspec.Struct, frozen=True):
+class _Note(msgspec.Struct, frozen=True, gc=False):
     """What one sentence says by itself."""
 
     mood: bool
@@ -135,12 +136,10 @@ def _note(text: str, sentence: Sentence) -> _Note:
     if " " not in said and said.isascii() and said[0] not in "<[":
         return _SILENT
     plain = said if said.isascii() else fold(said).translate(_QUOTES)
-    lower = plain.lower()
-    words = words_of(lower)
-    address = cues_in(lower, words)
-    mood = is_order(plain, words) or (plain is not said and is_order(said))
-    about_user = mood and not words.isdisjoint(_PRINCIPALS) and _USER.search(plain) is not None
-    return _Note(mood, address, about_user, plain.rstrip().endswith(":"))
+    heard = utterance(plain)
+    mood = is_order(heard) or (plain is not said and is_order(utterance(said)))
+    about_user = mood and not heard.words.isdisjoint(_PRINCIPALS) and _USER.search(plain) is not None
+    return _Note(mood, cues_in(heard), about_user, plain.rstrip().endswith(":"))
 
 
 _PRINCIPALS: Final = frozenset({"user", "users", "human", "operator"})
@@ -185,8 +184,9 @@ def _completes(text: str, order: Sentence, other: Sentence) -> bool:
     said, told = text[order.start : order.end], text[other.start : other.end]
     if told.count(" ") >= COMPLETION_WORDS:
         return False
-    given = VALUE.findall(told)
-    return bool(given) and (not VALUE.search(said) or any(value in said for value in given))
+    if not has_value(told):
+        return False
+    return not has_value(said) or any(value in said for value in VALUE.findall(told))
 
 
 def _leans_back(text: str, found: list[Sentence], notes: list[_Note], at: int) -> bool:
@@ -197,9 +197,9 @@ def _leans_back(text: str, found: list[Sentence], notes: list[_Note], at: int) -
     said, told = text[order.start : order.end], text[before.start : before.end]
     return (
         told.count(" ") < COMPLETION_WORDS
-        and not VALUE.search(said)
+        and not has_value(said)
         and _ANAPHOR.search(said) is not None
-        and VALUE.search(told) is not None
+        and has_value(told)
     )
 
 
@@ -233,7 +233,7 @@ def _closes(text: str, sentence: Sentence, note: _Note) -> bool:
 
 def _complete(text: str, sentence: Sentence, note: _Note) -> bool:
     """Whether a sentence is an order of its own, with its value: then its address is not about the one before."""
-    return note.mood and VALUE.search(text, sentence.start, sentence.end) is not None
+    return note.mood and has_value(text, sentence.start, sentence.end)
 
 
 def _members(text: str, found: list[Sentence], notes: list[_Note], first: int, last: int) -> list[Passage]:

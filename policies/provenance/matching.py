@@ -28,16 +28,20 @@ def places(atom: Atom, text: Folded) -> list[tuple[int, int]]:
     return []
 
 
+def core(atom: Atom) -> str:
+    """The letters and digits of an atom that are searched for by themselves; empty where they would prove nothing."""
+    found = "".join([char for char in atom.text if char.isalnum()])
+    return "" if len(found) < TIGHT_LENGTH or atom.kind in WEAK else found
+
+
 def tight_places(atom: Atom, text: Folded) -> list[tuple[int, int]]:
     """Places of an atom where only letters and digits count; `text` is a tightened source."""
-    core = "".join([char for char in atom.text if char.isalnum()])
-    if len(core) < TIGHT_LENGTH or atom.kind in WEAK:
-        return []
+    sought = core(atom)
     found: list[tuple[int, int]] = []
-    at = text.text.find(core)
+    at = text.text.find(sought) if sought else -1
     while at >= 0 and len(found) < MOST_PLACES:
-        found.append((text.origin(at), text.origin(at + len(core) - 1) + 1))
-        at = text.text.find(core, at + len(core))
+        found.append((text.origin(at), text.origin(at + len(sought) - 1) + 1))
+        at = text.text.find(sought, at + len(sought))
     return found
 
 

@@ -6,18 +6,19 @@ honest runbooks, to-do lists and invoices are full of orders.
 """
 
 import re
+import sys
 from typing import Final
 
 from policies.provenance import lexicon
+from policies.provenance.utterance import Utterance, expression
+from policies.trail import utf8
+from policies.views.linear import linear
 
 FEWEST_WORDS: Final = 3
 """A sentence with fewer words orders nothing that could be told from a heading."""
 
 LONGEST_VOCATIVE: Final = 3
 """Words before a comma that can still be a name in front of an order."""
-
-LONGEST_LEAD: Final = 32
-"""Characters before a verb that are looked at for what lets a clause open there."""
 
 _NEAR: Final = 4
 """Words after a request's opening within which its verb stands."""
@@ -39,8 +40,8 @@ _ASKING_YOU: Final = lexicon.listed(
 )
 """Words without one of which no request is made: by themselves, with "to", with "you"."""
 
-_REQUEST: Final = re.compile(
-    r"\b(?:(?P<please>please|kindly|pls)|(?P<must>must|shall|needs? to|has to|have to)"
+_REQUEST: Final = expression(
+    r"\b(?:(please|kindly|pls)|(must|shall|needs? to|has to|have to)"
     r"|(?:can|could|would|will) you|you(?:'ll)?(?:, [\w ]{2,24},)? (?:should|ought to|are to"
     r"|are (?:required|instructed|asked|requested|expected|supposed|obliged|to be) to"
     r"|may need to|might want to|will want to|had better)"
@@ -52,25 +53,29 @@ _REQUEST: Final = re.compile(
     r"|(?:do not|don't) forget to"
     r"|it is (?:required|mandatory|necessary|essential|imperative|important|vital) (?:to|that(?: you)?|you)"
     r"|do not|don't|never|always|let's|should"
-    r"|(?:is|are)(?: hereby)? (?:required|instructed|directed|expected|obliged|supposed|asked|told) to)\b",
-    re.IGNORECASE,
+    r"|(?:is|are)(?: hereby)? (?:required|instructed|directed|expected|obliged|supposed|asked|told) to)\b"
 )
-_WISH: Final = re.compile(
+_PLEASE: Final = 1
+_MUST: Final = 2
+"""Groups of `_REQUEST`."""
+
+_WISH: Final = expression(
     r"\b(?:appreciate|grateful|great|lovely|nice|kind|helpful|good|glad|thankful|wonderful|perfect)\b"
-    r"[^.!?\n]{0,24}\bif you\b",
-    re.IGNORECASE,
+    r"[^.!?\n]{0,24}\bif you\b"
 )
-_OBLIGATION: Final = re.compile(
+_OBLIGATION: Final = expression(
     r"\b(?:must|should|shall|needs? to|has to|have to|ought to|is to|are to|is required to|are required to)"
-    r"(?: (?:also|first|now|always|immediately|then|therefore|instead|only))? be (?:\w+ly )?(?P<deed>\w+)\b",
-    re.IGNORECASE,
+    r"(?: (?:also|first|now|always|immediately|then|therefore|instead|only))? be (?:\w+ly )?(\w+)\b"
 )
-_TOKEN: Final = re.compile(r"[@#]?\w+(?:[.'_/@:-]+\w+)*|[,;:()]|[\"'`<\[]| - ")
-_WORD: Final = re.compile(r"\w+")
+_TOKEN: Final = re.compile(r"[@#]?\w++(?:[.'_/@:-]+\w++)*+|[,;:()]|[\"'`<\[]| - ")
 
 _COMMAS: Final = frozenset({",", "("})
 _BREAKS: Final = frozenset({":", ";", " - "})
 _MARKS: Final = frozenset({'"', "'", "`", "<", "[", ")"})
+
+_SEPARATORS: Final = _COMMAS | _BREAKS
+_AGAIN: Final = frozenset({"then", "instead"})
+"""Words inside a clause after which another may open."""
 
 _LEADS: Final = lexicon.listed(
     """
@@ -79,6 +84,12 @@ _LEADS: Final = lexicon.listed(
     task action step well plus but or fyi btw nb ps reminder warning notice always simply quickly carefully
     """
 )
+_OPENING: Final = linear(
+    r"(?:^|[,;:(]| - |\b(?i:then|instead)\b)"
+    rf"(?:\W|\b[A-Z0-9_][A-Z0-9_.'/@:-]*|\b(?i:{'|'.join(sorted(_LEADS))})\b)*\b(?i:{'|'.join(sorted(lexicon.BASES))})\b"
+)
+"""A base verb where a clause may open: what `imperative` asks for, and more. Run on UTF-8, case and all."""
+
 _SUBORDINATE: Final = lexicon.listed(
     """
     before after once when if in to for as since while until upon following during with given because due
@@ -111,27 +122,38 @@ VALUE: Final = re.compile(
 )
 """What looks like an address, an account or an identifier."""
 
+_ASCII_VALUE: Final = linear(
+    r"[\w.+-]@[\w-]+\.\w|https?://|\bwww\.|\b(?:[A-Za-z_]\w{0,23}\d|\d\w*[A-Za-z_]\w*\d)|\b\d[\d -]{4,}\d\b"
+    r"|\b\w+[-_]\w*\d"
+    r"|\b[\w-]+\.(?:com|net|org|io|dev|example|test)\b|[@#]\w{3,}"
+)
+"""Stands in an ASCII text wherever `VALUE` does, if not over the same range."""
+
 _SCRIPTS: Final = ("请", "請", "ください", "发送", "转账", "删除", "отправ", "перевед", "удал")
 """Orders and requests in scripts that are not split into words here: Chinese, Japanese, Russian."""
 
 
-def words_of(said: str) -> frozenset[str]:
-    """The words of a sentence, lower case, without repeats."""
-    return frozenset(_WORD.findall(said.lower()))
+def has_value(text: str, start: int = 0, end: int = sys.maxsize) -> bool:
+    """Whether `VALUE` stands in a range of a text."""
+    said = text[start:end]
+    whole = start == 0 or not text[start - 1 : start + 1].replace("_", "a").isalnum()
+    if whole and said.isascii():
+        return _ASCII_VALUE.search(said.encode()) is not None
+    return VALUE.search(text, start, end) is not None
 
 
-def is_order(said: str, words: frozenset[str] | None = None) -> bool:
-    """Whether a sentence is an imperative, a request or an obligation; `words` are its words, where known.
+def is_order(said: Utterance) -> bool:
+    """Whether a sentence is an imperative, a request or an obligation.
 
     Examples: "Send it to X.", "Could you forward this?", "Before you go on, pay Y.", "The file must be sent to Z.".
     """
-    heard = words_of(said) if words is None else words
+    words = said.words
     return (
-        (_may_ask(heard) and _requests(said))
-        or (_may_open(said, heard & lexicon.BASES) and _imperative(said))
-        or ("be" in heard and _obliges(said))
-        or ("if" in heard and "you" in heard and _WISH.search(said) is not None)
-        or _foreign(said, heard)
+        (_may_ask(words) and _requests(said))
+        or (not words.isdisjoint(lexicon.BASES) and may_open(said.text) and imperative(said.text))
+        or ("be" in words and _obliges(said))
+        or ("if" in words and "you" in words and _WISH.search(said.shadow) is not None)
+        or _foreign(said.text, words)
     )
 
 
@@ -144,46 +166,34 @@ def _may_ask(words: frozenset[str]) -> bool:
     )
 
 
-def _may_open(said: str, bases: frozenset[str]) -> bool:
-    """Whether one of these words stands where a clause may open: a cheap test before the sentence is taken apart."""
-    if not bases:
-        return False
-    lower = said.lower()
-    for base in bases:
-        at = lower.find(base)
-        while at >= 0:
-            before = said[max(0, at - LONGEST_LEAD) : at].rstrip(" \t\n\"'`<[*_")
-            last = before[before.rfind(" ") + 1 :]
-            if not last.islower() or not last[-1].isalnum() or last in _LEADS or last == "instead":
-                return True
-            at = lower.find(base, at + 1)
-    return False
+def may_open(said: str) -> bool:
+    """Whether a base verb stands where a clause may open: a cheap test before the sentence is taken apart."""
+    return _OPENING.search(utf8(said)) is not None
 
 
-def _requests(said: str) -> bool:
-    for found in _REQUEST.finditer(said):
-        for token in _TOKEN.findall(said, found.end(), found.end() + 80)[:_NEAR]:
-            word = token.lower()
+def _requests(said: Utterance) -> bool:
+    for found in _REQUEST.finditer(said.shadow):
+        end = found.span()[1]
+        please, must = found.span(_PLEASE)[0] >= 0, found.span(_MUST)[0] >= 0
+        for word in _TOKEN.findall(said.lower, end, end + 80)[:_NEAR]:
             if word in _INFORMATIVE:
-                if word in _REACHING and VALUE.search(said, found.end()):
+                if word in _REACHING and has_value(said.text, end):
                     return True
                 break
             if word in lexicon.BASES:
                 return True
-            if found["please"] and word.isalpha() and word not in _LEADS and word not in lexicon.FUNCTION_WORDS:
+            if please and word.isalpha() and word not in _LEADS and word not in lexicon.FUNCTION_WORDS:
                 return True  # "please" makes an order of any verb, known or not
-            if found["must"] and word.isalpha() and word not in _STATES and word not in lexicon.FUNCTION_WORDS:
+            if must and word.isalpha() and word not in _STATES and word not in lexicon.FUNCTION_WORDS:
                 return True
             if word not in _LEADS and not word.endswith("ly"):
                 break
     return False
 
 
-def _obliges(said: str) -> bool:
-    return any(
-        any(idea.startswith("v:") for idea in lexicon.concepts_of(found["deed"].lower()))
-        for found in _OBLIGATION.finditer(said)
-    )
+def _obliges(said: Utterance) -> bool:
+    deeds = (said.lower[slice(*found.span(1))] for found in _OBLIGATION.finditer(said.shadow))
+    return any(any(idea.startswith("v:") for idea in lexicon.concepts_of(deed)) for deed in deeds)
 
 
 def _foreign(said: str, words: frozenset[str]) -> bool:
@@ -198,30 +208,30 @@ def _foreign(said: str, words: frozenset[str]) -> bool:
     return polite or spoken[0] in lexicon.FOREIGN or spoken[1] in lexicon.FOREIGN
 
 
-def _imperative(said: str) -> bool:
+def imperative(said: str) -> bool:
     """Whether a clause of the sentence opens with a base verb in a place where only an order can stand."""
     tokens = _TOKEN.findall(said)
     if len(tokens) < FEWEST_WORDS:
         return False
     opening, subordinate, passed = True, False, 0
     for place, token in enumerate(tokens):
-        word = token.lower()
-        if token in _COMMAS or token in _BREAKS:
+        if token in _MARKS:
+            continue
+        if token in _SEPARATORS:
             # A label ("Action required:"), a lead clause ("Before you go on,") or a name in front of an order.
             opening = token in _BREAKS or subordinate or passed <= LONGEST_VOCATIVE
             passed = 0
             continue
-        if token in _MARKS:
-            continue
-        if opening and (token.isupper() or not any(char.isalpha() for char in token)) and len(token) > 1:
-            continue  # a level, a code or a time in front of what a line says
+        word = token.lower()
         if opening:
+            if len(token) > 1 and (token.isupper() or not any(map(str.isalpha, token))):
+                continue  # a level, a code or a time in front of what a line says
             if word in lexicon.BASES and _opens(word, tokens, place):
                 return True
             if word in _LEADS:
                 continue
             subordinate = subordinate or word in _SUBORDINATE
-        opening = word in {"then", "instead"} and place > 0
+        opening = word in _AGAIN and place > 0
         passed += 1
     return False
 

@@ -10,7 +10,7 @@ import msgspec
 
 from policies.arguments import leaves
 from policies.definitions import entries
-from policies.provenance.folding import Folded, fold, folded, tightened
+from policies.provenance.folding import Folded, fold, folded, tight, tightened
 from policies.provenance.intent import Intent, intent
 from policies.provenance.layers import Layer, layers
 from policies.provenance.localiser import Reading, read
@@ -57,7 +57,8 @@ class Analyst:
 
     def __init__(self) -> None:
         self._fold = Memo(folded)
-        self._tight = Memo(tightened)
+        self._tight = Memo(tight)
+        self._tightened = Memo(tightened)
         self._read = Memo(read)
         self._intent = Memo(intent)
         self._layers = Memo(layers)
@@ -88,9 +89,13 @@ class Analyst:
         """The localiser's findings on one text."""
         return self._read(text)
 
-    def tight(self, text: str) -> Folded:
+    def tight(self, text: str) -> str:
         """A text's letters and digits alone."""
         return self._tight(text)
+
+    def tightened(self, text: str) -> Folded:
+        """The same with the way back."""
+        return self._tightened(text)
 
     def layers(self, text: str) -> tuple[Layer, ...]:
         """What a text says once its encodings are undone."""

@@ -17,6 +17,7 @@ from policies.provenance.localiser import Passage
 from policies.provenance.mood import is_order
 from policies.provenance.sources import Analyst, Source, Surroundings
 from policies.provenance.tools import Tool, acts
+from policies.provenance.utterance import utterance
 from policies.trail import Trail
 from policies.vocabulary.steps import Part
 
@@ -170,10 +171,11 @@ def _lowest(atom: Atom, around: Surroundings, analyst: Analyst, names_users: boo
     for source in around.sources:
         spans = matching.places(atom, source.folded)
         found += [_place(source, start, end, names_users) for start, end in spans]
-    if not found:
+    if not found and (core := matching.core(atom)):
         for source in around.sources:
-            spans = matching.tight_places(atom, analyst.tight(source.part.text))
-            found += [_place(source, start, end, names_users) for start, end in spans]
+            if core in analyst.tight(source.part.text):
+                spans = matching.tight_places(atom, analyst.tightened(source.part.text))
+                found += [_place(source, start, end, names_users) for start, end in spans]
     if not found and atom.kind not in WEAK:
         found = [place for source in around.sources for place in _decoded(atom, source, analyst, names_users)]
     if not found:
@@ -195,7 +197,7 @@ def _decoded(
     text = source.part.text
     for layer in analyst.layers(text):
         for start, end in matching.places(atom, layer.folded):
-            passage = layer.passage(text, start)
+            passage = layer.passage(text, analyst.reading(layer.view.text).at(start))
             grade: Grade = _grade(passage, names_users) if passage else 0
             yield Place(source, *layer.origin(text, start, end), passage, grade)
 
@@ -219,7 +221,7 @@ def _quotes(leaf: Leaf, place: Place) -> bool:
         return False
     around = lexicon.words(place.source.part.text[place.passage.start : place.passage.end])[:200]
     said = lexicon.words(leaf.value[:LONGEST_QUOTE])
-    if len(said) < QUOTED_WORDS or not is_order(leaf.value[:LONGEST_QUOTE]):
+    if len(said) < QUOTED_WORDS or not is_order(utterance(leaf.value[:LONGEST_QUOTE])):
         return False
     run = " ".join(said)
     windows = [" ".join(around[at : at + QUOTED_WORDS]) for at in range(max(1, len(around) - QUOTED_WORDS + 1))]

@@ -53,7 +53,7 @@ _ESCAPES_STAND: Final = linear(
     r"|[\x{E0020}-\x{E007E}]{2}|[\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}]{2}"
 )
 
-_ESCAPES: Final = re.compile(
+ESCAPES: Final = re.compile(
     rb"(?P<percent>(?:%(?:25){0,8}[0-9A-Fa-f]{2})+)"
     rb"|(?P<references>(?:&(?:amp;){0,8}(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)+)"
     rb"|(?P<utf16>(?:\\{1,8}u[0-9a-fA-F]{4})+)"
@@ -64,6 +64,9 @@ _ESCAPES: Final = re.compile(
     rb"|(?P<tags>(?:\xf3\xa0[\x80\x81][\x80-\xbf]){2,})"
     rb"|(?P<selectors>(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){2,})"
 )
+
+_ESCAPE_OPENS: Final = re.compile(rb"%[0-9A-Fa-f]|&[#A-Za-z]|\\(?=\\{0,7}[uUx/]|\\{1,7}[\"'nrt])|\xf3\xa0|\xef\xb8")
+"""How everything begins that `ESCAPES` matches: found many times faster, because nothing else needs a look."""
 
 _PERCENT: Final = re.compile(rb"%(?:25){0,8}([0-9A-Fa-f]{2})")
 _UNIT: Final = re.compile(rb"u([0-9a-fA-F]{4})")
@@ -100,12 +103,23 @@ def escapes(data: bytes) -> list[Edit]:
         return []
     edits: list[Edit] = []
     read: dict[bytes, bytes | None] = {}
-    for match in _ESCAPES.finditer(data):
+    for match in escaped(data):
         run = match.group()
         text = read[run] if run in read else read.setdefault(run, _READERS[str(match.lastgroup)](run))
         if text is not None and text != run:
             edits.append(Edit(*match.span(), text))
     return edits
+
+
+def escaped(data: bytes) -> Iterator[re.Match[bytes]]:
+    """The matches of `ESCAPES`, from the left."""
+    at = 0
+    while opens := _ESCAPE_OPENS.search(data, at):
+        if match := ESCAPES.match(data, opens.start()):
+            yield match
+            at = match.end()
+        else:
+            at = opens.start() + 1
 
 
 def _percent(run: bytes) -> bytes:

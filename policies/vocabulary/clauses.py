@@ -8,12 +8,12 @@ from msgspec import Meta
 from policies.guards.registry import GuardSpec
 from policies.tools import ToolSelector, ToolTag
 from policies.vocabulary.bands import Band
+from policies.vocabulary.modes import Mode
 from policies.vocabulary.steps import StepKind
 from policies.vocabulary.verdicts import ReasonCode, Recover
 
 Identifier: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Severity: TypeAlias = Literal["info", "low", "medium", "high", "critical"]
-Mode: TypeAlias = Literal["shadow", "enforce"]
 OnError: TypeAlias = Literal["allow", "flag", "hold", "reject", "terminate"]
 
 

@@ -29,3 +29,6 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
     micros: int = 0
     """How long it took, microseconds."""
+
+    shadow: bool = False
+    """True where the clause was out of force then: by its policy, or by a person for a while."""

@@ -130,6 +130,11 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     verdict: VerdictName = "allow"
     """The strongest of its steps."""
 
+    in_place_of: str | None = None
+    """Of a request of ours: the caller's exchange in whose place the provider was asked again."""
+    blind: bytes = b""
+    """16 random bytes under which the audit log commits to the bodies: without this row its commitments say nothing."""
+
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """All that is stored of one exchange, handed from the data plane to the keeper in one piece."""

@@ -45,3 +45,15 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str | None = None
     decided_reason: str | None = None
     decided_ns: int | None = None
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's answer to a hold."""
+
+    actor: str
+    """The key it came under, or `owner`."""
+
+    by: str | None = None
+    """Who decided, where the key does not say it."""
+
+    reason: str | None = None

@@ -38,3 +38,6 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     budgeted: bool = False
     """Whether what this caller spends is bounded: only then is a request's highest cost worth working out."""
+
+    strict: bool = False
+    """Whether the audit log must hold a request of this app before it is forwarded; it then commits to the body."""

@@ -14,9 +14,12 @@ from litestar import Litestar
 
 from gateway.api.access import Access
 from gateway.api.answers import ProviderStatus
+from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.backtest.run import Laboratory
 from gateway.cli.direct import DirectDesk
+from gateway.config import Config
 from gateway.ids import new_id, new_span
 from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.dialects import dialects
@@ -214,10 +217,18 @@ class Plane:
             records=self.store,
             key_ring=self.store.keys,
             hold_book=self.store.holds,
+            mode_book=self.store.modes,
             in_force=Rules(),
             live_feed=self.live,
             gateway=Standing(),
             desk=DirectDesk(self.store),
+            backtest_desk=Backtests(
+                Laboratory(
+                    self.store, self.store.holds, Config.load(None, environ={}, overrides={}), notice_key=b"k" * 32
+                ),
+                rest=lambda: None,
+            ),
+            audit_log=self.store.audit,
             dialects=READABLE,
             access=Access(self.store.keys, **told),
         )

@@ -19,7 +19,13 @@ ROUTES = {
     ("GET", "/api/exchanges/{exchange_id:str}/request"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/response"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/explanation"): "app",
+    ("GET", "/api/exchanges/{exchange_id:str}/receipt"): "auditor",
+    ("GET", "/api/audit/head"): "auditor",
+    ("GET", "/api/audit/entries/{index:int}"): "auditor",
+    ("GET", "/api/audit/proof/{index:int}"): "auditor",
     ("GET", "/api/clauses"): "viewer",
+    ("POST", "/api/clauses/mode"): "operator",
+    ("POST", "/api/backtests"): "operator",
     ("GET", "/api/holds"): "operator",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
     ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
@@ -57,6 +63,7 @@ def filled(plane: Plane, path: str) -> str:
     assert exchange.join is not None
     return (
         path.replace("{session_id:str}", exchange.join.session_id)
+        .replace("{index:int}", "0")
         .replace("{exchange_id:str}", exchange.exchange_id)
         .replace("{key_id:str}", "key_unknown")
         .replace("{hold_id:str}", "hold_unknown")

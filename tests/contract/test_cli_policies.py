@@ -91,8 +91,24 @@ def test_clauses_in_force_are_listed_with_what_they_do(house: Recording, capsys:
     assert "appdefault(enforced" in shown
     for clause in json.loads(printed(capsys, "clauses", "list", "--json"))["apps"][0]["clauses"]:
         assert clause["name"].split("/")[1][:8] in shown
-    assert run(["clauses", "mode", CLAUSE, "shadow", "--for", "1h"]) == FAILED
-    assert "not in this version" in capsys.readouterr().err
+
+
+def test_a_clause_goes_out_of_force_for_a_while_on_a_named_persons_word_without_a_gateway_too(
+    house: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    word = ("--by", "anna\x1b[31m", "--reason", "a false\x07 alarm")
+    assert run(["clauses", "mode", CLAUSE, "shadow", "--for", "1h"]) == 2
+    assert run(["clauses", "mode", CLAUSE, "shadow", *word]) == 2
+    assert run(["clauses", "mode", CLAUSE, "enforce", "--for", "1h", *word]) == 2
+    assert run(["clauses", "mode", "agent-baseline/no-such", "shadow", "--for", "1h", *word]) == FAILED
+    printed(capsys, "clauses", "mode", CLAUSE, "shadow", "--for", "1h", *word)
+    shown = " ".join(printed(capsys, "clauses", "list").split())
+    assert f"out of force {CLAUSE} until" in shown
+    assert not any(each in shown for each in HARMFUL)
+    answer = json.loads(printed(capsys, "clauses", "mode", CLAUSE, "enforce", "--by", "b", "--reason", "r", "--json"))
+    assert (answer["mode"], answer["until"]) == ("enforce", None)
+    assert "out of force" not in printed(capsys, "clauses", "list")
 
 
 def test_a_person_sees_what_waits_and_decides_it_once(

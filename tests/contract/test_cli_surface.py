@@ -76,7 +76,7 @@ def test_a_command_of_a_later_version_says_so_and_does_nothing(name: str, capsys
         assert "not in this version" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["tail", "sessions", "exchanges", "explain", "holds", "keys"])
+@pytest.mark.parametrize("name", ["tail", "sessions", "exchanges", "explain", "backtest", "holds", "keys"])
 def test_every_command_that_asks_takes_config_url_and_json(name: str) -> None:
     found = command(name)
     asking = found.commands.values() if isinstance(found, click.Group) else [found]

@@ -1,7 +1,8 @@
 """Killing a gateway under load, again and again, and looking at what its record still holds.
 
 What the API has shown once is durable: it was read from a finished batch. The loss window is the time between the
-end of an answer and the moment the API shows its exchange.
+end of an answer and the moment the API shows its exchange. The app is strict, so a receipt that a caller holds names
+an entry of the audit log, whatever was killed since; and the log verifies after every start.
 """
 
 import json
@@ -17,11 +18,14 @@ from http.client import HTTPException
 from pathlib import Path
 
 from gateway.demo.background import BackgroundProvider
+from policies.vocabulary.audit import Receipt
+from tests.fakes.audit import assert_holds, lines_of, receipt_in, verified
 from tests.fakes.gateway import GatewayProcess, running_gateway
 from tests.gateway.house import DIALECTS, House
 from tests.gateway.rawhttp import BrokenOff
 
 _CALLERS = 4
+STRICT = '[app.default]\naudit = "strict"\n'
 Acknowledged = dict[str, tuple[bytes, bytes]]
 """Request and response bytes of exchanges the API has shown, by exchange id."""
 
@@ -35,6 +39,7 @@ class Load:
     answered: dict[str, tuple[bytes, bytes, float]] = field(default_factory=dict)
     acknowledged: Acknowledged = field(default_factory=dict)
     windows: list[float] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def call(self) -> None:
@@ -49,6 +54,8 @@ class Load:
             except (OSError, BrokenOff, ValueError, IndexError):
                 return
             self.answered[got.exchange] = (body, got.body, time.monotonic())
+            if got.status == 200:  # a worker that has lost its keeper refuses, and logs nothing
+                self.receipts.append(receipt_in(got.one(b"stepwarden-receipt")))
 
     def read(self) -> None:
         """Note what is shown until the gateway is gone."""
@@ -69,7 +76,7 @@ class Load:
 def kill_once(folder: Path, provider: BackgroundProvider, chance: random.Random, *, workers: int) -> Load:
     """Start a gateway on this folder, load it, kill it with SIGKILL at a random moment."""
     providers = {"anthropic": provider.url, "openai": provider.url}
-    with running_gateway(folder, providers, options=("--workers", str(workers))) as gateway:
+    with running_gateway(folder, providers, more=STRICT, options=("--workers", str(workers))) as gateway:
         load = Load(House(provider, gateway), random.Random(chance.random()))
         threads = [threading.Thread(target=load.call) for _ in range(_CALLERS)]
         threads.append(threading.Thread(target=load.read))
@@ -89,14 +96,16 @@ def end_brutally(gateway: GatewayProcess) -> None:
     gateway.process.wait(10)
 
 
-def verify(folder: Path, provider: BackgroundProvider, acknowledged: Acknowledged) -> None:
-    """Open the record and compare every acknowledged exchange to the byte."""
+def verify(folder: Path, provider: BackgroundProvider, acknowledged: Acknowledged, receipts: list[Receipt]) -> None:
+    """Open the record and compare every acknowledged exchange to the byte, and every receipt with the log."""
     with running_gateway(folder, {"anthropic": provider.url, "openai": provider.url}) as gateway:
         house = House(provider, gateway)
         for exchange, (request_body, response_body) in acknowledged.items():
             assert house.kept(exchange, "request") == request_body, exchange
             assert house.kept(exchange, "response") == response_body, exchange
     assert gateway.process.returncode == 0
+    verified(folder / "data")
+    assert_holds(lines_of(folder / "data"), receipts)
 
 
 def campaign(folder: Path, provider: BackgroundProvider, *, kills: int, seed: int, workers: int) -> None:
@@ -104,19 +113,23 @@ def campaign(folder: Path, provider: BackgroundProvider, *, kills: int, seed: in
     chance = random.Random(seed)
     acknowledged: Acknowledged = {}
     windows: list[float] = []
+    receipts: list[Receipt] = []
     answered = 0
     for number in range(kills):
         load = kill_once(folder, provider, chance, workers=workers)
         acknowledged |= load.acknowledged
         windows += load.windows
+        receipts += load.receipts
         answered += len(load.answered)
         if number % 10 == 0:
-            verify(folder, provider, load.acknowledged)
-    verify(folder, provider, acknowledged)
+            verify(folder, provider, load.acknowledged, receipts)
+    verify(folder, provider, acknowledged, receipts)
     assert acknowledged
+    assert receipts
     spread = statistics.quantiles(windows, n=100)
     print(
-        f"seed {seed}: {kills} kills, {answered} answered, {len(acknowledged)} acknowledged, 0 lost; "
+        f"seed {seed}: {kills} kills, {answered} answered, {len(acknowledged)} acknowledged, "
+        f"{len(receipts)} receipts, 0 lost; "
         f"answer's end to shown by the API: p50 {spread[49] * 1e3:.0f} ms, p99 {spread[98] * 1e3:.0f} ms, "
         f"longest {max(windows) * 1e3:.0f} ms"
     )

@@ -129,7 +129,6 @@ def test_an_environment_form_finds_a_provider_with_a_hyphen(tmp_path: Path) -> N
         ("[limits]\nin_flight = true\n", 2, "`in_flight`", "CONFIG.md"),
         ('[capture]\ncontent = "plain"\n', 2, "no such value", "encrypted, digest"),
         ("[supervisor]\nmodel = 'x'\n", 1, "not built yet", "later version"),
-        ("[app.default]\naudit = 'strict'\n", 2, "later version", "default"),
         ("[telemetry]\ncontent = true\n", 2, "later version", "default"),
         ("[provider.api]\ndialect='raw'\nbase_url='https://x.example'\n", 1, "reserved", "healthz"),
         ("[provider.'A B']\ndialect='raw'\nbase_url='https://x.example'\n", 1, "not usable", "lower-case"),

@@ -15,6 +15,7 @@ from gateway.keeper import LocalKeeper, Opening
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.refusals import BudgetExhausted
 from gateway.stations.asks import Ask
+from policies.vocabulary.audit import RequestAccepted
 from policies.vocabulary.exchanges import Body, Exchange, Recording
 
 BUDGET = 100
@@ -106,7 +107,18 @@ def opening(secret: str, ceiling: int) -> Opening:
         digests=(b"d" * 16,),
         opening=b"o" * 16,
     )
-    return Opening(exchange_id=exchange_id, secret=secret, ceiling_micro_usd=ceiling, priced=True, ask=ask)
+    return Opening(
+        exchange_id=exchange_id,
+        accepted=accepted(exchange_id),
+        secret=secret,
+        ceiling_micro_usd=ceiling,
+        priced=True,
+        ask=ask,
+    )
+
+
+def accepted(exchange_id: str) -> RequestAccepted:
+    return RequestAccepted(actor="owner", tenant="default", exchange=exchange_id, provider="p", operation="chat")
 
 
 def closing(opened: Opening, cost: int) -> Recording:
@@ -160,7 +172,7 @@ def test_what_a_dead_worker_carried_and_never_closed_counts_as_dropped(tmp_path:
             closed, lost = opening(secret, 1), opening(secret, 1)
             for one in (closed, lost):
                 await victim.open(one)
-            victim.begin("01-an-upload")
+            await victim.open(Opening(exchange_id="01-an-upload", accepted=accepted("01-an-upload")))
             victim.close(closing(closed, 1))
             await victim.flush()
             await keep.end(victim)

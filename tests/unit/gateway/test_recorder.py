@@ -47,6 +47,7 @@ class Shelf:
         self.open.set()
         self.tried = threading.Semaphore(0)
         self.known: dict[tuple[str, str], SeenCall] = {}
+        self.missing = 0
 
     def append(self, batch: Sequence[Recording]) -> None:
         self.tried.release()
@@ -58,6 +59,9 @@ class Shelf:
 
     def find_call(self, session_id: str, call_id: str) -> SeenCall | None:
         return self.known.get((session_id, call_id))
+
+    def lost(self) -> None:
+        self.missing += 1
 
     def drop_expired(self, now_ns: int) -> list[str]:  # noqa: ARG002 - nothing here grows old
         return []

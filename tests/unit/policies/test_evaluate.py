@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from policies.evaluate import Judgement, Need, Ruleset, Settings
 from policies.guards.interface import UNSCANNED
 from policies.guards.pattern import PatternSpec
+from policies.loader import load
+from policies.provenance import sources
+from policies.provenance.localiser import Reading, read
+from policies.shipped import shipped
 from policies.trail import Scene, Trail
 from policies.vocabulary.clauses import Band, Clause, Policy, PolicyHead, ToolSelector
 from policies.vocabulary.findings import Evidence, Hit
@@ -245,6 +249,22 @@ def test_a_guard_asked_for_twice_runs_once() -> None:
     assert guard.asked == 1
     assert [each.clause for each in found.findings] == ["p/one", "p/two"]
     assert found.verdict.clauses == ("p/one", "p/two")
+
+
+def test_a_result_is_read_once_for_all_guards_of_a_ruleset(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def reading(text: str) -> Reading:
+        seen.append(text)
+        return read(text)
+
+    monkeypatch.setattr(sources, "read", reading)
+    rules = Ruleset.compile([load(shipped()["agent-baseline"], "agent-baseline").policy])
+    result = Part(kind="tool_result", call_id="c", text="Nothing but news of the day.")
+    call = Part(kind="tool_call", tool="send", text='{"to": "bob"}')
+    for step, before in ((result, ()), (call, (result,))):
+        rules.judge(Scene(step=step, trail=Trail(parts=before)), clock=Ticking())
+    assert seen == [result.text]
 
 
 def test_the_coverage_says_what_was_scanned_and_for_how_long() -> None:

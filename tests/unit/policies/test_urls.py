@@ -1,6 +1,7 @@
 """URLs are found where they stand, with every host that some program would connect to."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -149,3 +150,16 @@ def test_any_text_is_searched_without_failing(text: str) -> None:
         at = url.start
     address(text)
     bare(text)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        *("http", "https", "ws", "wss", "ftp", "javascript", "vbscript", "data", "file", "jar", "netdoc"),
+        *("view-source", "mailto", "blob", "php", "expect"),
+    ],
+)
+@pytest.mark.parametrize("style", [str.lower, str.upper, str.title])
+def test_a_scheme_that_needs_no_slashes_opens_a_url_in_any_case(scheme: str, style: Callable[[str], str]) -> None:
+    (found,) = urls(f"at 10:20, see {style(scheme)}:a.example/x")
+    assert found.scheme == scheme

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.provenance.atoms import DESTINATIONS, MOST_ATOMS, Atom, atoms
-from policies.provenance.folding import fold, folded, tightened
+from policies.provenance.folding import fold, folded, tight, tightened
 from policies.provenance.matching import places, tight_places
 
 
@@ -114,3 +114,31 @@ def test_hostile_values_take_linear_time(pattern: str) -> None:
     small = min(seconds(4_000) for _ in range(3))
     large = min(seconds(32_000) for _ in range(2))
     assert large < 40 * small + 0.05
+
+
+@given(st.text())
+def test_letters_and_digits_alone_are_the_same_with_the_way_back_and_without(text: str) -> None:
+    assert tight(text) == tightened(text).text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "found"),
+    [
+        ("call (415) 555-2911 now", "phone", "(415) 555-2911"),
+        ("call x(415) 555-2911 now", "phone", "415) 555-2911"),
+        ("at 2026-03-02 10:00:05.", "date", "2026-03-02 10:00:05"),
+        ("(2026-03-02 10:00)", "date", "2026-03-02 10:00"),
+        ("to GB29 NWBK 6016 1331 9268 19, now", "account", "gb29 nwbk 6016 1331 9268 19"),
+    ],
+)
+def test_a_value_written_with_spaces_is_one_value_whatever_it_stands_behind(text: str, kind: str, found: str) -> None:
+    assert found in [atom.text for atom in atoms(text) if atom.kind == kind]
+
+
+@given(st.lists(st.sampled_from(["a@b.example", "x_1", "4417", "+1 415-555-2911", "(", "/a/b", "word", "10:00"])))
+def test_what_is_said_twice_says_nothing_new(said: list[str]) -> None:
+    once, twice = (
+        {atom.text for atom in atoms(text) if atom.kind not in {"name", "phrase"}}
+        for text in (" ".join(said), f"{' '.join(said)} ; {' '.join(said)}")
+    )
+    assert once == twice

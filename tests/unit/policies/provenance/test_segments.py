@@ -1,12 +1,13 @@
 """Structure limits how far an instruction reaches: fields, items, paragraphs and blocks stay apart."""
 
+import json
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.provenance.segments import LONGEST_SENTENCE, sentences
+from policies.provenance.segments import LONGEST_SENTENCE, sentences, spans
 
 LIMIT = 1 << 18
 
@@ -88,3 +89,11 @@ def test_hostile_texts_take_linear_time(pattern: str) -> None:
     small = min(seconds(8_000) for _ in range(3))
     large = min(seconds(64_000) for _ in range(2))
     assert large < 40 * small + 0.05
+
+
+@given(st.dictionaries(st.text("ab: ", min_size=1), st.text("ab .,:;{}[]\\\"'\n"), min_size=1))
+def test_the_fields_of_a_json_record_are_its_strings(record: dict[str, str]) -> None:
+    text = json.dumps(record)
+    assert [text[start:end] for start, end in spans(text, LIMIT)] == [
+        json.dumps(value)[1:-1] for value in record.values() if value
+    ] or not any(record.values())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from policies.guards.interface import SCANNED_BYTES
 from policies.trail import utf8
 from policies.views import AROUND, SEAM, View, fold, unscanned, views
+from policies.views.runs import ESCAPES, escaped
 from tests.unit.policies.guards.texts import hostile
 
 MESSAGE = "Tell nobody that 42 ducks left."
@@ -220,3 +221,14 @@ def test_encodings_too_rich_to_read_are_told() -> None:
     (hit,) = unscanned(text)
     assert (hit.state, hit.evidence[0].start, hit.evidence[0].end) == ("unsure", 0, len(text))
     assert unscanned(text[:2000]) == ()
+
+
+OPENINGS = [
+    *("\\", "\\\\", '"', "n", "u0041", "x41", "/", "U0001F600", "u{41}", "%", "25", "41", "&", "amp;", "#65;", "lt;"),
+    *('\\\\"', "\\\\n", "\ufe0f\ufe0f", "\U000e0041\U000e0042", "\U000e0100\U000e0101", " "),
+]
+
+
+@given(st.one_of(hostile, st.lists(st.sampled_from(OPENINGS), max_size=12).map("".join)).map(utf8))
+def test_every_escape_is_found_by_how_it_opens(data: bytes) -> None:
+    assert [match.span() for match in escaped(data)] == [match.span() for match in ESCAPES.finditer(data)]

@@ -1,0 +1,84 @@
+"""The audit log: its head, its entries, and proofs of what is in it."""
+
+from base64 import b64encode
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, SkipValidation
+
+from gateway.api import answers
+from gateway.api.access import EVERY_APP, requires
+from gateway.api.exchanges import visible
+from gateway.api.ports import Audit, NotFound, Records
+from gateway.api.problems import SAFE_HEADERS
+from policies.vocabulary.keys import Principal
+from storage.step_seals import Sealed
+
+
+class _Of(msgspec.Struct):
+    tenant: str | None = None
+
+
+@get("/api/audit/head", opt=requires("auditor"), media_type="text/plain", sync_to_thread=True)
+def show_head(audit: NamedDependency[SkipValidation[Audit]]) -> Response[bytes]:
+    """The newest checkpoint, signed, over every entry there is by now (C2SP tlog-checkpoint)."""
+    return _text(audit.head())
+
+
+@get("/api/audit/entries/{index:int}", opt=requires("auditor"), sync_to_thread=True)
+def show_entry(
+    index: FromPath[int],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> Response[bytes]:
+    """One entry, exactly the bytes that are hashed into the log."""
+    entry = audit.entry(index)
+    if principal.app not in {EVERY_APP, msgspec.json.decode(entry, type=_Of).tenant}:
+        raise NotFound("no entry of this app stands there")
+    return Response(entry, media_type="application/json", headers=SAFE_HEADERS)
+
+
+@get("/api/audit/proof/{index:int}", opt=requires("auditor"), media_type="text/plain", sync_to_thread=True)
+def show_proof(index: FromPath[int], audit: NamedDependency[SkipValidation[Audit]]) -> Response[bytes]:
+    """That the entry with this index is in the log, with the newest checkpoint (C2SP tlog-proof)."""
+    return _text(audit.proof(index))
+
+
+@get("/api/exchanges/{exchange_id:str}/receipt", opt=requires("auditor"), sync_to_thread=True)
+def show_receipt(
+    exchange_id: FromPath[str],
+    records: NamedDependency[SkipValidation[Records]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.ExchangeReceipt:
+    """That an exchange was accepted, and that its record and steps are sealed: entries with their proofs."""
+    exchange = visible(records, principal, exchange_id)
+    accepted = audit.accepted(exchange.exchange_id, exchange.started_ns)
+    sealed = audit.recorded(exchange.exchange_id, exchange.ended_ns)
+    return answers.ExchangeReceipt(
+        exchange_id=exchange.exchange_id,
+        accepted=_logged(audit, accepted, None),
+        recorded=_logged(audit, sealed.entry, _inner(sealed)),
+    )
+
+
+def _logged(audit: Audit, index: int, extra: bytes | None) -> answers.LoggedEntry:
+    return answers.LoggedEntry(index=index, entry=audit.entry(index).decode(), proof=audit.proof(index, extra).decode())
+
+
+def _inner(sealed: Sealed) -> bytes:
+    """What leads from the exchange's records to the root in the entry: `docs/AUDIT-ENTRIES.md`, Steps."""
+    records = [
+        {
+            "record": record.record.decode(),
+            "index": record.index,
+            "hashes": [b64encode(each).decode() for each in record.hashes],
+        }
+        for record in sealed.records
+    ]
+    return msgspec.json.encode({"count": sealed.count, "records": records})
+
+
+def _text(text: bytes) -> Response[bytes]:
+    return Response(text, media_type="text/plain; charset=utf-8", headers=SAFE_HEADERS)

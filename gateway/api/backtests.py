@@ -1,0 +1,185 @@
+"""Backtests: recorded history against a candidate policy, as server-sent events: how far it is, then the report."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, SkipValidation
+from litestar.response import Stream
+from msgspec import Meta
+
+from gateway.api.access import requires, scope_of
+from gateway.api.answers import Fault
+from gateway.api.problems import SAFE_HEADERS
+from gateway.backtest.history import Wanted
+from gateway.backtest.run import EXAMPLES, Candidate, Laboratory
+from gateway.times import moment_ns
+from policies.errors import StepwardenError
+from policies.mistakes import BadPolicy, Mistake
+from policies.vocabulary.backtests import Backtest
+from policies.vocabulary.keys import Principal
+
+if TYPE_CHECKING:
+    from policies.vocabulary.clauses import Policy
+
+_LOG = logging.getLogger("stepwarden.backtest")
+
+_TOLD_SECONDS: Final = 0.25
+"""How often a caller hears how far it is."""
+
+MOST: Final = 10_000
+"""Exchanges that are replayed unless another number is asked for."""
+
+
+class BacktestRunning(StepwardenError):
+    """Another backtest runs: one at a time is what a gateway spares beside its traffic."""
+
+    status = 503
+
+    def remedy(self) -> str:
+        """What to do."""
+        return "Try again when it is done; or stop the gateway and run it on the data directory itself."
+
+
+class CandidateFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One policy of the candidate."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=300)]
+    """What to call it where it does not check: its path, say."""
+
+    text: Annotated[str, Meta(max_length=500_000)]
+    """The TOML of it."""
+
+
+class BacktestAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to try, and on which part of the record."""
+
+    policies: Annotated[list[CandidateFile], Meta(min_length=1, max_length=32)]
+    since: Annotated[str, Meta(max_length=64)] | None = None
+    """RFC 3339, or `2h` back from now."""
+
+    sessions: Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=1000)] = []
+    app: Annotated[str, Meta(max_length=200)] | None = None
+    enforce: bool = True
+    """False: as an app with `enforce = false` has it."""
+
+    most: Annotated[int, Meta(ge=1, le=1_000_000)] = MOST
+    """About how many exchanges are replayed."""
+
+    examples: Annotated[int, Meta(ge=0, le=50)] = EXAMPLES
+    """Flips shown for each clause and change."""
+
+
+class Backtests:
+    """Runs one backtest at a time, in a thread beside the event loop; whoever leaves ends it."""
+
+    def __init__(self, laboratory: Laboratory, *, rest: Callable[[], None]) -> None:
+        """`rest` is called after each exchange: it gives the processor back to live traffic."""
+        self._laboratory = laboratory
+        self._rest = rest
+        self._running = threading.Lock()
+        self._over = threading.Event()
+
+    def close(self) -> None:
+        """End what runs: the gateway stops."""
+        self._over.set()
+
+    def begin(self, candidate: Candidate, wanted: Wanted, *, examples: int) -> AsyncIterator[bytes]:
+        """Start one and follow it. Raises `BacktestRunning`."""
+        if not self._running.acquire(blocking=False):
+            raise BacktestRunning("another backtest is running")
+        return self._follow(candidate, wanted, examples)
+
+    async def _follow(self, candidate: Candidate, wanted: Wanted, examples: int) -> AsyncIterator[bytes]:
+        left = threading.Event()
+        far = [0, 0]
+
+        def work() -> Backtest:
+            def told(done: int, of: int) -> None:
+                far[:] = done, of
+
+            def gone() -> bool:
+                return left.is_set() or self._over.is_set()
+
+            try:
+                return self._laboratory.run(
+                    candidate, wanted, progress=told, gone=gone, rest=self._rest, examples=examples
+                )
+            finally:
+                self._running.release()
+
+        task = asyncio.get_running_loop().run_in_executor(None, work)
+        try:
+            while not (await asyncio.wait({task}, timeout=_TOLD_SECONDS))[0]:
+                yield _event("progress", {"done": far[0], "of": far[1]})
+            yield _closing(task)
+        finally:
+            left.set()
+
+
+def _closing(task: "asyncio.Future[Backtest]") -> bytes:
+    """The report, or why there is none."""
+    error = task.exception()
+    if error is None:
+        return _event("report", task.result())
+    if isinstance(error, StepwardenError):
+        return _event("error", Fault(type=type(error).__name__, message=str(error), remedy=error.remedy()))
+    # A bug of ours. Its message may hold content, so only its kind is told.
+    _LOG.error("a backtest failed", extra={"error": type(error).__name__})
+    return _event(
+        "error",
+        Fault(type="internal", message="the backtest failed on what is recorded", remedy=StepwardenError().remedy()),
+    )
+
+
+def _event(name: str, data: object) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
+
+
+def breather() -> Callable[[], None]:
+    """A rest as long as the work before it, but at most 50 ms: half of one processor is left to others."""
+    since = [time.monotonic()]
+
+    def rest() -> None:
+        time.sleep(min(time.monotonic() - since[0], 0.05))
+        since[0] = time.monotonic()
+
+    return rest
+
+
+@post("/api/backtests", opt=requires("operator"), media_type="text/event-stream", status_code=200)
+async def run_backtest(
+    data: JSONBody[BacktestAsk],
+    backtests: NamedDependency[SkipValidation[Backtests]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> Stream:
+    """Try a candidate on recorded history: `progress` events, then one `report`, or one `error`. Activates nothing."""
+    since_ns = None if data.since is None else moment_ns(data.since, now_ns=time.time_ns())
+    app = scope_of(principal, data.app)
+    policies = await asyncio.to_thread(_loaded, data.policies)
+    wanted = Wanted(since_ns=since_ns, sessions=tuple(data.sessions), app=app, most=data.most)
+    candidate = Candidate(policies=policies, enforce=data.enforce)
+    events = backtests.begin(candidate, wanted, examples=data.examples)
+    return Stream(events, media_type="text/event-stream", headers=SAFE_HEADERS)
+
+
+def _loaded(files: list[CandidateFile]) -> "tuple[Policy, ...]":
+    """The candidate's policies. Raises `BadPolicy` with every mistake of all of them."""
+    from policies.loader import load  # noqa: PLC0415 - brings every guard along, which a gateway without policies does without
+
+    policies: list[Policy] = []
+    mistakes: list[Mistake] = []
+    for file in files:
+        try:
+            policies.append(load(file.text, file.name).policy)
+        except BadPolicy as bad:
+            mistakes += bad.mistakes
+    if mistakes:
+        raise BadPolicy(mistakes)
+    return tuple(policies)

@@ -1,0 +1,78 @@
+"""The demo's end: its own audit log, verified from its files alone, and what stands in it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.cli import audit_report, client
+from gateway.cli.audit_seals import with_seals
+from storage.audit.archive import Archive, Folder
+from storage.audit.findings import Report
+from storage.audit.tiles import LONGEST, WIDTH, Place, unbundled
+from storage.audit.verify import verify
+from storage.publisher import FOLDER
+
+if TYPE_CHECKING:
+    from gateway.cli.running import RunningGateway
+
+_SHOWN = (
+    "config.activated", "request.accepted", "request.completed", "guard.decision", "action.blocked", "action.modified",
+    "action.escalated", "human.review", "override.used", "content.read", "step.recorded",
+)  # fmt: skip
+
+
+class CheckedLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A log as its files hold it."""
+
+    where: Path
+    report: Report
+    types: dict[str, int]
+    """Entries of each type."""
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+def checked(gateway: "RunningGateway") -> CheckedLog:
+    """Have everything published, and verify it as a stranger would."""
+    data = gateway.config.gateway.data_dir
+    with client.here(gateway.config) as api:
+        api.download("/api/audit/head")
+    files = Folder(data / FOLDER)
+    with audit_report.progress_bar("verifying") as progress:
+        report = verify(files, None, progress=progress)
+        if report.holds:
+            report = with_seals(report, data, files, progress=progress)
+    return CheckedLog(where=data / FOLDER, report=report, types=_types(files, report.entries))
+
+
+def document(log: CheckedLog) -> dict[str, Any]:
+    """The same as JSON."""
+    return {**audit_report.document(log.where, log.report), "types": log.types}
+
+
+def show(log: CheckedLog) -> None:
+    """What `stepwarden audit verify` prints, and the kinds of entries."""
+    from rich.text import Text
+
+    from gateway.cli.screen import out
+
+    console = out()
+    console.print()
+    console.rule(Text("stepwarden audit verify", style="bold"), align="left")
+    audit_report.print_report(log.where, log.report)
+    told = [f"{log.types[name]} {name}" for name in _SHOWN if name in log.types]
+    console.print(f"in it: {', '.join(told)}", style="dim")
+
+
+def _types(files: Archive, size: int) -> dict[str, int]:
+    found = Counter[str]()
+    for index in range(-(-size // WIDTH)):
+        width = WIDTH if index < size // WIDTH else size % WIDTH
+        place = Place(level=0, index=index, width=width, entries=True)
+        for entry in unbundled(files.read(place.path, WIDTH * (2 + LONGEST))):
+            found[msgspec.json.decode(entry, type=_Typed).type] += 1
+    return dict(found)

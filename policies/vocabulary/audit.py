@@ -1,0 +1,328 @@
+"""Audit entries: one line of the log each, saying what was accepted, decided or changed, when, and on whose word.
+
+An entry holds decisions, identifiers of our own making and keyed commitments: no content, no name, no address. It
+becomes a line of the log by `line`, which adds `seq`, `ts` and `v`. `docs/AUDIT-ENTRIES.md` describes every type.
+"""
+
+import hmac
+from base64 import b64encode
+from hashlib import sha256
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from policies.errors import StepwardenError
+from policies.vocabulary.exchanges import Outcome
+from policies.vocabulary.keys import Role
+from policies.vocabulary.modes import Mode
+from policies.vocabulary.verdicts import ReasonCode, VerdictName
+
+VERSION: Final = 1
+LARGEST: Final = 65_535
+"""Bytes of one entry: the log's files give its length in two bytes."""
+
+CLAUSES: Final = 32
+"""Clauses that an entry names at most."""
+
+BLIND_BYTES: Final = 16
+
+OWNER: Final = "owner"
+"""The actor behind the control socket, and on loopback while there are no keys: who owns the data directory."""
+
+GATEWAY: Final = "gateway"
+"""The actor of what happens by itself."""
+
+
+class EntryTooLong(StepwardenError):
+    """An entry is longer than the log's format can hold."""
+
+    def __init__(self, kind: str, length: int) -> None:
+        super().__init__(f"an audit entry `{kind}` has {length} bytes, more than {LARGEST}")
+
+    def remedy(self) -> str:
+        """Only long lists make an entry long."""
+        return "Please report it: every list in an entry is bounded before it gets there."
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=""):
+    """What every entry says."""
+
+    actor: str
+    """A key's id, a person's alias (`person_...`), `owner` or `gateway`."""
+
+    tenant: str | None = None
+    """The app."""
+
+    trace: str | None = None
+    """Trace id, 32 hexadecimal digits."""
+
+    span: str | None = None
+    """Span id, 16 hexadecimal digits."""
+
+
+class LogOpened(Entry, frozen=True, kw_only=True, tag="log.opened"):
+    """The first entry of a log."""
+
+    release: str
+
+
+class RequestAccepted(Entry, frozen=True, kw_only=True, tag="request.accepted"):
+    """A request was admitted; for a strict app this is durable before the provider sees a byte."""
+
+    exchange: str
+    provider: str
+    operation: str
+    request: str | None = None
+    """Commitment to the body, where it was read before it was forwarded and the app is strict."""
+
+
+class _Ended(Entry, frozen=True, kw_only=True):
+    exchange: str
+    outcome: Outcome
+    status: int | None = None
+    verdict: VerdictName
+    policy: str | None = None
+    """Digest of the clauses it was judged by (`config.activated` says what they are); absent without any."""
+
+    request: str
+    """Commitment to the body as the caller sent it."""
+
+    response: str
+    """Commitment to the body as the provider sent it."""
+
+    forwarded: str | None = None
+    """Commitment to the body the provider got, where that is not the caller's own."""
+
+    delivered: str | None = None
+    """Commitment to the body the caller got, where that is not the provider's own."""
+
+
+class RequestCompleted(_Ended, frozen=True, kw_only=True, tag="request.completed"):
+    """All bytes of an answer were relayed."""
+
+
+class RequestFailed(_Ended, frozen=True, kw_only=True, tag="request.failed"):
+    """The gateway refused, or the provider gave no whole answer."""
+
+
+class StreamAborted(_Ended, frozen=True, kw_only=True, tag="stream.aborted"):
+    """The caller left before the end."""
+
+
+class StepsRecorded(Entry, frozen=True, kw_only=True, tag="step.recorded"):
+    """A batch of exchanges and their steps is in the record; `root` seals every one of their rows."""
+
+    count: int
+    """Records in the batch: one for each exchange and one for each step."""
+
+    root: str
+    """RFC 6962 root over the records (`storage/step_seals.py`), base64."""
+
+    rows: tuple[int, int]
+    """Numbers of the first and last exchange in the order of recording."""
+
+    first: str
+    last: str
+    """Their exchange ids."""
+
+    late: bool = False
+    """True where a crash came between the record and its entry, and this was made up for at the next start."""
+
+
+class _Decided(Entry, frozen=True, kw_only=True):
+    exchange: str
+    policy: str
+    """Digest of the clauses in force."""
+
+    reason: ReasonCode | None = None
+    clauses: tuple[str, ...] = ()
+    """`policy/clause`; the first `CLAUSES`."""
+
+    steps: tuple[int, ...] = ()
+    """Places in the exchange of the steps it is about; the first 64."""
+
+
+class GuardDecision(_Decided, frozen=True, kw_only=True, tag="guard.decision"):
+    """What clauses said of an exchange, where that was more than nothing."""
+
+    verdict: VerdictName
+    shadow: VerdictName = "allow"
+    """What clauses out of force would have said."""
+
+    unread: str | None = None
+    """Why no guard could read it."""
+
+
+class ActionBlocked(_Decided, frozen=True, kw_only=True, tag="action.blocked"):
+    """Steps were rejected, or their session was ended."""
+
+
+class ActionModified(_Decided, frozen=True, kw_only=True, tag="action.modified"):
+    """Something was put in place of what a clause takes out."""
+
+
+class ActionEscalated(Entry, frozen=True, kw_only=True, tag="action.escalated"):
+    """A step waits for a person."""
+
+    exchange: str
+    hold: str
+    reason: ReasonCode
+    clauses: tuple[str, ...] = ()
+
+
+class HumanReview(Entry, frozen=True, kw_only=True, tag="human.review"):
+    """A person decided on a hold, or nobody did in time."""
+
+    hold: str
+    exchange: str
+    decision: Literal["approved", "rejected", "expired"]
+    by: str | None = None
+    """Alias of the person named, where that is not the key itself."""
+
+    reason: str | None = None
+    """Commitment to what was given as the reason."""
+
+
+class OverrideUsed(Entry, frozen=True, kw_only=True, tag="override.used"):
+    """A person's approval let a step pass that clauses held."""
+
+    hold: str
+    exchange: str
+
+
+class KillSwitch(Entry, frozen=True, kw_only=True, tag="kill_switch"):
+    """Every later request of a session is refused."""
+
+    session: str
+    """Alias (`session_...`)."""
+
+
+class ConfigActivated(Entry, frozen=True, kw_only=True, tag="config.activated"):
+    """What is in force for an app from here on; durable before it is used anywhere."""
+
+    config: str
+    """Digest of the whole configuration."""
+
+    policy: str | None = None
+    """Digest of all clauses of the app, in order; absent where it names no policy."""
+
+    enforce: bool = False
+    unseen: Literal["flag", "reject"] = "flag"
+    audit: Literal["buffered", "strict"] = "buffered"
+    clauses: dict[str, str] = {}
+    """Digest of each clause with its guards, by `policy/clause`; the first 500."""
+
+
+class ClauseModeChanged(Entry, frozen=True, kw_only=True, tag="clause.mode_changed"):
+    """A person took a clause out of force for a while, or put it back."""
+
+    clause: str
+    """`policy/clause`."""
+
+    mode: Mode
+    until: str | None = None
+    """RFC 3339: when it ends by itself; absent where the clause is put back."""
+
+    by: str
+    """Alias of the person named."""
+
+    reason: str
+    """Commitment to what was given as the reason."""
+
+
+class ApiKeyCreated(Entry, frozen=True, kw_only=True, tag="apikey.created"):
+    """A gateway key was made."""
+
+    key: str
+    role: Role
+    expires: str | None = None
+    budget_micro_usd: int | None = None
+
+
+class ApiKeyRevoked(Entry, frozen=True, kw_only=True, tag="apikey.revoked"):
+    """A gateway key was ended."""
+
+    key: str
+
+
+Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "holds", "live"]
+
+
+class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):
+    """Somebody was shown content; durable before it is."""
+
+    what: Shown
+    exchange: str | None = None
+    session: str | None = None
+    """Alias (`session_...`)."""
+
+
+class RetentionApplied(Entry, frozen=True, kw_only=True, tag="retention.applied"):
+    """Files are dropped because their time is over."""
+
+    before: str
+    """First day that is kept, `YYYYMMDD`."""
+
+    files: tuple[str, ...]
+
+
+class IngestDropped(Entry, frozen=True, kw_only=True, tag="ingest.dropped"):
+    """Something was relayed or happened and is not in the record, or not in this log."""
+
+    entries: int = 0
+    """Entries of this log that no longer fitted its queue."""
+
+    exchanges: int = 0
+    """Exchanges that are not in the record."""
+
+    rows: tuple[int, int] | None = None
+    """First and last number of exchanges in the record of which some are not sealed, or that a power loss took."""
+
+
+class ClockSkew(Entry, frozen=True, kw_only=True, tag="clock.skew"):
+    """The wall clock jumped against the monotonic one, or stands before the last entry."""
+
+    milliseconds: int
+    """How far it went; negative is back."""
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def line(entry: Entry, *, seq: int, ts: str) -> bytes:
+    """An entry as its exact bytes in the log: RFC 8785 canonical JSON.
+
+    Canonical as long as names are ASCII and numbers are integers within 2^53, which all of these are; `seq` is its
+    place in the log, `ts` RFC 3339 in UTC. Raises `EntryTooLong`, or `UnicodeEncodeError` for lone surrogates.
+    """
+    said = msgspec.to_builtins(entry)
+    said["seq"], said["ts"], said["v"] = seq, ts, VERSION
+    encoded = _encode(said)
+    if len(encoded) > LARGEST:
+        raise EntryTooLong(said["type"], len(encoded))
+    return encoded
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The promise that an entry is durable and will stand in the log at this place."""
+
+    index: int
+    leaf_hash: bytes
+    """32 bytes: RFC 6962 hash of the entry's bytes."""
+
+    def header(self) -> str:
+        """As the response header `stepwarden-receipt` has it."""
+        return f"index={self.index}; hash={b64encode(self.leaf_hash).decode()}"
+
+
+def receipt_of(entry: bytes, index: int) -> Receipt:
+    """The receipt of an entry's exact bytes."""
+    return Receipt(index, sha256(b"\0" + entry).digest())
+
+
+def commitment(blind: bytes, digest: bytes) -> str:
+    """HMAC-SHA-256 of a SHA-256 digest under a random blind, base64.
+
+    The blind is kept beside what it hides and goes with it: then nobody can tell any more what the commitment says.
+    """
+    return b64encode(hmac.digest(blind, digest, "sha256")).decode()

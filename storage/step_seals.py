@@ -1,0 +1,136 @@
+"""Step seals: what a `step.recorded` entry of the audit log seals, derived from nothing but stored columns.
+
+Each exchange in the order of recording gives a record of its own and one for each of its steps. A record is JSON: an
+object of every column that is not NULL (of `exchange` with its rows of `common` and `branch`; numbers of rows and the
+packed steps left out), or the exchange's id beside the values of one step. Names are sorted, blobs are base64,
+integers stand in full. Columns that later releases add are NULL in older rows, so old seals still hold.
+"""
+
+import sqlite3
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Any, TypeAlias, final
+
+import msgspec
+
+from storage import spans
+from storage.audit import merkle
+from storage.ulids import unpack
+
+_NO_RECORD = frozenset({"id", "common", "branch", "steps"})
+_RANGE = f"{spans.EXCHANGES} WHERE exchange.id BETWEEN ? AND ? ORDER BY exchange.id LIMIT ?"
+
+_number = itemgetter(0)
+"""Of a row: its exchange's place in the order of recording."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_steps = msgspec.msgpack.Decoder(list[list[Any]]).decode
+
+Rows: TypeAlias = Sequence[sqlite3.Row]
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """A batch as its entry names it."""
+
+    count: int
+    root: str
+    rows: tuple[int, int]
+    first: str
+    last: str
+
+
+class SealedRecord(msgspec.Struct, frozen=True):
+    """One record of a batch with what leads from it to the batch's root."""
+
+    record: bytes
+    index: int
+    hashes: tuple[bytes, ...]
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """The records of one exchange: its own, then one for each step."""
+
+    entry: int
+    """Index in the log of the `step.recorded` entry whose root they lead to."""
+
+    count: int
+    """Records in the batch."""
+
+    records: tuple[SealedRecord, ...]
+
+
+def sealed(entry: int, rows: Rows, number: int) -> Sealed:
+    """The records of the exchange with this number, out of the rows of its batch."""
+    found = [list(records([row])) for row in rows]
+    at = [row["id"] for row in rows].index(number)
+    first = sum(map(len, found[:at]))
+    leaves = Leaves([merkle.leaf_hash(record) for each in found for record in each])
+    own = [SealedRecord(record, index, tuple(leaves.proof(index))) for index, record in enumerate(found[at], first)]
+    return Sealed(entry, leaves.count, tuple(own))
+
+
+def rows_between(connections: Sequence[sqlite3.Connection], first: int, last: int, limit: int = -1) -> Rows:
+    """The rows of exchanges numbered `first` to `last`, in order, whichever day files they are in."""
+    found = [row for connection in connections for row in connection.execute(_RANGE, (first, last, limit))]
+    if len(connections) > 1:
+        found.sort(key=_number)
+    return found if limit < 0 else found[:limit]
+
+
+def seal(rows: Rows) -> Seal:
+    """The seal of at least one row."""
+    leaves = Leaves.of(rows)
+    return Seal(
+        count=leaves.count,
+        root=b64encode(leaves.root()).decode(),
+        rows=(rows[0]["id"], rows[-1]["id"]),
+        first=unpack(rows[0]["exchange_id"]),
+        last=unpack(rows[-1]["exchange_id"]),
+    )
+
+
+def records(rows: Rows) -> Iterator[bytes]:
+    """The records of rows, in order."""
+    columns: list[tuple[str, int]] | None = None
+    for row in rows:
+        if columns is None:
+            places = {name: at for at, name in enumerate(row.keys()) if name not in _NO_RECORD}
+            columns = sorted(places.items())
+        values = tuple(row)
+        yield _encode({name: values[at] for name, at in columns if values[at] is not None})
+        exchange_id = row["exchange_id"]
+        for step in _decode_steps(row["steps"] or b"\x90"):
+            yield _encode({"exchange_id": exchange_id, "step": step})
+
+
+@final
+class Leaves:
+    """The small tree over one batch; `storage.audit.merkle.Tree` by shape."""
+
+    def __init__(self, hashes: list[bytes]) -> None:
+        self._levels = [hashes]
+        while len(self._levels[-1]) > 1:
+            self._levels.append(merkle.pair_up(self._levels[-1]))
+
+    @classmethod
+    def of(cls, rows: Rows) -> "Leaves":
+        """The tree over the records of rows."""
+        return cls([merkle.leaf_hash(record) for record in records(rows)])
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self._levels[0])
+
+    def node(self, level: int, index: int) -> bytes:
+        """The root over a complete subtree."""
+        return self._levels[level][index]
+
+    def root(self) -> bytes:
+        """The root over all records, 32 bytes."""
+        return merkle.root(self, self.count)
+
+    def proof(self, index: int) -> list[bytes]:
+        """From a record's sibling up to the root's child."""
+        return merkle.inclusion_proof(self, index, self.count)

@@ -1,0 +1,115 @@
+"""The audit log, verified by code that no one here wrote: what Go's checksum database is built on, from Debian."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from storage.audit.directory import LogDirectory
+from tests.unit.storage.audit.house import ORIGIN, entries, entry, key
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+SOURCE = Path(__file__).parent / "audit_verify" / "main.go"
+GOPATH = "/usr/share/gocode"
+SIZES = (0, 1, 255, 256, 257, 65_535, 65_536, 70_000)
+FIRST, SECOND = key("first"), key("second")
+
+FLIPPED = (
+    "checkpoint",
+    "tile/entries/100",
+    "tile/entries/273.p/112",
+    "tile/0/100",
+    "tile/0/273.p/112",
+    "tile/1/000",
+    "tile/1/001.p/17",
+    "tile/2/000.p/1",
+)
+"""One of each kind of file in a log of 70,000 entries."""
+
+
+@pytest.fixture(scope="module")
+def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The foreign verifier, built from Debian's packages. Fails where they are not installed: it is not optional."""
+    go = shutil.which("go")
+    if go is None or not Path(GOPATH, "src/golang.org/x/mod/sumdb/tlog").is_dir():
+        pytest.fail("Go's own verifier cannot be built: install the packages golang-go and golang-golang-x-mod-dev")
+    folder = tmp_path_factory.mktemp("go")
+    places = {"GOPATH": GOPATH, "GOCACHE": str(folder / "cache"), "GO111MODULE": "off", "GOFLAGS": ""}
+    made = folder / "audit_verify"
+    built = subprocess.run(
+        [go, "build", "-o", str(made), str(SOURCE)],
+        env={**os.environ, **places},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return made
+
+
+def verified(verifier: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(verifier), *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+
+def written(path: Path, size: int) -> Path:
+    """A log of `size` entries, handed over to another key in its middle where it has any, in several publications."""
+    log = LogDirectory.open(path, origin=ORIGIN, signers=[FIRST])
+    log.integrate(entries(0, size // 2))
+    log.publish()
+    if size:
+        log.integrate([entry(log.size, type="log.key_rotated", handover=log.hand_over(SECOND))])
+        log.publish()
+        log.integrate(entries(log.size, size))
+        log.publish()
+    log.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def largest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("log") / "audit", SIZES[-1])
+
+
+@pytest.mark.parametrize("size", SIZES[:-1])
+def test_a_log_of_any_size_with_its_key_changed_is_verified_by_strangers(
+    verifier: Path, tmp_path: Path, size: int
+) -> None:
+    found = verified(verifier, "log", str(written(tmp_path / "audit", size)), FIRST.verifier.vkey)
+    assert (found.returncode, found.stdout) == (0, f"{size} entries, signed by {ORIGIN}\n"), found.stderr
+
+
+def test_seventy_thousand_entries_are_verified_by_strangers_and_not_under_another_key(
+    verifier: Path, largest: Path
+) -> None:
+    assert verified(verifier, "log", str(largest), FIRST.verifier.vkey).returncode == 0
+    assert "handover" in verified(verifier, "log", str(largest), key("stranger").verifier.vkey).stderr
+
+
+@pytest.mark.parametrize("path", FLIPPED)
+def test_strangers_see_one_flipped_bit_in_any_kind_of_file(verifier: Path, largest: Path, path: str) -> None:
+    file = largest / path
+    data = file.read_bytes()
+    middle = len(data) // 2
+    try:
+        file.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+        found = verified(verifier, "log", str(largest), FIRST.verifier.vkey)
+    finally:
+        file.write_bytes(data)
+    assert found.returncode == 1
+    assert found.stderr
+
+
+def test_a_receipt_is_verified_by_strangers(verifier: Path, tmp_path: Path) -> None:
+    log = LogDirectory.open(tmp_path / "audit", origin=ORIGIN, signers=[FIRST])
+    log.integrate(entries(0, 700))
+    log.publish()
+    (tmp_path / "entry").write_bytes(entry(300))
+    (tmp_path / "proof").write_bytes(log.receipt(300).encode())
+    log.close()
+    question = ("proof", str(tmp_path / "entry"), str(tmp_path / "proof"), FIRST.verifier.vkey)
+    assert verified(verifier, *question).returncode == 0
+    (tmp_path / "entry").write_bytes(entry(301))
+    assert verified(verifier, *question).returncode == 1

@@ -1,0 +1,253 @@
+"""Every row of the record is sealed once, and what the log sealed is derived again from the day files alone."""
+
+import json
+import shutil
+import sqlite3
+from base64 import b64decode
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.ids import new_id
+from policies.vocabulary.audit import RequestAccepted, commitment
+from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.verdicts import Verdict
+from storage.audit.archive import Folder
+from storage.audit.checkpoint import read_checkpoint
+from storage.audit.findings import Flaws
+from storage.audit.merkle import leaf_hash, verify_inclusion
+from storage.audit.note import read_note
+from storage.seal_check import SealsChecked, check_seals
+from storage.store import Store
+from tests.fakes.audit import entries_of, quiet, verified
+from tests.fakes.ledger import failing, whatever_writes
+from tests.unit.storage.stored import START_NS, agent_session, recording
+
+DAY_NS = 86_400_000_000_000
+
+
+def blinded(one: Recording, blind: bytes = b"b" * 16, **facts: Any) -> Recording:
+    return msgspec.structs.replace(one, exchange=msgspec.structs.replace(one.exchange, blind=blind, **facts))
+
+
+def written(folder: Path, *batches: Sequence[Recording]) -> None:
+    store = Store.open(folder)
+    for batch in batches:
+        store.append(batch)
+    store.sequencer.flush()
+    store.publisher.publish()
+    store.close()
+
+
+def sealed(folder: Path) -> list[dict[str, Any]]:
+    return [entry for entry in entries_of(folder) if entry["type"] == "step.recorded"]
+
+
+def found_wrong(folder: Path) -> tuple[list[str], SealsChecked | None]:
+    files = Folder(folder / "audit")
+    size = read_checkpoint(read_note(files.read("checkpoint", 1 << 16)).text).size
+    flaws = Flaws()
+    checked = check_seals(folder, files, size, flaws, quiet)
+    return [flaw.what for flaw in flaws.found], checked
+
+
+def changed(folder: Path, query: str) -> None:
+    """Edit the day file as somebody with a shell would."""
+    for path in folder.glob("spans-*.db"):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(query)
+            connection.commit()
+
+
+def test_each_batch_is_one_leaf_and_holds_against_the_day_files(folder: Path) -> None:
+    made = [blinded(one) for one in agent_session(seed=1, turns=12)]
+    written(folder, made[:5], made[5:6], made[6:])
+    batches = sealed(folder)
+    assert [batch["rows"] for batch in batches] == [[1, 5], [6, 6], [7, 12]]
+    assert [batch["count"] for batch in batches] == [5 * 4, 4, 6 * 4]
+    assert batches[0]["first"] == made[0].exchange.exchange_id
+    assert batches[-1]["last"] == made[-1].exchange.exchange_id
+    assert verified(folder) == SealsChecked(batches=3, expired=0, exchanges=12, unsealed=0)
+
+
+def test_a_batch_over_midnight_is_sealed_in_the_order_of_recording(folder: Path) -> None:
+    days = [START_NS, START_NS + DAY_NS, START_NS, START_NS + DAY_NS]
+    written(folder, [recording(number, at_ns=at + number) for number, at in enumerate(days)])
+    assert len(list(folder.glob("spans-*.db"))) == 2
+    assert sealed(folder)[0]["rows"] == [1, 4]
+    verified(folder)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "UPDATE exchange SET outcome = 'refused' WHERE id = 2",
+        "UPDATE exchange SET ended_after = ended_after + 1 WHERE id = 2",
+        "UPDATE exchange SET cost_micro_usd = NULL WHERE id = 2",
+        "UPDATE exchange SET response_sha256 = zeroblob(32) WHERE id = 2",
+        "UPDATE exchange SET steps = NULL WHERE id = 2",
+        "UPDATE exchange SET judged = x'00' WHERE id = 2",
+        "UPDATE common SET verdict = 'flag'",
+        "UPDATE branch SET agent_name = 'other'",
+        "DELETE FROM exchange WHERE id = 2",
+        "DELETE FROM exchange",
+        "UPDATE exchange SET id = CASE id WHEN 2 THEN 90 WHEN 3 THEN 2 ELSE id END WHERE id IN (2, 3)",
+    ],
+)
+def test_a_record_that_was_edited_is_found(folder: Path, query: str) -> None:
+    written(folder, [recording(number) for number in range(4)])
+    changed(folder, query)
+    wrong, _ = found_wrong(folder)
+    assert wrong
+
+
+def test_a_row_put_between_two_batches_is_found(folder: Path) -> None:
+    written(folder, [recording(0)], [recording(1)])
+    changed(folder, "UPDATE exchange SET id = 9 WHERE id = 2")
+    changed(folder, "UPDATE exchange SET id = 2 WHERE id = 1")
+    assert found_wrong(folder)[0]
+
+
+def test_verifying_changes_nothing_beside_the_record(folder: Path) -> None:
+    written(folder, [recording(number) for number in range(4)])
+    before = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    verified(folder)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_what_a_crash_left_unsealed_is_sealed_at_the_next_start(folder: Path) -> None:
+    store = Store.open(folder)
+    store.append([recording(0)])
+    store.sequencer.flush()
+    with failing(store.ledger, whatever_writes):
+        store.append([blinded(recording(1)), recording(2)])
+        shutil.copytree(folder, killed := folder.parent / "killed", ignore=shutil.ignore_patterns("lock"))
+    store.close()
+    written(killed, [recording(3)])
+    assert [(batch["rows"], batch.get("late", False)) for batch in sealed(killed)] == [
+        ([1, 1], False),
+        ([2, 3], True),
+        ([4, 4], False),
+    ]
+    ended = [entry["exchange"] for entry in entries_of(killed) if entry["type"] == "request.completed"]
+    assert ended == [recording(number).exchange.exchange_id for number in range(4)]
+    verified(killed)
+
+
+def test_rows_a_power_loss_took_are_told_of_and_their_numbers_never_come_again(folder: Path) -> None:
+    written(folder, [recording(0)])
+    shutil.copytree(folder, earlier := folder.parent / "earlier")
+    written(folder, [recording(1), recording(2)])
+    for name in ("meta.db", *(path.name for path in folder.glob("spans-*.db"))):
+        shutil.copy(earlier / name, folder / name)  # what was not synced is gone; the ledger was
+    written(folder, [recording(3)])
+    dropped = [entry for entry in entries_of(folder) if entry["type"] == "ingest.dropped"]
+    assert [(entry["exchanges"], entry["rows"]) for entry in dropped] == [(2, [2, 3])]
+    assert sealed(folder)[-1]["rows"] == [4, 4]
+    assert verified(folder) == SealsChecked(batches=2, expired=1, exchanges=2, unsealed=0)
+
+
+def test_a_directory_older_than_its_log_begins_with_what_comes(folder: Path) -> None:
+    written(folder, [recording(0)])
+    for name in ("ledger.db", "audit.key"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "audit")
+    written(folder, [recording(1)])
+    assert [batch["rows"] for batch in sealed(folder)] == [[2, 2]]
+    verified(folder)
+
+
+def test_retention_is_in_the_log_before_it_is_applied_and_explains_what_is_gone(folder: Path) -> None:
+    store = Store.open(folder, retention_days=10)
+    later = START_NS + 5 * DAY_NS
+    store.append([recording(0, exchange_id=new_id(START_NS))])
+    store.append([recording(1, at_ns=later, exchange_id=new_id(later))])
+    with failing(store.ledger, whatever_writes), pytest.raises(Exception, match="ledger"):
+        store.drop_expired(START_NS + 12 * DAY_NS)
+    assert (folder / "spans-20251123.db").exists()
+    assert store.drop_expired(START_NS + 12 * DAY_NS) == ["spans-20251123.db"]
+    store.sequencer.flush()
+    store.publisher.publish()
+    store.close()
+    applied = [entry for entry in entries_of(folder) if entry["type"] == "retention.applied"]
+    assert [(entry["before"], entry["files"]) for entry in applied] == [("20251125", ["spans-20251123.db"])]
+    assert verified(folder) == SealsChecked(batches=1, expired=1, exchanges=1, unsealed=0)
+    changed(folder, "DELETE FROM exchange")  # the log tells of the other day only
+    assert found_wrong(folder)[0]
+
+
+def test_one_exchange_is_proven_without_the_others(folder: Path) -> None:
+    made = agent_session(seed=2, turns=5)
+    store = Store.open(folder)
+    store.append(made)
+    store.sequencer.flush()
+    one = made[3].exchange
+    found = store.audit.recorded(one.exchange_id, one.ended_ns)
+    entry = json.loads(store.audit.entry(found.entry))
+    assert len(found.records) == 1 + len(made[3].steps)
+    for record in found.records:
+        root = b64decode(entry["root"])
+        verify_inclusion(leaf_hash(record.record), record.index, found.count, record.hashes, root)
+    assert json.loads(found.records[0].record)["outcome"] == "complete"
+    store.close()
+
+
+def test_commitments_hold_under_the_blind_in_the_row_and_under_no_other(folder: Path) -> None:
+    one, other = blinded(recording(0)), blinded(recording(1), b"o" * 16)
+    written(folder, [one, other])
+    ended = [entry for entry in entries_of(folder) if entry["type"] == "request.completed"]
+    store = Store.open(folder)
+    body = store.body(one.exchange.exchange_id, "request")
+    assert body is not None
+    kept = store.exchange(one.exchange.exchange_id)
+    assert kept is not None
+    assert ended[0]["request"] == commitment(kept.blind, body.sha256)
+    assert ended[0]["request"] != ended[1]["request"]
+    assert one.request == other.request
+    store.close()
+
+
+def test_a_judged_exchange_says_what_was_done_and_under_which_clauses(folder: Path) -> None:
+    rejects = Verdict(name="reject", reason="sensitive_data", clauses=("house/a", "house/b"))
+    redacts = Verdict(name="redact", reason="sensitive_data", clauses=("house/c",))
+    steps = (StepJudgement(seq=0, verdict=redacts), StepJudgement(seq=2, verdict=rejects))
+    judged = Judged(ruleset="r1", verdict=rejects, steps=steps, forwarded_sha256=b"f" * 32)
+    one = msgspec.structs.replace(blinded(recording(0), verdict="reject"), judged=judged)
+    written(folder, [one])
+    told = {entry["type"]: entry for entry in entries_of(folder)}
+    assert (told["guard.decision"]["verdict"], told["guard.decision"]["policy"]) == ("reject", "r1")
+    assert (told["action.blocked"]["steps"], told["action.blocked"]["clauses"]) == ([2], ["house/a", "house/b"])
+    assert (told["action.modified"]["steps"], told["action.modified"]["clauses"]) == ([0], ["house/c"])
+    assert told["request.completed"]["forwarded"] == commitment(b"b" * 16, b"f" * 32)
+    assert told["request.completed"]["trace"] == one.exchange.join.trace_id.hex()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [("complete", "request.completed"), ("client_aborted", "stream.aborted"), ("truncated", "request.failed")],
+)
+def test_how_an_exchange_ended_names_its_entry(folder: Path, outcome: str, kind: str) -> None:
+    written(folder, [recording(0, outcome=outcome)])
+    assert [entry["outcome"] for entry in entries_of(folder) if entry["type"] == kind] == [outcome]
+
+
+def test_an_exchange_is_found_in_the_log_by_its_id_wherever_its_entry_is(folder: Path) -> None:
+    store = Store.open(folder)
+    entries = [
+        RequestAccepted(actor="owner", tenant="a", exchange=f"E{number}", provider="p", operation="chat")
+        for number in range(700)
+    ]
+    receipts = store.ledger.write([], entries=entries[:600])
+    store.publisher.publish()
+    receipts += store.ledger.write([], entries=entries[600:])
+    assert store.ledger.first_kept == 512
+    for number in (0, 300, 511, 512, 699):
+        assert store.audit.accepted(f"E{number}", 1) == receipts[number].index
+    with pytest.raises(Exception, match="E700"):
+        store.audit.accepted("E700", 1)
+    store.close()
