@@ -113,7 +113,7 @@ class JoiningMemory(Protocol):
         ...
 
     def find_response(self, response_id: str) -> StateRow | None:
-        """The exchange a provider answered under this id."""
+        """The exchange a provider answered under this id, where requests of its dialect name replies."""
         ...
 
     def find_named(self, session_id: str) -> SessionRow | None:
