@@ -12,6 +12,7 @@ from gateway.ids import new_id, new_span
 from gateway.keeper import LocalKeeper, Opening
 from gateway.recorder import Recorder
 from gateway.stations.thread import Threader
+from policies.vocabulary.audit import RequestAccepted
 from policies.vocabulary.modes import EVERY, ModeChange
 from storage.store import Store
 
@@ -38,7 +39,7 @@ def kept(tmp_path: Path) -> Iterator[Callable[[Callable[[], int]], LocalKeeper]]
         keeper = LocalKeeper(
             store=store, keys=store.keys, recorder=recorder, live=LiveFeed({}), now_ns=now_ns,
             threader=Threader(store, new_id=new_id, new_span=new_span, capacity=16),
-            admission=Admission(store.keys, loopback=True, now_ns=now_ns),
+            admission=Admission(store.keys, loopback=True, now_ns=now_ns), strict=lambda _: False,
         )  # fmt: skip
         opened.append(keeper)
         return keeper
@@ -48,7 +49,8 @@ def kept(tmp_path: Path) -> Iterator[Callable[[Callable[[], int]], LocalKeeper]]
 
 
 def shadowed(keeper: LocalKeeper, app: str = "default") -> tuple[str, ...]:
-    return asyncio.run(keeper.open(Opening(exchange_id=new_id(1), app=app))).shadowed
+    accepted = RequestAccepted(actor="owner", tenant=app, exchange=new_id(1), provider="p", operation="chat")
+    return asyncio.run(keeper.open(Opening(exchange_id=new_id(1), app=app, accepted=accepted))).shadowed
 
 
 def test_a_clause_is_out_of_force_at_once_until_its_time_and_a_restart_changes_nothing(
