@@ -27,7 +27,7 @@ from gateway.demo import render
 from gateway.demo.answers import Answer, Gate
 from gateway.demo.turns import Call, Setting, Turn
 from gateway.stations.judge import Bench, Docket
-from gateway.supervised import needs_of
+from gateway.stations.needs import needs_of
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import Replacement
 from gateway.wire.enforcing import enforcing

@@ -14,7 +14,7 @@ from gateway.heads import head_of
 from gateway.passage import Passage
 from gateway.stations.judge import Bench, Docket
 from gateway.stations.observe import Observation
-from gateway.supervised import SupervisedReply, needs_of
+from gateway.supervised import SupervisedReply
 from gateway.wire.dialects import dialects
 from gateway.wire.enforcing import enforcing
 from policies.asking import Answer, Question
@@ -109,7 +109,7 @@ async def streamed() -> Caller:
     answer = Reply(b"".join(own))
     observation = Observation(dialect, "chat", head_of(answer.headers), keep=1 << 20, limits=limits, view=passage.view)
     passage.observation = observation
-    needs, acts = needs_of(bench.ruleset), enforcing(dialect)
+    needs, acts = bench.needs, enforcing(dialect)
     assert needs is not None
     assert acts is not None
     reply = SupervisedReply(passage, caller, needs=needs, acts=acts, limits=limits)  # type: ignore[arg-type]
