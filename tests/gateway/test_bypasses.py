@@ -38,7 +38,8 @@ from policies.guards.interface import SCANNED_BYTES, UNSCANNED
 from policies.guards.registry import GuardSpec
 from policies.loader import load
 from policies.trail import Scene
-from policies.vocabulary.clauses import Band, BandAction, Clause, Policy, PolicyHead
+from policies.vocabulary.bands import Band, BandAction
+from policies.vocabulary.clauses import Clause, Policy, PolicyHead
 from policies.vocabulary.steps import Part, StepKind
 from tests.fakes.provider import TURN, always, in_turn, say
 from tests.gateway import probes
