@@ -77,7 +77,7 @@ def coverage_table(steps: Sequence[Row]) -> Table:
                 each for each in said["findings"] if (each["clause"], each["guard"]) == (row["clause"], row["guard"])
             ]
             table.add_row(
-                str(said["seq"]),
+                _place(said),
                 styled(row["guard"]),
                 styled(row["clause"], "cyan"),
                 _scanned(row),
@@ -85,6 +85,11 @@ def coverage_table(steps: Sequence[Row]) -> Table:
                 f"{row['micros'] / 1000:.2f} ms",
             )
     return table
+
+
+def _place(said: Row) -> str:
+    """The step's number; with its kind where the exchange has no steps that could be listed."""
+    return str(said["seq"]) if said["where"] is None else f"{said['seq']} {said['where']['kind']}"
 
 
 def _scanned(row: Row) -> Text:

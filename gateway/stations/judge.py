@@ -24,10 +24,10 @@ from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
 from policies.asking import Answers, Asker, Nobody, Question
 from policies.evaluate import UNJUDGED, Judgement, Ruleset, Sitting
-from policies.trail import Scene, Trail
+from policies.trail import Scene, Trail, utf8
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding
-from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.judgements import Judged, StepJudgement, Where
 from policies.vocabulary.modes import Modes
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import STEP_KINDS, Part, Side, Step, StepKind
@@ -504,20 +504,17 @@ class Docket:
     # --------------------------------------------------------------------------------------------------- record
 
     def judged(self, steps: Sequence[Step]) -> Judged:
-        """What is recorded: only of steps that were new in this exchange."""
-        seqs = {(step.side, step.cut, step.pointer, step.kind): step.seq for step in steps}
-        found: list[StepJudgement] = []
-        for ruled in self.ruled:
-            seq = seqs.get((ruled.side, ruled.cut, ruled.part.pointer, ruled.part.kind))
-            if seq is None or not ruled.fresh:
-                continue
-            said = ruled.judgement
-            coverage = tuple([msgspec.structs.replace(row, seq=seq) for row in said.coverage])
-            found.append(
-                StepJudgement(
-                    seq=seq, verdict=said.verdict, findings=said.findings, coverage=coverage, edits=said.edits
-                )
-            )
+        """What is recorded: only of steps that were new in this exchange; of all pieces where no session has any."""
+        if self._session_id is None:
+            found = [_said(ruled, seq, _where(ruled)) for seq, ruled in enumerate(self.ruled)]
+        else:
+            seqs = {(step.side, step.cut, step.pointer, step.kind): step.seq for step in steps}
+            placed = [
+                (ruled, seqs.get((ruled.side, ruled.cut, ruled.part.pointer, ruled.part.kind)))
+                for ruled in self.ruled
+                if ruled.fresh
+            ]
+            found = [_said(ruled, seq) for ruled, seq in placed if seq is not None]
         return Judged(
             ruleset=self.ruleset.revision,
             unread=self.unread,
@@ -527,6 +524,28 @@ class Docket:
             delivered_sha256=self.delivered_sha256,
             asked_again=self.asked_again,
         )
+
+
+def _said(ruled: Ruled, seq: int, where: Where | None = None) -> StepJudgement:
+    """What is recorded of one piece."""
+    said = ruled.judgement
+    coverage = tuple([msgspec.structs.replace(row, seq=seq) for row in said.coverage])
+    return StepJudgement(
+        seq=seq, where=where, verdict=said.verdict, findings=said.findings, coverage=coverage, edits=said.edits
+    )
+
+
+def _where(ruled: Ruled) -> Where:
+    part = ruled.part
+    return Where(
+        kind=part.kind,
+        side=ruled.side,
+        cut=ruled.cut,
+        pointer=part.pointer,
+        size=len(utf8(part.text)),
+        tool=part.tool,
+        call_id=part.call_id,
+    )
 
 
 def _nothing_at(_: int) -> Sequence[Part]:
