@@ -171,7 +171,7 @@ def read_reply(value: Any) -> Reply:
     fields = mapping(value)
     stop = word(fields.get("stop_reason"))
     return Reply(
-        parts=tuple(message_parts(fields)),
+        parts=tuple(message_parts(fields, "assistant")),
         response_id=word(fields.get("id")),
         model=word(fields.get("model")),
         finish_reasons=(stop,) if stop else (),
@@ -278,7 +278,7 @@ class _MessageStream(StreamReply):
         elif kind == "content_block_stop":
             self._close_block(read.index, at_ns)
         elif kind == "message_start":
-            self._message = read.message or {}
+            self._begin(read.message or {}, at_ns)
             self._usage.update(_said(mapping(self._message.get("usage"))))
         elif kind == "message_delta":
             self._stop = (read.delta.stop_reason if read.delta else None) or self._stop
@@ -289,6 +289,17 @@ class _MessageStream(StreamReply):
         elif kind == "error" or event.name == "error":
             self.ended = True
             self._error = label(mapping(read.error).get("type") or "error")
+
+    def _begin(self, message: dict[str, Any], at_ns: int) -> None:
+        """The first event; some servers put into it a reply, or its beginning, that they do not stream."""
+        self._message = message
+        said = message_parts(message, "assistant")
+        if not said:
+            return
+        if self._first_token_ns is None:
+            self._first_token_ns = at_ns
+        self._kept += sum(len(part.text) for part in said)
+        self._close_parts(said, at_ns, at_ns)
 
     def _delta(self, index: int, delta: _Delta | None, at_ns: int) -> None:
         if delta is None:

@@ -70,7 +70,8 @@ class AnthropicTurns:
         for index, given in arguments.items():
             if given:
                 blocks[index]["input"] = msgspec.Raw(given.encode()) if is_json(given) else {}
-        return encode({**message, "content": [blocks[index] for index in sorted(blocks)]})
+        content = [*sequence(message.get("content")), *(blocks[index] for index in sorted(blocks))]
+        return encode({**message, "content": content})
 
     def answer(self, body: bytes, view: RequestView, reply: bytes, notice: str) -> bytes:
         """The request with the turn and a result for each of its calls."""
