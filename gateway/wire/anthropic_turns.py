@@ -88,6 +88,11 @@ class AnthropicTurns:
         turn = b'{"role":"assistant","content":' + array_of([raw for raw, _ in blocks]) + b"}"
         return appended(body, view, "messages", [turn, encode({"role": "user", "content": results})])
 
+    def owed(self, reply: bytes, notice: str) -> list[bytes]:
+        """See `Turns.owed`: nothing is kept on this wire."""
+        del reply, notice
+        return []
+
 
 def _blocks(reply: bytes) -> list[tuple[bytes, Part]]:
     """Each block of a reply as it is written, with its first part."""
