@@ -213,14 +213,15 @@ class DataPlane:
             await self._open(passage, shown)
             self._note_unseen(passage)
             outgoing = self._streamed(passage, door, receive)
+            if outgoing is None:
+                passage.watch = Watch(door)
         else:
             outgoing = passage.body = await ingress.read_body(receive, door, passage.caller_headers, self._limits)
             self._understand(passage)
             await self._open(passage, shown)
+            passage.watch = Watch(door)  # from here on, for judging may wait for a person
             if self._summon(passage) is not None:
                 outgoing, headers = await self._judge(passage, headers)
-        if outgoing is None or isinstance(outgoing, bytes):
-            passage.watch = Watch(door)
         passage.upstream_started_ns = time.time_ns()
         passage.answer = await self._client.send(passage.method, passage.target, headers, outgoing or None)
         line = None if passage.docket is None else _Line(self, passage, shown, headers, send)
