@@ -186,7 +186,6 @@ class Passage:
         other.understood(body, view)
         other.principal = self.principal
         other.in_place_of = self.exchange_id
-        other.note = f"asked again in the place of {self.exchange_id}"
         if self.docket is not None:
             other.docket = self.docket.follow_up()
         if self.join is not None:

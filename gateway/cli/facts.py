@@ -128,6 +128,8 @@ def _what(exchange: Row) -> Iterator[tuple[str, str]]:
     yield "app", exchange["app"] + (f", key {exchange['key_id']}" if exchange["key_id"] else ", the caller's own key")
     if exchange["client"]:
         yield "client", exchange["client"] + (f" (retry {exchange['retry']})" if exchange["retry"] else "")
+    if exchange["in_place_of"]:
+        yield "asked by", f"the gateway, in the place of {exchange['in_place_of']}"
     if exchange["upstream_status"] not in (None, exchange["status"]):
         yield "provider's status", str(exchange["upstream_status"])
     if exchange["finish_reasons"]:
