@@ -22,6 +22,7 @@ BOUND = binding("s1", CALL, ["r1"])
         binding("s1", Part(kind="tool_call", tool="pay", text='{"to": "Ann", "amount": 2000}'), ["r1"]),
         binding("s1", Part(kind="tool_call", tool="pay", text=CALL.text[:-1]), ["r1"]),
     ],
+    ids=bytes.hex,
 )
 def test_an_approval_of_one_step_is_none_of_another(other: bytes) -> None:
     assert other != BOUND
