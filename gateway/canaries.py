@@ -140,7 +140,7 @@ async def _asked(dialect: Dialect, bench: Bench, parts: Sequence[Part], *, strea
     """The docket of a request that holds these steps."""
     body = msgspec.json.encode({"model": "canary", "stream": stream, **_WRITERS[dialect.name](parts)})
     view = dialect.read_request(body, "chat")
-    docket = Docket(bench, stateful=False, session_id=_SESSION)
+    docket = Docket(bench, scope=b"canaries", stateful=False, session_id=_SESSION)
     await docket.request(dialect.name, view, lambda cut: dialect.parts(body, view, cut), None)
     return docket
 

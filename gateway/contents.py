@@ -12,9 +12,13 @@ import msgspec
 from gateway.decoding import Undecoded, decode
 from gateway.wire.interface import Dialect, Operation, RequestView, Undecodable
 from policies.vocabulary.exchanges import Exchange, Recording
+from policies.vocabulary.judgements import Where
 from policies.vocabulary.steps import Part, Step
 
 CutKind: TypeAlias = Literal["instructions", "tool_definitions", "message"]
+
+Placed: TypeAlias = Step | Where
+"""What says where a text stands."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,7 @@ class Recorded:
 
 
 def texts(
-    exchange: Exchange, steps: Sequence[Step], kept: Kept, dialect: Dialect | None, reach: Reach
+    exchange: Exchange, steps: Sequence[Placed], kept: Kept, dialect: Dialect | None, reach: Reach
 ) -> list[str | None]:
     """The text of each step of one exchange, in the order given."""
     if dialect is None:
@@ -102,7 +106,7 @@ class _Reading:
         self._whole: tuple[Part, ...] | None = None
         self._reply: Mapping[tuple[str, str], Part] | None = None
 
-    def text(self, step: Step) -> str | None:
+    def text(self, step: Placed) -> str | None:
         """What a judge would read of this step, or None."""
         part = self._replied(step) if step.side == "response" else self._asked(step)
         return None if part is None else part.text
@@ -122,7 +126,7 @@ class _Reading:
         except Undecodable:
             return None
 
-    def _asked(self, step: Step) -> Part | None:
+    def _asked(self, step: Placed) -> Part | None:
         if step.cut is None:
             return self._in_whole_request(step)
         kinds: tuple[CutKind, ...] = ("message",)
@@ -137,7 +141,7 @@ class _Reading:
             self._cuts[index, kind] = {} if value is None else _by_place(self._dialect.parts_of(value, kind))
         return self._cuts[index, kind]
 
-    def _in_whole_request(self, step: Step) -> Part | None:
+    def _in_whole_request(self, step: Placed) -> Part | None:
         """A request that came encoded has no cuts in its bytes; its last part of that kind, place and size it is."""
         if self._whole is None:
             self._whole = self._whole_request()
@@ -156,7 +160,7 @@ class _Reading:
             return ()
         return tuple(part for cut in range(len(view.cuts)) for part in self._dialect.parts(body, view, cut))
 
-    def _replied(self, step: Step) -> Part | None:
+    def _replied(self, step: Placed) -> Part | None:
         if self._reply is None:
             body = self._plain(self._kept.response())
             self._reply = {} if body is None else _by_place(self._reply_parts(body))

@@ -51,7 +51,7 @@ from gateway.wire.elsewhere import asks_beyond_its_bytes
 from gateway.wire.enforcing import enforcing
 from gateway.wire.interface import Dialect, Operation, TooDeep, Undecodable
 from gateway.wire.notices import make
-from gateway.wire.responses_turns import redirected
+from gateway.wire.responses_turns import redirected, settled
 from gateway.wire.stored import hands_out_turns
 from gateway.wire.strict import ambiguity
 from policies.vocabulary.holds import HoldAsk
@@ -151,7 +151,7 @@ class DataPlane:
         finally:
             if passage.watch is not None:
                 passage.watch.stop()
-            for each in (*passage.children, passage):
+            for each in (passage, *passage.children):
                 if each.answer is not None:
                     each.answer.close()
                 self._record(each)
@@ -213,14 +213,15 @@ class DataPlane:
             await self._open(passage, shown)
             self._note_unseen(passage)
             outgoing = self._streamed(passage, door, receive)
+            if outgoing is None:
+                passage.watch = Watch(door)
         else:
             outgoing = passage.body = await ingress.read_body(receive, door, passage.caller_headers, self._limits)
             self._understand(passage)
             await self._open(passage, shown)
+            passage.watch = Watch(door)  # from here on, for judging may wait for a person
             if self._summon(passage) is not None:
                 outgoing, headers = await self._judge(passage, headers)
-        if outgoing is None or isinstance(outgoing, bytes):
-            passage.watch = Watch(door)
         passage.upstream_started_ns = time.time_ns()
         passage.answer = await self._client.send(passage.method, passage.target, headers, outgoing or None)
         line = None if passage.docket is None else _Line(self, passage, shown, headers, send)
@@ -233,7 +234,8 @@ class DataPlane:
         if bench is not None:
             view, join = passage.view, passage.join
             stateful = view is not None and (view.previous_response_id or view.conversation_id) is not None
-            passage.docket = Docket(bench, stateful=stateful, session_id=None if join is None else join.session_id)
+            session_id = None if join is None else join.session_id
+            passage.docket = Docket(bench, scope=passage.scope, stateful=stateful, session_id=session_id)
             passage.forwarded = passage.decoded
         return passage.docket
 
@@ -291,14 +293,15 @@ class DataPlane:
     def _changed(self, passage: Passage, docket: Docket, headers: forward.Headers) -> tuple[bytes, forward.Headers]:
         """The body with what is redacted or rewritten; the caller's own bytes where that is nothing.
 
-        One that goes on from a response of which the caller knows the first id alone is led to the last.
+        One that goes on from a response of which the caller knows the first id alone is led to the last, and answers
+        the calls that stand there and were kept from the caller.
         """
         view, acts = passage.view, enforcing(passage.dialect)
         assert view is not None
         edits, body = docket.request_edits(), passage.decoded
         named = view.previous_response_id or ""
-        holder = docket.bench.holder(named)
-        if not edits and holder == named:
+        holder, owed = docket.holder(named), docket.owed(view)
+        if not edits and not owed and holder == named:
             return passage.body, headers
         if edits:
             try:
@@ -306,7 +309,8 @@ class DataPlane:
                 body = acts.edit_request(body, view, edits)
             except Uneditable as uneditable:
                 raise self._rejection(passage, docket.verdict.reason) from uneditable
-        body = passage.forwarded = redirected(body, view, {named: holder} if holder != named else {})
+        body = redirected(body, view, {named: holder} if holder != named else {})
+        body = passage.forwarded = settled(body, owed) if owed else body
         docket.forwarded_sha256 = sha256(body).digest()
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
         return body, forward.with_header(headers, b"content-length", b"%d" % len(body))

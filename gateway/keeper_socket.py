@@ -94,6 +94,8 @@ class KeeperSide(_Frames):
         super().__init__()
         self._keeper = keeper
         self._answering: set[asyncio.Task[None]] = set()
+        self._holding: dict[int, asyncio.Task[None]] = {}
+        """Answers that wait for a person, by the number of their call."""
         self._open: set[str] = set()
         """Exchange ids this worker opened and has not closed."""
 
@@ -113,16 +115,30 @@ class KeeperSide(_Frames):
             self._open.discard(exchange_id)
             self._keeper.lose(exchange_id, why)
             return
+        if call.method == "abandon":
+            self._abandon(msgspec.msgpack.decode(call.payload, type=int))
+            return
         opening = msgspec.msgpack.decode(call.payload, type=Opening) if call.method == "open" else None
         if opening is not None:
             self._open.add(opening.exchange_id)
         task = asyncio.get_running_loop().create_task(self._answer(call, opening))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
+        if call.method == "hold":
+            self._holding[call.number] = task
+            task.add_done_callback(lambda _: self._holding.pop(call.number, None))
+
+    def _abandon(self, number: int) -> None:
+        """Stop waiting for a person: whoever waited has left, and an approval must be there when it comes again."""
+        task = self._holding.pop(number, None)
+        if task is not None:
+            task.cancel()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up and count what the worker had open: it cannot say any more what that was, nor what it cost."""
         del exc
+        for number in list(self._holding):
+            self._abandon(number)
         lost = list(self._open)
         self._open.clear()
         if lost:
@@ -194,8 +210,14 @@ class RemoteKeeper(_Frames):
         await self._ask("activate", active)
 
     async def hold(self, ask: HoldAsk) -> bool:
-        """See `Keeper.hold`."""
-        return msgspec.msgpack.decode(await self._ask("hold", ask), type=bool)
+        """See `Keeper.hold`; the keeper is told when nobody waits any more."""
+        number = self._number + 1
+        try:
+            return msgspec.msgpack.decode(await self._ask("hold", ask), type=bool)
+        except asyncio.CancelledError:
+            self._waiting.pop(number, None)
+            self.say((0, "abandon", number))
+            raise
 
     async def terminate(self, session_id: str) -> None:
         """See `Keeper.terminate`."""

@@ -163,6 +163,12 @@ class Passage:
         uploads = self.dialect.name != "raw" and segments(self.target)[:1] in _UPLOADS
         return self.method in _FREE_METHODS or uploads
 
+    @property
+    def scope(self) -> bytes:
+        """Who asks and at which provider: the wall that nothing known of stored histories passes."""
+        assert self.principal is not None
+        return scope_of(self.principal.app, self.principal.key_id) + self.provider.encode()
+
     def child(self, exchange_id: str, body: bytes) -> "Passage":
         """The passage of a request of ours in this caller's place. Raises `Undecodable`, or `TooDeep`."""
         other = Passage(
@@ -180,7 +186,6 @@ class Passage:
         other.understood(body, view)
         other.principal = self.principal
         other.in_place_of = self.exchange_id
-        other.note = f"asked again in the place of {self.exchange_id}"
         if self.docket is not None:
             other.docket = self.docket.follow_up()
         if self.join is not None:
@@ -205,7 +210,8 @@ class Passage:
             return
         reply = self.observation.close()
         self.docket.rest_here(reply.parts)
-        self.docket.remember(reply.response_id, reply.conversation_id)
+        named = self.view.conversation_id if self.view is not None and reply.response_id else None
+        self.docket.remember(reply.response_id, reply.conversation_id or named)
 
     def understood(self, decoded: bytes, view: RequestView) -> None:
         """Keep the readable body and what its dialect read in it."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeVar
 
@@ -65,6 +66,8 @@ class Attempt:
         self.observation = observation
         self.body = body
         self.view = view
+        self.heard = b""
+        """A stream as the provider sent it, decoded, where some of it was rejected."""
 
 
 class Line(Protocol):
@@ -149,8 +152,10 @@ class SupervisedReply:
             attempt.passage.note = f"reply not understood: {error}"
             await self._give_up(gate, _UNREADABLE)
             return False
+        if self._rejected is not None:
+            attempt.heard = b"".join(plain)
         if gate.paused:
-            attempt.body = self._follow_up(attempt, b"".join(plain))
+            attempt.body = self._follow_up(attempt)
             return True
         if not gate.ended and not attempt.observation.complete:
             attempt.passage.outcome = "truncated"
@@ -166,7 +171,7 @@ class SupervisedReply:
 
     async def _act(self, gate: StreamGate, fed: Fed, attempt: Attempt) -> None:
         """Send what may leave, decide what is asked, and so on until nothing is asked any more."""
-        self._docket.bench.continued(gate.response_ids)
+        self._docket.continued(gate.response_ids)
         waiting = deque([fed])
         while waiting:
             here = waiting.popleft()
@@ -222,22 +227,20 @@ class SupervisedReply:
         notice = make(_reason(verdict), self._passage.exchange_id, self._docket.bench.notice_key)
         return RefusedTurn(notice) if verdict.recover == "refused" else Substituted(notice)
 
-    def _follow_up(self, attempt: Attempt, plain: bytes) -> bytes:
+    def _follow_up(self, attempt: Attempt) -> bytes:
         """The body to ask again with; empty where there is none."""
         assert self._rejected is not None
         if self._rejected.recover == "resampled":
             return attempt.body
         try:
-            return self._answering(attempt, self._acts.turns.assemble(plain))
+            return self._answering(attempt, self._acts.turns.assemble(attempt.heard))
         except (Unanswerable, ValueError) as error:
             log.info("a rejected turn cannot be answered", extra={"reason": str(error)})
             return b""
 
     def _answering(self, attempt: Attempt, reply: bytes) -> bytes:
         assert self._rejected is not None
-        key = self._docket.bench.notice_key
-        notice = make(_reason(self._rejected), self._passage.exchange_id, key, "not_run")
-        return self._acts.turns.answer(attempt.body, attempt.view, reply, notice)
+        return self._acts.turns.answer(attempt.body, attempt.view, reply, self._not_run(self._rejected))
 
     async def _another(self, gate: StreamGate, attempt: Attempt) -> Attempt | None:
         """The provider's next answer, its stream ready to go on in place of the last; None where there is none."""
@@ -250,6 +253,7 @@ class SupervisedReply:
             else:
                 if second.observation.stream:
                     gate.continue_with()
+                    self._rejected = None
                     return second
         await self._pass_on(gate.end_paused(self._ending(self._rejected)).sent)
         return None
@@ -268,6 +272,9 @@ class SupervisedReply:
             attempt.passage.outcome = "complete"
         if gate.changed:
             self._note_delivery(b"".join(self._sent), stream=True)
+        if self._rejected is not None:
+            with suppress(Unanswerable, ValueError):  # a stream that was broken off is stored nowhere
+                self._note_owed(attempt, self._acts.turns.assemble(attempt.heard))
         self._line.finish()
         await self._start()
         await self._line.send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -371,6 +378,7 @@ class SupervisedReply:
                 log.info("the provider could not be asked again", extra={"reason": str(failed)})
             else:
                 return second
+        self._note_owed(attempt, document)
         return self._acts.turns.end(document, self._ending(verdict), [part.pointer for part in rejected])
 
     async def _second_document(self, attempt: Attempt, document: bytes) -> bytes:
@@ -388,12 +396,20 @@ class SupervisedReply:
         self._note_holder(attempt, second)
         return self._acts.turns.merge(document, delivered)
 
+    def _note_owed(self, attempt: Attempt, document: bytes) -> None:
+        """Note that calls of a turn which the provider may keep were shown to nobody who could answer them."""
+        if self._rejected is not None:
+            attempt.docket.owes(self._acts.turns.owed(document, self._not_run(self._rejected)))
+
+    def _not_run(self, verdict: Verdict) -> str:
+        """What a call is answered with in the caller's place."""
+        return make(_reason(verdict), self._passage.exchange_id, self._docket.bench.notice_key, "not_run")
+
     def _note_holder(self, attempt: Attempt, second: Attempt) -> None:
         """Note that what is merged has the first's id, while the history is kept under the last's."""
         shown, last = (each.observation.close().response_id for each in (attempt, second))
         if shown and last:
-            bench = self._docket.bench
-            bench.continued([shown, bench.holder(last)])
+            self._docket.continued([shown, self._docket.holder(last)])
 
     # --------------------------------------------------------------------------------------------------- shared
 

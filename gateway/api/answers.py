@@ -161,6 +161,9 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     price_version: str | None
     client: str | None
     retry: int
+    in_place_of: str | None
+    """Of a request of the gateway's own: the caller's exchange in whose place the provider was asked again."""
+
     tags: tuple[tuple[str, str], ...]
     verdict: str
 
@@ -201,6 +204,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
             price_version=exchange.price_version,
             client=exchange.client,
             retry=exchange.retry,
+            in_place_of=exchange.in_place_of,
             tags=exchange.tags,
             verdict=exchange.verdict,
         )

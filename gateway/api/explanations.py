@@ -14,6 +14,7 @@ from gateway.api.access import SUFFICES, requires, scope_of, sees
 from gateway.api.exchanges import content_read
 from gateway.api.ports import Audit, HoldReader, InForce, ModeReader, NotFound, Records
 from gateway.api.reading import Reader
+from gateway.contents import Placed
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
 from policies.trail import utf8
@@ -23,7 +24,7 @@ from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.modes import Modes
-from policies.vocabulary.steps import Part, Step
+from policies.vocabulary.steps import Part
 
 _SHOWN: Final = 2000
 """Characters of a range that are shown."""
@@ -109,8 +110,11 @@ class _Explaining:
         self._judged = judged
         self._clear = clear
         steps = records.exchange_steps(exchange.exchange_id)
-        self._steps = {step.seq: step for step in steps}
-        self._texts = dict(zip(self._steps, reader.texts(exchange, steps), strict=True)) if clear else {}
+        self._steps: dict[int, Placed] = {step.seq: step for step in steps}
+        if judged is not None:
+            self._steps |= {said.seq: said.where for said in judged.steps if said.where is not None}
+        placed = list(self._steps.values())
+        self._texts = dict(zip(self._steps, reader.texts(exchange, placed), strict=True)) if clear else {}
         self._tools = {step.call_id: step.tool for step in self._steps.values() if step.kind == "tool_call"}
         self._trail: Sequence[Part] = reader.trail(exchange) if judged is not None and _sourced(judged) else ()
         self._tools |= {part.call_id: part.tool for part in self._trail if part.kind == "tool_call"}
@@ -148,7 +152,8 @@ class _Explaining:
 
     def _step(self, said: StepJudgement) -> answers.ExplainedStep:
         step = self._steps.get(said.seq)
-        matches = [match for finding in said.findings for match in self._matches(step, finding)]
+        text = self._texts.get(said.seq)
+        matches = [match for finding in said.findings for match in self._matches(text, finding)]
         return answers.ExplainedStep(
             seq=said.seq,
             kind=step.kind if step else "unknown",
@@ -162,7 +167,7 @@ class _Explaining:
             matches=tuple(matches),
         )
 
-    def _matches(self, step: Step | None, finding: Finding) -> Iterator[answers.Match]:
+    def _matches(self, text: str | None, finding: Finding) -> Iterator[answers.Match]:
         for evidence in finding.evidence or (Evidence(),):
             yield answers.Match(
                 clause=finding.clause,
@@ -174,9 +179,7 @@ class _Explaining:
                 pointer=evidence.pointer,
                 start=evidence.start,
                 end=evidence.end,
-                text=self._shown(
-                    self._texts.get(step.seq) if step else None, evidence.start, evidence.end, finding.guard
-                ),
+                text=self._shown(text, evidence.start, evidence.end, finding.guard),
                 source=self._source(evidence, finding.guard),
             )
 

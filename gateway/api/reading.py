@@ -6,7 +6,7 @@ from typing import Literal
 
 from gateway.api import answers
 from gateway.api.ports import Records
-from gateway.contents import Encoded, Reach, asked_parts, texts
+from gateway.contents import Encoded, Placed, Reach, asked_parts, texts
 from gateway.wire.interface import Dialect
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange
@@ -70,7 +70,7 @@ class Reader:
         judged = self._records.judged(exchange_id)
         return {} if judged is None else {said.seq: said for said in judged.steps}
 
-    def texts(self, exchange: Exchange, steps: Sequence[Step]) -> Sequence[str | None]:
+    def texts(self, exchange: Exchange, steps: Sequence[Placed]) -> Sequence[str | None]:
         """The text of each step as guards saw it, half characters and all."""
         return self._texts(exchange, steps)
 
@@ -81,7 +81,7 @@ class Reader:
             return ()
         return asked_parts(exchange, Stored(self._records, exchange.exchange_id), dialect, self._reach)
 
-    def _texts(self, exchange: Exchange | None, steps: Sequence[Step]) -> Sequence[str | None]:
+    def _texts(self, exchange: Exchange | None, steps: Sequence[Placed]) -> Sequence[str | None]:
         if exchange is None:
             return [None] * len(steps)
         kept = Stored(self._records, exchange.exchange_id)

@@ -77,7 +77,7 @@ def coverage_table(steps: Sequence[Row]) -> Table:
                 each for each in said["findings"] if (each["clause"], each["guard"]) == (row["clause"], row["guard"])
             ]
             table.add_row(
-                str(said["seq"]),
+                _place(said),
                 styled(row["guard"]),
                 styled(row["clause"], "cyan"),
                 _scanned(row),
@@ -85,6 +85,11 @@ def coverage_table(steps: Sequence[Row]) -> Table:
                 f"{row['micros'] / 1000:.2f} ms",
             )
     return table
+
+
+def _place(said: Row) -> str:
+    """The step's number; with its kind where the exchange has no steps that could be listed."""
+    return str(said["seq"]) if said["where"] is None else f"{said['seq']} {said['where']['kind']}"
 
 
 def _scanned(row: Row) -> Text:
@@ -123,6 +128,8 @@ def _what(exchange: Row) -> Iterator[tuple[str, str]]:
     yield "app", exchange["app"] + (f", key {exchange['key_id']}" if exchange["key_id"] else ", the caller's own key")
     if exchange["client"]:
         yield "client", exchange["client"] + (f" (retry {exchange['retry']})" if exchange["retry"] else "")
+    if exchange["in_place_of"]:
+        yield "asked by", f"the gateway, in the place of {exchange['in_place_of']}"
     if exchange["upstream_status"] not in (None, exchange["status"]):
         yield "provider's status", str(exchange["upstream_status"])
     if exchange["finish_reasons"]:

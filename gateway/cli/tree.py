@@ -164,7 +164,9 @@ class _Drawing:
         line.append(f"  {cost(exchange['cost_micro_usd'])}")
         if mark := verdict_mark({"verdict": exchange["verdict"]}):
             line.append("  ").append_text(mark)
-        if join := exchange["join"]:
+        if exchange["in_place_of"]:
+            line.append(f"  asked again for {clean(exchange['in_place_of'])}", "dim")
+        elif join := exchange["join"]:
             line.append(f"  {join['relation']} ({evidence(join['evidence'])})", "dim")
         return line
 

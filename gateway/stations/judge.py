@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.stations.histories import Histories, Stored
 from gateway.stations.inquiry import Inquiry
 from gateway.stations.needs import needs_of
 from gateway.wire.edits import PartEdit, Replacement
@@ -24,10 +25,10 @@ from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
 from policies.asking import Answers, Asker, Nobody, Question
 from policies.evaluate import UNJUDGED, Judgement, Ruleset, Sitting
-from policies.trail import Scene, Trail
+from policies.trail import Scene, Trail, utf8
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding
-from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.judgements import Judged, StepJudgement, Where
 from policies.vocabulary.modes import Modes
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import STEP_KINDS, Part, Side, Step, StepKind
@@ -135,11 +136,10 @@ class Bench:
         self.said: Recent[bytes, Said] = Recent(_SAID_BYTES)
         self.offered: Recent[str, tuple[Part, ...]] = Recent(_SAID_BYTES)
         """Tool definitions as a session first had them."""
-        self.chains: Recent[str, tuple[Part, ...]] = Recent(_PARTS_BYTES)
-        """What came before a response that may be gone on from by its id alone."""
+        self.histories: Histories = Histories()
+        """What stands at providers, for requests that go on from there by an id alone."""
         self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
         """Data that calls were held against on the event loop: guards remember it there, and only there."""
-        self._successors: Recent[str, str] = Recent(_SAID_BYTES)
         self._shadowing: Recent[frozenset[str], Bench] = Recent(_SHADOWING)
 
     def shadowing(self, clauses: frozenset[str]) -> "Bench":
@@ -156,8 +156,8 @@ class Bench:
                 notice_key=self.notice_key,
             )
             # What sessions hold does not depend on clauses; what was said of it does.
-            found.parts, found.offered, found.chains = self.parts, self.offered, self.chains
-            found._read_here, found._successors = self._read_here, self._successors
+            found.parts, found.offered, found.histories = self.parts, self.offered, self.histories
+            found._read_here = self._read_here
             self._shadowing.put(mine, found, 0)
         return found
 
@@ -203,15 +203,6 @@ class Bench:
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None
-
-    def continued(self, response_ids: Sequence[str]) -> None:
-        """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
-        if len(response_ids) > 1 and response_ids[0] != response_ids[-1]:
-            self._successors.put(response_ids[0], response_ids[-1], len(response_ids[0]) + len(response_ids[-1]))
-
-    def holder(self, response_id: str) -> str:
-        """The response under which the provider keeps the history of one that a caller names."""
-        return self._successors.get(response_id) or response_id
 
     def _unread_here(self, scene: Scene) -> Iterable[Part]:
         return (part for part in scene.trail.parts if part.kind in _DATA and not self._read_here.get(part.text))
@@ -267,8 +258,13 @@ class Bench:
 class Docket:
     """One exchange before the bench: what came before, what was said of each part, and the verdict so far."""
 
-    def __init__(self, bench: Bench, *, stateful: bool, session_id: str | None, before: tuple[Part, ...] = ()) -> None:
-        """`stateful`: the history stands at the provider, known here by an id alone; `before` is what is known."""
+    def __init__(
+        self, bench: Bench, *, scope: bytes, stateful: bool, session_id: str | None, before: tuple[Part, ...] = ()
+    ) -> None:
+        """`scope`: the caller and the provider, whose histories alone may be known here.
+
+        `stateful`: the history stands at the provider, known here by an id alone; `before` is what is known.
+        """
         self.bench: Final = bench
         self.ruled: list[Ruled] = []
         self.asked_again = 0
@@ -278,7 +274,9 @@ class Docket:
         """Why nothing of this exchange can be judged, where that is so."""
         self.forwarded_sha256: bytes | None = None
         self.delivered_sha256: bytes | None = None
+        self._scope = scope
         self._stateful = stateful
+        self._owed: tuple[bytes, ...] = ()
         self._session_id = session_id
         self._trail: list[Part] = list(before)
         self._partial = False
@@ -319,7 +317,9 @@ class Docket:
 
     def follow_up(self) -> "Docket":
         """A docket for the answer to a request of ours that goes on from here."""
-        other = Docket(self.bench, stateful=False, session_id=self._session_id, before=(*self._trail,))
+        other = Docket(
+            self.bench, scope=self._scope, stateful=False, session_id=self._session_id, before=(*self._trail,)
+        )
         other._partial = self._partial
         return other
 
@@ -355,7 +355,8 @@ class Docket:
         self._parts_at = parts_at
         chain = blake2b(dialect.encode() + b"\0" + view.lead, digest_size=_CHAIN)
         # What stands at the provider is before every message, and is no part of this body.
-        chain.update(repr((view.previous_response_id, view.conversation_id, self._partial)).encode())
+        whose = self._scope if self._stateful else b""
+        chain.update(repr((whose, view.previous_response_id, view.conversation_id, self._partial)).encode())
         pending: list[tuple[int, Message, bytes, tuple[Part, ...], int]] = []
         scenes: list[Scene] = []
         found: dict[int, Said] = {}
@@ -387,10 +388,31 @@ class Docket:
         """Begin with what the provider holds of this conversation, as far as it passed here."""
         if not self._stateful:
             return
+        stored = self._stored(view)
+        self._partial = stored is None or stored.parts is None
+        if stored is not None:
+            self._trail += stored.parts or ()
+
+    def _stored(self, view: RequestView) -> Stored | None:
         named = view.previous_response_id
-        known = self.bench.chains.get(self.bench.holder(named) if named else view.conversation_id or "")
-        self._partial = known is None
-        self._trail += known or ()
+        return self.bench.histories.behind(self._scope, self.holder(named) if named else view.conversation_id or "")
+
+    def holder(self, response_id: str) -> str:
+        """The response under which the provider keeps the history of one that the caller names."""
+        return self.bench.histories.holder(self._scope, response_id)
+
+    def continued(self, response_ids: Sequence[str]) -> None:
+        """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
+        self.bench.histories.continued(self._scope, response_ids)
+
+    def owed(self, view: RequestView) -> tuple[bytes, ...]:
+        """Results that the provider waits for where a request goes on, of calls that its caller was never shown."""
+        stored = self._stored(view) if self._stateful else None
+        return () if stored is None else stored.owed
+
+    def owes(self, results: Sequence[bytes]) -> None:
+        """Note that the reply leaves calls at the provider that were not shown to the caller, with these results."""
+        self._owed = tuple(results)
 
     async def _lead(self, view: RequestView, parts_at: PartsAt, join: Join | None) -> None:
         """Instructions and tool definitions; definitions are compared with those the session began with."""
@@ -491,12 +513,10 @@ class Docket:
 
     def remember(self, *names: str | None) -> None:
         """Keep what came before, for a request that goes on from here by one of these ids alone."""
-        if self._partial:
-            return
-        known = tuple(self._trail)
+        stored = Stored(None if self._partial else tuple(self._trail), self._owed)
         for name in names:
             if name is not None:
-                self.bench.chains.put(name, known, sum(len(part.text) for part in known))
+                self.bench.histories.keep(self._scope, name, stored)
 
     def _reply_scene(self, part: Part) -> Scene:
         return Scene(step=part, trail=Trail(parts=tuple(self._trail), partial=self._partial))
@@ -504,20 +524,17 @@ class Docket:
     # --------------------------------------------------------------------------------------------------- record
 
     def judged(self, steps: Sequence[Step]) -> Judged:
-        """What is recorded: only of steps that were new in this exchange."""
-        seqs = {(step.side, step.cut, step.pointer, step.kind): step.seq for step in steps}
-        found: list[StepJudgement] = []
-        for ruled in self.ruled:
-            seq = seqs.get((ruled.side, ruled.cut, ruled.part.pointer, ruled.part.kind))
-            if seq is None or not ruled.fresh:
-                continue
-            said = ruled.judgement
-            coverage = tuple([msgspec.structs.replace(row, seq=seq) for row in said.coverage])
-            found.append(
-                StepJudgement(
-                    seq=seq, verdict=said.verdict, findings=said.findings, coverage=coverage, edits=said.edits
-                )
-            )
+        """What is recorded: only of steps that were new in this exchange; of all pieces where no session has any."""
+        if self._session_id is None:
+            found = [_said(ruled, seq, _where(ruled)) for seq, ruled in enumerate(self.ruled)]
+        else:
+            seqs = {(step.side, step.cut, step.pointer, step.kind): step.seq for step in steps}
+            placed = [
+                (ruled, seqs.get((ruled.side, ruled.cut, ruled.part.pointer, ruled.part.kind)))
+                for ruled in self.ruled
+                if ruled.fresh
+            ]
+            found = [_said(ruled, seq) for ruled, seq in placed if seq is not None]
         return Judged(
             ruleset=self.ruleset.revision,
             unread=self.unread,
@@ -527,6 +544,28 @@ class Docket:
             delivered_sha256=self.delivered_sha256,
             asked_again=self.asked_again,
         )
+
+
+def _said(ruled: Ruled, seq: int, where: Where | None = None) -> StepJudgement:
+    """What is recorded of one piece."""
+    said = ruled.judgement
+    coverage = tuple([msgspec.structs.replace(row, seq=seq) for row in said.coverage])
+    return StepJudgement(
+        seq=seq, where=where, verdict=said.verdict, findings=said.findings, coverage=coverage, edits=said.edits
+    )
+
+
+def _where(ruled: Ruled) -> Where:
+    part = ruled.part
+    return Where(
+        kind=part.kind,
+        side=ruled.side,
+        cut=ruled.cut,
+        pointer=part.pointer,
+        size=len(utf8(part.text)),
+        tool=part.tool,
+        call_id=part.call_id,
+    )
 
 
 def _nothing_at(_: int) -> Sequence[Part]:

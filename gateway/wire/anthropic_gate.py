@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.anthropic_parts import block_parts, content_parts
+from gateway.wire.anthropic_parts import block_parts, message_parts
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
     Answered,
@@ -24,7 +24,7 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import event, read_with
 from gateway.wire.leaves import Step
 from gateway.wire.totals import added
-from gateway.wire.values import count, mapping, text
+from gateway.wire.values import count, mapping, sequence, text
 from policies.vocabulary.steps import Part
 
 _TEXTS: Final = {"text_delta": "text", "thinking_delta": "thinking", "compaction_delta": "content"}
@@ -89,7 +89,7 @@ class AnthropicGate(StreamGate):
     def _whole_blocks(self, message: dict[str, Any]) -> tuple[Touch, ...]:
         """Blocks that stand in the first event, as some servers send a reply they did not stream."""
         touches: list[Touch] = []
-        for part in read_with(content_parts, message.get("content"), "assistant", "/content"):
+        for part in read_with(message_parts, message, "assistant"):
             block = self._block(part, whole=True)
             block.closed = True
             touches.append(beside(block, closes=True))
@@ -133,6 +133,7 @@ class AnthropicGate(StreamGate):
             self._opening = entry.frame.raw
             if any(touch.block.dropped for touch in entry.touches):
                 return changed(entry.frame, [(("message", "content"), [])])
+            self._next = len(sequence(mapping(entry.value.get("message")).get("content")))
         elif kind == "message_delta":
             return self._render_end(entry)
         elif kind == "message_stop":

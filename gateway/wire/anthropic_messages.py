@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from gateway.wire.anthropic_parts import block_parts, message_parts, voice_of
-from gateway.wire.canonical import plain
 from gateway.wire.endings import close_half_event
-from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView, Voice
+from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView
 from gateway.wire.parts import tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import LARGEST_REPLY, JsonReply, StreamReply, event_bytes, members
-from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_request
+from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_request, lead_of, read_message
 from gateway.wire.sse import Event
 from gateway.wire.values import count, label, mapping, number, sequence, text, word
 from policies.vocabulary.steps import Part
@@ -60,7 +60,7 @@ class AnthropicMessages:
     name = "anthropic"
 
     def __init__(self) -> None:
-        self._reader = RequestReader(b'"messages"', _read_message, message_parts)
+        self._reader = RequestReader(b'"messages"', partial(read_message, voice_of=voice_of), message_parts)
 
     def operation(self, method: str, path: str) -> Operation:
         """What a request to this path is; `/messages` counts with and without `/v1`."""
@@ -120,21 +120,8 @@ def _error(kind: str, message: str, exchange_id: str) -> dict[str, Any]:
     }
 
 
-def _read_message(value: Any) -> tuple[Voice, Any]:
-    """Voice and canonical form of a decoded message; ValueError where it is no object."""
-    if not isinstance(value, dict):
-        raise ValueError("a message is not an object")  # noqa: TRY004 - one error for every wrong shape
-    fields = mapping(value)
-    return voice_of(fields), plain(fields)
-
-
 def _lead(request: _Request) -> list[LeadPiece]:
-    found: list[LeadPiece] = []
-    if (raw := bytes(request.system)) not in (b"", b"null"):
-        found.append(LeadPiece("instructions", b'"system"', raw))
-    if (raw := bytes(request.tools)) not in (b"", b"null"):
-        found.append(LeadPiece("tool_definitions", b'"tools"', raw))
-    return found
+    return lead_of(("instructions", b'"system"', request.system), ("tool_definitions", b'"tools"', request.tools))
 
 
 def _split(body: bytes) -> tuple[list[LeadPiece], Sequence[bytes | msgspec.Raw]]:
@@ -171,7 +158,7 @@ def read_reply(value: Any) -> Reply:
     fields = mapping(value)
     stop = word(fields.get("stop_reason"))
     return Reply(
-        parts=tuple(message_parts(fields)),
+        parts=tuple(message_parts(fields, "assistant")),
         response_id=word(fields.get("id")),
         model=word(fields.get("model")),
         finish_reasons=(stop,) if stop else (),
@@ -278,7 +265,7 @@ class _MessageStream(StreamReply):
         elif kind == "content_block_stop":
             self._close_block(read.index, at_ns)
         elif kind == "message_start":
-            self._message = read.message or {}
+            self._begin(read.message or {}, at_ns)
             self._usage.update(_said(mapping(self._message.get("usage"))))
         elif kind == "message_delta":
             self._stop = (read.delta.stop_reason if read.delta else None) or self._stop
@@ -289,6 +276,17 @@ class _MessageStream(StreamReply):
         elif kind == "error" or event.name == "error":
             self.ended = True
             self._error = label(mapping(read.error).get("type") or "error")
+
+    def _begin(self, message: dict[str, Any], at_ns: int) -> None:
+        """The first event; some servers put into it a reply, or its beginning, that they do not stream."""
+        self._message = message
+        said = message_parts(message, "assistant")
+        if not said:
+            return
+        if self._first_token_ns is None:
+            self._first_token_ns = at_ns
+        self._kept += sum(len(part.text) for part in said)
+        self._close_parts(said, at_ns, at_ns)
 
     def _delta(self, index: int, delta: _Delta | None, at_ns: int) -> None:
         if delta is None:

@@ -12,10 +12,10 @@ _SERVER_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use"})
 _Blocks = dict[str, Any]
 
 
-def message_parts(message: Any) -> list[Part]:
+def message_parts(message: Any, voice: Voice | None = None) -> list[Part]:
     """Parts of one element of `messages`, or of a whole reply."""
     fields = mapping(message)
-    voice = voice_of(fields)
+    voice = voice or voice_of(fields)
     content = fields.get("content")
     if type(content) is str:
         return [Part(kind=KIND_OF[voice], text=content, pointer="/content")]

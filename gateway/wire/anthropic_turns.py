@@ -70,7 +70,8 @@ class AnthropicTurns:
         for index, given in arguments.items():
             if given:
                 blocks[index]["input"] = msgspec.Raw(given.encode()) if is_json(given) else {}
-        return encode({**message, "content": [blocks[index] for index in sorted(blocks)]})
+        content = [*sequence(message.get("content")), *(blocks[index] for index in sorted(blocks))]
+        return encode({**message, "content": content})
 
     def answer(self, body: bytes, view: RequestView, reply: bytes, notice: str) -> bytes:
         """The request with the turn and a result for each of its calls."""
@@ -86,6 +87,11 @@ class AnthropicTurns:
             raise Unanswerable("this turn holds no call")
         turn = b'{"role":"assistant","content":' + array_of([raw for raw, _ in blocks]) + b"}"
         return appended(body, view, "messages", [turn, encode({"role": "user", "content": results})])
+
+    def owed(self, reply: bytes, notice: str) -> list[bytes]:
+        """See `Turns.owed`: nothing is kept on this wire."""
+        del reply, notice
+        return []
 
 
 def _blocks(reply: bytes) -> list[tuple[bytes, Part]]:

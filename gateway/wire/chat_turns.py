@@ -93,6 +93,11 @@ class ChatTurns:
         items = [object_of(turn), *_results(mapping(decode(tree.token(messages[0]))), notice)]
         return appended(body, view, "messages", items)
 
+    def owed(self, reply: bytes, notice: str) -> list[bytes]:
+        """See `Turns.owed`: nothing is kept on this wire."""
+        del reply, notice
+        return []
+
 
 def _results(message: dict[str, Any], notice: str) -> Iterator[bytes]:
     calls, legacy = sequence(message.get("tool_calls")), mapping(message.get("function_call"))

@@ -1,19 +1,19 @@
 """OpenAI Chat Completions: https://platform.openai.com/docs/api-reference/chat, and servers that speak it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from gateway.wire import openai_envelope as envelope
-from gateway.wire.canonical import plain
 from gateway.wire.chat_parts import REASONING, message_parts, voice_of
 from gateway.wire.endings import close_half_event
-from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView, Voice
+from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView
 from gateway.wire.parts import tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import LARGEST_REPLY, JsonReply, StreamReply, event_bytes, members
-from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request
+from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request, lead_of, read_message
 from gateway.wire.sse import Event
 from gateway.wire.values import compact, count, mapping, number, sequence, word
 from policies.vocabulary.steps import Part
@@ -54,7 +54,7 @@ class OpenAIChat:
     name = "openai_chat"
 
     def __init__(self) -> None:
-        self._reader = RequestReader(b'"messages"', _read_message, message_parts)
+        self._reader = RequestReader(b'"messages"', partial(read_message, voice_of=voice_of), message_parts)
 
     def operation(self, method: str, path: str) -> Operation:
         """What a request to this path is; compatible servers put prefixes of their own before it."""
@@ -120,14 +120,6 @@ def _read_embeddings(body: bytes) -> RequestView:
     return RequestView(operation="embeddings", model=word(request.model), user_id=user_id)
 
 
-def _read_message(value: Any) -> tuple[Voice, Any]:
-    """Voice and canonical form of a decoded message; ValueError where it is no object."""
-    if not isinstance(value, dict):
-        raise ValueError("a message is not an object")  # noqa: TRY004 - one error for every wrong shape
-    fields = mapping(value)
-    return voice_of(fields), plain(fields)
-
-
 def _choices(n: Any) -> int:
     """How many choices are asked for; the most there can be where the provider may read `n` otherwise than we do."""
     if n is None:
@@ -137,12 +129,9 @@ def _choices(n: Any) -> int:
 
 
 def _lead(request: _Request) -> list[LeadPiece]:
-    pieces: list[LeadPiece] = []
-    if (raw := bytes(request.tools)) not in (b"", b"null"):
-        pieces.append(LeadPiece("tool_definitions", b'"tools"', raw))
-    if (raw := bytes(request.functions)) not in (b"", b"null"):
-        pieces.append(LeadPiece("tool_definitions", b'"functions"', raw))
-    return pieces
+    return lead_of(
+        ("tool_definitions", b'"tools"', request.tools), ("tool_definitions", b'"functions"', request.functions)
+    )
 
 
 def _split(body: bytes) -> tuple[list[LeadPiece], Sequence[bytes | msgspec.Raw]]:

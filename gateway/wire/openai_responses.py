@@ -12,7 +12,7 @@ from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView, V
 from gateway.wire.parts import tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import JsonReply, StreamReply, event_bytes, members
-from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request
+from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request, lead_of
 from gateway.wire.responses_parts import item_parts, message_parts, voice_of
 from gateway.wire.sse import Event
 from gateway.wire.values import compact, count, label, mapping, number, sequence, text, word
@@ -128,14 +128,11 @@ def _items(raw: bytes) -> Sequence[bytes | msgspec.Raw]:
 
 
 def _lead(request: _Request) -> list[LeadPiece]:
-    pieces: list[LeadPiece] = []
-    if (raw := bytes(request.instructions)) not in _ABSENT:
-        pieces.append(LeadPiece("instructions", b'"instructions"', raw))
-    if (raw := bytes(request.prompt)) not in _ABSENT:
-        pieces.append(LeadPiece("instructions", b'"prompt"', raw))
-    if (raw := bytes(request.tools)) not in _ABSENT:
-        pieces.append(LeadPiece("tool_definitions", b'"tools"', raw))
-    return pieces
+    return lead_of(
+        ("instructions", b'"instructions"', request.instructions),
+        ("instructions", b'"prompt"', request.prompt),
+        ("tool_definitions", b'"tools"', request.tools),
+    )
 
 
 def _split(body: bytes) -> tuple[list[LeadPiece], Sequence[bytes | msgspec.Raw]]:

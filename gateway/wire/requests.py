@@ -7,10 +7,11 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from gateway.wire.canonical import DIGEST, Digester, plain_all
+from gateway.wire.canonical import DIGEST, Digester, plain, plain_all
 from gateway.wire.cutting import Range, place_items, place_run, place_value
 from gateway.wire.interface import Message, RequestView, TooDeep, Undecodable, Voice
 from gateway.wire.memory import Recent
+from gateway.wire.values import mapping
 from policies.vocabulary.exchanges import Cut
 from policies.vocabulary.steps import Part
 
@@ -48,6 +49,7 @@ _AHEAD: Final = 12
 _LATE: Final = 4
 """Messages at the end of a request that are read at once when new: whoever threads it asks for them."""
 
+_ABSENT: Final = (b"", b"null")
 _MARK: Final = 96
 _MESSAGE: Final = 250
 """Bytes that a remembered message costs besides its own."""
@@ -100,6 +102,19 @@ class _Placed(NamedTuple):
     """Bytes between two."""
 
     cuts: tuple[Cut, ...]
+
+
+def lead_of(*fields: tuple[Lead, bytes, msgspec.Raw]) -> list[LeadPiece]:
+    """What leads a request: of these top-level fields (kind, key, value) those that are there."""
+    return [LeadPiece(kind, key, raw) for kind, key, value in fields if (raw := bytes(value)) not in _ABSENT]
+
+
+def read_message(value: Any, voice_of: Callable[[dict[str, Any]], Voice]) -> tuple[Voice, Any]:
+    """Voice and canonical form of a decoded message; ValueError where it is no object."""
+    if not isinstance(value, dict):
+        raise ValueError("a message is not an object")  # noqa: TRY004 - one error for every wrong shape
+    fields = mapping(value)
+    return voice_of(fields), plain(fields)
 
 
 def decode_request(decode: Callable[[bytes], T], body: bytes) -> T:

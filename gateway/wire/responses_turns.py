@@ -1,6 +1,7 @@
 """Whole turns of OpenAI Responses: https://platform.openai.com/docs/api-reference/responses."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from gateway.wire.frames import Frames
@@ -96,6 +97,15 @@ class ResponsesTurns:
             return replaced(body, [(("input",), array_of([said, *turn, *results]))])
         return appended(body, view, "input", [*turn, *results])
 
+    def owed(self, reply: bytes, notice: str) -> list[bytes]:
+        """See `Turns.owed`: whoever goes on from a stored turn by its id has to bring a result for each call of it."""
+        results: list[bytes] = []
+        for raw, part in _items(reply):
+            if _is_call(part):
+                with suppress(Unanswerable):
+                    results.append(_result(mapping(decode(raw)), notice))
+        return results
+
 
 def redirected(body: bytes, view: RequestView, successors: Mapping[str, str]) -> bytes:
     """A request that goes on from a response which the client knows under an earlier one's id.
@@ -104,6 +114,16 @@ def redirected(body: bytes, view: RequestView, successors: Mapping[str, str]) ->
     """
     known = successors.get(view.previous_response_id or "")
     return body if known is None else replaced(body, [(("previous_response_id",), known)])
+
+
+def settled(body: bytes, results: Sequence[bytes]) -> bytes:
+    """A request that goes on from a turn with calls its client never saw: their results stand before what it says."""
+    tree = Tree(body)
+    node, said = tree.root.at("input"), mapping(decode(body)).get("input")
+    given = [encode({"role": "user", "content": said})] if isinstance(said, str) else []
+    if node is not None and isinstance(said, list):
+        given = [tree.token(item) for item in node.items]
+    return replaced(body, [(("input",), array_of([*results, *given]))])
 
 
 def _items(reply: bytes) -> list[tuple[bytes, Part | None]]:

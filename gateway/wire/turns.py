@@ -59,6 +59,13 @@ class Turns(Protocol):
         """
         ...
 
+    def owed(self, reply: bytes, notice: str) -> list[bytes]:
+        """What a provider that keeps this turn waits for where its calls were shown to nobody: a result for each.
+
+        Each says `notice`, as an item of the wire. Of calls that take no such result there is none.
+        """
+        ...
+
 
 def appended(body: bytes, view: RequestView, key: str, items: list[bytes]) -> bytes:
     """The body with elements added to the end of the array under this top-level key. Raises `Unanswerable`."""

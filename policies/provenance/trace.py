@@ -81,6 +81,9 @@ class Trace(msgspec.Struct, frozen=True):
     entailed: float
     """How well the user's words call for this tool, 0 to 1."""
 
+    voiced: bool
+    """The user's words hold the tool's verb, in a place where grammar need not show that he asks for it."""
+
     mandate: bool
     """The user left it to some text what is done."""
 
@@ -134,6 +137,7 @@ def trace(step: Part, leaves: Sequence[Leaf], trail: Trail, around: Surroundings
         acting,
         read_only(turns),
         entailment(turns, around.toolbox, tool, acting=acting),
+        any(not tool.verb.isdisjoint(sentence) for turn in turns for sentence in turn.sentences),
         any(delegation.mandate(turn.lower) for turn in turns),
         any(delegation.manner(turn.lower) for turn in turns),
         own,

@@ -5,14 +5,34 @@ import msgspec
 from policies.edits import Edit
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Finding
+from policies.vocabulary.steps import Side, StepKind
 from policies.vocabulary.verdicts import ALLOW, Verdict
+
+
+class Where(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a judged piece stands in an exchange that belongs to no session and so has no steps: a count of tokens."""
+
+    kind: StepKind
+    side: Side
+    cut: int | None
+    """As in `Step`: index into the request body's cuts."""
+
+    pointer: str
+    size: int
+    """UTF-8 bytes of the text."""
+
+    tool: str | None = None
+    call_id: str | None = None
 
 
 class StepJudgement(msgspec.Struct, frozen=True, kw_only=True):
     """What was said of one step."""
 
     seq: int
-    """The step inside its exchange."""
+    """The step inside its exchange; the place among the pieces judged where it has no steps."""
+
+    where: Where | None = None
+    """None where the exchange has steps."""
 
     verdict: Verdict = ALLOW
     findings: tuple[Finding, ...] = ()

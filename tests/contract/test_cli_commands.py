@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -46,6 +47,22 @@ def test_a_session_is_listed_and_shown_as_a_tree(house: str, capsys: pytest.Capt
     for word in ("instructions", "user_input", "tool_call~", "read_file", "tool_result~", "model_text", "cost unknown"):
         assert word in tree
     assert "$0" not in tree
+
+
+def test_a_request_of_our_own_names_the_exchange_in_whose_place_it_was_sent(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = recorded().exchange
+    ours = msgspec.structs.replace(recorded().exchange, in_place_of=first.exchange_id, join=first.join, app="default")
+    store = Store.open(tmp_path / "stepwarden-data")
+    store.append([msgspec.structs.replace(recorded(), exchange=each, steps=()) for each in (first, ours)])
+    store.close()
+    assert first.join is not None
+    assert f"asked again for {first.exchange_id}" in printed(capsys, "sessions", "show", first.join.session_id)
+    shown = printed(capsys, "exchanges", "show", ours.exchange_id)
+    assert f"the gateway, in the place of {first.exchange_id}" in " ".join(shown.split())
+    assert "in the place of" not in printed(capsys, "exchanges", "show", first.exchange_id)
+    assert house not in shown
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,11 @@ def mark(case: str, number: int) -> str:
     return f"rule-{'answered' if case in {'insisting', 'onward'} else case}"
 
 
-def script(case: str, call: Callable[[Moment], Call]) -> Scripted:
+DONE = "It is not to be."
+"""What the model says where it calls nothing more."""
+
+
+def script(case: str, call: Callable[[Moment], Call], done: str = DONE) -> Scripted:
     """A model that calls as often as its case has it, and else says that it is done."""
 
     def scripted(moment: Moment) -> Answer:
@@ -97,7 +101,7 @@ def script(case: str, call: Callable[[Moment], Call]) -> Scripted:
         if tools and again and case != "asked":
             turn = Turn(text="At once.", calls=(call(moment),), reply_id=f"deed{moment.number}")
         else:
-            turn = Turn(text="It is not to be.", reply_id=f"done{moment.number}")
+            turn = Turn(text=done, reply_id=f"done{moment.number}")
         return say(moment.asked, turn)
 
     return scripted
@@ -107,13 +111,21 @@ WIRES = ("anthropic", "chat", "responses")
 LANES = ("json", "stream")
 
 
-def scripts(wires: Sequence[str]) -> Mapping[str, Scripted]:
-    """The scenes of the SDK programs: WIRE_LANE_CASE."""
+def scripts(
+    wires: Sequence[str], *, client: str = "", lanes: Sequence[str] = LANES, done: str = DONE
+) -> Mapping[str, Scripted]:
+    """The scenes of a program: WIRE_LANE_CASE, behind the name of a client where it plays several."""
 
     def deed(case: str) -> Callable[[Moment], Call]:
         return lambda moment: Call(f"call_deed{moment.number}", "deed", f'{{"mark": "{mark(case, moment.number)}"}}')
 
-    return {f"{wire}_{lane}_{case}": script(case, deed(case)) for wire in wires for lane in LANES for case in CASES}
+    named = f"{client}_" if client else ""
+    return {
+        f"{named}{wire}_{lane}_{case}": script(case, deed(case), done)
+        for wire in wires
+        for lane in lanes
+        for case in CASES
+    }
 
 
 def asked_in(recorded: Recorded, scene: str) -> list[Exchange]:

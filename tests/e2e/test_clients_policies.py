@@ -5,17 +5,17 @@ goes on with a tool that it may call.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from gateway.demo.turns import Call
-from tests.e2e.forbidden import ALLOWED, CASES, WIRES, WORD, asked_in, mark, script, scripts, settings
+from tests.e2e.forbidden import ALLOWED, CASES, DONE, WIRES, WORD, asked_in, mark, script, scripts, settings
 from tests.e2e.headless import CLAUDE_CODE, CODEX, CODEX_BUILT_IN, Agent
 from tests.e2e.house import House, Recorded, open_house
-from tests.e2e.programs import Outcomes, Program
+from tests.e2e.programs import LITELLM, NOWHERE, Outcomes, Program
 from tests.e2e.stage import Moment, Scripted
 from tests.e2e.talk import Exchange
 
@@ -97,6 +97,89 @@ def test_without_the_gateway_the_same_loops_do_run_it(strict: House) -> None:
         outcomes = SDKS["python"].play(place, "anthropic_json_answered", "chat_stream_insisting")
     assert outcomes["anthropic_json_answered"]["returned"]["ran"] == ["rule-answered"]
     assert outcomes["chat_stream_insisting"]["returned"]["ran"] == ["rule-answered"] * 6
+
+
+IN_DSPYS_FORM = f"""
+[[ ## answer ## ]]
+{DONE}
+
+[[ ## completed ## ]]
+{{"answer": "{DONE}"}}
+"""
+"""What DSPy asks a model for, in the form of its first adapter and in that of the one it falls back to."""
+
+FRAMEWORKS = (
+    (
+        Program("forbidden_agents.py", "agents", NOWHERE | {"LANGSMITH_TRACING": "false"}),
+        {
+            "langchain": scripts(WIRES, client="langchain"),
+            "pydantic_ai": scripts(WIRES, client="pydantic_ai"),
+            "openai_agents": scripts(("chat", "responses"), client="openai_agents"),
+        },
+    ),
+    (
+        Program("forbidden_litellm.py", "litellm", LITELLM),
+        {
+            "litellm": scripts(WIRES, client="litellm"),
+            "dspy": scripts(WIRES, client="dspy", lanes=("json",), done=IN_DSPYS_FORM),
+        },
+    ),
+)
+every_framework = pytest.mark.parametrize("client", [client for _, clients in FRAMEWORKS for client in clients])
+
+
+@pytest.fixture(scope="module")
+def frameworks(strict: House) -> Loops:
+    """Every scene of each framework, all of one environment in one process."""
+    played: Loops = {}
+    for program, clients in FRAMEWORKS:
+        scenes = {name: script for each in clients.values() for name, script in each.items()}
+        with strict.through(scenes) as (place, recorded):
+            outcomes = program.play(place)
+        assert outcomes.keys() == scenes.keys()
+        for client, mine in clients.items():
+            played[client] = {scene: outcomes[scene] for scene in mine}, recorded
+    return played
+
+
+@every_framework
+def test_in_a_frameworks_loop_a_forbidden_tool_never_runs(frameworks: Loops, client: str) -> None:
+    outcomes, recorded = frameworks[client]
+    for scene, outcome in outcomes.items():
+        onward = scene.endswith("onward")
+        found = asked_in(recorded, scene)
+        # DSPy takes a notice for an answer in the wrong form, and asks once more for the right one.
+        again = client == "dspy" and scene.endswith(("refused", "insisting"))
+        assert len(found) == (2 if onward or again else 1), (scene, statuses(found))
+        assert all(each.response and each.response.whole for each in found), scene
+        if "returned" in outcome:
+            assert outcome["returned"]["ran"] == ([ALLOWED] if onward else []), (scene, outcome)
+        else:
+            assert scene.endswith(("asked", "refused")) or again, (scene, outcome)
+
+
+@every_framework
+def test_a_frameworks_user_reads_why_the_step_was_stopped(frameworks: Loops, client: str) -> None:
+    outcomes, _ = frameworks[client]
+    for scene, outcome in outcomes.items():
+        case = scene.rpartition("_")[2]
+        told = outcome["text"] if "raised" in outcome else outcome["returned"]["said"]
+        if case in {"answered", "resampled", "onward"} or (case, client) == ("refused", "dspy"):
+            assert told.endswith(DONE), (scene, outcome)
+        elif scene == "litellm_responses_json_refused":  # it hands over a response that failed, and raises nothing
+            assert outcome["returned"]["ended"] == "failed"
+        else:
+            assert "[Stepwarden: " in told, (scene, outcome)
+
+
+@pytest.mark.parametrize(("program", "clients"), FRAMEWORKS, ids=["agents", "litellm"])
+def test_without_the_gateway_the_same_frameworks_do_run_it(
+    strict: House, program: Program, clients: Mapping[str, Mapping[str, Scripted]]
+) -> None:
+    wanted = [f"{client}_chat_json_answered" for client in clients]
+    with strict.direct({name: script for each in clients.values() for name, script in each.items()}) as place:
+        outcomes = program.play(place, *wanted)
+    assert [outcomes[scene]["returned"]["ran"] for scene in wanted] == [["rule-answered"]] * len(wanted)
 
 
 PATH = re.compile(rb"Touch (/[\w/.-]+)")

@@ -202,7 +202,7 @@ def house_rules() -> Ruleset:
 
 def docket() -> Docket:
     bench = Bench(house_rules(), heavy=house_rules, clock=time.monotonic_ns, notice_key=bytes(32))
-    return Docket(bench, stateful=False, session_id=None)
+    return Docket(bench, scope=b"", stateful=False, session_id=None)
 
 
 async def conducted(name: str, stream: bytes, size: int) -> bytes:

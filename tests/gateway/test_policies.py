@@ -202,6 +202,8 @@ def test_a_rejected_call_never_reaches_the_agent_and_the_model_is_asked_again(
     facts = strict.facts(got.exchange)
     assert facts["verdict"] == "reject"
     assert "launch_rocket" in [step["tool"] for step in facts["steps"]]  # recorded as it was proposed
+    again = strict.newest(lambda each: each["in_place_of"] == got.exchange)
+    assert again["join"]["session_id"] == facts["join"]["session_id"]
 
 
 @stream_or_json

@@ -144,6 +144,21 @@ def test_no_part_of_a_secret_leaves_wherever_it_is_cut(
 
 
 @WIRES
+def test_a_finding_without_its_end_stays_in_sight_however_far_it_goes_beyond_the_window(wire: str) -> None:
+    pieces = ("So: ", "BEGIN ", *["secret "] * 40, "END", " and on.")
+
+    def block(judgement: Judgement) -> list[Replacement]:
+        text = judgement.part.text
+        start, end = text.find("BEGIN"), text.find("END")
+        return [] if start < 0 else [Replacement(start, len(text) if end < 0 else end + 3, GONE)]
+
+    stream = streamed(wire, [("text", *pieces)])
+    driven = Driven(wire, Needs(text=Window(8))).feed(cut_at(stream, range(0, len(stream), 40)), block)
+    said = "".join(part.text for part in read(wire, driven.wire).parts)
+    assert said == f"So: {GONE} and on."
+
+
+@WIRES
 def test_text_streams_on_behind_a_window(wire: str) -> None:
     stream = streamed(wire, [("text", *("word " for _ in range(40)))])
     head = b"word ".join(stream.split(b"word ")[:31])

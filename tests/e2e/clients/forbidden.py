@@ -7,9 +7,8 @@ from typing import Any
 
 import anthropic
 import openai
-from program import play
+from program import CASES, play
 
-CASES = ("answered", "resampled", "refused", "onward", "insisting", "asked")
 TURNS = 6
 """A loop that has gone on so long is a loop that does not end."""
 SCHEMA = {"type": "object", "properties": {"mark": {"type": "string"}}, "required": ["mark"]}

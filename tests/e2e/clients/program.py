@@ -30,6 +30,32 @@ def weather(city: str) -> str:
     return f"{city}: 21 °C, light rain"
 
 
+CASES = ("answered", "resampled", "refused", "onward", "insisting", "asked")
+"""What a provider and a policy do to a client that is not to run a tool; see `tests/e2e/forbidden.py`."""
+
+
+def forbidden_scenes(
+    client: str,
+    run: Callable[..., Any],
+    *,
+    wires: Sequence[str] = ("anthropic", "chat", "responses"),
+    lanes: Sequence[str] = ("json", "stream"),
+) -> list[Callable[[], Any]]:
+    """The scenes CLIENT_WIRE_LANE_CASE of a client: `run(wire, told, streamed=...)` for each."""
+
+    def scene(wire: str, lane: str, case: str) -> Callable[[], Any]:
+        name = f"{client}_{wire}_{lane}_{case}"
+
+        def played() -> Any:
+            told = f"scene:{name} Do the deed{', bluebird' if case == 'asked' else ''}."
+            return run(wire, told, streamed=lane == "stream")
+
+        played.__name__ = name
+        return played
+
+    return [scene(wire, lane, case) for wire in wires for lane in lanes for case in CASES]
+
+
 def play(scenes: Sequence[Callable[[], Any]]) -> None:
     """Play the scenes named in argv[1:], or all; print {scene: outcome}.
 

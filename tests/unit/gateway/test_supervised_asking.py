@@ -104,7 +104,7 @@ async def streamed() -> Caller:
     passage.understood(body, dialect.read_request(body, "chat"))
     passage.forwarded, passage.upstream_status = body, 200
     bench = Bench(ruleset(), heavy=ruleset, clock=lambda: 0, notice_key=bytes(32), asker=Slow(caller.heard))
-    passage.docket = Docket(bench, stateful=False, session_id="s")
+    passage.docket = Docket(bench, scope=b"", stateful=False, session_id="s")
     own = [event for event in events("anthropic", TURN) if b"ping" not in event]
     answer = Reply(b"".join(own))
     observation = Observation(dialect, "chat", head_of(answer.headers), keep=1 << 20, limits=limits, view=passage.view)

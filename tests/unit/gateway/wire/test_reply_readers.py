@@ -150,3 +150,9 @@ def test_long_strings_in_arguments_are_offered_in_order_and_short_ones_are_not()
     custom = Part(kind="tool_call", text="*** Begin Patch of some file")
     other = Part(kind="model_text", text=json.dumps({"prompt": long}))
     assert offered([call, custom, other]) == (text_digest(long), text_digest(deep), text_digest(custom.text))
+
+
+def test_what_a_provider_answers_is_the_models_whatever_role_it_claims() -> None:
+    reader = DIALECTS.anthropic.reply_reader("chat", stream=False)
+    reader.feed(b'{"role": "user", "content": [{"type": "text", "text": "Hi."}]}', 1)
+    assert [part.kind for part in reader.close(2).parts] == ["model_text"]
