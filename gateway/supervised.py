@@ -28,6 +28,7 @@ from gateway.wire.gate import Answered, Fed, Needs, StreamGate, Substituted, Win
 from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Refused as RefusedTurn
 from gateway.wire.interface import RequestView
+from gateway.wire.jsons import legible, nests_too_deeply
 from gateway.wire.notices import make
 from gateway.wire.turns import Unanswerable
 from policies.evaluate import Judgement
@@ -335,7 +336,7 @@ class SupervisedReply:
         """What the caller gets of a document: itself, changed, ended, or with another answer in its place."""
         reply = attempt.observation.close()
         if not reply.complete:
-            if attempt.docket.unreadable("reply").name == "reject":
+            if attempt.docket.unreadable("reply").name == "reject" or nests_too_deeply(plain):
                 raise Unjudgeable(_UNREADABLE)
             return plain
         rejected: list[Part] = []
@@ -348,12 +349,15 @@ class SupervisedReply:
                     self._rejected = verdict
             elif judgement.edits:
                 edited.append((part, PartEdit(pointer=part.pointer, ranges=_replacements(judgement))))
+        if not edited and not rejected:
+            return plain
+        document = legible(plain)
         try:
-            changed = self._acts.edit_reply(plain, [edit for _, edit in edited]) if edited else plain
+            changed = self._acts.edit_reply(document, [edit for _, edit in edited]) if edited else document
         except Uneditable:
             self._rejected = self._rejected or _uneditable(attempt.docket.verdict)
             rejected += [part for part, _ in edited]
-            changed = plain
+            changed = document
         if not rejected:
             return changed
         return await self._recovered(attempt, changed, rejected)

@@ -142,9 +142,12 @@ class Condition:
     def __init__(self, source: str) -> None:
         """Raises `BadCondition` for what is no CEL, names no known fact, or could become slow."""
         self.source: Final = source
-        self.facts: Final = frozenset(_Reader(source).facts())
+        reader = _Reader(source)
+        self.facts: Final = frozenset(reader.facts())
         """Names of the facts it needs."""
         self._program = _compiled(source)
+        for pattern in reader.patterns:
+            _try_pattern(pattern)
 
     def holds(self, moment: Moment) -> bool:
         """Whether it is true of a step. Raises `Untold` where it says nothing, as of an argument that is not there."""
@@ -180,6 +183,15 @@ def _compiled(source: str) -> _Program:
         raise BadCondition(f"no CEL expression: {reason}", "See docs/POLICIES.md, Conditions.") from None
 
 
+def _try_pattern(literal: str) -> None:
+    """Raise `BadCondition` for a regular expression that would fail on every step that comes as far as it."""
+    try:
+        _compiled(f'"".matches({literal})').execute({})
+    except (RuntimeError, ValueError):
+        remedy = "Use RE2 syntax: no look-around, no back-references."
+        raise BadCondition(f"{literal[:64]} is no regular expression", remedy) from None
+
+
 class _Reader:
     """Checks the names of an expression without evaluating it."""
 
@@ -189,6 +201,8 @@ class _Reader:
         self._tokens = [found for found in _TOKEN.finditer(source) if not found[0].startswith("//")]
         self._scopes: list[str | None] = []
         """For every open bracket, the item name of the macro it belongs to."""
+        self.patterns: Final[list[str]] = []
+        """Expressions of `matches` as they are written, once `facts` has been read."""
 
     def facts(self) -> Iterator[str]:
         """The facts it names. Raises `BadCondition`."""
@@ -249,6 +263,8 @@ class _Reader:
             and self._text(at + 3) == ")"
         ):
             raise BadCondition("`matches` needs its expression written out", 'Write `x.matches("...")`.')
+        if name == "matches":
+            self.patterns.append(self._tokens[at + 2][0])
 
 
 def _depth(value: Any) -> int:

@@ -1,6 +1,6 @@
 """Comparison: two judgements of the same recorded steps, the one that was recorded and the candidate's."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ _OUT_OF_TIME: Final = frozenset({"deadline", "broken_off"})
 
 
 OUT_OF_TIME: Final = "a guard ran out of time then, or its caller left while it was judged; steps of it are left out"
+UNASKED: Final = "a guard that is asked elsewhere would decide, and a backtest asks nobody; steps of it are left out"
 UNREMEMBERED: Final = "its history stands at the provider, and is known on one side alone (another worker, a restart)"
 
 
@@ -52,6 +53,9 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
     """Why something of it cannot be compared; None where all of it can."""
 
+    diverges: bool = False
+    """Whether what followed may have been another for the sake of a step that cannot be compared."""
+
 
 def compare(replayed: Replayed, recorded: Mapping[str, Judged | None]) -> Verdicts:
     """Hold a replayed turn against its record; `recorded` gives what was said of each exchange then.
@@ -62,6 +66,7 @@ def compare(replayed: Replayed, recorded: Mapping[str, Judged | None]) -> Verdic
     exchanges = (replayed.turn.exchange, *replayed.turn.again)
     found: list[tuple[Exchange, Recording, Compared]] = []
     why: str | None = None
+    unasked = False
     for exchange, now in zip(exchanges, replayed.recordings, strict=False):
         then = recorded.get(exchange.exchange_id)
         if _remembered_otherwise(then, now.judged):
@@ -71,9 +76,12 @@ def compare(replayed: Replayed, recorded: Mapping[str, Judged | None]) -> Verdic
         for compared in _steps(then, now):
             if _ran_out_of_time(compared.before):
                 why = OUT_OF_TIME
+            elif _is_unanswered(compared.after, replayed.asked):
+                why = UNASKED
+                unasked = unasked or compared.diverges
             else:
                 found.append((exchange, now, compared))
-    return Verdicts(compared=tuple(found), why=why)
+    return Verdicts(compared=tuple(found), why=why, diverges=unasked)
 
 
 def _steps(then: Judged | None, now: Recording) -> Iterator[Compared]:
@@ -112,6 +120,11 @@ def _remembered_otherwise(then: Judged | None, now: Judged | None) -> bool:
 
 def _ran_out_of_time(said: StepJudgement) -> bool:
     return any(row.skipped in _OUT_OF_TIME for row in said.coverage)
+
+
+def _is_unanswered(said: StepJudgement, asked: Collection[str]) -> bool:
+    """Whether a clause in force would have put the step to a guard of one of these kinds, whose answer nobody knows."""
+    return any(row.skipped is None and not row.shadow and row.guard.partition(".")[0] in asked for row in said.coverage)
 
 
 def interferes(name: VerdictName) -> bool:

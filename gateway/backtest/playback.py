@@ -1,4 +1,4 @@
-"""Playback: the two neighbours of the data plane, answering out of the record: the provider and the keeper.
+"""Playback: the neighbours of the data plane, answering out of the record: the provider and the keeper.
 
 What the provider said then is what it says now; who called, which session it was and what a person decided come
 from the record too. Nothing is sent, stored or decided.
@@ -14,6 +14,7 @@ from gateway.refusals import UpstreamUnreachable
 from gateway.stations.asks import Done
 from gateway.stations.forward import Headers
 from gateway.stations.judge import binding
+from policies.asking import Answer, Question
 from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold, HoldAsk
@@ -96,6 +97,18 @@ class Decisions:
 def _step_of(ask: HoldAsk) -> bytes:
     """A step as such, without the clauses that had it wait."""
     return binding(ask.session_id, Part(kind=ask.kind, tool=ask.tool, text=ask.text), ())
+
+
+class Unasked:
+    """`Asker` where nobody is asked: what a service would say now, and what it said of which spec then, is not kept.
+
+    Nothing is found, rather than a failure, so that no turn ends for the want of an answer; the steps are left out.
+    """
+
+    async def ask(self, question: Question) -> Answer:
+        """Nothing found."""
+        del question
+        return Answer()
 
 
 class KeptKeeper:

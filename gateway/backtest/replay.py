@@ -42,6 +42,9 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     recordings: tuple[Recording, ...] = ()
     """As the data plane would record it now: the caller's exchange first, then those in its place."""
 
+    asked: frozenset[str] = frozenset()
+    """Kinds of guards that the candidate asks elsewhere; here nobody was asked, and they found nothing."""
+
     why: str | None = None
     """Why it could not be replayed, or only in part; None where all of it was."""
 
@@ -84,7 +87,8 @@ class Replay:
         if not keeper.recordings:
             return Replayed(turn=turn, why=FAILED)
         *again, own = keeper.recordings
-        return Replayed(turn=turn, recordings=(own, *again), why=why)
+        asked = {str(type(spec).__struct_config__.tag) for spec in self._bench(exchange.app).ruleset.asked}
+        return Replayed(turn=turn, recordings=(own, *again), asked=frozenset(asked), why=why)
 
     def _plane(
         self, exchange: Exchange, wire: ProviderDialect, provider: KeptProvider, keeper: KeptKeeper

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.backtest.comparison import Compared, compare, masked
 from gateway.backtest.history import HoldList, Records, Turn, Wanted, sessions_of, turns_of
-from gateway.backtest.playback import Decisions
+from gateway.backtest.playback import Decisions, Unasked
 from gateway.backtest.replay import Replay
 from gateway.backtest.tally import Tally
 from gateway.config import App, Config
@@ -172,7 +172,7 @@ class _Benches:
         )
         # A clock that stands still: no guard runs out of time here, however busy the machine is. And nothing runs
         # beside anything else, so that long steps may be judged by the very same guards.
-        return Bench(ruleset, heavy=lambda: ruleset, clock=_still, notice_key=self._notice_key)
+        return Bench(ruleset, heavy=lambda: ruleset, clock=_still, notice_key=self._notice_key, asker=Unasked())
 
     def close(self) -> None:
         """End the threads of long steps."""

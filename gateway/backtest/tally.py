@@ -56,7 +56,7 @@ class Tally:
             reply = compared.step is not None and compared.step.side == "response"
             self._compare(mine, now, compared, hypothetical=diverged if reply else hypothetical)
             diverged = diverged or (compared.diverges and not reply)
-        return diverged or any(compared.diverges for _, _, compared in verdicts.compared)
+        return diverged or verdicts.diverges or any(compared.diverges for _, _, compared in verdicts.compared)
 
     def unreplayed(self, exchange_id: str, why: str) -> None:
         """Count an exchange that could not be judged anew, or not all of it."""

@@ -61,7 +61,10 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of one command, as click h
     candidate were all that is in force and enforced. Reported is each step whose verdict would be another: a flip. What
     came after a flip that stops or changes something is hypothetical, for the agent would have gone on differently.
 
-    Exit codes: 0 the candidate judges everything as it was judged, 1 it does not, 3 nothing could be replayed.
+    Guards that are asked elsewhere are not asked: the steps they would decide are left out and listed.
+
+    Exit codes: 0 the candidate judges all that could be replayed as it was judged, 1 it does not, 3 nothing could be
+    replayed.
     """
     from gateway.cli.flips import told
     from gateway.cli.screen import out, print_json
@@ -85,7 +88,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of one command, as click h
         console = out()
         for part in told(report):
             console.print(part)
-    if not report["exchanges"]:
+    if not report["steps"] and not report["flips"]:
         raise NothingReplayed("nothing of what is recorded could be replayed")
     return 1 if report["flipped"] or report["hypothetical"] else 0
 

@@ -31,8 +31,11 @@ def _heading(report: Row) -> Iterator[Text]:
         f"{_many(report['sessions'], 'session')} judged anew",
         "dim",
     )
+    if not report["steps"] and not report["flips"]:
+        return
     if not report["flipped"] and not report["hypothetical"]:
-        yield Text("\n  ✓ every verdict as it was", "green")
+        part = ", as far as it could be replayed" if report["unreplayed"] else ""
+        yield Text(f"\n  ✓ every verdict as it was{part}", "green")
         return
     line = Text(f"\n  {_many(report['flipped'], 'step')} with another verdict", "bold")
     if report["hypothetical"]:
@@ -88,7 +91,7 @@ def _rest(report: Row) -> Iterator[Any]:
     """What the report does not cover."""
     if not report["unreplayed"] and not report["left_out"]:
         return
-    yield Text("\nnot replayed", "bold")
+    yield Text("\nnot replayed, or not all of it", "bold")
     for each in report["unreplayed"]:
         ids = ", ".join(clean(name) for name in each["examples"])
         yield _indented(Text(f"{_many(each['exchanges'], 'exchange')}: {clean(each['why'])} ({ids})"), 2)

@@ -155,9 +155,10 @@ class Bench:
                 clock=self._clock,
                 notice_key=self.notice_key,
             )
-            # What sessions hold does not depend on clauses; what was said of it does.
+            # What sessions hold and services answer does not depend on clauses; what was said of it does.
             found.parts, found.offered, found.histories = self.parts, self.offered, self.histories
-            found._read_here = self._read_here
+            found._read_here, found._successors = self._read_here, self._successors
+            found._inquiry = self._inquiry
             self._shadowing.put(mine, found, 0)
         return found
 

@@ -24,10 +24,15 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import event, read_with
 from gateway.wire.leaves import Step
 from gateway.wire.totals import added
-from gateway.wire.values import count, mapping, sequence, text
+from gateway.wire.values import count, label, mapping, sequence, text
 from policies.vocabulary.steps import Part
 
-_TEXTS: Final = {"text_delta": "text", "thinking_delta": "thinking", "compaction_delta": "content"}
+_TEXTS: Final = ("text", "partial_json", "thinking", "content")
+"""Where the text of a delta stands, whatever the delta is called; of several the first counts, as for the reader."""
+
+_WORDLESS: Final = frozenset({"signature_delta", "citations_delta", "compaction_delta"})
+"""Deltas that may come without any text."""
+
 _BLOCK_TEXTS: Final = {"text": "text", "thinking": "thinking", "compaction": "content"}
 _PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 
@@ -113,7 +118,9 @@ class AnthropicGate(StreamGate):
             block = self._blocks[index] = self._block(part)
         if kind == "signature_delta" and block.kind == "reasoning" and not block.text:
             block.part = msgspec.structs.replace(block.part, unread="encrypted")
-        field = "partial_json" if kind == "input_json_delta" else _TEXTS.get(kind)
+        field = next((name for name in _TEXTS if isinstance(delta.get(name), str)), None)
+        if field is None and kind not in _WORDLESS:
+            _cannot_be_read(block, kind)
         said = text(delta.get(field)) if field else ""
         return (grow(block, said, ("delta", str(field))) if said else beside(block),)
 
@@ -238,6 +245,13 @@ class AnthropicGate(StreamGate):
     def _error(self, failed: Failed) -> bytes:
         body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
         return b"event: error\ndata: " + body + b"\n\n"
+
+
+def _cannot_be_read(block: Block, kind: str) -> None:
+    """A delta says something in a way nobody here knows: what has not left of its block waits for the end."""
+    block.part = msgspec.structs.replace(block.part, unread=f"unknown delta {label(kind)}")
+    if block.need != "idle":
+        block.need = "whole"
 
 
 def _reason(ending: Substituted | Refused) -> str:

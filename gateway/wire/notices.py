@@ -45,7 +45,9 @@ _OPENS: Final = "[Stepwarden: "
 _LIKE: Final = re.compile(
     r"\[Stepwarden: ([^\[\]]{1,400}) Reason: ([a-z_]{1,40}), exchange: ([0-9A-Za-z_-]{1,64}), mark: ([A-Z2-7]{26})\]"
 )
-_LOOSE: Final = re.compile(r"\[Stepwarden:[^\[\]]{0,600}\]")
+_LOOSE: Final = re.compile(r"\[Stepwarden:(?:[^\[\]]{0,600}(?:\]|(?=\[(?!Stepwarden:)))|[^\[\]]{601})")
+"""Longer than any of ours, or with a bracket inside, it is somebody else's. One that merely breaks off may go on."""
+
 _EXCHANGE: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _BYTES: Final = 16
 _LETTERS: Final = 26

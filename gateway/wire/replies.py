@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.wire.interface import Reply
+from gateway.wire.jsons import decode_whole
 from gateway.wire.sse import Event, SseDecoder
 from policies.vocabulary.steps import Part
 
@@ -62,7 +63,8 @@ class JsonReply:
         body = b"".join(self._chunks)
         self._chunks = [body]
         try:
-            return self._read(msgspec.json.decode(body))
+            value = decode_whole(body)
+            return Reply() if value is None else self._read(value)
         except (msgspec.DecodeError, ValueError, RecursionError):
             return Reply()
 

@@ -328,3 +328,22 @@ def test_a_candidate_that_does_not_check_is_refused_with_its_line(tmp_path: Path
     assert done.returncode == 3
     assert "bad.toml:" in done.stderr
     assert "hgh" not in done.stdout
+
+
+def test_a_candidate_that_names_code_takes_an_admin(tmp_path: Path) -> None:
+    named = '[[clause]]\nid = 7\n[[clause]]\nguards = [{ kind = "own", guard = "this:That" }]\n'
+    with standing(tmp_path) as house:
+        keys = {role: house.key(role=role)["secret"] for role in ("operator", "admin")}
+
+        def said(role: str, text: str) -> int:
+            connection = HTTPConnection(*house.gateway.address, timeout=20)
+            headers = {"content-type": "application/json", "authorization": f"Bearer {keys[role]}"}
+            body = {"policies": [{"name": "p", "text": text}]}
+            connection.request("POST", "/api/backtests", json.dumps(body), headers)
+            status = connection.getresponse().status
+            connection.close()
+            return status
+
+        assert said("operator", named) == 403
+        assert said("admin", named) == 400  # it is read, and found wanting
+        assert said("operator", shipped()["agent-baseline"]) == 200

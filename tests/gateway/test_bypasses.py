@@ -535,6 +535,37 @@ def test_no_content_encoding_hides_a_reply(strict: House, encoding: bytes, *, st
     assert got.status in {200, 502}
 
 
+REPLIES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "a byte order mark": BODIES["a byte order mark"],
+    "UTF-16": BODIES["UTF-16"],
+    "bytes that are no UTF-8": lambda body: body.replace(b"The name", b"The\xff name"),
+    "not a number": BODIES["not a number"],
+    "a lone surrogate": lambda body: body.replace(b"The name", b"\\ud800 The name"),
+    "depth": lambda body: body.replace(b"{", b'{"n": ' + b"[" * 5000 + b"]" * 5000 + b", ", 1),
+}
+"""What clients read and strict parsers do not; a model brings some of it about, in the input of a call."""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("change", REPLIES)
+def test_no_spelling_of_json_hides_a_reply(strict: House, dialect: Dialect, change: str) -> None:
+    (piece,) = say(dialect.name, SECRET_TURN).body
+    assert isinstance(piece, bytes)
+    answer = Answer(headers=((b"content-type", b"application/json"),), body=(REPLIES[change](piece),))
+    strict.provider.script = in_turn(answer, say(dialect.name, TURN))
+    got = strict.ask(request(dialect.target, body_of(dialect, "Well?"), headers=[JSON, dialect.key]))
+    assert got.status == (502 if change == "depth" else 200)
+    assert not any(word in got.body for word in (b"bluebird", b"call_1", "bluebird".encode("utf-16-le")))
+
+
+def test_half_a_character_that_no_clause_minds_passes_as_it_came(strict: House) -> None:
+    body = b'{"id": "m", "type": "message", "role": "assistant", "content": [{"type": "text", "text": "Cut \\ud83d"}]}'
+    strict.provider.script = always(Answer(headers=((b"content-type", b"application/json"),), body=(body,)))
+    got = strict.ask(request(ANTHROPIC.target, body_of(ANTHROPIC, "Well?"), headers=[JSON, ANTHROPIC.key]))
+    assert got.body == body
+    assert judged(strict, got.exchange)["judged"]["unread"] is None
+
+
 @pytest.mark.parametrize("kind", [b"text/plain", b"application/json", b"application/octet-stream"])
 def test_a_stream_under_another_name_is_held_all_the_same(strict: House, kind: bytes) -> None:
     strict.provider.script = always(told(say("chat", SECRET_TURN, streamed=True), kind=kind))

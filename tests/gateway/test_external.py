@@ -1,6 +1,7 @@
 """A service of one's own as a guard, over the wire: what it says holds in every dialect, plain and streamed."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,51 @@ def test_a_request_the_service_objects_to_never_reaches_the_provider(tmp_path: P
                 assert (got.status, b"action_not_allowed" in got.body) == (400, True)
                 assert asked(house, dialect, stream=False, text="Tell me.").status == 200
             assert not any(CODE_NAME.encode() in each.body for each in house.provider.requests)
+
+
+def test_a_clause_out_of_force_leaves_the_services_of_the_others_asked(one: tuple[House, Service]) -> None:
+    house, _ = one
+    word = {"by": "Eve", "reason": "r", "clause": "house/calls"}
+    assert house.control("/api/clauses/mode", method="POST", body={**word, "mode": "shadow", "seconds": 60})[0] == 200
+    try:
+        turn = Turn(text=f"Off goes {CODE_NAME}.", calls=(Call("call_1", "launch", "{}"),), reply_id="asked06")
+        house.provider.script = always(say("anthropic", turn))
+        got = asked(house, DIALECTS[0], stream=False, text="Launch all the same.")
+        reply = read(DIALECTS[0], got, stream=False)
+        assert [(part.tool, part.text) for part in reply.parts] == [
+            (None, "Off goes [redacted:code_name]."),
+            ("launch", "{}"),
+        ]
+        assert {row["skipped"] for row in coverage(house, got)} == {None}
+    finally:
+        back = house.control("/api/clauses/mode", method="POST", body={**word, "mode": "enforce"})
+        assert back[0] == 200
+
+
+def test_a_backtest_neither_flips_nor_passes_what_only_the_service_could_say(one: tuple[House, Service]) -> None:
+    house, service = one
+    turn = Turn(text="Now.", calls=(Call("call_1", "launch", "{}"),), reply_id="asked07")
+    house.provider.script = in_turn(say("chat", turn), say("chat", TURN))
+    first = asked(house, DIALECTS[1], stream=False, text="Launch it, as of old.", session="tried")
+    house.facts(asked(house, DIALECTS[1], stream=False, text="And then?", session="tried").exchange)
+    session = house.facts(first.exchange)["join"]["session_id"]
+    asked_then = len(service.seen)
+
+    def report(*clauses: str) -> dict[str, Any]:
+        file = house.gateway.folder / "candidate.toml"
+        file.write_text('[policy]\nid = "house"\ndescription = "What is tried."\n' + "".join(clauses))
+        done = house.gateway.command("backtest", "--policy", str(file), "--sessions", session, "--json")
+        return {**json.loads(done.stdout), "code": done.returncode}
+
+    calls = clause("calls", service.url, ["tool_call"], "reject")
+    same = report(calls, clause("words", service.url, ["user_input", "model_text", "tool_result"], "redact"))
+    assert (same["code"], same["flips"], same["then"]["steps"], same["now"]["steps"]) == (0, [], 0, 0)
+    assert same["steps"] > 0  # what nobody would be asked about is compared
+    (listed,) = same["unreplayed"]
+    assert (listed["exchanges"], "a backtest asks nobody" in listed["why"]) == (2, True)
+    spec = '{ kind = "pattern", rules = [{ id = "w", pattern = "of old|And then|bluebird" }] }'
+    words = re.sub(r"\{ kind = \"external\"[^}]*\}", spec, clause("words", service.url, ["user_input"], "reject"))
+    (flips,) = report(calls, words)["flips"]
+    found = (flips["clause"], flips["after"], flips["steps"], flips["hypothetical"])
+    assert found == ("house/words", "reject", 1, 1)  # the second came after a call that was stopped then
+    assert len(service.seen) == asked_then

@@ -476,3 +476,28 @@ def test_a_call_with_half_a_character_in_its_input_is_held_like_any_other() -> N
     fed = driven.gate.feed(stream)
     assert [judgement.part.tool for judgement in fed.asked] == ["pay"]
     assert b"pay" not in fed.sent + driven.gate.reject(fed.asked[0], Substituted("No.")).sent
+
+
+@pytest.mark.parametrize("look", ["window", "whole"])
+@pytest.mark.parametrize("field", ["text", "thinking", "content"])
+def test_a_delta_of_a_kind_nobody_knows_is_judged_by_the_text_its_reader_reads(look: str, field: str) -> None:
+    delta = json.dumps({"type": "content_block_delta", "index": 0, "delta": {"type": "later_delta", field: SECRET}})
+    stream = streamed("anthropic", [("text", "Well, ", "then.")]).replace(
+        b"event: content_block_stop",
+        b"event: content_block_delta\ndata: " + delta.encode() + b"\n\nevent: content_block_stop",
+        1,
+    )
+    driven = Driven("anthropic", LOOKS[look]).feed([stream], redact)
+    assert SECRET in "".join(part.text for part in read("anthropic", stream).parts)
+    assert delta.encode() not in driven.wire
+    assert "".join(part.text for part in read("anthropic", driven.wire).parts) == f"Well, then.{GONE}"
+
+
+def test_a_delta_without_readable_text_is_held_and_asked_for_as_what_nobody_can_read() -> None:
+    odd = b'data: {"type":"content_block_delta","index":0,"delta":{"type":"later_delta","said":"heron"}}\n\n'
+    begun, mark, rest = streamed("anthropic", [("text", "Well, ", "then.")]).partition(b"event: content_block_stop")
+    driven = Driven("anthropic", LOOKS["window"]).feed([begun, odd], finish=False)
+    assert b"heron" not in driven.wire
+    driven.feed([mark + rest])
+    assert [judgement.part.unread for judgement in driven.judged if judgement.final] == ["unknown delta later_delta"]
+    assert driven.wire == begun + odd + mark + rest

@@ -86,6 +86,8 @@ def test_every_fact_can_be_asked_for() -> None:
         ("args.a.exists(step, true)", "cannot name an item"),
         ("args.a.matches(args.b)", "written out"),
         ("matches(args.a, 'x')", "written out"),
+        ("has(args.a) && args.a.matches('(?=x)')", "no regular expression"),
+        ('args.a.matches(r"[")', "no regular expression"),
         ("true || " * 400 + "true", "longer than"),
         ("(" * 500 + "true" + ")" * 500, "no CEL"),
     ],
