@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from litestar import Request, Response, asgi
+from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 
 from gateway.admission import Admission
 from gateway.api.live import LiveFeed
 from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
-from gateway.application import Application
+from gateway.application import Application, Mount
 from gateway.config import Config, is_loopback
 from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
@@ -129,7 +129,7 @@ def _mounts(applications: Mapping[str, Any]) -> list[Any]:
             raise NotFoundException
         await application(scope, receive, send)
 
-    return [asgi(f"/{name}", is_mount=True, copy_scope=False, opt={"role": "anyone"})(mount) for name in applications]
+    return [Mount(f"/{name}", is_mount=True, copy_scope=False, opt={"role": "anyone"})(mount) for name in applications]
 
 
 def create_app(

@@ -1,6 +1,10 @@
 """The HTTP framework as this gateway uses it."""
 
+from functools import cached_property
+from typing import Any
+
 from litestar import Litestar
+from litestar.handlers import ASGIRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
@@ -15,3 +19,15 @@ class Application(Litestar):
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
         return [*plugins, MsgspecDIPlugin()]
+
+
+class Mount(ASGIRouteHandler):
+    """A mount whose error handlers are gathered once; Litestar does so for each request."""
+
+    @cached_property
+    def _errors(self) -> Any:
+        return super().resolve_exception_handlers()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+    def resolve_exception_handlers(self) -> Any:
+        """What is made of an error of each kind, by the layers above this mount."""
+        return self._errors

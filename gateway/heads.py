@@ -1,8 +1,14 @@
 """Heads: what headers say about the body that follows, read in one look."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
 
 import msgspec
+
+_REMEMBERED: Final = 256
+_SHORT: Final = 200
+"""Bytes of a media type that are kept."""
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -40,11 +46,18 @@ def head_of(headers: Sequence[tuple[bytes, bytes]]) -> Head:
     get = named.get
     media, encoding, length = get(b"content-type"), get(b"content-encoding"), get(b"content-length")
     request_id = get(b"request-id") or get(b"x-request-id")
-    media_type = media.decode("latin-1")[:200] if media else None
+    media_type, kind = _media_type(media[:_SHORT]) if media else (None, "")
     return Head(
         media_type,
-        media_type.partition(";")[0].strip().lower() if media_type else "",
+        kind,
         encoding.decode("latin-1")[:100] if encoding else None,
         int(length) if length is not None and length.isdigit() else None,
         request_id.decode("latin-1")[:200] if request_id else None,
     )
+
+
+@lru_cache(_REMEMBERED)
+def _media_type(value: bytes) -> tuple[str, str]:
+    """A media type as text, and without its parameters: most answers name one of a few."""
+    text = value.decode("latin-1")
+    return text, text.partition(";")[0].strip().lower()

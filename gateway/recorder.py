@@ -34,6 +34,9 @@ _BATCH = 256
 _BATCH_BYTES = 16 << 20
 """What gathers in a pause is written in one batch, long sessions too: they wait in memory either way."""
 
+_ENOUGH_BYTES = 4 << 20
+"""Bodies that are written without waiting for the pause to end: what gathers under 60 KB requests is memory held."""
+
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 _SWEEP_SECONDS = 3600.0
 _CROWDED = 8
@@ -106,6 +109,8 @@ class Recorder:
             if not full:
                 self._waiting.append(recording)
                 self._waiting_bytes += size
+                if self._waiting_bytes - size < _ENOUGH_BYTES <= self._waiting_bytes:
+                    self._wake.set()
         if full:
             self.lose(recording.exchange.exchange_id, "the queue is full")
         return not full

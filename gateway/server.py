@@ -12,11 +12,13 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
+from urllib.parse import unquote
 
 import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway.answering import Cycle
 from gateway.config import Limits
 
 DOOR = "stepwarden.door"
@@ -118,6 +120,8 @@ class GuardedHttp(HttpToolsProtocol):
         """Whether the newest request leaves its connection open, once it is whole."""
         self._last_words: tuple[int, str] | None = None
         """What is to be said, as status and message, once all earlier requests are answered."""
+        self._idle_since: float | None = None
+        """When the last answer was over, loop time; None while a request is at hand."""
         self._doors: deque[Door] = deque()
         """Doors of requests that are not answered yet, oldest first: more than one while a client pipelines."""
 
@@ -134,6 +138,7 @@ class GuardedHttp(HttpToolsProtocol):
         tells the two apart, and an abandoned answer goes on costing money.
         """
         self._disarm()
+        self._unset_keepalive_if_required()
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         super().connection_lost(exc)
@@ -158,7 +163,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser. An upgrade is declined by reading on without it (RFC 9110 section 7.8)."""
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         while True:
             try:
                 self.parser.feed_data(data)
@@ -184,11 +189,11 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Open a scope with a door of its own."""
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_head = True
-        door = Door(self._abort, self._outlet.join)
-        self._doors.append(door)
-        cast("dict[str, Any]", self.scope)["extensions"] = {DOOR: door}
+        self._doors.append(Door(self._abort, self._outlet.join))
 
     def on_headers_complete(self) -> None:
         """Judge the head, then let uvicorn start the application."""
@@ -207,22 +212,60 @@ class GuardedHttp(HttpToolsProtocol):
             # Only the path part of an absolute or asterisk form would reach routing; keep it routable, refuse it there.
             self.url = b"/" + self.url.split(b"/", 3)[-1] if self.url.count(b"/") > 2 else b"/"  # noqa: PLR2004 - scheme://host/
         self.url = self.url[:_LONGEST_TARGET]  # what is longer is refused, by whoever its first segment names
-        super().on_headers_complete()
-        self._settle(usable=not (door.oversize or door.fault or upgrade))
+        self._open(door, usable=not (door.oversize or door.fault or upgrade))
 
     def _wants_websocket(self) -> bool:
         return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in self.headers)
 
-    def _settle(self, *, usable: bool) -> None:
-        """What uvicorn's answer to the request just begun must know that uvicorn does not."""
-        cycle = self.cycle
-        cycle.transport = cast("asyncio.Transport", self._outlet)
+    def _open(self, door: Door, *, usable: bool) -> None:
+        """Start the application on the request whose head has been read, or let it wait for its turn."""
+        before = cast("RequestResponseCycle | None", self.cycle)
+        app = cast("Any", self.app)  # pyright: ignore[reportUnknownMemberType] - uvicorn takes applications of any shape
+        scope = self.scope = self._scope(door)
+        self._keeps = usable and scope["http_version"] != "1.0" and self.parser.should_keep_alive()
+        cycle = self.cycle = Cycle(
+            scope=scope,
+            transport=cast("asyncio.Transport", self._outlet),
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=False,  # an answer that leaves before its request is whole says that it closes the connection
+            on_response=self.on_response_complete,
+        )
         cycle.body = cast("bytearray", b"")  # a body that comes in one piece is then never copied
-        # An answer that leaves before its request is whole says that it closes the connection.
-        self._keeps, cycle.keep_alive = cycle.keep_alive and usable, False
         self.headers = []  # trailers are read into a list of their own, which nobody looks at
-        if self.scope["http_version"] == "1.0":
-            self._doors[-1].abort = self._reset
+        if scope["http_version"] == "1.0":
+            door.abort = self._reset
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, app))
+
+    def _scope(self, door: Door) -> Any:
+        """The request's head as ASGI has it."""
+        raw_path, _, query = self.url.partition(b"#")[0].partition(b"?")
+        path = raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": self.parser.get_http_version(),
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": self.parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": {},
+            "extensions": {DOOR: door},
+        }
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["http_version"] == "1.0":
@@ -251,9 +294,32 @@ class GuardedHttp(HttpToolsProtocol):
             self._doors.popleft()
         if self._linger_timer is not None:
             return
-        super().on_response_complete()
-        if self._last_words is not None and self.cycle.response_complete and not self.transport.is_closing():
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._last_words is not None:
             self._answer(*self._last_words)
+        else:
+            self._idle_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._rest(self.timeout_keep_alive)
+
+    def _rest(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was left alone for too long. One timer a connection, not one an answer."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None or self.transport.is_closing():
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest(left)
+        else:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """Let no request that is still arriving keep its connection."""

@@ -7,7 +7,7 @@ in goes with it and every table is bounded by the number of ends times the entri
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Reversible
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -111,8 +111,8 @@ class Table:
     """Ends under a key, oldest first."""
 
     def __init__(self) -> None:
-        self.rows: dict[Key, dict[str, End]] = {}
-        """By key, then by exchange; for others to look into, not to change."""
+        self.rows: dict[Key, End | dict[str, End]] = {}
+        """By key, then by exchange where there are several; for others to look for keys in, not to change."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -122,8 +122,10 @@ class Table:
         end.listings.append((self, key))
         row = self.rows.get(key)
         if row is None:
-            self.rows[key] = {end.exchange_id: end}
+            self.rows[key] = end
             return
+        if isinstance(row, End):
+            row = self.rows[key] = {row.exchange_id: row}
         row[end.exchange_id] = end
         if len(row) > LISTED:
             del row[next(iter(row))]
@@ -131,25 +133,32 @@ class Table:
     def strike(self, key: Key, end: End) -> None:
         """Take an end out; harmless where it is not in."""
         row = self.rows.get(key)
-        if row is not None:
+        if row is None:
+            return
+        if not isinstance(row, End):
             row.pop(end.exchange_id, None)
             if not row:
                 del self.rows[key]
+        elif row.exchange_id == end.exchange_id:
+            del self.rows[key]
+
+    def _listed(self, key: Key) -> Reversible[End]:
+        row = self.rows.get(key)
+        if row is None:
+            return ()
+        return (row,) if isinstance(row, End) else row.values()
 
     def oldest(self, key: Key, fits: Callable[[End], bool]) -> End | None:
         """The first entered that fits."""
-        row = self.rows.get(key)
-        return next(filter(fits, row.values()), None) if row else None
+        return next(filter(fits, self._listed(key)), None)
 
     def newest(self, key: Key, fits: Callable[[End], bool]) -> End | None:
         """The last entered that fits."""
-        row = self.rows.get(key)
-        return next(filter(fits, reversed(row.values())), None) if row else None
+        return next(filter(fits, reversed(self._listed(key))), None)
 
     def all(self, key: Key, fits: Callable[[End], bool]) -> list[End]:
         """All that fit, oldest first."""
-        row = self.rows.get(key)
-        return list(filter(fits, row.values())) if row else []
+        return list(filter(fits, self._listed(key)))
 
     def __contains__(self, key: Key) -> bool:
         return key in self.rows

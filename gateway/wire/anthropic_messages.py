@@ -39,7 +39,7 @@ _SESSION: Final = re.compile(r"_session_([0-9A-Za-z-]{8,64})$")
 """Claude Code before it wrote JSON into `metadata.user_id`."""
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, gc=False):
     model: Any = None
     messages: list[msgspec.Raw] | None = None
     system: msgspec.Raw = msgspec.Raw()
@@ -194,7 +194,7 @@ def usage(counts: dict[str, Any], *, estimated: bool = False) -> Usage:
     )
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
     partial_json: str | None = None
@@ -204,7 +204,7 @@ class _Delta(msgspec.Struct):
     stop_reason: str | None = None
 
 
-class _StreamEvent(msgspec.Struct):
+class _StreamEvent(msgspec.Struct, gc=False):
     type: str = ""
     index: int = 0
     delta: _Delta | None = None

@@ -19,7 +19,7 @@ from gateway.wire.values import compact, count, mapping, number, sequence, word
 from policies.vocabulary.steps import Part
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, gc=False):
     model: Any = None
     messages: list[msgspec.Raw] | None = None
     tools: msgspec.Raw = msgspec.Raw()
@@ -35,7 +35,7 @@ class _Request(msgspec.Struct):
     prompt_cache_key: Any = None
 
 
-class _Embeddings(msgspec.Struct):
+class _Embeddings(msgspec.Struct, gc=False):
     """What is read of a request that carries no conversation; its input may be millions of numbers."""
 
     model: Any = None
@@ -162,13 +162,13 @@ def read_reply(value: Any) -> Reply:
     )
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
     input: str | None = None
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     type: str | None = None
@@ -176,7 +176,7 @@ class _Call(msgspec.Struct):
     custom: _Function | None = None
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     content: Any = None
     refusal: str | None = None
     reasoning_content: Any = None
@@ -186,13 +186,13 @@ class _Delta(msgspec.Struct):
     audio: Any = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: int = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None

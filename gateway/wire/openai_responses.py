@@ -19,7 +19,7 @@ from gateway.wire.values import compact, count, label, mapping, number, sequence
 from policies.vocabulary.steps import Part
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, gc=False):
     model: Any = None
     input: msgspec.Raw = msgspec.Raw()
     instructions: msgspec.Raw = msgspec.Raw()
@@ -183,7 +183,7 @@ def _failure(found: Any) -> str | None:
     return label(fields.get("code") or fields.get("type") or "error")
 
 
-class _StreamEvent(msgspec.Struct):
+class _StreamEvent(msgspec.Struct, gc=False):
     type: str = ""
     sequence_number: int | None = None
     output_index: int = 0

@@ -34,6 +34,8 @@ class SseDecoder:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
+        self._looked_at = min(HEAD, limit + 1)
+        """How much of an event too large is at hand however it was cut."""
         self.tail = bytearray()
         """As `pending`, but to be read only while it is at hand: it grows and shrinks."""
         self._begun = False
@@ -155,7 +157,7 @@ class SseDecoder:
         # One byte of grace: a line feed at the end may be half of the blank line.
         if len(tail) > self._limit + 1 or self._dropping:
             if not self._dropping:
-                self._head = bytes(tail[:HEAD])
+                self._head = bytes(tail[: self._looked_at])
                 self._dropping = True
             del tail[:-1]
         return []
@@ -167,7 +169,7 @@ class SseDecoder:
             return _oversized(self._head)
         if block.startswith(b"\n"):
             block = block.lstrip(b"\n")
-        return parse_event(block) if len(block) <= self._limit else _oversized(block[:HEAD])
+        return parse_event(block) if len(block) <= self._limit else _oversized(block[: self._looked_at])
 
 
 def parse_event(block: bytes) -> Event | None:

@@ -136,6 +136,15 @@ def test_the_queue_is_bounded_in_bytes_too() -> None:
         assert recorder.state().waiting_bytes <= 50_000
 
 
+def test_many_bytes_are_written_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.recorder._PAUSE_SECONDS", 3600.0)
+    shelf = Shelf()
+    with recording_to(shelf, size=1 << 30) as recorder:
+        for name in "abcdef":
+            recorder.put(recording(name, size=1 << 20))
+        assert shelf.tried.acquire(timeout=10)
+
+
 def test_a_store_that_fails_for_a_while_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     shelf = Shelf()
     shelf.failures = 2

@@ -56,6 +56,7 @@ def test_a_cut_stream_is_not_a_finished_one() -> None:
     st.lists(st.integers(0, 200)),
 )
 @example([b"data: ", b"x" * 9, b":" * 5, b"\n", b"\n"], [21])
+@example([b"data: ", b"data: ", b"\n", b"event: ", b"data: ", b"\n\n"], [22])
 def test_any_lines_cut_anywhere_give_the_same_events_under_a_small_limit(lines: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(lines)
     edges = [0, *sorted(cut for cut in cuts if cut <= len(stream)), len(stream)]
