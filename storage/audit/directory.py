@@ -17,7 +17,7 @@ from storage.audit.checkpoint import Checkpoint, read_checkpoint
 from storage.audit.disk import Disk, PosixDisk
 from storage.audit.edge import Edge
 from storage.audit.errors import LogDamaged, LogForked, LogGapped, LogKeyWrong, NotSigned
-from storage.audit.handover import hand_over, read_handover
+from storage.audit.handover import hand_over, read_handovers
 from storage.audit.note import Note, Signature, Signer, Verifier, read_note
 from storage.audit.proof import InclusionProof, TlogProof
 from storage.audit.stored import StoredTree, stored_entry
@@ -222,11 +222,9 @@ class LogDirectory:
     def _followed(self, entries: Sequence[bytes]) -> list[Signer]:
         """The keys that the next checkpoint is signed with: the one in force, and each it is handed over to."""
         due = [*self._due]
-        for entry in entries:
-            handover = read_handover(entry)
-            if handover is not None:
-                handover.check(self._origin, due[-1].verifier)
-                due.append(self._signer_named(handover.successor))
+        for handover in read_handovers(entries):
+            handover.check(self._origin, due[-1].verifier)
+            due.append(self._signer_named(handover.successor))
         return due
 
     def _signer_named(self, verifier: Verifier) -> Signer:
