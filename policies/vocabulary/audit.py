@@ -7,6 +7,7 @@ type.
 
 import hmac
 from base64 import b64encode
+from binascii import b2a_base64
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
@@ -309,4 +310,4 @@ def commitment(blind: bytes, digest: bytes) -> str:
 
     The blind is kept beside what it hides and goes with it: then nobody can tell any more what the commitment says.
     """
-    return b64encode(hmac.digest(blind, digest, "sha256")).decode()
+    return b2a_base64(hmac.digest(blind, digest, "sha256"), newline=False).decode()
