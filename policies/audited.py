@@ -37,17 +37,21 @@ def _end(exchange: Exchange, judged: Judged | None, request: bytes, response: by
         kind = RequestCompleted
     elif exchange.outcome == "client_aborted":
         kind = StreamAborted
-    blind = exchange.blind
+    blind, join = exchange.blind, exchange.join
     return kind(
-        **_common(exchange),
+        actor=exchange.key_id or OWNER,
+        tenant=exchange.app,
+        trace=None if join is None else join.trace_id.hex(),
+        span=exchange.server_span_id.hex(),
+        exchange=exchange.exchange_id,
         outcome=exchange.outcome,
         status=exchange.status,
         verdict=exchange.verdict,
         policy=None if judged is None else judged.ruleset,
         request=commitment(blind, request),
         response=commitment(blind, response),
-        forwarded=_other(blind, None if judged is None else judged.forwarded_sha256),
-        delivered=_other(blind, None if judged is None else judged.delivered_sha256),
+        forwarded=None if judged is None else _other(blind, judged.forwarded_sha256),
+        delivered=None if judged is None else _other(blind, judged.delivered_sha256),
     )
 
 

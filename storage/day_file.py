@@ -1,6 +1,7 @@
 """Day file: the rows of one UTC day, gathered and written a batch at a time."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
@@ -10,7 +11,7 @@ from storage.files import WriteFile, max_id
 from storage.inserts import insert
 from storage.known import Known
 from storage.schema import Schema
-from storage.spans import BodyRow
+from storage.spans import BodyRow, Written
 
 _REMEMBERED = 2048
 """Common facts and branches remembered: forgetting one costs a row that stands there already."""
@@ -25,8 +26,8 @@ class DayFile:
         self.last = 0
         """Highest `exchange.id` added since the last commit."""
 
-        self._common = _Repeated(self.file.connection, "common")
-        self._branches = _Repeated(self.file.connection, "branch")
+        self._common = _Repeated(self.file.connection, "common", spans.common_row)
+        self._branches = _Repeated(self.file.connection, "branch", spans.branch_row)
         self._rows: list[spans.Values] = []
 
     @property
@@ -34,21 +35,21 @@ class DayFile:
         """The one that writes."""
         return self.file.connection
 
-    def add(self, number: int, recording: Recording, request: BodyRow, response: BodyRow) -> None:
-        """Gather one exchange."""
+    def add(self, number: int, recording: Recording, request: BodyRow, response: BodyRow) -> Written:
+        """Gather one exchange; what will stand in the file of it."""
         join = recording.exchange.join
-        common = self._common.number(spans.common_key(recording, request, response))
-        branch = None if join is None else self._branches.number(spans.branch_key(join))
-        self._rows.append(spans.exchange_row(number, recording, request, response, common, branch))
+        common = self._common.row(spans.common_key(recording, request, response))
+        branch = None if join is None else self._branches.row(spans.branch_key(join))
+        row = spans.exchange_row(number, recording, request, response, common[0], None if branch is None else branch[0])
+        self._rows.append(row)
         self.last = number
+        return Written(number, recording, row, common, branch)
 
     def flush(self) -> None:
         """Write what was gathered, in a transaction that stays open."""
         self.file.begin()
-        common = [spans.common_row(number, key) for key, number in self._common.fresh.items()]
-        branches = [(number, *key) for key, number in self._branches.fresh.items()]
-        insert(self.connection, "common", spans.COMMON_COLUMNS, common)
-        insert(self.connection, "branch", spans.BRANCH_COLUMNS, branches)
+        insert(self.connection, "common", spans.COMMON_COLUMNS, self._common.fresh.values())
+        insert(self.connection, "branch", spans.BRANCH_COLUMNS, self._branches.fresh.values())
         insert(self.connection, "exchange", spans.EXCHANGE_COLUMNS, self._rows)
 
     def commit(self) -> None:
@@ -79,22 +80,23 @@ class DayFile:
 
 @final
 class _Repeated:
-    """Numbers of rows that many exchanges refer to."""
+    """Rows that many exchanges refer to by number."""
 
-    def __init__(self, connection: sqlite3.Connection, table: str) -> None:
-        self.fresh: dict[Any, int] = {}
+    def __init__(self, connection: sqlite3.Connection, table: str, make: Callable[[int, Any], spans.Values]) -> None:
+        self.fresh: dict[Any, spans.Values] = {}
         """Rows of the open batch."""
 
-        self._known: Known[Any, int] = Known(_REMEMBERED)
+        self._make = make
+        self._known: Known[Any, spans.Values] = Known(_REMEMBERED)
         self._next = max_id(connection, table) + 1
 
-    def number(self, key: Any) -> int:
-        """The row with these values; a new one where none is remembered."""
-        number = self._known.get(key) or self.fresh.get(key)
-        if number is None:
-            number = self.fresh[key] = self._next
+    def row(self, key: Any) -> spans.Values:
+        """The row with these values, its number first; a new one where none is remembered."""
+        row = self._known.get(key) or self.fresh.get(key)
+        if row is None:
+            row = self.fresh[key] = self._make(self._next, key)
             self._next += 1
-        return number
+        return row
 
     def keep(self) -> None:
         """The batch is in the file."""

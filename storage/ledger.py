@@ -23,7 +23,14 @@ from storage.schema import Schema
 Statement: TypeAlias = tuple[str, Sequence[Any]]
 """One SQL statement and its values."""
 
-_INSERT = "INSERT INTO audit_entry (seq, entry) VALUES (?, ?)"
+_INSERT = "INSERT INTO audit_group (first, count, lines) VALUES (?, ?, ?)"
+_GROUPS = """
+WITH start (at) AS (
+    SELECT ifnull((SELECT max(first) FROM audit_group WHERE first <= ?1), (SELECT min(first) FROM audit_group))
+)
+SELECT first, lines FROM audit_group, start WHERE first >= at AND first < max(at, ?1) + ?2 ORDER BY first
+"""
+"""From the group that entry ?1 is in, or else the oldest there is."""
 
 
 class Kept(NamedTuple):
@@ -75,6 +82,14 @@ class Ledger:
     def write(self, work: Sequence[Statement], *, entries: Sequence[Entry]) -> list[Receipt]:
         """Carry out statements and append entries in one transaction; a receipt for each entry, in order.
 
+        Raises as `append` does.
+        """
+        kept = self.append(work, entries=entries)
+        return [receipt_of(line, index) for index, line in enumerate(kept.lines, kept.first)]
+
+    def append(self, work: Sequence[Statement], *, entries: Sequence[Entry]) -> Kept:
+        """The same for whoever needs few of the receipts: the lines of the entries, in order.
+
         Raises `StorageFailed`, and then nothing was done; `EntryTooLong` or `UnicodeEncodeError` before anything is.
         """
         with self.lock:
@@ -84,7 +99,8 @@ class Ledger:
                 self._file.begin()
                 for query, values in work:
                     self._file.connection.execute(query, values)
-                self._file.connection.executemany(_INSERT, enumerate(lines, first))
+                if lines:
+                    self._file.connection.execute(_INSERT, (first, len(lines), b"\n".join(lines)))
                 self._file.commit()
             except (sqlite3.Error, OverflowError, UnicodeError) as error:
                 self._file.rollback()
@@ -92,25 +108,33 @@ class Ledger:
             if lines:
                 self._lines.keep(len(lines))
             self._file.relieve()
-        own = len(lines) - len(entries)  # a jump of the clock is said first
-        return [receipt_of(each, first + at) for at, each in enumerate(lines) if at >= own]
+        skew = len(lines) - len(entries)  # a jump of the clock is said first
+        return Kept(first + skew, lines[skew:])
 
     def entries(self, first: int, limit: int) -> Kept:
-        """The lines from `first` on that are still here, in order. Raises `StorageFailed`."""
-        rows = self.read("SELECT seq, entry FROM audit_entry WHERE seq >= ? ORDER BY seq LIMIT ?", (first, limit))
-        return Kept(rows[0][0] if rows else first, [line for _, line in rows])
+        """At most `limit` lines from `first` on that are still here, in order. Raises `StorageFailed`."""
+        rows = self.read(_GROUPS, (first, limit))
+        if not rows:
+            return Kept(first, [])
+        at = rows[0][0]
+        lines = [line for _, group in rows for line in group.split(b"\n")]
+        past = max(first - at, 0)
+        return Kept(at + past, lines[past : past + limit])
 
     def release(self, until: int) -> None:
-        """Let entries below `until` go: the published log holds them for good. Raises `StorageFailed`."""
+        """Let entries below `until` go, a whole group at a time: the published log holds them for good.
+
+        Raises `StorageFailed`.
+        """
         work = [
-            ("DELETE FROM audit_entry WHERE seq < ?", (until,)),
+            ("DELETE FROM audit_group WHERE first + count <= ?", (until,)),
             ("UPDATE audit_state SET first = max(first, ?)", (until,)),
         ]
         self.write(work, entries=())
 
     @property
     def first_kept(self) -> int:
-        """The oldest entry still here. Raises `StorageFailed`."""
+        """The oldest entry that is here and may be nowhere else. Raises `StorageFailed`."""
         return int(self.read("SELECT first FROM audit_state")[0][0])
 
     @property
@@ -126,11 +150,12 @@ class Ledger:
     def _opened(self) -> EntryLines:
         """The place of the next entry; a log that never was begins here."""
         state = self.read("SELECT first FROM audit_state")
-        rows = self.read("SELECT seq, entry FROM audit_entry ORDER BY seq DESC LIMIT 1")
+        rows = self.read("SELECT first + count, lines FROM audit_group ORDER BY first DESC LIMIT 1")
+        if state and rows:
+            last = msgspec.json.decode(rows[0][1].rpartition(b"\n")[2], type=_Stamp)
+            return EntryLines(rows[0][0], nanoseconds_of(last.ts))
         if state:
-            next_seq = rows[0][0] + 1 if rows else state[0][0]
-            last = msgspec.json.decode(rows[0][1], type=_Stamp).ts if rows else None
-            return EntryLines(next_seq, None if last is None else nanoseconds_of(last))
+            return EntryLines(state[0][0], None)
         self._lines = EntryLines(0, None)
         begin = "INSERT INTO audit_state (id, first, sealed, origin) VALUES (1, 0, NULL, ?)"
         origin = f"stepwarden.invalid/{secrets.token_hex(8)}"

@@ -4,24 +4,26 @@ How far it came stands in `ledger.db` and commits together with the entries, so 
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from operator import itemgetter
 from typing import final
 
 import msgspec
 
 from policies.audited import ended
 from policies.vocabulary.audit import GATEWAY, Entry, IngestDropped, StepsRecorded
-from policies.vocabulary.exchanges import Recording
 from storage import spans
 from storage.days import Days
 from storage.ledger import Ledger
 from storage.sequencer import Sequencer
-from storage.step_seals import Rows, rows_between, seal
-from storage.ulids import unpack
+from storage.spans import EXCHANGE_COLUMNS, Written
+from storage.step_seals import Rows, Seal, rows_between, seal, seal_written
 
 _ROWS = 512
 """Exchanges under one seal at most."""
+
+_digests = itemgetter(EXCHANGE_COLUMNS.index("request_sha256"), EXCHANGE_COLUMNS.index("response_sha256"))
 
 _SEALED = "UPDATE audit_state SET sealed = ?"
 
@@ -51,13 +53,37 @@ class Sealer:
             lost = IngestDropped(actor=GATEWAY, exchanges=sealed - survived, rows=(survived + 1, sealed))
             ledger.write([], entries=[lost])
         self._sealed = survived if sealed is None else sealed
-        self.seal({}, late=True)
+        self._catch_up(late=True)
 
-    def seal(self, recordings: Mapping[str, Recording], *, late: bool = False) -> None:
-        """Seal every row that is not sealed; of `recordings`, by exchange id, the facts are at hand already."""
+    def seal(self, written: Sequence[Written]) -> None:
+        """Seal what was just written, and whatever was written before and is not sealed."""
+        if written and written[0].number == self._sealed + 1:
+            for at in range(0, len(written), _ROWS):
+                self._put_written(written[at : at + _ROWS])
+        else:
+            self._catch_up()
+
+    def _catch_up(self, *, late: bool = False) -> None:
+        """Seal every row that is not sealed, out of the day files."""
         while rows := self._next():
-            self._put(rows, recordings, late=late)
-            self._sealed = rows[-1]["id"]
+            entries: list[Entry] = []
+            for row in rows:
+                exchange, judged = spans.exchange_of(row), spans.judged_of(row)
+                entries += ended(exchange, judged, row["request_sha256"], row["response_sha256"])
+            self._put(entries, seal(rows), late=late)
+
+    def _put_written(self, written: Sequence[Written]) -> None:
+        entries: list[Entry] = []
+        for one in written:
+            recording = one.recording
+            entries += ended(recording.exchange, recording.judged, *_digests(one.exchange))
+        self._put(entries, seal_written(written))
+
+    def _put(self, entries: list[Entry], found: Seal, *, late: bool = False) -> None:
+        entries.append(StepsRecorded(actor=GATEWAY, late=late, **msgspec.structs.asdict(found)))
+        last = found.rows[1]
+        self._sequencer.put(*entries, work=[(_SEALED, (last,))], rows=found.rows)
+        self._sealed = last
 
     def _next(self) -> Rows:
         newest = max(self._days.last.values(), default=0)
@@ -66,17 +92,3 @@ class Sealer:
         with ExitStack() as opened:
             days = [opened.enter_context(self._open_day(day)) for day in self._days.after(self._sealed)]
             return rows_between(days, self._sealed + 1, newest, _ROWS)
-
-    def _put(self, rows: Rows, recordings: Mapping[str, Recording], *, late: bool) -> None:
-        found = seal(rows)
-        entries: list[Entry] = []
-        for row in rows:
-            recording = recordings.get(unpack(row["exchange_id"]))
-            exchange, judged = (
-                (spans.exchange_of(row), spans.judged_of(row))
-                if recording is None
-                else (recording.exchange, recording.judged)
-            )
-            entries += ended(exchange, judged, row["request_sha256"], row["response_sha256"])
-        entries.append(StepsRecorded(actor=GATEWAY, late=late, **msgspec.structs.asdict(found)))
-        self._sequencer.put(*entries, work=[(_SEALED, (found.rows[1],))], rows=found.rows)

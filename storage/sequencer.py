@@ -15,9 +15,9 @@ from typing import NamedTuple, final
 import msgspec
 
 from policies.errors import StepwardenError
-from policies.vocabulary.audit import GATEWAY, Entry, IngestDropped, Receipt
+from policies.vocabulary.audit import GATEWAY, Entry, IngestDropped, Receipt, receipt_of
 from storage.errors import StorageFailed
-from storage.ledger import Ledger, Statement
+from storage.ledger import Kept, Ledger, Statement
 
 log = logging.getLogger("stepwarden.audit")
 
@@ -252,12 +252,14 @@ class Sequencer:
     def _write(self, group: Sequence[_Item]) -> None:
         work = [statement for item in group for statement in item.work]
         entries = [entry for item in group for entry in item.entries]
-        receipts = iter(self._ledger.write(work, entries=entries) if work or entries else ())
+        kept = self._ledger.append(work, entries=entries) if work or entries else Kept(0, [])
         self._committed += len(entries)
+        at = 0
         for item in group:
-            own = [next(receipts) for _ in item.entries]
             if item.waiter is not None and item.waiter.set_running_or_notify_cancel():
-                item.waiter.set_result(own[0] if own else Receipt(-1, b""))
+                own = receipt_of(kept.lines[at], kept.first + at) if item.entries else Receipt(-1, b"")
+                item.waiter.set_result(own)
+            at += len(item.entries)
 
 
 def _waiters(items: Sequence[_Item]) -> list[Future[Receipt]]:

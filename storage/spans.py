@@ -4,7 +4,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -87,6 +87,16 @@ class BodyRow(msgspec.Struct, frozen=True):
     messages: int = 0
 
 
+class Written(NamedTuple):
+    """One exchange as it was just written: its rows, in the order of their columns."""
+
+    number: int
+    recording: Recording
+    exchange: Values
+    common: Values
+    branch: Values | None
+
+
 def common_key(recording: Recording, request: BodyRow, response: BodyRow) -> Values:
     """What an exchange has in common with many others, to look it up by."""
     join = recording.exchange.join
@@ -104,9 +114,14 @@ def common_row(number: int, key: Values) -> Values:
         for name, value in zip(_SETTINGS, facts[len(_COMMON) :], strict=True)
         if value != _SETTING_DEFAULTS[name]
     }
-    return (
-        number, *facts[: len(_COMMON)], msgspec.json.encode(settings).decode(), *join, *request, *response,
-    )  # fmt: skip
+    values = (*facts[: len(_COMMON)], msgspec.json.encode(settings).decode(), *join, *request, *response)
+    # A file knows no booleans.
+    return (number, *[int(value) if value.__class__ is bool else value for value in values])
+
+
+def branch_row(number: int, key: Values) -> Values:
+    """The row of `branch` that a key stands for."""
+    return (number, *key)
 
 
 def branch_key(join: Join) -> Values:

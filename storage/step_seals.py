@@ -1,5 +1,7 @@
 """Step seals: what a `step.recorded` entry of the audit log seals, derived from nothing but stored columns.
 
+What was just written is sealed from the very values that were; `records` has the same out of a file, whoever wrote it.
+
 Each exchange in the order of recording gives a record of its own and one for each of its steps. A record is JSON: an
 object of every column that is not NULL (of `exchange` with its rows of `common` and `branch`; numbers of rows and the
 packed steps left out), or the exchange's id beside the values of one step. Names are sorted, blobs are base64,
@@ -25,9 +27,28 @@ _number = itemgetter(0)
 """Of a row: its exchange's place in the order of recording."""
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _decode_steps = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 Rows: TypeAlias = Sequence[sqlite3.Row]
+
+_COLUMNS = (*spans.EXCHANGE_COLUMNS, *spans.COMMON_COLUMNS, *spans.BRANCH_COLUMNS)
+_RECORDED = sorted([(name, at) for at, name in enumerate(_COLUMNS) if name not in _NO_RECORD])
+_NO_BRANCH = (None,) * len(spans.BRANCH_COLUMNS)
+
+_sorted = itemgetter(*[at for _, at in _RECORDED])
+_record = msgspec.defstruct(
+    "ExchangeRecord", [(name, Any, None) for name, _ in _RECORDED], omit_defaults=True, gc=False
+)
+"""Columns in the order of their names; those that are NULL are left out."""
+
+_exchange_id = itemgetter(spans.EXCHANGE_COLUMNS.index("exchange_id"))
+_steps = itemgetter(spans.EXCHANGE_COLUMNS.index("steps"))
+
+
+class _StepRecord(msgspec.Struct, frozen=True, gc=False):
+    exchange_id: bytes | str
+    step: list[Any]
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -80,14 +101,31 @@ def rows_between(connections: Sequence[sqlite3.Connection], first: int, last: in
 
 def seal(rows: Rows) -> Seal:
     """The seal of at least one row."""
-    leaves = Leaves.of(rows)
-    return Seal(
-        count=leaves.count,
-        root=b64encode(leaves.root()).decode(),
-        rows=(rows[0]["id"], rows[-1]["id"]),
-        first=unpack(rows[0]["exchange_id"]),
-        last=unpack(rows[-1]["exchange_id"]),
-    )
+    first, last = rows[0], rows[-1]
+    return _seal(Leaves.of(rows), (first["id"], last["id"]), first["exchange_id"], last["exchange_id"])
+
+
+def seal_written(written: Sequence[spans.Written]) -> Seal:
+    """The seal of at least one exchange, which equals that of its rows."""
+    first, last = written[0], written[-1]
+    leaves = Leaves(merkle.leaf_hashes(records_written(written)))
+    return _seal(leaves, (first.number, last.number), _exchange_id(first.exchange), _exchange_id(last.exchange))
+
+
+def _seal(leaves: "Leaves", rows: tuple[int, int], first: bytes | str, last: bytes | str) -> Seal:
+    root = b64encode(leaves.root()).decode()
+    return Seal(count=leaves.count, root=root, rows=rows, first=unpack(first), last=unpack(last))
+
+
+def records_written(written: Sequence[spans.Written]) -> list[bytes]:
+    """The records of exchanges that were just written, in order."""
+    found: list[msgspec.Struct] = []
+    for _, _, exchange, common, branch in written:
+        found.append(_record(*_sorted(exchange + common + (branch or _NO_BRANCH))))
+        if steps := _steps(exchange):
+            exchange_id = _exchange_id(exchange)
+            found += [_StepRecord(exchange_id, step) for step in _decode_steps(steps)]
+    return _encode_lines(found)[:-1].split(b"\n")
 
 
 def records(rows: Rows) -> Iterator[bytes]:
@@ -116,7 +154,7 @@ class Leaves:
     @classmethod
     def of(cls, rows: Rows) -> "Leaves":
         """The tree over the records of rows."""
-        return cls([merkle.leaf_hash(record) for record in records(rows)])
+        return cls(merkle.leaf_hashes(records(rows)))
 
     @property
     def count(self) -> int:

@@ -106,9 +106,9 @@ class Store(Reads):
 
         What the audit log says of it follows by itself: what cannot be sealed now is with the next batch.
         """
-        self._writer.append(batch)
+        written = self._writer.append(batch)
         with suppress(StorageFailed, sqlite3.Error):
-            self._sealer.seal({recording.exchange.exchange_id: recording for recording in batch})
+            self._sealer.seal(written)
 
     def lost(self) -> None:
         """Let the audit log say that an exchange is not in the record."""

@@ -16,6 +16,7 @@ from storage.files import ReadFiles, WriteFile, delete, max_id
 from storage.partitions import DAY_NS, day_of, month_of
 from storage.schema import Schema
 from storage.scrub import scrub
+from storage.spans import Written
 from storage.step_rows import count_steps
 from storage.ulids import pack
 
@@ -70,20 +71,24 @@ class Writer:
             self.close()
             raise
 
-    def append(self, batch: Sequence[Recording]) -> None:
-        """Store a batch whole or not at all. Raises `StorageFailed`; the next append may work again."""
+    def append(self, batch: Sequence[Recording]) -> list[Written]:
+        """Store a batch whole or not at all; what was written, in order.
+
+        Raises `StorageFailed`; the next append may work again.
+        """
         if not batch:
-            return
+            return []
         try:
             self._settle()
             try:
-                self._append(batch)
+                written = self._append(batch)
             except (OverflowError, UnicodeError, sqlite3.IntegrityError):
                 # Mend what no database takes and leave out what is stored already; most batches need neither.
-                self._append(self._unseen([scrub(recording) for recording in batch]))
+                written = self._append(self._unseen([scrub(recording) for recording in batch]))
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed("storing a batch", error) from error
         self._relieve()
+        return written
 
     def terminate(self, session_id: str, at_ns: int) -> None:
         """Mark a session as ended by a person; the first time counts."""
@@ -145,7 +150,8 @@ class Writer:
 
     # ------------------------------------------------------------------------------------------------ one batch
 
-    def _append(self, batch: Sequence[Recording]) -> None:
+    def _append(self, batch: Sequence[Recording]) -> list[Written]:
+        written: list[Written] = []
         days: dict[str, DayFile] = {}
         contents: dict[str, ContentWriter] = {}
         additions: list[sessions.Addition] = []
@@ -158,7 +164,7 @@ class Writer:
                 day = days.get(name) or days.setdefault(name, self._day(name))
                 request, response = self._keep(recording, name, contents)
                 kept_whole += request.fell_back + response.fell_back
-                day.add(number, recording, request.row, response.row)
+                written.append(day.add(number, recording, request.row, response.row))
                 additions.append(
                     sessions.Addition(
                         number,
@@ -178,6 +184,7 @@ class Writer:
         self._next = number
         self.kept_whole += kept_whole
         self._days.publish({name: day.last for name, day in days.items()})
+        return written
 
     def _keep(
         self, recording: Recording, day: str, contents: dict[str, ContentWriter]

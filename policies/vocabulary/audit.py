@@ -1,11 +1,13 @@
 """Audit entries: one line of the log each, saying what was accepted, decided or changed, when, and on whose word.
 
 An entry holds decisions, identifiers of our own making and keyed commitments: no content, no name, no address. It
-becomes a line of the log by `line`, which adds `seq`, `ts` and `v`. `docs/AUDIT-ENTRIES.md` describes every type.
+becomes a line of the log with `seq`, `ts` and `v` (`storage/entry_lines.py`); `docs/AUDIT-ENTRIES.md` describes every
+type.
 """
 
 import hmac
 from base64 import b64encode
+from binascii import b2a_base64
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
@@ -286,23 +288,6 @@ class ClockSkew(Entry, frozen=True, kw_only=True, tag="clock.skew"):
     """How far it went; negative is back."""
 
 
-_encode = msgspec.json.Encoder(order="sorted").encode
-
-
-def line(entry: Entry, *, seq: int, ts: str) -> bytes:
-    """An entry as its exact bytes in the log: RFC 8785 canonical JSON.
-
-    Canonical as long as names are ASCII and numbers are integers within 2^53, which all of these are; `seq` is its
-    place in the log, `ts` RFC 3339 in UTC. Raises `EntryTooLong`, or `UnicodeEncodeError` for lone surrogates.
-    """
-    said = msgspec.to_builtins(entry)
-    said["seq"], said["ts"], said["v"] = seq, ts, VERSION
-    encoded = _encode(said)
-    if len(encoded) > LARGEST:
-        raise EntryTooLong(said["type"], len(encoded))
-    return encoded
-
-
 class Receipt(msgspec.Struct, frozen=True):
     """The promise that an entry is durable and will stand in the log at this place."""
 
@@ -325,4 +310,4 @@ def commitment(blind: bytes, digest: bytes) -> str:
 
     The blind is kept beside what it hides and goes with it: then nobody can tell any more what the commitment says.
     """
-    return b64encode(hmac.digest(blind, digest, "sha256")).decode()
+    return b2a_base64(hmac.digest(blind, digest, "sha256"), newline=False).decode()

@@ -17,10 +17,10 @@ from storage.audit.checkpoint import Checkpoint, read_checkpoint
 from storage.audit.disk import Disk, PosixDisk
 from storage.audit.edge import Edge
 from storage.audit.errors import LogDamaged, LogForked, LogGapped, LogKeyWrong, NotSigned
-from storage.audit.handover import hand_over, read_handover
+from storage.audit.handover import hand_over, read_handovers
 from storage.audit.note import Note, Signature, Signer, Verifier, read_note
 from storage.audit.proof import InclusionProof, TlogProof
-from storage.audit.stored import StoredTree, stored_entry
+from storage.audit.stored import StoredTree, UpperTiles, stored_entry
 from storage.audit.sweep import remove_partials, sweep
 from storage.audit.tiles import WIDTH, Place
 
@@ -52,6 +52,7 @@ class LogDirectory:
         self._folders: set[str] = set()
         self._replaced: list[str] = []
         self._swept = False
+        self._published_tiles = UpperTiles(disk.read)
         if any(signer.verifier.name != origin for signer in signers):
             raise LogKeyWrong(f"a key of {origin!r} is named otherwise")
         found = self._load()
@@ -154,7 +155,7 @@ class LogDirectory:
         size = published if size is None else size
         if size > published:
             raise ValueError(f"a tree of {size} entries is not published yet")
-        hashes = merkle.inclusion_proof(StoredTree(self._disk.read, published), index, size)
+        hashes = merkle.inclusion_proof(StoredTree(self._published_tiles.read, published), index, size)
         return InclusionProof(index=index, size=size, hashes=tuple(hashes))
 
     def receipt(self, index: int, extra: bytes | None = None) -> TlogProof:
@@ -168,7 +169,7 @@ class LogDirectory:
         published = self.checkpoint.size
         if new > published:
             raise ValueError(f"a tree of {new} entries is not published yet")
-        return tuple(merkle.consistency_proof(StoredTree(self._disk.read, published), old, new))
+        return tuple(merkle.consistency_proof(StoredTree(self._published_tiles.read, published), old, new))
 
     def entry(self, index: int) -> bytes:
         """A published entry. Raises `ValueError` where it is not published yet, and `LogDamaged`."""
@@ -222,11 +223,9 @@ class LogDirectory:
     def _followed(self, entries: Sequence[bytes]) -> list[Signer]:
         """The keys that the next checkpoint is signed with: the one in force, and each it is handed over to."""
         due = [*self._due]
-        for entry in entries:
-            handover = read_handover(entry)
-            if handover is not None:
-                handover.check(self._origin, due[-1].verifier)
-                due.append(self._signer_named(handover.successor))
+        for handover in read_handovers(entries):
+            handover.check(self._origin, due[-1].verifier)
+            due.append(self._signer_named(handover.successor))
         return due
 
     def _signer_named(self, verifier: Verifier) -> Signer:

@@ -1,6 +1,6 @@
 """The edge: the right side of a tree, all that is needed to let it grow. No I/O: it says which files to write."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self, final
 
 from storage.audit import merkle, tiles
@@ -29,7 +29,7 @@ class Edge:
         for place in tiles.partials(size):
             if place.entries:
                 found = tiles.unbundled(_read(read, place))[: place.width]
-                edge._bundle = [tiles.framed(entry) for entry in found]
+                edge._bundle = tiles.framed_each(found)
             else:
                 edge._tiles[place.level] = tiles.hashes_of(_read(read, place)[: place.width * merkle.HASH])
         edge._check()
@@ -42,20 +42,20 @@ class Edge:
         other._tiles = [hashes.copy() for hashes in self._tiles]
         return other
 
-    def grow(self, entries: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
+    def grow(self, entries: Sequence[bytes]) -> Iterator[tuple[Place, bytes]]:
         """Take entries in; gives each bundle and tile that became full, with its bytes. Raises `EntryTooLong`."""
-        for entry in entries:
-            self._bundle.append(tiles.framed(entry))
-            leaf, index = merkle.leaf_hash(entry), self.size
-            self.size += 1
+        at = 0
+        while at < len(entries):
+            taken = entries[at : at + tiles.WIDTH - len(self._bundle)]
+            at += len(taken)
+            self._bundle += tiles.framed_each(taken)
+            self.size += len(taken)
             if not self._tiles:
                 self._tiles.append([])
-            self._tiles[0].append(leaf)
-            if self.size % tiles.WIDTH == 0:
-                yield (
-                    Place(level=0, index=index // tiles.WIDTH, width=tiles.WIDTH, entries=True),
-                    b"".join(self._bundle),
-                )
+            self._tiles[0] += merkle.leaf_hashes(taken)
+            if len(self._bundle) == tiles.WIDTH:
+                index = self.size // tiles.WIDTH - 1
+                yield Place(level=0, index=index, width=tiles.WIDTH, entries=True), b"".join(self._bundle)
                 self._bundle = []
                 yield from self._carry()
 
@@ -88,7 +88,7 @@ class Edge:
         widths = [len(hashes) for hashes in self._tiles]
         if widths != [tiles.rest(self.size, level) for level in range(len(widths))]:
             raise LogDamaged("a partial tile is shorter than its name says")
-        leaves = [merkle.leaf_hash(framed[2:]) for framed in self._bundle]
+        leaves = merkle.leaf_hashes(framed[2:] for framed in self._bundle)
         if self._tiles and leaves != self._tiles[0]:
             raise LogDamaged("the last entries do not hash to the last leaves")
 

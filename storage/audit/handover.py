@@ -5,6 +5,7 @@ moment before, and the vkey that signs from this entry on. So the old key vouche
 the new one is stolen one day; and who knows the first key can follow all the others.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -55,6 +56,12 @@ def hand_over(prior: Checkpoint, old: Signer, new: Signer) -> str:
     """The `handover` of an entry of type `log.key_rotated`; `prior` is a checkpoint of the log so far."""
     text = _HEADER + prior.text() + f"{new.verifier.vkey}\n".encode()
     return Note(text, (old.sign(text), new.sign(text))).encode().decode()
+
+
+def read_handovers(entries: Iterable[bytes]) -> list[Handover]:
+    """The handovers among entries, in order. Raises `NoteMalformed`."""
+    found = [read_handover(entry) for entry in entries if _MARK in entry]
+    return [handover for handover in found if handover is not None]
 
 
 def read_handover(entry: bytes) -> Handover | None:

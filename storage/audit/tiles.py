@@ -5,6 +5,7 @@ a tile yet is a partial tile of width 1 to 255. A bundle holds the entries under
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -98,9 +99,15 @@ def partials(size: int) -> list[Place]:
 
 def framed(entry: bytes) -> bytes:
     """An entry as it stands in a bundle. Raises `EntryTooLong`."""
-    if len(entry) > LONGEST:
-        raise EntryTooLong(len(entry))
-    return len(entry).to_bytes(2, "big") + entry
+    return framed_each([entry])[0]
+
+
+def framed_each(entries: Sequence[bytes]) -> list[bytes]:
+    """The same for each of several."""
+    longest = max(map(len, entries), default=0)
+    if longest > LONGEST:
+        raise EntryTooLong(longest)
+    return [len(entry).to_bytes(2, "big") + entry for entry in entries]
 
 
 def unbundled(data: bytes) -> list[bytes]:

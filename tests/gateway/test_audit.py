@@ -56,8 +56,8 @@ def data_of(house: House) -> Path:
 def logged(data: Path) -> list[dict[str, Any]]:
     """Every entry that is durable at this moment, read beside the gateway: out of the ledger, published or not."""
     with closing(sqlite3.connect(f"file:{data / 'ledger.db'}?mode=ro", uri=True, timeout=5)) as connection:
-        rows = connection.execute("SELECT entry FROM audit_entry ORDER BY seq").fetchall()
-    return [json.loads(row[0]) for row in rows]
+        rows = connection.execute("SELECT lines FROM audit_group ORDER BY first").fetchall()
+    return [json.loads(line) for (lines,) in rows for line in lines.split(b"\n")]
 
 
 def of_type(entries: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

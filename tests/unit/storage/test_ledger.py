@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from policies.vocabulary.audit import (
 from policies.vocabulary.holds import HoldAsk, Review
 from storage.entry_lines import EntryLines, nanoseconds_of, rfc3339_nanoseconds
 from storage.errors import StorageFailed
+from storage.files import WriteFile
 from storage.holds import HoldBook
 from storage.ledger import Ledger
+from storage.schema import Schema
 from storage.secret import Secret
 from tests.fakes.ledger import failing, nth
 
@@ -168,3 +171,33 @@ def test_a_hold_leaves_its_whole_story_without_names_or_words(ledger: Ledger) ->
     whole = b"".join(ledger.entries(0, 100).lines)
     for word in (b"Ada", b"aunt", b"Eve"):
         assert word not in whole
+
+
+def test_entries_of_an_older_ledger_come_along_one_a_group(tmp_path: Path) -> None:
+    folder = files("storage").joinpath("migrations")
+    older = {f"ledger_000{at}": folder.joinpath(f"ledger_000{at}.sql").read_text("utf-8") for at in range(1, 5)}
+    file = WriteFile(tmp_path / "ledger.db", Schema("ledger", older), durability="FULL")
+    line = '{"actor":"owner","key":"k%d","seq":%d,"ts":"2026-01-01T00:00:00.000000000Z","type":"apikey.revoked","v":1}'
+    kept = [(line % (at, at)).encode() for at in range(300, 305)]
+    file.connection.executemany("INSERT INTO audit_entry VALUES (?, ?)", enumerate(kept, 300))
+    file.connection.execute("INSERT INTO audit_state (id, first, origin) VALUES (1, 300, 'o')")
+    file.close()
+    ledger = Ledger(tmp_path)
+    assert (ledger.first_kept, ledger.next_seq) == (300, 305)
+    assert ledger.entries(302, 2) == (302, kept[2:4])
+    assert ledger.write([], entries=[ENTRY])[0].index == 305
+    assert [each["seq"] for each in lines(ledger)] == list(range(300, 306))
+    ledger.close()
+
+
+def test_entries_are_found_from_anywhere_in_a_group_and_never_more_than_asked_for(ledger: Ledger) -> None:
+    for count in (3, 1, 6):
+        ledger.write([], entries=[ENTRY] * count)
+    whole = ledger.entries(0, 100).lines
+    assert len(whole) == 11
+    for first in range(12):
+        for limit in (1, 4, 100):
+            found = ledger.entries(first, limit)
+            assert (found.first, found.lines) == (first, whole[first : first + limit])
+    ledger.release(5)
+    assert ledger.entries(0, 2) == (5, whole[5:7])

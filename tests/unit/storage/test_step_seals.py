@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import tempfile
 from base64 import b64decode
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,11 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from gateway.ids import new_id
 from policies.vocabulary.audit import RequestAccepted, commitment
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import Verdict
 from storage.audit.archive import Folder
 from storage.audit.checkpoint import read_checkpoint
@@ -128,6 +132,45 @@ def test_verifying_changes_nothing_beside_the_record(folder: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*")}
     verified(folder)
     assert {path.name: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+COUNT = st.none() | st.integers(0, 2**40)
+ODD = st.fixed_dictionaries(
+    {},
+    optional={
+        "key_id": st.none() | TEXT,
+        "error_type": st.none() | TEXT,
+        "stream": st.booleans(),
+        "status": COUNT,
+        "first_byte_ns": st.none() | st.just(START_NS),
+        "cost_micro_usd": COUNT,
+        "parent_span_id": st.none() | st.binary(min_size=8, max_size=8),
+        "temperature": st.none() | st.floats(0, 2),
+        "tags": st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
+        "usage": st.builds(Usage, input_tokens=COUNT, output_tokens=COUNT, reasoning_tokens=COUNT),
+        "blind": st.binary(min_size=16, max_size=16),
+    },
+)
+
+
+ONE = st.tuples(ODD, st.none() | TEXT, st.none() | st.binary(min_size=16, max_size=16), st.booleans())
+
+
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])  # each is a store on disk
+@given(st.lists(ONE, min_size=10))
+def test_whatever_is_written_is_sealed_as_its_file_has_it(odd: list[tuple[Any, ...]]) -> None:
+    made = [recording(at, session=session, state=state, **facts) for at, (facts, session, state, _) in enumerate(odd)]
+    named = [renamed(one, f"E{at}") if odd[at][3] else one for at, one in enumerate(made)]
+    with tempfile.TemporaryDirectory() as folder:
+        written(Path(folder) / "data", named)
+        expected = SealsChecked(batches=1, expired=0, exchanges=len(made), unsealed=0)
+        assert verified(Path(folder) / "data") == expected
+
+
+def renamed(one: Recording, exchange_id: str) -> Recording:
+    """The same under an id that is no ULID."""
+    return msgspec.structs.replace(one, exchange=msgspec.structs.replace(one.exchange, exchange_id=exchange_id))
 
 
 def test_what_a_crash_left_unsealed_is_sealed_at_the_next_start(folder: Path) -> None:

@@ -36,6 +36,20 @@ def test_what_is_published_can_be_read_and_proved_after_opening_again() -> None:
         assert read_proof(log.receipt(index).encode()) == log.receipt(index)
 
 
+def test_proofs_after_the_first_read_the_tile_of_their_leaf_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = MemoryDisk()
+    grown(disk, 3 * 256 + 40)
+    read: list[str] = []
+    whole = disk.read
+    monkeypatch.setattr(disk, "read", lambda path: read.append(path) or whole(path))
+    log = log_on(disk)
+    log.prove(0)
+    read.clear()
+    proof = log.prove(300)
+    assert read == ["tile/0/001"]
+    merkle.verify_inclusion(merkle.leaf_hash(entry(300)), 300, proof.size, proof.hashes, log.checkpoint.root)
+
+
 def test_nothing_is_proved_before_it_is_published() -> None:
     log = grown(MemoryDisk(), 3)
     log.integrate(entries(3, 5))

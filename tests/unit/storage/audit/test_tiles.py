@@ -13,7 +13,7 @@ from tests.unit.storage.audit.test_merkle import defined
 
 def test_seventy_thousand_entries_lie_as_the_specification_says() -> None:
     edge = Edge()
-    grown = [place for place, _ in edge.grow(b"" for _ in range(70_000))]
+    grown = [place for place, _ in edge.grow([b""] * 70_000)]
     assert Counter((place.level, place.entries) for place in grown) == {(0, True): 273, (0, False): 273, (1, False): 1}
     assert [place.path for place in tiles.partials(70_000)] == [
         "tile/entries/273.p/112",
@@ -79,7 +79,7 @@ def test_however_it_grows_the_files_and_the_root_are_the_same(cuts: list[int], s
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65_535, 65_536, 65_537])
 def test_an_edge_is_read_back_from_its_files(size: int) -> None:
     edge = Edge()
-    list(edge.grow(b"" for _ in range(size)))
+    list(edge.grow([b""] * size))
     files = {place.path: data for place, data in edge.partials()}
     assert Edge.load(files.__getitem__, size).root() == edge.root()
 
