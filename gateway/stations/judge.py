@@ -157,7 +157,7 @@ class Bench:
             )
             # What sessions hold and services answer does not depend on clauses; what was said of it does.
             found.parts, found.offered, found.histories = self.parts, self.offered, self.histories
-            found._read_here, found._successors = self._read_here, self._successors
+            found._read_here = self._read_here
             found._inquiry = self._inquiry
             self._shadowing.put(mine, found, 0)
         return found
