@@ -34,12 +34,14 @@ class DayFile:
         """The one that writes."""
         return self.file.connection
 
-    def add(self, number: int, recording: Recording, request: BodyRow, response: BodyRow) -> None:
+    def add(
+        self, number: int, recording: Recording, request: BodyRow, response: BodyRow, end_user: bytes | None
+    ) -> None:
         """Gather one exchange."""
         join = recording.exchange.join
         common = self._common.number(spans.common_key(recording, request, response))
         branch = None if join is None else self._branches.number(spans.branch_key(join))
-        self._rows.append(spans.exchange_row(number, recording, request, response, common, branch))
+        self._rows.append(spans.exchange_row(number, recording, request, response, common, branch, end_user))
         self.last = number
 
     def flush(self) -> None:
