@@ -21,12 +21,14 @@ from gateway.stations.asks import Ask, Done
 from gateway.stations.thread import Threader
 from policies.errors import StepwardenError
 from policies.vocabulary.audit import GATEWAY, OWNER, ConfigActivated, Receipt, RequestAccepted
+from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk, Review
 from policies.vocabulary.keys import Key, Principal, Role
 from policies.vocabulary.modes import ModeChange, Modes
 from policies.vocabulary.sessions import Join
 from storage.keys import KeyRing
+from storage.legal_holds import HoldChange
 from storage.store import Store
 
 T = TypeVar("T")
@@ -289,6 +291,20 @@ class LocalKeeper:
         await self._on_writer(lambda: self.store.terminate(session_id, time.time_ns(), actor=actor))
         self._terminated[session_id] = True
 
+    async def erase(self, order: Order) -> Erasure:
+        """Destroy what is recorded of a scope, and forget its sessions. Raises as `Store.erase`."""
+        erased = await self._on_writer(lambda: self.store.erase(order, time.time_ns()))
+        self._threader.forget(erased.sessions)
+        return erased
+
+    async def keep(self, session_id: str, change: HoldChange) -> None:
+        """Keep a session beyond its time. Raises `HeldAlready`."""
+        await self._on_writer(lambda: self.store.legal_holds.set(session_id, change, time.time_ns()))
+
+    async def release(self, session_id: str, change: HoldChange) -> None:
+        """Keep it no longer than others. Raises `NotHeld`."""
+        await self._on_writer(lambda: self.store.legal_holds.release(session_id, change, time.time_ns()))
+
     def _spend(self, spent: tuple[str, int] | None) -> None:
         if spent is not None:
             self.recorder.submit(lambda: self.keys.spend(*spent))
@@ -299,8 +315,8 @@ class LocalKeeper:
     def _is_terminated(self, join: Join) -> bool:
         known = self._terminated.get(join.session_id)
         if known is None:
-            row = None if join.relation == "opens" and join.derived else self.store.find_named(join.session_id)
-            known = row is not None and row.terminated_ns is not None
+            fresh = join.relation == "opens" and join.derived
+            known = not fresh and self.store.is_terminated(join.session_id)
             self._terminated[join.session_id] = known
             if len(self._terminated) > _REMEMBERED_SESSIONS:
                 self._terminated.popitem(last=False)

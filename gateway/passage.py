@@ -380,6 +380,7 @@ class Passage:
             steps=steps,
             state=self.state,
             reply_fingerprint=b"".join(self._prints) or None,
+            end_user=None if self.view is None else self.view.end_user or self.view.user_id,
             judged=None if self.docket is None else self.docket.judged(steps),
         )
 

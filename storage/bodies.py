@@ -9,6 +9,7 @@ from policies.vocabulary.exchanges import Body
 from storage import frame, growth
 from storage.contents import ContentReader, ContentWriter, Link, Tail
 from storage.errors import ContentDamaged
+from storage.scopes import Scope
 from storage.spans import BodyRow
 
 _UNKNOWN_DIGEST = bytes(32)
@@ -32,20 +33,20 @@ def digest_only(body: Body) -> BodyRow:
     return BodyRow("absent", body.length, digest, body.media_type, body.content_encoding)
 
 
-def keep(body: Body, writer: ContentWriter, branch: str | None = None) -> Kept:
+def keep(body: Body, writer: ContentWriter, scope: Scope, branch: str | None = None) -> Kept:
     """Store a body: taken apart at its cuts, or whole where it has none or came encoded."""
     raw = body.raw
     if raw is None:
         return Kept(digest_only(body))
     if not body.cuts or body.content_encoding not in _PLAIN:
-        return Kept(_whole(body, raw, writer))
-    row = None if branch is None else _grown(body, raw, writer, branch)
+        return Kept(_whole(body, raw, writer, scope))
+    row = None if branch is None else _grown(body, raw, writer, scope, branch)
     if row is not None:
         return Kept(row)
     apart = frame.split(raw, body.cuts)
     if apart is None or not _rebuilds(apart, raw):
-        return Kept(_whole(body, raw, writer), fell_back=True)
-    return Kept(_framed(body, raw, apart, writer, branch))
+        return Kept(_whole(body, raw, writer, scope), fell_back=True)
+    return Kept(_framed(body, raw, apart, writer, scope, branch))
 
 
 def rebuild(row: BodyRow, reader: ContentReader) -> bytes:
@@ -79,28 +80,32 @@ def one_cut(row: BodyRow, reader: ContentReader, index: int) -> bytes | None:
     return reader.link(state, place[1])
 
 
-def _grown(body: Body, raw: bytes, writer: ContentWriter, branch: str) -> BodyRow | None:
+def _grown(body: Body, raw: bytes, writer: ContentWriter, scope: Scope, branch: str) -> BodyRow | None:
     """The row of a body that is the last one of its branch with messages added; None where it is not."""
     tail = writer.tail(branch)
+    if tail is not None and tail.scope != scope.number:
+        return None
     more = None if tail is None else growth.grown(raw, body.cuts, tail.ends, tail.separator)
     if tail is None or more is None:
         return None
-    messages = writer.chain(more.pieces, tail.messages)
+    messages = writer.chain(more.pieces, scope, tail.messages)
     digest, unfinished = _digests(body, raw, more.ends.length, (tail.ends.length, tail.digest))
     row = _row(body, digest, tail.frame, tail.lead, messages)
-    writer.remember(branch, Tail(more.ends, tail.separator, tail.frame, tail.lead, messages, unfinished))
+    writer.remember(branch, Tail(more.ends, tail.separator, scope.number, tail.frame, tail.lead, messages, unfinished))
     return row
 
 
-def _framed(body: Body, raw: bytes, apart: frame.Split, writer: ContentWriter, branch: str | None) -> BodyRow:
+def _framed(
+    body: Body, raw: bytes, apart: frame.Split, writer: ContentWriter, scope: Scope, branch: str | None
+) -> BodyRow:
     """The row of a body in pieces."""
-    lead, messages = writer.chain(apart.lead), writer.chain(apart.messages)
-    layout = writer.put(apart.frame)
+    lead, messages = writer.chain(apart.lead, scope), writer.chain(apart.messages, scope)
+    layout = writer.put(apart.frame, scope)
     ends = None if branch is None or apart.separator is None else growth.ends_of(raw, body.cuts)
     digest, unfinished = _digests(body, raw, 0 if ends is None else ends.length, (0, None))
     row = _row(body, digest, layout, lead.pack(), messages)
     if branch is not None and ends is not None and apart.separator is not None:
-        writer.remember(branch, Tail(ends, apart.separator, layout, row.lead, messages, unfinished))
+        writer.remember(branch, Tail(ends, apart.separator, scope.number, layout, row.lead, messages, unfinished))
     return row
 
 
@@ -128,14 +133,14 @@ def _digests(body: Body, raw: bytes, end: int, before: tuple[int, Any]) -> tuple
     return whole.digest(), unfinished
 
 
-def _whole(body: Body, raw: bytes, writer: ContentWriter) -> BodyRow:
+def _whole(body: Body, raw: bytes, writer: ContentWriter, scope: Scope) -> BodyRow:
     return BodyRow(
         form="whole",
         length=body.length,
         sha256=body.sha256 or sha256(raw).digest(),
         media_type=body.media_type,
         encoding=body.content_encoding,
-        content=writer.put(raw),
+        content=writer.put(raw, scope),
     )
 
 

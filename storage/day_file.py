@@ -35,12 +35,15 @@ class DayFile:
         """The one that writes."""
         return self.file.connection
 
-    def add(self, number: int, recording: Recording, request: BodyRow, response: BodyRow) -> Written:
+    def add(
+        self, number: int, recording: Recording, request: BodyRow, response: BodyRow, end_user: bytes | None
+    ) -> Written:
         """Gather one exchange; what will stand in the file of it."""
         join = recording.exchange.join
         common = self._common.row(spans.common_key(recording, request, response))
         branch = None if join is None else self._branches.row(spans.branch_key(join))
-        row = spans.exchange_row(number, recording, request, response, common[0], None if branch is None else branch[0])
+        numbers = common[0], None if branch is None else branch[0]
+        row = spans.exchange_row(number, recording, request, response, *numbers, end_user)
         self._rows.append(row)
         self.last = number
         return Written(number, recording, row, common, branch)

@@ -19,6 +19,9 @@ from storage.schema import Schema
 Durability: TypeAlias = Literal["NORMAL", "FULL"]
 """`NORMAL` survives the death of the process; `FULL` also that of the machine."""
 
+PATIENCE_SECONDS = 5.0
+"""How long a writer waits for readers that are in its way."""
+
 _WAL_SOFT = 16 * 1024 * 1024
 _WAL_HARD = 64 * 1024 * 1024
 
@@ -41,7 +44,7 @@ class WriteFile:
         self.path = path
         _create_private(path)
         self.connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5
+            path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=PATIENCE_SECONDS
         )
         try:
             self._prepare(schema, durability, page_size, cache_kib)
@@ -71,6 +74,19 @@ class WriteFile:
             with suppress(sqlite3.Error):
                 self.connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if size > _WAL_HARD else 'PASSIVE'})")
 
+    def scrub(self) -> None:
+        """Leave no byte of what was deleted, in the file or its log. Raises `sqlite3.Error`, also while a reader looks.
+
+        Deleted rows are overwritten as they go, but pages that were split or merged can hold older copies of them.
+        """
+        self.connection.execute("VACUUM")
+        self.empty_log()
+
+    def empty_log(self) -> None:
+        """Bring all of the log into the file, and cut it off. Raises `sqlite3.Error`, also while a reader looks."""
+        if self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise sqlite3.OperationalError(f"a reader still looks at {self.path.name} as it was")
+
     def close(self) -> None:
         """Checkpoint and close. Idempotent; never raises."""
         with suppress(sqlite3.Error):
@@ -83,6 +99,7 @@ class WriteFile:
         run("PRAGMA journal_mode = WAL")
         run(f"PRAGMA synchronous = {durability}")
         run("PRAGMA wal_autocheckpoint = 0")
+        run("PRAGMA secure_delete = ON")
         run("PRAGMA trusted_schema = OFF")
         run(f"PRAGMA cache_size = -{cache_kib}")
         schema.apply(Database(self.connection), self.path)

@@ -112,7 +112,7 @@ class HoldBook:
 
     def _open(self, ask: HoldAsk, expires_ns: int) -> Hold:
         hold_id = f"hold_{secrets.token_hex(6)}"
-        sealed = self._sealer.seal([(_encode(ask), hold_id.encode())])[0]
+        sealed = self._sealer.seal(_encode(ask), hold_id.encode())
         query = "INSERT INTO hold (hold_id, binding, ask, app, state, expires_ns) VALUES (?, ?, ?, ?, 'waiting', ?)"
         entry = ActionEscalated(
             actor=GATEWAY,

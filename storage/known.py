@@ -31,31 +31,6 @@ class Known(Generic[K, V]):
 
 
 @final
-class KnownBytes(Generic[V]):
-    """The same by the bytes of its keys: at most `capacity` of them in each generation."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = max(1, capacity)
-        self._weight = 0
-        self._young: dict[bytes, V] = {}
-        self._old: dict[bytes, V] = {}
-
-    def get(self, key: bytes) -> V | None:
-        """The value, or None where it was never put or is forgotten."""
-        found = self._young.get(key)
-        if found is None and (found := self._old.get(key)) is not None:
-            self.put(key, found)
-        return found
-
-    def put(self, key: bytes, value: V) -> None:
-        """Remember a value that is not remembered."""
-        if self._weight >= self._capacity:
-            self._old, self._young, self._weight = self._young, {}, 0
-        self._young[key] = value
-        self._weight += len(key)
-
-
-@final
 class Latest(Generic[K, V]):
     """The `capacity` entries that changed last."""
 

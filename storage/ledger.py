@@ -142,6 +142,14 @@ class Ledger:
         """The log's name. Raises `StorageFailed`."""
         return str(self.read("SELECT origin FROM audit_state")[0][0])
 
+    def scrub(self) -> None:
+        """Leave no byte of what was deleted. Raises `StorageFailed`."""
+        with self.lock:
+            try:
+                self._file.scrub()
+            except sqlite3.Error as error:
+                raise StorageFailed("scrubbing ledger.db", error) from error
+
     def close(self) -> None:
         """Checkpoint and close. Idempotent."""
         with self.lock:

@@ -80,6 +80,16 @@ class BranchRow(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: int
 
 
+class ErasedRow(msgspec.Struct, frozen=True):
+    """What is left of a session or an exchange that was erased."""
+
+    app: str
+    basis: str
+    at_ns: int
+    terminated_ns: int | None = None
+    """Of a session: when it was ended, which it stays."""
+
+
 class StoredBody(msgspec.Struct, frozen=True, kw_only=True):
     """One body as it crossed the wire."""
 

@@ -1,5 +1,6 @@
 """Schema: SQL files by kind of database file, applied in order, each with the row that says it ran."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from importlib.resources import files
@@ -11,15 +12,24 @@ from sqlite_utils.migrations import Migrations
 
 from storage.errors import SchemaTooNew
 
-Kind: TypeAlias = Literal["ledger", "meta", "spans", "content"]
+Kind: TypeAlias = Literal["ledger", "keys", "meta", "spans", "content"]
 
-KINDS: tuple[Kind, ...] = ("ledger", "meta", "spans", "content")
+KINDS: tuple[Kind, ...] = ("ledger", "keys", "meta", "spans", "content")
+
+
+_COMMENT = re.compile(r"--[^\n]*")
+_SPACE = re.compile(r"\s+")
+"""No text within quotes in a script of ours holds two dashes or two spaces."""
 
 
 def statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would commit the migration's transaction."""
+    """The statements of a script one by one: `executescript` would commit the migration's transaction.
+
+    Without comments and columns of spaces: SQLite would keep them in every file, where they take more room than the
+    rows of a quiet day.
+    """
     statement = ""
-    for piece in script.split(";"):
+    for piece in _SPACE.sub(" ", _COMMENT.sub("", script)).split(";"):
         statement += f"{piece};"
         if sqlite3.complete_statement(statement):
             if piece.strip():

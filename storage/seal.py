@@ -6,7 +6,6 @@ says nothing about the key that opens it, and gateway keys are hashed under neit
 
 import os
 import stat
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import final
@@ -20,7 +19,7 @@ from storage.errors import ContentDamaged, KeyFileBroken, KeyFileExposed
 from storage.secret import Secret
 
 _KEY_BYTES = 32
-_NONCE_BYTES = 12
+NONCE_BYTES = 12
 
 
 def load_seal_key(directory: Path) -> Secret:
@@ -73,20 +72,14 @@ class Sealer:
     def __init__(self, key: Secret) -> None:
         self._cipher = AESGCM(key.reveal())
 
-    def seal(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        """For each (plain, binding): random nonce (12 bytes), ciphertext, tag (16). Opens only with that binding."""
-        # One request for randomness serves a batch; asking for each costs as much as sealing.
-        random = os.urandom(_NONCE_BYTES * len(pairs))
-        encrypt = self._cipher.encrypt
-        sealed: list[bytes] = []
-        for place, (plain, binding) in enumerate(pairs):
-            nonce = random[place * _NONCE_BYTES : (place + 1) * _NONCE_BYTES]
-            sealed.append(nonce + encrypt(nonce, plain, binding))
-        return sealed
+    def seal(self, plain: bytes, binding: bytes, nonce: bytes | None = None) -> bytes:
+        """Nonce (12 bytes, random where none is given), ciphertext, tag (16). Opens only with that binding."""
+        nonce = nonce or os.urandom(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, plain, binding)
 
     def open(self, sealed: bytes, binding: bytes) -> bytes:
         """The plain bytes. Raises `ContentDamaged` where key, bytes or binding differ."""
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], binding)
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], binding)
         except (InvalidTag, ValueError):
             raise ContentDamaged("a seal does not open") from None

@@ -1,7 +1,7 @@
 """Sessions: what exchanges add up to, in `meta.db`."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -26,6 +26,8 @@ class Addition(msgspec.Struct, frozen=True):
     depth: int
     state: bytes | None
     reply_fingerprint: bytes | None
+    end_user: bytes | None
+    """16 bytes: keyed hash of the end user as the client named it."""
 
 
 _TWINS = 32
@@ -73,6 +75,7 @@ _STATE = """
 INSERT INTO joining_state (branch, state, exchange_id, response, reply_fingerprint, depth, complete, derived, at_ns)
 VALUES ((SELECT id FROM branch WHERE session_id = ? AND branch_id = ?), ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_PARTICIPANT = "INSERT INTO participant (end_user, session_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _STATE_SELECT = """
 SELECT state, branch.session_id, branch.branch_id, j.exchange_id, reply_fingerprint, depth, complete, j.derived, at_ns,
        complete AND newest IS NOT NULL AND newest IS NOT j.exchange_id AS taken,
@@ -95,6 +98,7 @@ def add(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
         return
     by_session, by_branch = dict[str, SessionSum](), dict[tuple[str, str], BranchSum]()
     states: list[tuple[Any, ...]] = []
+    participants = set[tuple[bytes, str]]()
     for one in additions:
         exchange, join = one.exchange, one.exchange.join
         if join is None:
@@ -107,12 +111,15 @@ def add(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
         if in_branch is None:
             in_branch = by_branch[key] = BranchSum(exchange, join)
         in_branch.add(exchange, join)
+        if one.end_user is not None:
+            participants.add((one.end_user, join.session_id))
         response = _response_key(exchange)
         if one.state is not None or response is not None:
             states.append(_state_values(one, join, response))
     connection.executemany(_SESSION, [one.values() for one in by_session.values()])
     connection.executemany(_BRANCH, [one.values() for one in by_branch.values()])
     connection.executemany(_STATE, states)
+    connection.executemany(_PARTICIPANT, participants)
     connection.execute("UPDATE progress SET exchange = max(exchange, ?)", (additions[-1].number,))
 
 
@@ -196,20 +203,24 @@ def branches(connection: sqlite3.Connection, session_id: str) -> list[BranchRow]
     return [msgspec.convert({**row, "first_exchange_id": unpack(row["first_exchange_id"])}, BranchRow) for row in rows]
 
 
-def expire(connection: sqlite3.Connection, before_ns: int, rows: int) -> int:
-    """Delete at most so many rows of each table that ended before a time; returns how many went."""
+def expire(connection: sqlite3.Connection, before_ns: int, rows: int, held: Collection[str]) -> int:
+    """Delete at most so many rows of each table that ended before a time; returns how many went; `held` stay."""
     went = 0
+    others = f"session_id NOT IN ({', '.join('?' * len(held))})"
+    of_others = f"branch IN (SELECT id FROM branch WHERE {others})" if held else "1"  # noqa: S608 - literals
     for table, old in (
-        ("joining_state", "at_ns < ?"),
-        ("branch", "last_ns < ?"),
-        ("session", "last_ns < ?"),
+        ("joining_state", f"at_ns < ? AND {of_others}"),
+        ("branch", f"last_ns < ? AND {others}"),
+        ("session", f"last_ns < ? AND {others}"),
     ):
         query = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {old} LIMIT ?)"  # noqa: S608 - literals
-        with closing(connection.execute(query, (before_ns, rows))) as done:
+        with closing(connection.execute(query, (before_ns, *held, rows))) as done:
             went += done.rowcount
         # States go before the branches they refer to: a number may be given again.
         if went and table == "joining_state":
             return went
+    if not went:
+        connection.execute("DELETE FROM participant WHERE session_id NOT IN (SELECT session_id FROM session)")
     return went
 
 

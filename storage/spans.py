@@ -43,7 +43,7 @@ EXCHANGE_COLUMNS = (
     "id", "exchange_id", "common", "branch", *_EXCHANGE, *(f"{name}_after" for name in _TIMES), "known", *_USAGE,
     "facts", "steps", "depth", "joining_state", "reply_fingerprint",
     "request_length", "request_sha256", "request_content", "request_lead", "request_state",
-    "response_length", "response_sha256", "response_content", "judged",
+    "response_length", "response_sha256", "response_content", "judged", "end_user",
 )  # fmt: skip
 
 EXCHANGES = """
@@ -71,6 +71,12 @@ _SETTING_DEFAULTS = {field.name: field.default for field in msgspec.structs.fiel
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _decode_judged = msgspec.msgpack.Decoder(Judged).decode
+
+
+def newest(day: sqlite3.Connection) -> int:
+    """The highest number an exchange of a day has or had; 0 for none."""
+    query = "SELECT max(ifnull((SELECT max(id) FROM exchange), 0), ifnull((SELECT max(id) FROM erased), 0))"
+    return int(day.execute(query).fetchone()[0])
 
 
 class BodyRow(msgspec.Struct, frozen=True):
@@ -130,7 +136,13 @@ def branch_key(join: Join) -> Values:
 
 
 def exchange_row(
-    number: int, recording: Recording, request: BodyRow, response: BodyRow, common: int, branch: int | None
+    number: int,
+    recording: Recording,
+    request: BodyRow,
+    response: BodyRow,
+    common: int,
+    branch: int | None,
+    end_user: bytes | None,
 ) -> Values:
     """One row of `exchange`, in the order of its columns."""
     exchange, join, usage = recording.exchange, recording.exchange.join, recording.exchange.usage
@@ -149,7 +161,7 @@ def exchange_row(
         pack_steps(recording.steps, started), request.messages, recording.state, recording.reply_fingerprint,
         request.length, request.sha256, request.content, request.lead, request.state,
         response.length, response.sha256, response.content,
-        None if recording.judged is None else zlib.compress(_encode(recording.judged), 1),
+        None if recording.judged is None else zlib.compress(_encode(recording.judged), 1), end_user,
     )  # fmt: skip
 
 

@@ -5,7 +5,8 @@ What was just written is sealed from the very values that were; `records` has th
 Each exchange in the order of recording gives a record of its own and one for each of its steps. A record is JSON: an
 object of every column that is not NULL (of `exchange` with its rows of `common` and `branch`; numbers of rows and the
 packed steps left out), or the exchange's id beside the values of one step. Names are sorted, blobs are base64,
-integers stand in full. Columns that later releases add are NULL in older rows, so old seals still hold.
+integers stand in full. Columns that later releases add are NULL in older rows, so old seals still hold. Of an erased
+exchange the leaf hashes of its records are left, and stand in their places: the batch's root stays what it was.
 """
 
 import sqlite3
@@ -22,6 +23,10 @@ from storage.ulids import unpack
 
 _NO_RECORD = frozenset({"id", "common", "branch", "steps"})
 _RANGE = f"{spans.EXCHANGES} WHERE exchange.id BETWEEN ? AND ? ORDER BY exchange.id LIMIT ?"
+
+_ERASED = "SELECT id, exchange_id, leaves FROM erased WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
+_HAS_ERASED = "SELECT 1 FROM sqlite_schema WHERE name = 'erased'"
+_HASH_BYTES = 32
 
 _number = itemgetter(0)
 """Of a row: its exchange's place in the order of recording."""
@@ -83,18 +88,34 @@ class Sealed(msgspec.Struct, frozen=True):
 
 def sealed(entry: int, rows: Rows, number: int) -> Sealed:
     """The records of the exchange with this number, out of the rows of its batch."""
-    found = [list(records([row])) for row in rows]
     at = [row["id"] for row in rows].index(number)
-    first = sum(map(len, found[:at]))
-    leaves = Leaves([merkle.leaf_hash(record) for each in found for record in each])
-    own = [SealedRecord(record, index, tuple(leaves.proof(index))) for index, record in enumerate(found[at], first)]
+    hashes = [leaf_hashes(row) for row in rows]
+    first = sum(map(len, hashes[:at]))
+    leaves = Leaves([each for of_row in hashes for each in of_row])
+    found = enumerate(records([rows[at]]), first)
+    own = [SealedRecord(record, index, tuple(leaves.proof(index))) for index, record in found]
     return Sealed(entry, leaves.count, tuple(own))
 
 
+def leaf_hashes(row: sqlite3.Row) -> list[bytes]:
+    """What the records of one row hash to; of an erased one, what they did."""
+    if "leaves" in row.keys():  # noqa: SIM118 - a row is no mapping
+        kept: bytes = row["leaves"]
+        return [kept[at : at + _HASH_BYTES] for at in range(0, len(kept), _HASH_BYTES)]
+    return [merkle.leaf_hash(record) for record in records([row])]
+
+
 def rows_between(connections: Sequence[sqlite3.Connection], first: int, last: int, limit: int = -1) -> Rows:
-    """The rows of exchanges numbered `first` to `last`, in order, whichever day files they are in."""
-    found = [row for connection in connections for row in connection.execute(_RANGE, (first, last, limit))]
-    if len(connections) > 1:
+    """The rows of exchanges numbered `first` to `last`, in order, whichever day files they are in, erased or not."""
+    found: list[sqlite3.Row] = []
+    sources = 0
+    for connection in connections:
+        queries = (_RANGE, _ERASED) if connection.execute(_HAS_ERASED).fetchone() else (_RANGE,)
+        for query in queries:
+            rows = connection.execute(query, (first, last, limit)).fetchall()
+            sources += bool(rows)
+            found += rows
+    if sources > 1:
         found.sort(key=_number)
     return found if limit < 0 else found[:limit]
 
@@ -154,6 +175,8 @@ class Leaves:
     @classmethod
     def of(cls, rows: Rows) -> "Leaves":
         """The tree over the records of rows."""
+        if any("leaves" in row.keys() for row in rows):  # noqa: SIM118 - a row is no mapping
+            return cls([each for row in rows for each in leaf_hashes(row)])
         return cls(merkle.leaf_hashes(records(rows)))
 
     @property

@@ -4,6 +4,7 @@ A batch is written contents first, then day files, then sessions, so that at no 
 to something that is not there. What sessions add up to is replayed from the day files where a crash came between.
 """
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -11,29 +12,38 @@ from pathlib import Path
 from typing import Self, final
 
 from policies.vocabulary.audit import GATEWAY, KillSwitch, RetentionApplied
+from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
 from storage.aliases import Aliases
 from storage.audit_log import AuditLog
 from storage.contents import Vault
 from storage.days import Days
+from storage.eraser import Eraser
 from storage.errors import StorageFailed
 from storage.files import ReadFiles, sizes
 from storage.holds import HoldBook
 from storage.keys import KeyRing
 from storage.ledger import Ledger
+from storage.legal_holds import LegalHolds
 from storage.lock import DirectoryLock
 from storage.modes import ModeBook
 from storage.opening import make_directory, seal_key_of
 from storage.partitions import DAY_NS, day_of
+from storage.pseudonyms import Pseudonyms
 from storage.publisher import Publisher, open_log
 from storage.reads import Reads
-from storage.rows import FileStat, StoreStats
+from storage.rows import ErasedRow, FileStat, StoreStats
 from storage.schema import KINDS, Schema
+from storage.scopes import ScopeKeys
+from storage.seal import Sealer as BlobSealer
 from storage.seal import derive
 from storage.sealer import Sealer, sealed_until
 from storage.secret import Secret
 from storage.sequencer import Sequencer
+from storage.ulids import pack
 from storage.writer import ContentMode, Writer
+
+log = logging.getLogger("stepwarden.storage")
 
 _REMEMBERED = 2048
 _WAL_RESET_FIXED = (3, 51, 3)
@@ -55,11 +65,14 @@ class Store(Reads):
         readers = ReadFiles()
         try:
             key = seal_key_of(path)
-            super().__init__(Days(path), Vault(key), readers)
+            names = Pseudonyms(key)
             with ExitStack() as opened:
+                keys = ScopeKeys(path, key, names)
+                opened.callback(keys.close)
+                super().__init__(Days(path), Vault(key, keys), readers)
                 self.ledger = Ledger(path)
                 opened.callback(self.ledger.close)
-                self._writer = self._open_writer(readers, key, content=content, remembered=remembered)
+                self._writer = self._open_writer(readers, key, names, content=content, remembered=remembered)
                 opened.callback(self._writer.close)
                 self.keys = KeyRing(self.ledger, key)
                 self.holds = HoldBook(self.ledger, key)
@@ -72,6 +85,18 @@ class Store(Reads):
                 self._sealer = Sealer(
                     self.ledger, self.sequencer, self._days, self._spans, survived=self._writer.survived
                 )
+                self.legal_holds = LegalHolds(self.ledger)
+                self._eraser = Eraser(
+                    self.ledger,
+                    keys,
+                    self._writer,
+                    self.holds,
+                    self.legal_holds,
+                    names,
+                    BlobSealer(derive(key, "erasures")),
+                    self._seal_record,
+                )
+                self._finish_erasures()
                 opened.pop_all()
         except BaseException:
             readers.close()
@@ -124,21 +149,57 @@ class Store(Reads):
             self.ledger.write(named, entries=[KillSwitch(actor=actor, session=alias)])
         self._writer.terminate(session_id, at_ns)
 
+    def erase(self, order: Order, now_ns: int) -> Erasure:
+        """Destroy what is recorded of a session, an end user or an app; on return no file holds a byte of it.
+
+        Once the audit log says that it is begun, it is carried through, by the next start if need be. Raises
+        `BadScope`, `NothingToErase`, `SessionHeld` or `StorageFailed`.
+        """
+        try:
+            return self._eraser.erase(order, now_ns)
+        except sqlite3.Error as error:
+            raise StorageFailed("erasing", error) from error
+
+    def is_terminated(self, session_id: str) -> bool:
+        """Whether a session was ended; erasing it does not undo that."""
+        row = self.find_named(session_id)
+        if row is not None and row.terminated_ns is not None:
+            return True
+        erased = self.erased_session(session_id)
+        return erased is not None and erased.terminated_ns is not None
+
+    def erased_session(self, session_id: str) -> ErasedRow | None:
+        """What became of a session that was erased, by its whole id."""
+        return self._eraser.session(session_id)
+
+    def erased_exchange(self, exchange_id: str) -> ErasedRow | None:
+        """What became of an exchange that was erased, by its whole id."""
+        for day in self._days.newest_first():
+            with self._spans(day) as connection:
+                row = connection.execute(
+                    "SELECT app, erasure FROM erased WHERE exchange_id = ? AND erasure > 0", (pack(exchange_id),)
+                ).fetchone()
+            if row is not None:
+                return ErasedRow(row["app"], *self._eraser.basis(row["erasure"]))
+        return None
+
     def save_cursor(self, name: str, value: str) -> None:
         """Remember how far a reader of the record has come."""
         self._writer.save_cursor(name, value)
 
     def drop_expired(self, now_ns: int) -> list[str]:
-        """Drop the day and month files retention no longer keeps; returns their names.
+        """Drop the day and month files retention no longer keeps, but for what must be kept; returns their names.
 
         The audit log says so first. Raises `StorageFailed`.
         """
-        files = self._writer.expired(now_ns, self._retention_days)
+        self._finish_erasures()
+        held = self.legal_holds.held()
+        files = self._writer.expired(now_ns, self._retention_days, held)
         if files:
             before = day_of(now_ns - self._retention_days * DAY_NS)
             self.ledger.write([], entries=[RetentionApplied(actor=GATEWAY, before=before, files=files)])
-            self._writer.drop(files)
-        self._writer.forget_sessions(now_ns, self._retention_days)
+            self._writer.drop(files, held)
+        self._writer.forget_sessions(now_ns, self._retention_days, held)
         return list(files)
 
     def close(self) -> None:
@@ -150,19 +211,37 @@ class Store(Reads):
         self.publisher.stop()
         self._readers.close()
         self._writer.close()
+        self._vault.keys.close()
         self.ledger.close()
         self._lock.release()
 
-    def _open_writer(self, readers: ReadFiles, key: Secret, *, content: ContentMode, remembered: int) -> Writer:
+    def _open_writer(
+        self, readers: ReadFiles, key: Secret, names: Pseudonyms, *, content: ContentMode, remembered: int
+    ) -> Writer:
         return Writer(
             self._days,
             self._vault,
             readers,
+            names,
             content=content,
             seal_check=derive(key, "seal check").reveal(),
             remembered=remembered,
             taken=sealed_until(self.ledger) or 0,
         )
+
+    def _seal_record(self) -> None:
+        """See to it that the audit log seals every exchange there is. Raises `StorageFailed`."""
+        self._sealer.seal(())
+        self.sequencer.flush()
+        if (sealed_until(self.ledger) or 0) < max(self._days.last.values(), default=0):
+            raise StorageFailed("erasing", RuntimeError("the audit log does not seal all of the record yet"))
+
+    def _finish_erasures(self) -> None:
+        """Carry through what a crash, a full disk or a reader broke off; what still cannot be is tried again."""
+        try:
+            self._eraser.finish()
+        except (StorageFailed, sqlite3.Error) as error:
+            log.warning("an erasure is not finished yet", extra={"reason": str(error)})
 
     def stats(self) -> StoreStats:
         """The store in sum."""

@@ -1,20 +1,22 @@
 """The writer: every write to a data directory, on one thread."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar, final
+from typing import Literal, NamedTuple, TypeAlias, TypeVar, final
 
 from policies.vocabulary.exchanges import Recording
-from storage import bodies, sessions, spans
+from storage import bodies, erased, sessions, spans
 from storage.contents import ContentWriter, Vault
 from storage.day_file import DayFile
 from storage.days import Days
 from storage.errors import StorageFailed, WrongSealKey
-from storage.files import ReadFiles, WriteFile, delete, max_id
+from storage.files import ReadFiles, WriteFile, delete
 from storage.partitions import DAY_NS, day_of, month_of
-from storage.schema import Schema
+from storage.pseudonyms import Pseudonyms
+from storage.schema import Kind, Schema
+from storage.scopes import Scope, Whose, whose
 from storage.scrub import scrub
 from storage.spans import Written
 from storage.step_rows import count_steps
@@ -29,6 +31,15 @@ _EXPIRED_ROWS = 500
 _REPLAYED_ROWS = 1000
 
 
+class _Placed(NamedTuple):
+    """A recording and where it goes."""
+
+    recording: Recording
+    day: str
+    end_user: bytes | None
+    whose: Whose
+
+
 @final
 class Writer:
     """Owns every connection that writes. All methods belong to one thread."""
@@ -38,6 +49,7 @@ class Writer:
         days: Days,
         vault: Vault,
         readers: ReadFiles,
+        names: Pseudonyms,
         *,
         content: ContentMode,
         seal_check: bytes,
@@ -51,10 +63,11 @@ class Writer:
         self.kept_whole = 0
         self._days = days
         self._vault = vault
+        self._names = names
         self._readers = readers
         self._content: ContentMode = content
         self._remembered = remembered
-        self._schemas = {"spans": Schema.shipped("spans"), "content": Schema.shipped("content")}
+        self._schemas: dict[Kind, Schema] = {"spans": Schema.shipped("spans"), "content": Schema.shipped("content")}
         self._day_files: dict[str, DayFile] = {}
         self._months: dict[str, ContentWriter] = {}
         self._doubtful: int | None = None
@@ -103,11 +116,14 @@ class Writer:
         )
         self._in_meta("saving a cursor", lambda connection: connection.execute(query, (name, value)))
 
-    def expired(self, now_ns: int, retention_days: int) -> tuple[str, ...]:
-        """Names of day files older than so many days, and of months no day needs any more. Raises `StorageFailed`."""
+    def expired(self, now_ns: int, retention_days: int, held: Collection[str]) -> tuple[str, ...]:
+        """Names of day files older than so many days, and of months no day needs any more. Raises `StorageFailed`.
+
+        A day that holds nothing but sessions in `held` is not named: it has been through `drop`.
+        """
         oldest = _oldest_kept(now_ns, retention_days)
-        gone = [day for day in tuple(self._days.last) if day < oldest]
-        needed = {month_of(day) for day in (*(day for day in self._days.last if day >= oldest), oldest)}
+        gone = [day for day in tuple(self._days.last) if day < oldest and not self._is_held(day, held)]
+        needed = {month_of(day) for day in (*self._days.last, oldest) if day >= oldest or self._holds_any(day, held)}
         try:
             months = [path.stem.removeprefix("content-") for path in self._days.directory.glob("content-*.db")]
         except OSError as error:
@@ -117,25 +133,118 @@ class Writer:
             sorted([f"content-{month}.db" for month in unneeded])
         )
 
-    def drop(self, files: Sequence[str]) -> None:
-        """Delete day and month files by name. Raises `StorageFailed`."""
+    def drop(self, files: Sequence[str], held: Collection[str]) -> None:
+        """Delete day and month files by name; of sessions in `held`, what they need stays. Raises `StorageFailed`."""
         try:
             for name in files:
                 kind, _, when = name.removesuffix(".db").partition("-")
-                if kind == "spans":
-                    self._drop_day(when)
-                else:
+                if kind == "content":
                     self._drop_month(when, self._days.directory / name)
-        except OSError as error:
+                elif self._holds_any(when, held):
+                    self._strip_day(when, held)
+                else:
+                    self._drop_day(when)
+        except (sqlite3.Error, OSError) as error:
             raise StorageFailed("dropping what has expired", error) from error
 
-    def forget_sessions(self, now_ns: int, retention_days: int) -> None:
-        """Forget what meta knows of expired days. Raises `StorageFailed`."""
+    def forget_sessions(self, now_ns: int, retention_days: int, held: Collection[str]) -> None:
+        """Forget what meta knows of expired days, except for sessions in `held`. Raises `StorageFailed`."""
         kept_from_ns = (now_ns // DAY_NS - retention_days) * DAY_NS
         while self._in_meta(
-            "forgetting expired sessions", lambda connection: sessions.expire(connection, kept_from_ns, _EXPIRED_ROWS)
+            "forgetting expired sessions",
+            lambda connection: sessions.expire(connection, kept_from_ns, _EXPIRED_ROWS, held),
         ):
             pass
+
+    def _is_held(self, day: str, held: Collection[str]) -> bool:
+        """Whether a day holds exchanges of these sessions, and no others."""
+        if not held:
+            return False
+        with self._readers.use(self._days.spans(day)) as connection:
+            return erased.has_only(connection, held)
+
+    def _holds_any(self, day: str, held: Collection[str]) -> bool:
+        if not held or day not in self._days.last:
+            return False
+        with self._readers.use(self._days.spans(day)) as connection:
+            return bool(erased.numbers(connection, erased.Plan(sessions=tuple(held))))
+
+    def _strip_day(self, day: str, held: Collection[str]) -> None:
+        """Delete what is recorded of a day except for these sessions."""
+        with self._alone(self._day_files, day, self._days.spans(day), "spans") as file:
+            for rows in erased.chunks(file.connection, erased.others(file.connection, held)):
+                self._erase_contents(day, rows)
+                with _transaction(file):
+                    # With the hashes of the others, what is kept can still be shown to be what was sealed.
+                    erased.bury(file.connection, rows, erased.EXPIRED)
+            with _transaction(file):
+                erased.tidy(file.connection)
+            file.scrub()
+
+    @property
+    def meta(self) -> sqlite3.Connection:
+        """What sessions add up to, for questions of the writing thread."""
+        return self._meta.connection
+
+    def each_day(self) -> Iterator[sqlite3.Connection]:
+        """Every day file in turn, to be read. Raises `sqlite3.Error`."""
+        for day in tuple(self._days.last):
+            with self._readers.use(self._days.spans(day)) as connection:
+                yield connection
+
+    def erase(self, plan: erased.Plan, erasure: int) -> None:
+        """Destroy what a plan names, and leave no byte of it. Raises `StorageFailed`; a second time it goes on."""
+        try:
+            for day in tuple(self._days.last):
+                self._erase_day(day, plan, erasure)
+            self._meta.begin()
+            erased.forget_sessions(self._meta.connection, plan.sessions)
+            self._meta.commit()
+            self._meta.scrub()
+        except (sqlite3.Error, OSError) as error:
+            self._meta.rollback()
+            raise StorageFailed("erasing", error) from error
+
+    def _erase_day(self, day: str, plan: erased.Plan, erasure: int) -> None:
+        with self._readers.use(self._days.spans(day)) as connection:
+            found = erased.numbers(connection, plan)
+            if not found and not erased.left(connection, erasure):
+                return
+        with self._alone(self._day_files, day, self._days.spans(day), "spans") as file:
+            for rows in erased.chunks(file.connection, found):
+                # Contents first: without its row, nobody would know which they are.
+                self._erase_contents(day, rows)
+                with _transaction(file):
+                    erased.bury(file.connection, rows, erasure)
+            with _transaction(file):
+                erased.tidy(file.connection)
+            file.scrub()
+        self._erase_contents(day, ())
+
+    def _erase_contents(self, day: str, rows: Sequence[sqlite3.Row]) -> None:
+        month, path = month_of(day), self._days.contents(day)
+        if not path.exists():
+            return
+        with self._alone(self._months, month, path, "content") as file:
+            found = erased.Found.none()
+            found.follow(file.connection, rows)
+            with _transaction(file):
+                erased.remove_contents(file.connection, found)
+            file.empty_log()
+
+    @contextmanager
+    def _alone(
+        self, known: "dict[str, DayFile] | dict[str, ContentWriter]", name: str, path: Path, kind: Kind
+    ) -> Generator[WriteFile]:
+        """A file without what the writer remembers of it, which is wrong or must not be remembered afterwards."""
+        if name in known:
+            known.pop(name).file.close()
+        file = WriteFile(path, self._schemas[kind], durability="NORMAL")
+        try:
+            file.connection.row_factory = sqlite3.Row
+            yield file
+        finally:
+            file.close()
 
     def close(self) -> None:
         """Checkpoint and close every file. Idempotent."""
@@ -157,22 +266,24 @@ class Writer:
         additions: list[sessions.Addition] = []
         kept_whole = 0
         number = self._next
+        placed = [self._place(recording) for recording in batch]
+        scopes = self._scopes(placed)
         try:
-            for recording in batch:
-                exchange = recording.exchange
-                name = day_of(exchange.started_ns)
-                day = days.get(name) or days.setdefault(name, self._day(name))
-                request, response = self._keep(recording, name, contents)
+            for place in placed:
+                recording = place.recording
+                day = days.get(place.day) or days.setdefault(place.day, self._day(place.day))
+                request, response = self._keep(place, scopes, contents)
                 kept_whole += request.fell_back + response.fell_back
-                written.append(day.add(number, recording, request.row, response.row))
+                written.append(day.add(number, recording, request.row, response.row, place.end_user))
                 additions.append(
                     sessions.Addition(
                         number,
-                        exchange,
+                        recording.exchange,
                         len(recording.steps),
                         request.row.messages,
                         recording.state,
                         recording.reply_fingerprint,
+                        place.end_user,
                     )
                 )
                 number += 1
@@ -186,9 +297,22 @@ class Writer:
         self._days.publish({name: day.last for name, day in days.items()})
         return written
 
+    def _place(self, recording: Recording) -> "_Placed":
+        exchange, user = recording.exchange, recording.end_user
+        day = day_of(exchange.started_ns)
+        end_user = None if user is None else self._names.of("user", exchange.app, user)
+        return _Placed(recording, day, end_user, whose(recording, end_user, month_of(day)))
+
+    def _scopes(self, placed: Sequence["_Placed"]) -> Mapping[Whose, Scope]:
+        """The keys for what is about to be sealed: durable before it is. None where nothing will be."""
+        if self._content == "digest":
+            return {}
+        return self._vault.keys.of({place.whose for place in placed})
+
     def _keep(
-        self, recording: Recording, day: str, contents: dict[str, ContentWriter]
+        self, place: "_Placed", scopes: Mapping[Whose, Scope], contents: dict[str, ContentWriter]
     ) -> tuple[bodies.Kept, bodies.Kept]:
+        recording, day = place.recording, place.day
         if self._content == "digest":
             return (
                 bodies.Kept(bodies.digest_only(recording.request)),
@@ -199,9 +323,9 @@ class Writer:
             writer = contents[day] = self._month(month_of(day))
             if not writer.file.connection.in_transaction:
                 writer.file.begin()
-        join = recording.exchange.join
+        join, scope = recording.exchange.join, scopes[place.whose]
         branch = None if join is None else join.branch_id
-        return bodies.keep(recording.request, writer, branch), bodies.keep(recording.response, writer)
+        return bodies.keep(recording.request, writer, scope, branch), bodies.keep(recording.response, writer, scope)
 
     def _write(
         self,
@@ -269,7 +393,7 @@ class Writer:
         writer = self._months.get(month)
         if writer is None:
             path = self._days.directory / f"content-{month}.db"
-            writer = ContentWriter(path, month, self._vault, self._schemas["content"], remembered=self._remembered)
+            writer = ContentWriter(path, self._vault, self._schemas["content"], remembered=self._remembered)
             self._months[month] = writer
         return writer
 
@@ -281,6 +405,7 @@ class Writer:
             self._months.pop(min(self._months)).file.close()
         for file in self._files():
             file.relieve()
+        self._vault.keys.relieve()
 
     def _drop_day(self, day: str) -> None:
         self._days.withdraw(day)
@@ -295,6 +420,7 @@ class Writer:
             self._months.pop(month).file.close()
         self._readers.forget(path)
         delete(path)
+        self._vault.keys.drop_month(month)
 
     # ------------------------------------------------------------------------------------------------ opening
 
@@ -311,7 +437,7 @@ class Writer:
         for path in sorted(self._days.directory.glob("spans-*.db")):
             day = path.stem.removeprefix("spans-")
             file = self._open_day(day).file
-            last[day] = max_id(file.connection, "exchange")
+            last[day] = spans.newest(file.connection)
             file.close()
         for path in sorted(self._days.directory.glob("content-*.db")):
             WriteFile(path, self._schemas["content"], durability="NORMAL").close()
@@ -354,6 +480,16 @@ class Writer:
         return done
 
 
+@contextmanager
+def _transaction(file: WriteFile) -> Generator[None]:
+    file.begin()
+    try:
+        yield
+        file.commit()
+    finally:
+        file.rollback()
+
+
 def _oldest_kept(now_ns: int, retention_days: int) -> str:
     """The first day that is kept."""
     return day_of((now_ns // DAY_NS - retention_days) * DAY_NS)
@@ -367,4 +503,5 @@ def _addition(row: sqlite3.Row) -> sessions.Addition:
         row["depth"],
         row["joining_state"],
         row["reply_fingerprint"],
+        row["end_user"],
     )

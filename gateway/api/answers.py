@@ -8,12 +8,42 @@ import msgspec
 from gateway.times import rfc3339
 from policies.evaluate import Rule, Settings
 from policies.tools import ToolSelector
-from policies.vocabulary import exchanges, holds, judgements, keys, sessions, steps
+from policies.vocabulary import erasures, exchanges, holds, judgements, keys, sessions, steps
 from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import ALLOW
 from storage.rows import BranchRow, SessionRow, StoreStats
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What was erased: the last answer that names it."""
+
+    scope: str
+    """As the audit log names it: the kind of scope and a keyed hash."""
+
+    sessions: tuple[str, ...]
+    exchanges: int
+    basis: str
+    erased_at: str
+
+    @classmethod
+    def of(cls, done: erasures.Erasure) -> "Erasure":
+        """The answer for one erasure."""
+        return cls(
+            scope=done.scope,
+            sessions=done.sessions,
+            exchanges=done.exchanges,
+            basis=done.basis,
+            erased_at=rfc3339(done.at_ns),
+        )
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a session is kept beyond its time."""
+
+    session_id: str
+    held: bool
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

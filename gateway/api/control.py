@@ -12,7 +12,19 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import SkipValidation
 
-from gateway.api import audit, backtests, clauses, exchanges, explanations, holds, keys, live, sessions, status
+from gateway.api import (
+    audit,
+    backtests,
+    clauses,
+    exchanges,
+    explanations,
+    holds,
+    keys,
+    live,
+    retention,
+    sessions,
+    status,
+)
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
@@ -42,6 +54,9 @@ ROUTES = (
     keys.list_keys,
     keys.create_key,
     keys.revoke_key,
+    retention.erase,
+    retention.keep_session,
+    retention.release_session,
     audit.show_head,
     audit.show_entry,
     audit.show_proof,

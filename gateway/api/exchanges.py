@@ -8,8 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 
 from gateway.api import answers
-from gateway.api.access import actor_of, requires, scope_of, sees
-from gateway.api.ports import Audit, NotFound, Records
+from gateway.api.access import SUFFICES, actor_of, requires, scope_of, sees
+from gateway.api.ports import Audit, Erased, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Reader
 from gateway.api.sessions import Limit, Longest
@@ -30,11 +30,19 @@ class ContentNotKept(StepwardenError):
 
 
 def visible(records: Records, principal: Principal, exchange_id: str) -> Exchange:
-    """An exchange this principal may see. Raises `NotFound`, also where it belongs to another app."""
+    """An exchange this principal may see. Raises `Erased`, or `NotFound`, also where it belongs to another app."""
     exchange = records.exchange(exchange_id, app=scope_of(principal, None))
     if exchange is None or not sees(principal, exchange.app):
-        raise NotFound("no exchange has this id")
+        raise missing(records, principal, exchange_id)
     return exchange
+
+
+def missing(records: Records, principal: Principal, exchange_id: str) -> StepwardenError:
+    """Why there is no such exchange to be seen."""
+    erased = records.erased_exchange(exchange_id) if principal.role in SUFFICES["viewer"] else None
+    if erased is not None and sees(principal, erased.app):
+        return Erased("exchange", erased)
+    return NotFound("no exchange has this id")
 
 
 @get("/api/exchanges", opt=requires("viewer"), sync_to_thread=True)

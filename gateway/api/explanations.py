@@ -11,7 +11,7 @@ from litestar.params import FromPath, SkipValidation
 from gateway.advice import ADVICE
 from gateway.api import answers
 from gateway.api.access import SUFFICES, requires, scope_of, sees
-from gateway.api.exchanges import content_read
+from gateway.api.exchanges import content_read, missing
 from gateway.api.ports import Audit, HoldReader, InForce, ModeReader, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.contents import Placed
@@ -62,7 +62,7 @@ def _visible(records: Records, principal: Principal, exchange_id: str) -> Exchan
     """An exchange this principal may ask about: an app's key only about its own."""
     exchange = records.exchange(exchange_id, app=scope_of(principal, None))
     if exchange is None or not sees(principal, exchange.app):
-        raise NotFound("no exchange has this id")
+        raise missing(records, principal, exchange_id)
     if principal.role not in SUFFICES["viewer"] and exchange.key_id != principal.key_id:
         raise NotFound("no exchange has this id")
     return exchange

@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
+from gateway.times import rfc3339
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.vocabulary.audit import Entry
+from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.steps import Step
-from storage.rows import BranchRow, SessionRow, StoredBody, StoreStats
+from storage.legal_holds import HoldChange
+from storage.rows import BranchRow, ErasedRow, SessionRow, StoredBody, StoreStats
 from storage.step_seals import Sealed
 
 
@@ -25,6 +28,19 @@ class NotFound(StepwardenError):
     def remedy(self) -> str:
         """Where ids are listed."""
         return "Run `stepwarden sessions list` or `stepwarden exchanges list` to see what is kept."
+
+
+class Erased(StepwardenError):
+    """What was asked for was erased."""
+
+    status = 410
+
+    def __init__(self, what: str, found: ErasedRow) -> None:
+        super().__init__(f"the content of this {what} was erased at {rfc3339(found.at_ns)}; basis: {found.basis}")
+
+    def remedy(self) -> str:
+        """There is nothing to be done, and somewhere to look."""
+        return "Nothing brings it back: its keys are destroyed. The audit log says on whose word (`content.erased`)."
 
 
 class Records(Protocol):
@@ -76,6 +92,14 @@ class Records(Protocol):
         """One cut of a request."""
         ...
 
+    def erased_session(self, session_id: str) -> ErasedRow | None:
+        """What became of a session that was erased, by its whole id."""
+        ...
+
+    def erased_exchange(self, exchange_id: str) -> ErasedRow | None:
+        """What became of an exchange that was erased, by its whole id."""
+        ...
+
     def stats(self) -> StoreStats:
         """The store in sum."""
         ...
@@ -112,6 +136,18 @@ class Desk(Protocol):
 
     async def change_mode(self, change: ModeChange) -> None:
         """Take a clause out of force for a while, or put it back."""
+        ...
+
+    async def erase(self, order: Order) -> Erasure:
+        """Destroy what is recorded of a scope. Raises where there is nothing, or it must be kept."""
+        ...
+
+    async def keep(self, session_id: str, change: HoldChange) -> None:
+        """Keep a session beyond its time. Raises where it is kept already."""
+        ...
+
+    async def release(self, session_id: str, change: HoldChange) -> None:
+        """Keep it no longer than others. Raises where it is not kept."""
         ...
 
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:

@@ -9,7 +9,7 @@ from litestar.params import FromPath, QueryParameter, SkipValidation
 
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of, sees
-from gateway.api.ports import Audit, Desk, NotFound, Records
+from gateway.api.ports import Audit, Desk, Erased, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.times import moment_ns
 from policies.vocabulary.audit import ContentRead
@@ -21,10 +21,13 @@ Longest = Annotated[int, QueryParameter(ge=0, le=10_000_000, description="Charac
 
 
 def visible(records: Records, principal: Principal, session_id: str) -> SessionRow:
-    """A session this principal may see. Raises `NotFound`, also where it belongs to another app."""
+    """A session this principal may see. Raises `Erased`, or `NotFound`, also where it belongs to another app."""
     # Narrowed in the look-up: "more than one id starts so" would tell that another app has such an id.
     row = records.session(session_id, app=scope_of(principal, None))
     if row is None or not sees(principal, row.app):
+        erased = records.erased_session(session_id)
+        if erased is not None and sees(principal, erased.app):
+            raise Erased("session", erased)
         raise NotFound("no session has this id")
     return row
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.audit_prove import prove
+from gateway.cli.erase import erase
 from gateway.cli.later import NotBuiltYet
 from gateway.cli.options import config_option, json_option, load_config
 from policies.errors import StepwardenError
@@ -111,6 +112,7 @@ def head(path: Path | None, config_file: Path | None, as_json: bool) -> None:  #
 
 
 audit.add_command(prove)
+audit.add_command(erase)
 
 
 def _later(name: str, line: str) -> None:
@@ -125,7 +127,6 @@ def _later(name: str, line: str) -> None:
 
 
 _later("export", "The log and its report for a period, as one bundle.")
-_later("erase", "Destroy the keys of a scope's contents; the log still verifies.")
 
 
 def _archive(path: Path | None, config_file: Path | None) -> tuple[Path, "Archive"]:

@@ -16,9 +16,11 @@ from gateway.in_force import in_force
 from gateway.notice_key import notice_key
 from gateway.wire.dialects import dialects
 from policies.evaluate import Ruleset
+from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.modes import ModeChange, Modes
+from storage.legal_holds import HoldChange
 from storage.store import Store
 
 
@@ -61,6 +63,18 @@ class DirectDesk:
     async def change_mode(self, change: ModeChange) -> None:
         """Take a clause out of force for a while, or put it back: as a gateway has it that starts from now on."""
         self._store.modes.record(change)
+
+    async def erase(self, order: Order) -> Erasure:
+        """Destroy what is recorded of a scope."""
+        return self._store.erase(order, time.time_ns())
+
+    async def keep(self, session_id: str, change: HoldChange) -> None:
+        """Keep a session beyond its time."""
+        self._store.legal_holds.set(session_id, change, time.time_ns())
+
+    async def release(self, session_id: str, change: HoldChange) -> None:
+        """Keep it no longer than others."""
+        self._store.legal_holds.release(session_id, change, time.time_ns())
 
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""

@@ -11,7 +11,6 @@ from policies.errors import StepwardenError
 SUBCOMMANDS: dict[str, tuple[str, ...]] = {
     "proposals": ("list", "show", "approve", "reject"),
     "revisions": ("list", "show", "diff", "activate", "rollback"),
-    "retention": ("hold",),
 }
 
 

@@ -23,7 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "clauses": ("gateway.cli.clauses:clauses", "Clauses in force."),
     "backtest": ("gateway.cli.backtest:backtest", "Hold recorded history against a candidate policy."),
     "keys": ("gateway.cli.keys:keys", "Create, list and revoke gateway keys."),
-    "audit": ("gateway.cli.audit:audit", "Verify the audit log, and show its head."),
+    "audit": ("gateway.cli.audit:audit", "Verify the audit log, show its head, erase what was recorded."),
+    "retention": ("gateway.cli.retention:retention", "Keep a session beyond its time."),
     "witness": ("gateway.cli.witness:witness", "Cosign the audit logs of other gateways."),
 }
 """What this version does: name, where it lives, and its line in the help."""
@@ -36,7 +37,6 @@ LATER: dict[str, tuple[str, str]] = {
         "optimize": "Propose better guards and instructions.",
         "proposals": "Proposed changes and their evidence.",
         "revisions": "What is and was in force; activate, roll back.",
-        "retention": "Keep a session beyond its time.",
         "mcp": "A supervised MCP proxy over stdio.",
     }.items()
 }

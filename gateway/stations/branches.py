@@ -242,6 +242,12 @@ class Register:
             self.names[name] = session
             session.names.append(name)
 
+    def forget(self, session_id: str) -> None:
+        """Drop a session with all that hangs on it."""
+        for end in [end for end in self._ends.values() if end.branch.session.session_id == session_id]:
+            del self._ends[end.exchange_id]
+            self._drop(end)
+
     def _drop(self, end: End) -> None:
         for table, key in end.listings:
             table.strike(key, end)

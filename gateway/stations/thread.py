@@ -138,6 +138,11 @@ class Threader:
         if done.conversation_id is not None:
             self._register.call((scope, "conversation", short(done.conversation_id)), session)
 
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Hold nothing of these sessions any more; what is under way in them ends in none."""
+        for session_id in sessions:
+            self._register.forget(session_id)
+
     # ------------------------------------------------------------------------------- by an id of the caller's
 
     def _by_name(self, ask: Ask) -> _Placed | None:

@@ -73,6 +73,7 @@ class AnthropicMessages:
         request = decode_request(_REQUEST.decode, body)
         found = self._reader.conversation(body, request.messages or (), _lead(request))
         user_id = word(mapping(request.metadata).get("user_id"))
+        session, person = _within(user_id)
         return RequestView(
             operation=operation,
             model=word(request.model),
@@ -86,7 +87,8 @@ class AnthropicMessages:
             cuts=found.cuts,
             parts_read=found.parts_read,
             user_id=user_id,
-            session_hint=_session_hint(user_id),
+            session_hint=session,
+            end_user=person,
         )
 
     def parts(self, body: bytes, view: RequestView, cut: int) -> tuple[Part, ...]:
@@ -129,16 +131,18 @@ def _split(body: bytes) -> tuple[list[LeadPiece], Sequence[bytes | msgspec.Raw]]
     return _lead(request), request.messages or ()
 
 
-def _session_hint(user_id: str | None) -> str | None:
+def _within(user_id: str | None) -> tuple[str | None, str | None]:
+    """The session and the person that Claude Code names in one id; None twice for any other id."""
     if user_id is None:
-        return None
+        return None, None
     if user_id.startswith("{"):
         try:
-            return word(mapping(msgspec.json.decode(user_id)).get("session_id"))
+            named = mapping(msgspec.json.decode(user_id))
         except (msgspec.DecodeError, ValueError, RecursionError):
-            return None
+            return None, None
+        return word(named.get("session_id")), word(named.get("account_uuid")) or word(named.get("device_id"))
     found = _SESSION.search(user_id)
-    return found.group(1) if found else None
+    return (found.group(1), user_id[: found.start()] or None) if found else (None, None)
 
 
 def _instructions(value: Any) -> list[Part]:

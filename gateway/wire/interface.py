@@ -72,6 +72,9 @@ class RequestView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     session_hint: str | None = None
     """A session id found inside the body (Claude Code writes JSON with `session_id` into `metadata.user_id`)."""
 
+    end_user: str | None = None
+    """The person in `user_id`, where that names a session too."""
+
     previous_response_id: str | None = None
     conversation_id: str | None = None
     prompt_cache_key: str | None = None

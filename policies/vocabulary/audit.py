@@ -268,6 +268,40 @@ class RetentionApplied(Entry, frozen=True, kw_only=True, tag="retention.applied"
     files: tuple[str, ...]
 
 
+class ContentErased(Entry, frozen=True, kw_only=True, tag="content.erased"):
+    """Contents and their record are destroyed, with the keys they lay under; from here on it is carried through."""
+
+    scope: str
+    """`session`, `user` or `app`, and a keyed hash of its name: whoever has `seal.key` can tell whose it was."""
+
+    sessions: int
+    exchanges: int
+    basis: str
+    """The ground in law or contract, as it was given: no names stand in it."""
+
+    by: str
+    """Alias of the person who decided."""
+
+
+class LegalHoldSet(Entry, frozen=True, kw_only=True, tag="legal_hold.set"):
+    """A session is kept beyond its time."""
+
+    session: str
+    """Alias (`session_...`)."""
+
+    by: str
+    reason: str
+    """Commitment to what was given as the reason."""
+
+
+class LegalHoldReleased(Entry, frozen=True, kw_only=True, tag="legal_hold.released"):
+    """It is kept no longer than others."""
+
+    session: str
+    by: str
+    reason: str
+
+
 class IngestDropped(Entry, frozen=True, kw_only=True, tag="ingest.dropped"):
     """Something was relayed or happened and is not in the record, or not in this log."""
 

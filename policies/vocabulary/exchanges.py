@@ -150,5 +150,8 @@ class Recording(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reply_fingerprint: bytes | None = None
     """16 bytes over the text and calls of each choice of the reply, joined: tells twin conversations apart."""
 
+    end_user: str | None = None
+    """The end user as the client named it, on whose behalf it asks; the store keeps a keyed hash of it and no more."""
+
     judged: Judged | None = None
     """What clauses said of it; None where no policy was in force for its app."""

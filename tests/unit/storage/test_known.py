@@ -2,7 +2,7 @@
 
 import sys
 
-from storage.known import Known, KnownBytes, Latest
+from storage.known import Known, Latest
 
 
 def test_what_is_used_again_outlives_what_is_not() -> None:
@@ -12,15 +12,6 @@ def test_what_is_used_again_outlives_what_is_not() -> None:
         assert known.get(0) == "0"
     assert known.get(1) is None
     assert sum(known.get(number) is not None for number in range(200)) <= 2 * 10
-
-
-def test_bytes_used_again_outlive_others_and_their_sum_is_bounded() -> None:
-    known: KnownBytes[int] = KnownBytes(1000)
-    names = [number.to_bytes(100, "big") for number in range(100)]
-    for number, name in enumerate(names, 1):
-        known.put(name, number)
-        assert known.get(names[0]) == 1
-    assert sum(known.get(name) is not None for name in names) <= 2 * 10 + 1
 
 
 def test_the_latest_stay_and_a_value_that_is_replaced_is_not_held_on_to() -> None:

@@ -191,6 +191,12 @@ def test_stats_say_what_is_there(store: Store) -> None:
     store.append([recording(1), recording(2, session="S2")])
     stats = store.stats()
     assert (stats.exchanges, stats.sessions, stats.content, stats.kept_whole) == (2, 2, "encrypted", 0)
-    assert [file.name for file in stats.files] == ["content-202511.db", "ledger.db", "meta.db", "spans-20251123.db"]
+    assert [file.name for file in stats.files] == [
+        "content-202511.db",
+        "keys.db",
+        "ledger.db",
+        "meta.db",
+        "spans-20251123.db",
+    ]
     assert stats.bytes == sum(file.bytes for file in stats.files)
     assert stats.sqlite_version == sqlite3.sqlite_version

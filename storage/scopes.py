@@ -1,0 +1,185 @@
+"""Scopes: whose a content is, and the two keys it lies under: one seals it, one makes its name.
+
+Both are random, one pair for each scope and month, wrapped under a key derived from `seal.key`, and stand in `keys.db`
+alone. Contents are deduplicated within their scope and month, never beyond: no key is shared by two sessions. So
+once a pair is destroyed, its contents can be neither read nor guessed, whoever keeps copies of them.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias, final
+
+from blake3 import blake3
+
+from policies.vocabulary.exchanges import Recording
+from storage.errors import ContentDamaged, StorageFailed
+from storage.files import WriteFile
+from storage.known import Known
+from storage.pseudonyms import Pseudonyms
+from storage.schema import Schema
+from storage.seal import Sealer, derive
+from storage.secret import Secret
+
+_KEY_BYTES = 32
+_CID_BYTES = 16
+_CHECK_BYTES = 8
+_REMEMBERED = 4096
+"""Scopes the writing thread knows without asking the file: 1 KB each."""
+
+
+Kind: TypeAlias = Literal["session", "user", "app"]
+
+
+class Whose(NamedTuple):
+    """A scope by what it is called: a session; an end user outside of one; an app for what has neither."""
+
+    kind: Kind
+    name: str
+    """The session's id; the end user's pseudonym in hexadecimal digits; the app."""
+
+    month: str
+
+
+def whose(recording: Recording, end_user: bytes | None, month: str) -> Whose:
+    """Whose the contents of a recording are."""
+    exchange = recording.exchange
+    if exchange.join is not None:
+        return Whose("session", exchange.join.session_id, month)
+    if end_user is not None:
+        return Whose("user", end_user.hex(), month)
+    return Whose("app", exchange.app, month)
+
+
+@final
+class Scope:
+    """The keys of one scope in one month. Safe from any thread."""
+
+    __slots__ = ("_cid_key", "number", "sealer", "seed")
+
+    def __init__(self, number: int, cid_key: bytes, sealer: Sealer) -> None:
+        self.number = number
+        """`scope_key.id`; 0 for contents from before there were scopes."""
+
+        self.sealer = sealer
+        self._cid_key = cid_key
+        self.seed = self.check(b"seed", b"")
+        """Stands before the first content of a chain."""
+
+    def cid(self, plain: bytes) -> bytes:
+        """16 bytes that name a content; without the key they tell nobody what it is, and nobody can make two alike."""
+        return blake3(plain, key=self._cid_key).digest(length=_CID_BYTES)
+
+    def check(self, previous: bytes, cid: bytes) -> bytes:
+        """8 bytes over a history: what came before, then this content."""
+        return blake3(previous + cid, key=self._cid_key).digest(length=_CHECK_BYTES)
+
+
+@final
+class ScopeKeys:
+    """`keys.db` with its one connection. Reads are safe from any thread; keys are made and destroyed by one."""
+
+    def __init__(self, directory: Path, seal_key: Secret, names: Pseudonyms) -> None:
+        """Open or create the file. Raises `SchemaTooNew`, `sqlite3.Error` or `OSError`."""
+        self._names = names
+        self._wrap = Sealer(derive(seal_key, "scope keys"))
+        self._lock = threading.Lock()
+        self._known: Known[Whose, Scope] = Known(_REMEMBERED)
+        # A content must never outlive the memory of its key: keys are flushed to the disk, contents need not be.
+        self._file = WriteFile(directory / "keys.db", Schema.shipped("keys"), durability="FULL", page_size=512)
+
+    def of(self, wanted: Collection[Whose]) -> Mapping[Whose, Scope]:
+        """The keys of each scope; those that are new are durable on return. Raises `sqlite3.Error`."""
+        found: dict[Whose, Scope] = {}
+        missing: list[Whose] = []
+        for each in wanted:
+            scope = self._known.get(each)
+            if scope is None:
+                missing.append(each)
+            else:
+                found[each] = scope
+        if missing:
+            with self._lock:
+                read = self._read_or_make(missing)
+            self._known.learn(read)
+            found |= read
+        return found
+
+    def numbered(self, number: int) -> Scope:
+        """The keys that a content says it lies under. Raises `ContentDamaged` where they are destroyed."""
+        with self._lock:
+            row = self._file.connection.execute(
+                "SELECT id, name, wrapped FROM scope_key WHERE id = ?", (number,)
+            ).fetchone()
+        if row is None:
+            raise ContentDamaged("its key is not in keys.db: it was erased, or keys.db is not the one it was made with")
+        return self._scope(*row)
+
+    def destroy(self, kind: Kind, names: Iterable[str]) -> None:
+        """Destroy the keys of these scopes, of every month, for good. Raises `StorageFailed`."""
+        with self._lock:
+            months = [month for (month,) in self._file.connection.execute("SELECT DISTINCT month FROM scope_key")]
+        gone = [(self._name(Whose(kind, name, month)),) for name in names for month in months]
+        self._delete("DELETE FROM scope_key WHERE name = ?", gone)
+
+    def drop_month(self, month: str, kept: Collection[int] = ()) -> None:
+        """Destroy the keys of a month, except for scopes that stay. Raises `StorageFailed`."""
+        numbers = ", ".join(str(int(number)) for number in kept)
+        self._delete(f"DELETE FROM scope_key WHERE month = ? AND id NOT IN ({numbers})", [(month,)])  # noqa: S608 - numbers
+
+    def relieve(self) -> None:
+        """Checkpoint a long log."""
+        with self._lock:
+            self._file.relieve()
+
+    def close(self) -> None:
+        """Checkpoint and close. Idempotent."""
+        with self._lock:
+            self._file.close()
+
+    def _delete(self, query: str, values: Sequence[tuple[bytes | str]]) -> None:
+        self._known = Known(_REMEMBERED)
+        with self._lock:
+            try:
+                self._file.begin()
+                self._file.connection.executemany(query, values)
+                self._file.commit()
+                self._file.scrub()
+            except sqlite3.Error as error:
+                self._file.rollback()
+                raise StorageFailed("destroying keys", error) from error
+
+    def _read_or_make(self, wanted: Iterable[Whose]) -> dict[Whose, Scope]:
+        run, found = self._file.connection.execute, dict[Whose, Scope]()
+        fresh: list[tuple[Whose, bytes]] = []
+        for each in wanted:
+            name = self._name(each)
+            row = run("SELECT id, name, wrapped FROM scope_key WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                fresh.append((each, name))
+            else:
+                found[each] = self._scope(*row)
+        if fresh:
+            try:
+                self._file.begin()
+                found |= {each: self._make(each.month, name) for each, name in fresh}
+                self._file.commit()
+            finally:
+                self._file.rollback()
+        return found
+
+    def _make(self, month: str, name: bytes) -> Scope:
+        wrapped = self._wrap.seal(os.urandom(2 * _KEY_BYTES), name)
+        done = self._file.connection.execute(
+            "INSERT INTO scope_key (name, month, wrapped) VALUES (?, ?, ?)", (name, month, wrapped)
+        )
+        return self._scope(done.lastrowid or 0, name, wrapped)
+
+    def _scope(self, number: int, name: bytes, wrapped: bytes) -> Scope:
+        keys = self._wrap.open(wrapped, name)
+        return Scope(number, keys[_KEY_BYTES:], Sealer(Secret(keys[:_KEY_BYTES])))
+
+    def _name(self, scope: Whose) -> bytes:
+        return self._names.of("scope", *scope)
