@@ -12,7 +12,19 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.params import SkipValidation
 
-from gateway.api import audit, backtests, clauses, exchanges, explanations, holds, keys, live, sessions, status
+from gateway.api import (
+    audit,
+    backtests,
+    clauses,
+    exchanges,
+    explanations,
+    exports,
+    holds,
+    keys,
+    live,
+    sessions,
+    status,
+)
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
@@ -46,6 +58,7 @@ ROUTES = (
     audit.show_entry,
     audit.show_proof,
     audit.show_receipt,
+    exports.export,
     holds.list_holds,
     holds.approve_hold,
     holds.reject_hold,

@@ -1,6 +1,6 @@
 """What the control plane needs of the rest of the house, as Protocols; `storage` and the keeper fit by shape."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
@@ -13,7 +13,8 @@ from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.steps import Step
-from storage.rows import BranchRow, SessionRow, StoredBody, StoreStats
+from storage.audit.snapshot import Snapshot
+from storage.rows import BranchRow, RecordedRow, SessionRow, StoredBody, StoreStats
 from storage.step_seals import Sealed
 
 
@@ -76,6 +77,10 @@ class Records(Protocol):
         """One cut of a request."""
         ...
 
+    def period(self, since_ns: int, until_ns: int, *, app: str | None = None) -> Iterator[RecordedRow]:
+        """What began in a period, day by day, without holding all of it in memory."""
+        ...
+
     def stats(self) -> StoreStats:
         """The store in sum."""
         ...
@@ -132,6 +137,10 @@ class Audit(Protocol):
 
     def head(self) -> bytes:
         """The newest signed checkpoint, over every entry there is by now."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The published log over every entry there is by now, as it stays."""
         ...
 
     def entry(self, index: int) -> bytes:

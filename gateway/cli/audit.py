@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.audit_export import export
 from gateway.cli.audit_prove import prove
 from gateway.cli.later import NotBuiltYet
 from gateway.cli.options import config_option, json_option, load_config
@@ -110,6 +111,7 @@ def head(path: Path | None, config_file: Path | None, as_json: bool) -> None:  #
         click.echo(f"vkey: {clean(vkey)}", err=True)
 
 
+audit.add_command(export)
 audit.add_command(prove)
 
 
@@ -124,7 +126,6 @@ def _later(name: str, line: str) -> None:
         raise NotBuiltYet(ctx.command_path)
 
 
-_later("export", "The log and its report for a period, as one bundle.")
 _later("erase", "Destroy the keys of a scope's contents; the log still verifies.")
 
 
