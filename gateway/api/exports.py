@@ -41,12 +41,13 @@ def export(  # noqa: PLR0913, PLR0917 - what is asked for, and the slices of the
     in_force: NamedDependency[SkipValidation[InForce]],
     reader: NamedDependency[SkipValidation[Reader]],
     principal: NamedDependency[SkipValidation[Principal]],
-    until: Moment | None = None,
+    until: Annotated[str | None, QueryParameter(max_length=64, description="Its end; now without it.")] = None,
     app: Annotated[str | None, QueryParameter(max_length=200, description="Only this app's record.")] = None,
     content: Annotated[bool, QueryParameter(description="With bodies and texts; for a bundle.")] = False,  # noqa: FBT002
     format: Annotated[ExportFormat, QueryParameter(description="What to make.")] = "bundle",  # noqa: A002
 ) -> Stream:
     """A bundle for an auditor, or lines for other systems. The audit log says so before the first byte leaves."""
+    audit.head()  # what still waits for its place in the log happened before now
     now_ns = time.time_ns()
     period = Period(moment_ns(since, now_ns=now_ns), now_ns if until is None else moment_ns(until, now_ns=now_ns))
     scope = scope_of(principal, app)

@@ -32,7 +32,7 @@ _MS = 1_000_000
 _HTTP = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 
 _ACTIONS: Final[Mapping[VerdictName, tuple[int, int]]] = {
-    "allow": (1, 1),
+    "allow": (3, 15),
     "flag": (3, 15),
     "redact": (4, 11),
     "rewrite": (4, 11),
@@ -40,7 +40,8 @@ _ACTIONS: Final[Mapping[VerdictName, tuple[int, int]]] = {
     "reject": (2, 2),
     "terminate": (2, 24),
 }
-"""`action_id` and `disposition_id`: allowed, detected, corrected, delayed, blocked, access revoked."""
+"""`action_id` and `disposition_id`: detected (also where only a clause out of force asked for more), corrected, delayed,
+blocked, access revoked."""
 
 _CHANGES: Final[Mapping[str, tuple[int, str]]] = {
     "config.activated": (10, "policy"),

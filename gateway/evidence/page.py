@@ -19,7 +19,10 @@ class Html:
 
 
 def _markup(child: Html | str) -> str:
-    return child.markup if isinstance(child, Html) else html.escape(clean(child))
+    if isinstance(child, Html):
+        return child.markup
+    before, after = " " * child.startswith(" "), " " * child.endswith(" ")
+    return f"{before}{html.escape(clean(child))}{after}"
 
 
 def el(tag: str, *children: Html | str, **attributes: str) -> Html:

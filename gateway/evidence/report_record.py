@@ -16,14 +16,11 @@ _MILLION = 1_000_000
 
 def ran(figures: Figures) -> Html:
     """Calls by app, model, client, tool, outcome and day."""
-    cost = f"${figures.cost_micro_usd / _MILLION:,.4f}"
-    if figures.unpriced:
-        cost = f"at least {cost}; {figures.unpriced:,} calls have no known price"
     rows: list[tuple[str, Html | str]] = [
         ("Calls", f"{figures.exchanges:,}, of which {figures.outcomes['complete']:,} were relayed whole"),
         ("Sessions that began", f"{figures.sessions_begun:,}"),
         ("Tokens, as billed", f"{figures.input_tokens:,} in, {figures.output_tokens:,} out"),
-        ("Cost", cost if figures.exchanges else "none"),
+        ("Cost", _cost(figures)),
         ("Asked again", f"{figures.asked_again:,} times in a caller's place, after a rejection"),
         ("Run by the provider", f"{figures.server_side:,} steps of tools that were seen only after the act"),
     ]
@@ -39,6 +36,14 @@ def ran(figures: Figures) -> Html:
     days = sorted(figures.days.items())
     per_day = table(("Day (UTC)", "Calls"), [(_dashed(day), f"{count:,}") for day, count in days], kind="figures")
     return joined([facts(rows), *tables, *([per_day] if days else [])])
+
+
+def _cost(figures: Figures) -> str:
+    """Unknown stays unknown, and a sum that misses some says so."""
+    if figures.unpriced == figures.exchanges:
+        return "unknown" if figures.exchanges else "none"
+    cost = f"${figures.cost_micro_usd / _MILLION:,.4f}"
+    return f"at least {cost}; {figures.unpriced:,} calls have no known price" if figures.unpriced else cost
 
 
 def _counted(what: str, counts: Mapping[str, int]) -> Html:

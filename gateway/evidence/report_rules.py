@@ -46,10 +46,11 @@ def changed(found: Findings) -> Html:
     modes = [_mode(found, each) for each in listed if each.type == "clause.mode_changed"]
     others = [each for each in listed if each.type not in {"config.activated", "clause.mode_changed"}]
     lost = rules.unknown([*found.tally.in_force.values(), *listed], found.rulesets)
+    heads = ("App", "Clauses", "Enforced", "Audit", "Since (UTC)", "Entry")
     began = [_in_force(found, each) for each in _began(found)]
     parts = [
         el("h3", "In force when the period began"),
-        table(("App", "Clauses", "Enforced", "Audit", "Since (UTC)", "Entry"), began),
+        table(heads, began) if began else el("p", "The log tells of no rules before this period.", class_="none"),
         el("h3", "Changes of what is in force"),
         table(("When (UTC), app", "What changed", "Evidence", "Entry"), rows),
         el("h3", "Clauses taken out of force, or put back"),
@@ -191,7 +192,7 @@ def _plain(found: Findings, entries: Sequence[LogEntry]) -> Html:
 def _fields(entry: LogEntry) -> Html:
     hidden = {"type", "ts", "seq", "v", "trace", "span"}
     said = [f"{name}: {_value(value)}" for name, value in entry.said.items() if name not in hidden]
-    return joined([el("p", each) for each in said])
+    return joined(["; ".join(said)])
 
 
 def _value(value: object) -> str:

@@ -6,7 +6,8 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Final, final
 
-MANIFEST: Final = "MANIFEST.sha256"
+from storage.audit.manifest import MANIFEST
+
 _PIECE: Final = 1 << 16
 _LEVEL: Final = 1
 """Most of a log is hashes, which nothing compresses; the rest is text, for which fast is enough."""
