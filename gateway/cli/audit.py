@@ -58,7 +58,8 @@ def verify(
     With --from-checkpoint also that the log extends a head that was kept earlier. Nothing is written. Without PATH, the
     log of this directory's gateway; without --vkey and --trust, the key the log names itself, which shows that it is
     whole but not whose it is. Where the log stands in a data directory, the record beside it is held against what the
-    log sealed; of a bundle, every file against its manifest. Exits 1 where something does not hold, 3 where there is no log to verify.
+    log sealed; of a bundle, every file against its manifest. Exits 1 where something does not hold, 3 where there is no
+    log to verify.
     """
     if trust_file is not None and vkey is not None:
         raise click.UsageError("Give --trust or --vkey, not both.")

@@ -54,9 +54,11 @@ class FileUnwritable(StepwardenError):
     show_default=True,
     help="A bundle for auditors; events in OCSF 1.8, or entries and exchanges as they are, one a line.",
 )
-@click.option("-o", "out", type=click.Path(path_type=Path), metavar="F", help="The file; lines go to stdout without it.")
+@click.option(
+    "-o", "out", type=click.Path(path_type=Path), metavar="F", help="The file; lines go to stdout without it."
+)
 @reach_options
-def export(
+def export(  # noqa: PLR0913, PLR0917 - the options of a command
     since: str,
     until: str | None,
     app: str | None,
@@ -69,8 +71,8 @@ def export(
 ) -> None:
     """Write the evidence for a period: the log, the record, and a report that people read and strangers' tools verify.
 
-    A bundle is a zip file with report.html to read and VERIFY.md with the commands to check it. Every export is an entry
-    of the log itself. Through a running gateway, or straight from the data directory.
+    A bundle is a zip file with report.html to read and VERIFY.md with the commands to check it. Every export is an
+    entry of the log itself. Through a running gateway, or straight from the data directory.
     """
     if out is None and form == "bundle":
         raise click.UsageError("Name the file of the bundle with -o.")
@@ -108,7 +110,7 @@ def _file(out: Path | None) -> Generator[IO[bytes]]:
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _MODE)
         try:
-            with open(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -50,7 +50,7 @@ class _Call(httpx.AsyncByteStream):
         self.messages.put_nowait(message)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces of the answer's body. Raises `httpx.RemoteProtocolError` where it breaks off, as a connection does."""
+        """The pieces of the answer's body. Raises `httpx.RemoteProtocolError` where it breaks off."""
         while (message := await self.messages.get()) is not None:
             if message.get("body"):
                 yield message["body"]

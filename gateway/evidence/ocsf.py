@@ -40,8 +40,8 @@ _ACTIONS: Final[Mapping[VerdictName, tuple[int, int]]] = {
     "reject": (2, 2),
     "terminate": (2, 24),
 }
-"""`action_id` and `disposition_id`: detected (also where only a clause out of force asked for more), corrected, delayed,
-blocked, access revoked."""
+"""`action_id` and `disposition_id`: detected (also where only a clause out of force asked for more), corrected,
+delayed, blocked, access revoked."""
 
 _CHANGES: Final[Mapping[str, tuple[int, str]]] = {
     "config.activated": (10, "policy"),

@@ -16,14 +16,14 @@ _CANNOT = """\
 That the gateway logged everything that happened: what never passed it, or was never logged, no log shows. Compare
 receipts kept by applications, and the providers' own usage records.
 
-That the log is the only one its key ever signed. Whoever holds the key and the directory could have rewritten both before
-this export, or show somebody else another history. A witness in other hands, or a head kept elsewhere from before, rules
-that out: give it to `audit verify --from-checkpoint`.
+That the log is the only one its key ever signed. Whoever holds the key and the directory could have rewritten both
+before this export, or show somebody else another history. A witness in other hands, or a head kept elsewhere from
+before, rules that out: give it to `audit verify --from-checkpoint`.
 
 When an entry was made, against the operator's word, unless a witness cosigned a head soon after.
 
-What this page says beyond the log: names, reasons and the record in `spans/` are the gateway's own. The log holds seals and
-commitments to them, and `stepwarden audit verify DATA_DIR` derives the seals anew where the record is.
+What this page says beyond the log: names, reasons and the record in `spans/` are the gateway's own. The log holds
+seals and commitments to them, and `stepwarden audit verify DATA_DIR` derives the seals anew where the record is.
 """
 
 

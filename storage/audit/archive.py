@@ -10,7 +10,6 @@ from typing import Protocol, final
 
 from storage.audit.errors import NotALog
 
-
 _PIECE = 1 << 16
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
 """What reading a damaged zip file raises."""

@@ -25,7 +25,9 @@ LONG_NS = 3600 * 1_000_000_000
 
 def rules() -> Ruleset:
     """The clauses that `Plane` has in force for the app `default`."""
-    return Ruleset.compile([load(shipped()["agent-baseline"], "agent-baseline").policy], settings=Settings(enforce=True))
+    return Ruleset.compile(
+        [load(shipped()["agent-baseline"], "agent-baseline").policy], settings=Settings(enforce=True)
+    )
 
 
 def stopped(ruleset: str) -> Recording:

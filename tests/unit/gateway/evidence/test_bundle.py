@@ -48,7 +48,9 @@ def test_entries_are_byte_for_byte_those_of_the_log_and_receipts_prove_them(plan
     assert [plane.store.audit.entry(json.loads(line)["seq"]) for line in lines] == lines
     assert len(lines) == plane.store.audit.size - 1  # all but the entry about this export
     trust = Trust.of_log(read_vkey(files["vkeys.txt"].decode().splitlines()[0]))
-    proven = {json.loads(data)["type"] for path, data in files.items() if path.startswith("receipts/") and "json" in path}
+    proven = {
+        json.loads(data)["type"] for path, data in files.items() if path.startswith("receipts/") and "json" in path
+    }
     assert proven >= {"config.activated", "action.blocked", "action.escalated", "human.review", "clause.mode_changed"}
     for path in [path for path in files if path.endswith(".tlog-proof")]:
         read_proof(files[path]).verify(files[path.replace(".tlog-proof", ".json")], trust)
@@ -85,7 +87,9 @@ def test_without_content_no_content_is_in_any_file(plane: Eventful) -> None:
 
 def test_content_that_was_asked_for_is_exact_and_fits_the_commitments_in_the_log(plane: Eventful) -> None:
     files = plane.bundle("since=1h&content=true")
-    entries = {each["exchange"]: each for each in objects(files["entries.jsonl"]) if each["type"] == "request.completed"}
+    entries = {
+        each["exchange"]: each for each in objects(files["entries.jsonl"]) if each["type"] == "request.completed"
+    }
     said = {str(each["exchange_id"]): each for each in objects(days(files, "content"))}
     assert set(said) == set(entries)
     assert len(said) == 5

@@ -40,10 +40,16 @@ def test_a_row_counts_its_own_entries_and_names_the_first_of_them() -> None:
     matrix = Matrix(CONTROLS)
     for index in range(8):
         matrix.add(entry(index, "human.review" if index % 2 else "request.accepted"))
-    rows = {(row.control.framework, row.control.reference): row for row in matrix.rows(dict.fromkeys(Figures().named(), 0) | {"retention_days": 190})}
+    rows = {
+        (row.control.framework, row.control.reference): row
+        for row in matrix.rows(dict.fromkeys(Figures().named(), 0) | {"retention_days": 190})
+    }
     row = rows["ai-act", "Article 14(4)(d)"]
     assert (row.count, row.first, row.last, row.samples) == (4, 1, 7, (1, 3, 5, 7))
-    assert row.control.query == "jq -c 'select(.type | IN(\"action.escalated\", \"human.review\", \"override.used\"))' entries.jsonl"
+    assert (
+        row.control.query
+        == 'jq -c \'select(.type | IN("action.escalated", "human.review", "override.used"))\' entries.jsonl'
+    )
     assert rows["ai-act", "Article 19(1)"].figures == {"retention_days": 190}
     assert rows["gdpr", "Article 15"].count == 0
 
