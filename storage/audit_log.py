@@ -10,8 +10,10 @@ from policies.errors import StepwardenError
 from policies.vocabulary.audit import Entry
 from storage.aliases import Aliases
 from storage.audit import tiles
+from storage.audit.archive import Folder, Unreadable
 from storage.audit.directory import LogDirectory
 from storage.audit.errors import LogDamaged
+from storage.audit.snapshot import Snapshot
 from storage.audit.tiles import WIDTH, Place
 from storage.entry_lines import rfc3339_nanoseconds
 from storage.ledger import Ledger
@@ -96,6 +98,17 @@ class AuditLog:
         """The newest checkpoint as it is signed, over every entry there is by now. Raises `StepwardenError`."""
         self._sequencer.flush()
         return self._publisher.publish().note
+
+    def snapshot(self) -> Snapshot:
+        """The published log over every entry there is by now, as it stays while the gateway goes on writing.
+
+        Raises `StepwardenError`.
+        """
+        self.head()
+        try:
+            return Snapshot.of(Folder(self._folder))
+        except Unreadable as error:
+            raise LogDamaged(f"its files cannot be read: {error}") from None
 
     def entry(self, index: int) -> bytes:
         """An entry's exact bytes. Raises `EntryNotFound`, `StorageFailed` or `LogDamaged`."""

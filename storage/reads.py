@@ -1,7 +1,7 @@
 """Reads: everything that asks the store, safe from any thread."""
 
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -16,7 +16,7 @@ from storage.days import Days
 from storage.errors import AmbiguousPrefix, ContentDamaged, StorageFailed
 from storage.files import ReadFiles
 from storage.partitions import month_of
-from storage.rows import BranchRow, SessionRow, StateRow, StoredBody
+from storage.rows import BranchRow, RecordedRow, SessionRow, StateRow, StoredBody
 from storage.step_rows import newest_call
 from storage.step_seals import Rows, rows_between
 from storage.ulids import pack, span_of
@@ -32,6 +32,7 @@ _number = itemgetter(0)
 
 _OF_APP = "common.app = ifnull(?, common.app)"
 _OF_SESSION = "exchange.branch IN (SELECT id FROM branch WHERE session_id = ?)"
+_PAGE = 200
 _KEPT = "exchange.id <= ?"
 """Rows of batches that are whole: what a failed one left stands until the disk lets it be taken back."""
 
@@ -207,6 +208,33 @@ class Reads:
                 ]
         page = sorted(found, key=_number)[:limit]
         return [(exchange, steps) for _, exchange, steps in page], str(page[-1][0] if page else number)
+
+    def period(self, since_ns: int, until_ns: int, *, app: str | None = None) -> Iterator[RecordedRow]:
+        """What began in `[since_ns, until_ns)`, day by day and each day as it was recorded; a page in memory at a time.
+
+        What is recorded meanwhile may be missing. Raises `StorageFailed`.
+        """
+        query = (
+            f"{spans.EXCHANGES} WHERE exchange.id > ? AND {_KEPT} AND started_ns >= ? AND started_ns < ? "
+            f"AND {_OF_APP} ORDER BY exchange.id LIMIT {_PAGE}"
+        )
+        for day in self._days.between(since_ns, until_ns):
+            number = 0
+            while rows := self._page(day, query, (number, self._last(day), since_ns, until_ns, app)):
+                number = rows[-1].number
+                yield from rows
+
+    def _page(self, day: str, query: str, values: tuple[int | str | None, ...]) -> list[RecordedRow]:
+        with self._spans(day) as connection:
+            return [
+                RecordedRow(
+                    number=row["id"],
+                    exchange=spans.exchange_of(row),
+                    steps=tuple(spans.steps_of(row)),
+                    judged=spans.judged_of(row),
+                )
+                for row in connection.execute(query, values)
+            ]
 
     def cursor(self, name: str) -> str | None:
         """How far a reader of the record had come."""

@@ -2,6 +2,10 @@
 
 import msgspec
 
+from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.judgements import Judged
+from policies.vocabulary.steps import Step
+
 
 class StateRow(msgspec.Struct, frozen=True, kw_only=True):
     """A joining state seen before: where a later request that extends it belongs."""
@@ -102,6 +106,18 @@ class StoredBody(msgspec.Struct, frozen=True, kw_only=True):
     content_encoding: str | None
 
 
+class RecordedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange as it is recorded, for whoever reads a period from end to end."""
+
+    number: int
+    """Its place in the order of recording."""
+
+    exchange: Exchange
+    steps: tuple[Step, ...]
+    judged: Judged | None
+    """None where no clause was in force for its app."""
+
+
 class FileStat(msgspec.Struct, frozen=True, kw_only=True):
     """One file of the data directory."""
 
@@ -118,6 +134,9 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: int
     sessions: int
     content: str
+    retention_days: int
+    """How long the record is kept, in whole days."""
+
     schema: dict[str, int]
     """Applied migrations per kind of file."""
 

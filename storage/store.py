@@ -260,6 +260,7 @@ class Store(Reads):
             exchanges=exchanges,
             sessions=sessions,
             content=self._content,
+            retention_days=self._retention_days,
             schema={kind: len(Schema.shipped(kind).names) for kind in KINDS},
             kept_whole=self._writer.kept_whole,
             sqlite_version=sqlite3.sqlite_version,

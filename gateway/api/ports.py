@@ -1,6 +1,6 @@
 """What the control plane needs of the rest of the house, as Protocols; `storage` and the keeper fit by shape."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
@@ -15,8 +15,9 @@ from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.steps import Step
+from storage.audit.snapshot import Snapshot
 from storage.legal_holds import HoldChange
-from storage.rows import BranchRow, ErasedRow, SessionRow, StoredBody, StoreStats
+from storage.rows import BranchRow, ErasedRow, RecordedRow, SessionRow, StoredBody, StoreStats
 from storage.step_seals import Sealed
 
 
@@ -100,6 +101,10 @@ class Records(Protocol):
         """What became of an exchange that was erased, by its whole id."""
         ...
 
+    def period(self, since_ns: int, until_ns: int, *, app: str | None = None) -> Iterator[RecordedRow]:
+        """What began in a period, day by day, without holding all of it in memory."""
+        ...
+
     def stats(self) -> StoreStats:
         """The store in sum."""
         ...
@@ -168,6 +173,10 @@ class Audit(Protocol):
 
     def head(self) -> bytes:
         """The newest signed checkpoint, over every entry there is by now."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The published log over every entry there is by now, as it stays."""
         ...
 
     def entry(self, index: int) -> bytes:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.audit_export import export
 from gateway.cli.audit_prove import prove
 from gateway.cli.erase import erase
 from gateway.cli.later import NotBuiltYet
@@ -58,13 +59,15 @@ def verify(
     With --from-checkpoint also that the log extends a head that was kept earlier. Nothing is written. Without PATH, the
     log of this directory's gateway; without --vkey and --trust, the key the log names itself, which shows that it is
     whole but not whose it is. Where the log stands in a data directory, the record beside it is held against what the
-    log sealed. Exits 1 where something does not hold, 3 where there is no log to verify.
+    log sealed; of a bundle, every file against its manifest. Exits 1 where something does not hold, 3 where there is no
+    log to verify.
     """
     if trust_file is not None and vkey is not None:
         raise click.UsageError("Give --trust or --vkey, not both.")
     from gateway.cli.audit_report import document, print_report, progress_bar
-    from gateway.cli.audit_seals import with_seals
+    from gateway.cli.audit_seals import with_manifest, with_seals
     from gateway.cli.screen import print_json
+    from storage.audit.archive import Bundle
     from storage.audit.verify import verify as verified
 
     where, files = _archive(path, config_file)
@@ -72,6 +75,8 @@ def verify(
     earlier = None if since is None else _bytes(since)
     with progress_bar("verifying") as progress:
         report = verified(files, trust, since=earlier, progress=progress)
+    if isinstance(files, Bundle):
+        report = with_manifest(report, files)
     if report.holds and report.head is not None and where.is_dir():
         with progress_bar("the record") as progress:
             report = with_seals(report, where.parent, files, progress=progress)
@@ -111,6 +116,7 @@ def head(path: Path | None, config_file: Path | None, as_json: bool) -> None:  #
         click.echo(f"vkey: {clean(vkey)}", err=True)
 
 
+audit.add_command(export)
 audit.add_command(prove)
 audit.add_command(erase)
 
@@ -124,9 +130,6 @@ def _later(name: str, line: str) -> None:
     def refuse(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         del arguments
         raise NotBuiltYet(ctx.command_path)
-
-
-_later("export", "The log and its report for a period, as one bundle.")
 
 
 def _archive(path: Path | None, config_file: Path | None) -> tuple[Path, "Archive"]:

@@ -1,13 +1,14 @@
-"""What `stepwarden audit verify` says of the record beside a log."""
+"""What `stepwarden audit verify` says of what comes with a log: the record beside it, the files of a bundle."""
 
 import sqlite3
 from pathlib import Path
 
 import msgspec
 
-from storage.audit.archive import Archive
+from storage.audit.archive import Archive, Bundle
 from storage.audit.derive import Progress
 from storage.audit.findings import Flaws, Report
+from storage.audit.manifest import check_manifest
 from storage.seal_check import SealsChecked, check_seals
 
 
@@ -22,6 +23,16 @@ def with_seals(report: Report, directory: Path, files: Archive, *, progress: Pro
         checked = None
     remarks = () if checked is None else _remarks(checked)
     return msgspec.structs.replace(report, flaws=(*report.flaws, *flaws.found), remarks=(*report.remarks, *remarks))
+
+
+def with_manifest(report: Report, bundle: Bundle) -> Report:
+    """A report on a bundle, with whether each of its files is the one its manifest names."""
+    flaws = Flaws()
+    agreed = check_manifest(bundle, flaws)
+    if agreed is None:
+        return report
+    said = f"the bundle: {agreed:,} files agree with its manifest, which shows damage and not forgery"
+    return msgspec.structs.replace(report, flaws=(*report.flaws, *flaws.found), remarks=(*report.remarks, said))
 
 
 def _remarks(checked: SealsChecked) -> tuple[str, ...]:

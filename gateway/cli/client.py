@@ -117,6 +117,14 @@ class ApiClient:
         """The exact bytes of a GET. Raises `GatewayRefused` or `Unanswered`."""
         return self._run(self._download(path))
 
+    def receive(self, path: str, take: Callable[[bytes], None], **parameters: Any) -> None:
+        """The bytes of a GET as they come, however long it takes to make them.
+
+        Raises `GatewayRefused`, or `Unanswered` where the answer is cut off: what was taken then is not whole.
+        """
+        query = {name: value for name, value in parameters.items() if value is not None}
+        self._run(self._receive(path, take, query))
+
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The JSON answer of a POST. Raises `GatewayRefused` or `Unanswered`."""
         return self._run(self._ask("POST", path, {}, body))
@@ -140,6 +148,15 @@ class ApiClient:
         if response.is_error:
             _read(response)
         return response.content
+
+    async def _receive(self, path: str, take: Callable[[bytes], None], query: Mapping[str, Any]) -> None:
+        patient = httpx.Timeout(_SECONDS, read=None)
+        async with self._client.stream("GET", path, params=query, timeout=patient) as response:
+            if response.is_error:
+                await response.aread()
+                _read(response)
+            async for piece in response.aiter_raw():
+                take(piece)
 
     async def _follow(self, path: str, on_event: Callable[[str, Any], bool], body: Mapping[str, Any] | None) -> None:
         patient = httpx.Timeout(_SECONDS, read=None)

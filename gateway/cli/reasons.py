@@ -9,9 +9,9 @@ from typing import Any, Final
 from rich.padding import Padding
 from rich.text import Text
 
-from gateway.cli.screen import clean, clean_lines
 from gateway.cli.tables import out_of_force
 from gateway.cli.tree import VERDICTS
+from gateway.shown import clean, clean_lines
 
 Row = dict[str, Any]
 

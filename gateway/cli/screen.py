@@ -1,7 +1,6 @@
 """What reaches the terminal. Everything recorded is hostile: it is shown as text and can do nothing else."""
 
 import datetime as dt
-import re
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -13,30 +12,15 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from gateway.shown import clean
 from gateway.times import nanoseconds
 
-_HARMFUL = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # C0 (with escape), delete, C1
-    "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible and direction-changing
-    "\U000e0000-\U000e0fff]"  # tag characters: text no eye can see
-)
-_SPACES = re.compile(r"[ \t\r\n\f\v]+")
 _THOUSAND = 1000
 _MILLION = 1_000_000
 _SHOWN = 100
 """Micro-USD of the smallest amount that is shown as a figure."""
 
 _KIB = 1024
-
-
-def clean(text: str) -> str:
-    """One line of text in which every control, invisible or direction-changing character is shown as U+FFFD."""
-    return _HARMFUL.sub("\ufffd", _SPACES.sub(" ", text)).strip()
-
-
-def clean_lines(text: str) -> str:
-    """The same, keeping line breaks."""
-    return "\n".join(_HARMFUL.sub("\ufffd", line.replace("\t", "    ")) for line in text.splitlines())
 
 
 def out() -> Console:

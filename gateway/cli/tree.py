@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from gateway.cli.screen import between, clean, clean_lines, count, local, local_full, money, size
+from gateway.cli.screen import between, count, local, local_full, money, size
+from gateway.shown import clean, clean_lines
 
 Row = dict[str, Any]
 

@@ -50,12 +50,13 @@ class _Call(httpx.AsyncByteStream):
         self.messages.put_nowait(message)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces of the answer's body."""
+        """The pieces of the answer's body. Raises `httpx.RemoteProtocolError` where it breaks off."""
         while (message := await self.messages.get()) is not None:
             if message.get("body"):
                 yield message["body"]
             if not message.get("more_body"):
                 return
+        raise httpx.RemoteProtocolError("the answer broke off")
 
     async def aclose(self) -> None:
         """Leave; the application ends what it does for nobody."""

@@ -259,6 +259,24 @@ class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):
     """Alias (`session_...`)."""
 
 
+ExportFormat: TypeAlias = Literal["bundle", "ocsf", "jsonl"]
+"""`bundle`: the log with a report; `ocsf`, `jsonl`: lines for other systems."""
+
+
+class ContentExported(Entry, frozen=True, kw_only=True, tag="content.exported"):
+    """Evidence for a period was handed out; durable before its first byte is. `tenant`: only that app's record."""
+
+    format: ExportFormat
+    since: str
+    """RFC 3339: the first moment of the period."""
+
+    until: str
+    """RFC 3339: the moment after it."""
+
+    content: bool = False
+    """Whether bodies and texts went with it."""
+
+
 class RetentionApplied(Entry, frozen=True, kw_only=True, tag="retention.applied"):
     """Files are dropped because their time is over."""
 

@@ -10,6 +10,10 @@ from typing import Protocol, final
 
 from storage.audit.errors import NotALog
 
+_PIECE = 1 << 16
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
+"""What reading a damaged zip file raises."""
+
 
 class Unreadable(Exception):
     """A file of the log is there and cannot be read; says why."""
@@ -82,9 +86,25 @@ class Bundle:
         try:
             with self._zip.open(found) as file:
                 data = file.read(limit + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
-            raise Unreadable(f"its place in the bundle is damaged ({type(error).__name__})") from None
+        except _DAMAGE as error:
+            raise _damaged(error) from None
         return _within(data, limit)
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """All bytes of a file of any length, as `read` gives them."""
+        found = self._names.get(path)
+        if found is None:
+            raise FileNotFoundError(path)
+        try:
+            with self._zip.open(found) as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except _DAMAGE as error:
+            raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> Unreadable:
+    return Unreadable(f"its place in the bundle is damaged ({type(error).__name__})")
 
 
 def _inside(folder: str, prefix: str) -> Iterator[str]:

@@ -26,6 +26,7 @@ ROUTES = {
     ("GET", "/api/audit/head"): "auditor",
     ("GET", "/api/audit/entries/{index:int}"): "auditor",
     ("GET", "/api/audit/proof/{index:int}"): "auditor",
+    ("GET", "/api/audit/export"): "auditor",
     ("GET", "/api/clauses"): "viewer",
     ("POST", "/api/clauses/mode"): "operator",
     ("POST", "/api/backtests"): "operator",

@@ -1,13 +1,16 @@
 """The audit log, verified by code that no one here wrote: what Go's checksum database is built on, from Debian."""
 
+import io
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from storage.audit.directory import LogDirectory
+from tests.unit.gateway.evidence.house import Eventful
 from tests.unit.storage.audit.house import ORIGIN, entries, entry, key
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -100,6 +103,50 @@ def test_strangers_see_one_flipped_bit_in_any_kind_of_file(verifier: Path, large
         file.write_bytes(data)
     assert found.returncode == 1
     assert found.stderr
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """An export as an auditor has it: unzipped into a folder."""
+    plane = Eventful(tmp_path / "data")
+    with zipfile.ZipFile(io.BytesIO(plane.export("since=1h&content=true"))) as bundle:
+        bundle.extractall(tmp_path / "bundle")
+    plane.store.close()
+    return tmp_path / "bundle"
+
+
+def test_an_exported_bundle_and_every_receipt_in_it_is_verified_by_strangers(verifier: Path, unpacked: Path) -> None:
+    vkey = (unpacked / "vkeys.txt").read_text().splitlines()[0]
+    found = verified(verifier, "log", str(unpacked), vkey)
+    assert found.returncode == 0, found.stderr
+    receipts = sorted((unpacked / "receipts").glob("*.tlog-proof"))
+    assert receipts
+    for receipt in receipts:
+        assert verified(verifier, "proof", str(receipt.with_suffix(".json")), str(receipt), vkey).returncode == 0
+    bundled = next(path for path in (unpacked / "tile" / "entries").rglob("*") if path.is_file())
+    bundled.write_bytes(bundled.read_bytes().replace(b"owner", b"other", 1))
+    assert verified(verifier, "log", str(unpacked), vkey).returncode == 1
+
+
+@pytest.mark.parametrize("section", ["## 1.", "## 2."])
+def test_the_commands_in_a_bundle_that_need_nothing_but_a_shell_work_and_find_damage(
+    unpacked: Path, section: str
+) -> None:
+    """Coreutils and OpenSSL, typed as VERIFY.md has them."""
+    text = (unpacked / "VERIFY.md").read_text().split(section)[1].split("\n## ")[0]
+    commands = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+    vkey = (unpacked / "vkeys.txt").read_text().splitlines()[0]
+    script = f"set -e\nVKEY='{vkey}'\n{commands}\n"
+
+    def typed() -> int:
+        return subprocess.run(
+            ["sh", "-c", script], cwd=unpacked, capture_output=True, timeout=60, check=False
+        ).returncode
+
+    assert typed() == 0
+    head = unpacked / "checkpoint"
+    head.write_bytes(head.read_bytes().replace(b"stepwarden", b"stepwarten", 1))
+    assert typed() != 0
 
 
 def test_a_receipt_is_verified_by_strangers(verifier: Path, tmp_path: Path) -> None:
