@@ -17,6 +17,7 @@ from storage.entry_lines import rfc3339_nanoseconds
 from storage.ledger import Ledger
 from storage.publisher import FOLDER, Publisher
 from storage.reads import Reads
+from storage.rotation import Rotated, Rotation
 from storage.sequencer import Sequencer
 from storage.step_seals import Sealed, sealed
 
@@ -52,13 +53,16 @@ _read_line = msgspec.json.Decoder(Line).decode
 class AuditLog:
     """Safe from any thread."""
 
-    def __init__(self, reads: Reads, ledger: Ledger, sequencer: Sequencer, publisher: Publisher) -> None:
+    def __init__(
+        self, reads: Reads, ledger: Ledger, sequencer: Sequencer, publisher: Publisher, rotation: Rotation
+    ) -> None:
         self._reads = reads
         self._aliases = Aliases(ledger)
         self._folder = reads.directory / FOLDER
         self._ledger = ledger
         self._sequencer = sequencer
         self._publisher = publisher
+        self._rotation = rotation
 
     @property
     def failing(self) -> str | None:
@@ -91,6 +95,10 @@ class AuditLog:
             if named:
                 self._ledger.write(named, entries=())
         return alias
+
+    def rotate(self, *, by: str, reason: str, actor: str) -> Rotated:
+        """Hand the log over to a new key, on a person's word. Raises as `Rotation.rotate` does."""
+        return self._rotation.rotate(by=by, reason=reason, actor=actor)
 
     def head(self) -> bytes:
         """The newest checkpoint as it is signed, over every entry there is by now. Raises `StepwardenError`."""

@@ -686,6 +686,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreStats
 
 
+class KeyRotated(msgspec.Struct, frozen=True, kw_only=True):
+    """The audit log was handed over to another signing key."""
+
+    index: int
+    """The entry that says so; the new key signs from it on."""
+
+    retired: str
+    """The vkey that signed until then."""
+
+    vkey: str
+    """The vkey that signs from there on."""
+
+
 class LoggedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of the audit log with its proof."""
 

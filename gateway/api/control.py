@@ -43,6 +43,7 @@ ROUTES = (
     keys.create_key,
     keys.revoke_key,
     audit.show_head,
+    audit.rotate_key,
     audit.show_entry,
     audit.show_proof,
     audit.show_receipt,

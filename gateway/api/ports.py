@@ -13,6 +13,7 @@ from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.steps import Step
+from storage.rotation import Rotated
 from storage.rows import BranchRow, SessionRow, StoredBody, StoreStats
 from storage.step_seals import Sealed
 
@@ -128,6 +129,10 @@ class Audit(Protocol):
 
     def alias(self, session_id: str) -> str:
         """What the log calls a session."""
+        ...
+
+    def rotate(self, *, by: str, reason: str, actor: str) -> Rotated:
+        """Hand the log over to a new key, on the word of the person named."""
         ...
 
     def head(self) -> bytes:

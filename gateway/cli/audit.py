@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.audit_prove import prove
+from gateway.cli.audit_rotate import rotate
 from gateway.cli.later import NotBuiltYet
 from gateway.cli.options import config_option, json_option, load_config
 from policies.errors import StepwardenError
@@ -111,6 +112,7 @@ def head(path: Path | None, config_file: Path | None, as_json: bool) -> None:  #
 
 
 audit.add_command(prove)
+audit.add_command(rotate)
 
 
 def _later(name: str, line: str) -> None:

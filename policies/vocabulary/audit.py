@@ -66,6 +66,19 @@ class LogOpened(Entry, frozen=True, kw_only=True, tag="log.opened"):
     release: str
 
 
+class KeyRotated(Entry, frozen=True, kw_only=True, tag="log.key_rotated"):
+    """Another key signs the log from here on."""
+
+    handover: str
+    """A signed note, by the key that leaves and by the one that comes (`docs/AUDIT.md`)."""
+
+    by: str
+    """Alias of the person named."""
+
+    reason: str
+    """Commitment to what was given as the reason."""
+
+
 class RequestAccepted(Entry, frozen=True, kw_only=True, tag="request.accepted"):
     """A request was admitted; for a strict app this is durable before the provider sees a byte."""
 
