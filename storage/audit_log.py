@@ -12,6 +12,7 @@ from storage.aliases import Aliases
 from storage.audit import tiles
 from storage.audit.directory import LogDirectory
 from storage.audit.errors import LogDamaged
+from storage.audit.note import Signature
 from storage.audit.tiles import WIDTH, Place
 from storage.entry_lines import rfc3339_nanoseconds
 from storage.ledger import Ledger
@@ -95,6 +96,15 @@ class AuditLog:
             if named:
                 self._ledger.write(named, entries=())
         return alias
+
+    @property
+    def published(self) -> LogDirectory | None:
+        """The log's files as they are published; None where they could not be opened yet."""
+        return self._publisher.log
+
+    def attach(self, text: bytes, cosignature: Signature) -> bool:
+        """Put a witness's cosignature on the head with this text; False where a newer one took its place."""
+        return self._publisher.attach(text, cosignature)
 
     def rotate(self, *, by: str, reason: str, actor: str) -> Rotated:
         """Hand the log over to a new key, on a person's word. Raises as `Rotation.rotate` does."""

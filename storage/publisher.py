@@ -15,7 +15,7 @@ import msgspec
 from policies.errors import StepwardenError
 from storage.audit.directory import LogDirectory
 from storage.audit.errors import LogForked
-from storage.audit.note import Signer, Verifier
+from storage.audit.note import Signature, Signer, Verifier
 from storage.audit.signing_key import KEY_FILE, NEXT_KEY_FILE, key_of, load_key
 from storage.audit.tiles import WIDTH
 from storage.errors import StorageFailed
@@ -110,6 +110,14 @@ class Publisher:
                 log.info("the audit log is published again")
             self._failing, self._broken = None, False
             return published
+
+    def attach(self, text: bytes, cosignature: Signature) -> bool:
+        """See `LogDirectory.attach`; False, too, where the log is not open. Raises `StorageFailed`."""
+        with self._lock:
+            try:
+                return self._log is not None and self._log.attach(text, cosignature)
+            except OSError as error:
+                raise StorageFailed("keeping a witness's cosignature", error) from error
 
     @property
     def log(self) -> LogDirectory | None:

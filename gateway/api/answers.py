@@ -6,6 +6,7 @@ Field names equal the vocabulary's where the meaning does. Unknown is null, neve
 import msgspec
 
 from gateway.times import rfc3339
+from gateway.witnesses import WitnessState
 from policies.evaluate import Rule, Settings
 from policies.tools import ToolSelector
 from policies.vocabulary import exchanges, holds, judgements, keys, sessions, steps
@@ -684,6 +685,38 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Since start: exchanges in flight, recorded and dropped, queue depths."""
 
     store: StoreStats
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True):
+    """A witness that the audit log's heads are shown to."""
+
+    name: str
+    url: str
+    cosigned: int | None
+    """Entries under the newest head it cosigned since the gateway started; null before the first."""
+
+    at: str | None
+    """When, as the witness says."""
+
+    failing: str | None
+    """Why it cosigned nothing when it was asked last; it is asked again, and the log goes on without it."""
+
+    @classmethod
+    def of(cls, state: WitnessState) -> "Witness":
+        """The answer for one witness."""
+        return cls(
+            name=_sound(state.name),
+            url=state.url,
+            cosigned=state.cosigned,
+            at=None if state.at is None else rfc3339(state.at * 1_000_000_000),
+            failing=None if state.failing is None else _sound(state.failing),
+        )
+
+
+class WitnessList(msgspec.Struct, frozen=True, kw_only=True):
+    """The witnesses of this gateway."""
+
+    witnesses: tuple[Witness, ...]
 
 
 class KeyRotated(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from msgspec import Meta
 from gateway.api import answers
 from gateway.api.access import EVERY_APP, actor_of, requires
 from gateway.api.exchanges import visible
-from gateway.api.ports import Audit, NotFound, Records
+from gateway.api.ports import Audit, GatewayInfo, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
 from policies.vocabulary.keys import Principal
 from storage.step_seals import Sealed
@@ -23,6 +23,12 @@ _LOG: Final = logging.getLogger("stepwarden.audit")
 
 class _Of(msgspec.Struct):
     tenant: str | None = None
+
+
+@get("/api/audit/witnesses", opt=requires("auditor"), sync_to_thread=False)
+def list_witnesses(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> answers.WitnessList:
+    """The witnesses this gateway shows its heads to, and how far each is."""
+    return answers.WitnessList(witnesses=tuple(answers.Witness.of(each) for each in gateway.witnesses()))
 
 
 class RotateAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,6 +44,7 @@ ROUTES = (
     keys.revoke_key,
     audit.show_head,
     audit.rotate_key,
+    audit.list_witnesses,
     audit.show_entry,
     audit.show_proof,
     audit.show_receipt,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
+from gateway.witnesses import WitnessState
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.vocabulary.audit import Entry
@@ -217,6 +218,10 @@ class GatewayInfo(Protocol):
 
     def counters(self) -> Mapping[str, int]:
         """Counts since start: recorded, dropped, in flight, queue depths."""
+        ...
+
+    def witnesses(self) -> tuple[WitnessState, ...]:
+        """How far each witness of the audit log is."""
         ...
 
     def unready(self) -> str | None:

@@ -79,6 +79,22 @@ class KeyRotated(Entry, frozen=True, kw_only=True, tag="log.key_rotated"):
     """Commitment to what was given as the reason."""
 
 
+class CheckpointWitnessed(Entry, frozen=True, kw_only=True, tag="checkpoint.witnessed"):
+    """A witness cosigned a head of this log; the head is soon replaced, this stays."""
+
+    witness: str
+    """The name in its key."""
+
+    size: int
+    """Entries under that head."""
+
+    time: int
+    """When, as the witness says: Unix epoch, seconds."""
+
+    cosignature: str
+    """As in the head's signature line, base64: key id, time, Ed25519 signature."""
+
+
 class RequestAccepted(Entry, frozen=True, kw_only=True, tag="request.accepted"):
     """A request was admitted; for a strict app this is durable before the provider sees a byte."""
 

@@ -22,6 +22,7 @@ ROUTES = {
     ("GET", "/api/exchanges/{exchange_id:str}/receipt"): "auditor",
     ("GET", "/api/audit/head"): "auditor",
     ("POST", "/api/audit/rotate"): "admin",
+    ("GET", "/api/audit/witnesses"): "auditor",
     ("GET", "/api/audit/entries/{index:int}"): "auditor",
     ("GET", "/api/audit/proof/{index:int}"): "auditor",
     ("GET", "/api/clauses"): "viewer",
