@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import final
 
 import msgspec
@@ -96,6 +97,11 @@ class AuditLog:
             if named:
                 self._ledger.write(named, entries=())
         return alias
+
+    @property
+    def directory(self) -> Path:
+        """The data directory the log stands in."""
+        return self._folder.parent
 
     @property
     def published(self) -> LogDirectory | None:

@@ -687,6 +687,36 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreStats
 
 
+class VerificationFlaw(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that does not hold."""
+
+    place: str
+    """The file, relative to the log, or `spans`."""
+
+    what: str
+    entry: int | None = None
+    """The first entry it touches, where that is known."""
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What verifying the log and its record from their files came to; as `stepwarden audit verify --json` has it."""
+
+    ok: bool
+    origin: str | None
+    size: int | None
+    """Entries under the head that was verified."""
+
+    root: str | None
+    entries: int
+    """How many were read and hashed."""
+
+    successors: tuple[str, ...]
+    """The keys the log was handed over to, oldest first."""
+
+    flaws: tuple[VerificationFlaw, ...]
+    remarks: tuple[str, ...]
+
+
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
     """A witness that the audit log's heads are shown to."""
 

@@ -15,6 +15,7 @@ from gateway.api.access import EVERY_APP, actor_of, requires
 from gateway.api.exchanges import visible
 from gateway.api.ports import Audit, GatewayInfo, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
+from gateway.api.self_check import SelfCheck
 from policies.vocabulary.keys import Principal
 from storage.step_seals import Sealed
 
@@ -23,6 +24,14 @@ _LOG: Final = logging.getLogger("stepwarden.audit")
 
 class _Of(msgspec.Struct):
     tenant: str | None = None
+
+
+@post("/api/audit/verify", opt=requires("auditor"), status_code=200)
+async def verify_log(
+    self_check: NamedDependency[SkipValidation[SelfCheck]], principal: NamedDependency[SkipValidation[Principal]]
+) -> answers.Verification:
+    """Verify the log and the record from their files, as an auditor would; what came of it is an entry."""
+    return await self_check.run(actor_of(principal))
 
 
 @get("/api/audit/witnesses", opt=requires("auditor"), sync_to_thread=False)

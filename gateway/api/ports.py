@@ -1,6 +1,7 @@
 """What the control plane needs of the rest of the house, as Protocols; `storage` and the keeper fit by shape."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
@@ -130,6 +131,11 @@ class Audit(Protocol):
 
     def alias(self, session_id: str) -> str:
         """What the log calls a session."""
+        ...
+
+    @property
+    def directory(self) -> Path:
+        """The data directory the log stands in."""
         ...
 
     def rotate(self, *, by: str, reason: str, actor: str) -> Rotated:

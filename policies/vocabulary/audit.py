@@ -295,6 +295,22 @@ class RetentionApplied(Entry, frozen=True, kw_only=True, tag="retention.applied"
     files: tuple[str, ...]
 
 
+class VerifyRun(Entry, frozen=True, kw_only=True, tag="verify.run"):
+    """The running gateway had its log and record verified from their files."""
+
+    ok: bool
+    """Whether all of it holds."""
+
+    size: int
+    """Entries under the head that was verified."""
+
+    flaws: int
+    """How many were found, up to 100 in the log and 100 in the record."""
+
+    first: str | None = None
+    """The place of the first: a file of the log, an entry, or `spans`."""
+
+
 class IngestDropped(Entry, frozen=True, kw_only=True, tag="ingest.dropped"):
     """Something was relayed or happened and is not in the record, or not in this log."""
 

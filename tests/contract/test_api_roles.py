@@ -23,6 +23,7 @@ ROUTES = {
     ("GET", "/api/audit/head"): "auditor",
     ("POST", "/api/audit/rotate"): "admin",
     ("GET", "/api/audit/witnesses"): "auditor",
+    ("POST", "/api/audit/verify"): "auditor",
     ("GET", "/api/audit/entries/{index:int}"): "auditor",
     ("GET", "/api/audit/proof/{index:int}"): "auditor",
     ("GET", "/api/clauses"): "viewer",
