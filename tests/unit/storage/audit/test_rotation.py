@@ -62,6 +62,14 @@ def test_trust_in_any_key_of_the_log_reaches_its_head(trusted: Signer) -> None:
     assert not checked(disk, key("stranger")).holds
 
 
+@pytest.mark.parametrize("named", [(FIRST, key("stranger")), (FIRST,), (FIRST, SECOND, THIRD, key("stranger"))])
+def test_other_keys_named_beside_the_log_than_its_entries_lead_to_are_found(named: tuple[Signer, ...]) -> None:
+    disk = MemoryDisk()
+    rotated(disk, SECOND)
+    disk.write("vkeys.txt", "".join(f"{each.verifier.vkey}\n" for each in named).encode())
+    assert [flaw.place for flaw in checked(disk, FIRST).flaws] == ["vkeys.txt"]
+
+
 def test_heads_signed_before_a_handover_still_count() -> None:
     disk = MemoryDisk()
     log = grown(disk, 300)
