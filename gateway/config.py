@@ -26,6 +26,7 @@ from gateway.config_file import (
     read_file,
     read_value,
 )
+from policies.errors import StepwardenError
 from policies.tools import ToolTag
 
 DialectName: TypeAlias = Literal["anthropic", "openai", "raw"]
@@ -198,6 +199,13 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     """A price file of your own instead of the shipped one."""
 
 
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """Who watches over the audit log."""
+
+    witnesses: tuple[str, ...] = ()
+    """Witnesses that every head of the log is shown to, each as `URL VKEY`; see docs/AUDIT.md."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one process was told."""
 
@@ -209,6 +217,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     telemetry: Telemetry
     prices: Prices
+    audit: Audit = Audit()
 
     file: Path | None = None
     notes: tuple[str, ...] = ()
@@ -251,6 +260,7 @@ _PLAIN: dict[str, type[msgspec.Struct]] = {
     "limits": Limits,
     "telemetry": Telemetry,
     "prices": Prices,
+    "audit": Audit,
 }
 _NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App, "tool": Tool}
 _LATER_SECTIONS = ("supervisor", "policy", "clause")
@@ -391,6 +401,7 @@ class _Reading:
             limits=_as(Limits, plain["limits"]),
             telemetry=_as(Telemetry, plain["telemetry"]),
             prices=_as(Prices, plain["prices"]),
+            audit=_as(Audit, plain["audit"]),
             file=path,
             notes=notes,
         )
@@ -457,6 +468,8 @@ class _Reading:
             self._examine_gateway(gateway)
         if isinstance(telemetry, Telemetry):
             self._examine_telemetry(telemetry)
+        if isinstance(plain["audit"], Audit):
+            self._examine_audit(plain["audit"])
         notes = [] if providers else ["every provider is disabled: nothing can be relayed"]
         for name, provider in providers.items():
             notes += self._examine_provider(name, provider, gateway if isinstance(gateway, Gateway) else None)
@@ -495,10 +508,30 @@ class _Reading:
             table.get("otlp_headers_env"), telemetry.otlp_headers_env, "`otlp_headers_env` in [telemetry]"
         )
 
+    def _examine_audit(self, audit: Audit) -> None:
+        given = self._plain["audit"].get("witnesses")
+        remedy = 'Write "https://witness.example/w1 witness.example/w1+1a2b3c4d+B..."; `stepwarden witness` prints it.'
+        for number, each in enumerate(audit.witnesses, 1):
+            label = f"witness {number} in [audit]"
+            if fault := url_fault(each.partition(" ")[0]):
+                self._say(given, f"the URL of {label} {fault}", remedy)
+            elif fault := _address_fault(each):
+                self._say(given, f"{label}: {fault}", remedy)
+
     def _examine_variable(self, given: Given | None, name: str | None, label: str) -> None:
         if name is not None and not _VARIABLE.fullmatch(name):
             remedy = "Write the variable's NAME; a secret never belongs in this file."
             self._say(given, f"{label} is not the name of an environment variable", remedy)
+
+
+def _address_fault(text: str) -> str | None:
+    from gateway.witness_address import read_address  # noqa: PLC0415 - only those pay for signatures who name a witness
+
+    try:
+        read_address(text)
+    except StepwardenError as error:
+        return str(error)
+    return None
 
 
 def _as(section: type[Any], value: Any) -> Any:

@@ -179,6 +179,9 @@ class LocalKeeper:
         if not self._strict(accepted.tenant or ""):
             self.store.sequencer.put(accepted)
             return None
+        if self.store.publisher.state().broken:
+            self.give_up(accepted.exchange)
+            raise AuditUnavailable("The audit log does not fit what it published; no receipt of it could be kept.")
         try:
             return await asyncio.wrap_future(self.store.sequencer.durable(accepted))
         except StepwardenError as error:

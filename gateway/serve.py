@@ -41,6 +41,8 @@ from gateway.notice_key import notice_key
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
 from gateway.wire.dialects import dialects
+from gateway.witness_address import read_address
+from gateway.witnesses import Witnesses, WitnessState
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
@@ -153,8 +155,9 @@ class _Info:
 
     serving = True
 
-    def __init__(self, config: Config, keeper: LocalKeeper, port: int) -> None:
+    def __init__(self, config: Config, keeper: LocalKeeper, witnesses: Witnesses, port: int) -> None:
         self._keeper = keeper
+        self._witnesses = witnesses
         self.started_ns: int | None = time.time_ns()
         host = f"[{config.gateway.host}]" if ":" in config.gateway.host else config.gateway.host
         self.listening: str | None = f"http://{host}:{port}"
@@ -170,6 +173,10 @@ class _Info:
         )
         self.gate: Gate | None = None
         self.draining = False
+
+    def witnesses(self) -> tuple[WitnessState, ...]:
+        """How far each witness of the audit log is."""
+        return self._witnesses.states()
 
     def counters(self) -> Mapping[str, int]:
         """Counts since start."""
@@ -203,6 +210,7 @@ class _Gateway:
     async def serve(self) -> int:
         config = self._config
         keeper = open_keeper(config)
+        witnesses = Witnesses([read_address(each) for each in config.audit.witnesses], keeper.store.audit)
         try:
             self._refuse_exposure(keeper)
             async with AsyncExitStack() as open_things:
@@ -211,9 +219,11 @@ class _Gateway:
                 self._modes = keeper.modes
                 await keeper.activate(activation(config, self._supervision))
                 keeper.store.publisher.start()
-                await self._serve(keeper, panel, open_things)
+                witnesses.start()
+                await self._serve(keeper, panel, witnesses, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
+            await witnesses.stop()
             keeper.store.close()
         state = keeper.recorder.state()
         log.info("stopped", extra={"recorded": state.recorded, "dropped": state.dropped})
@@ -241,11 +251,13 @@ class _Gateway:
         if not is_loopback(host) and not keeper.keys.any("app"):
             raise Exposed(f"{host} can be reached from other machines, and there is no gateway key.")
 
-    async def _serve(self, keeper: LocalKeeper, panel: Panel | None, open_things: AsyncExitStack) -> None:
+    async def _serve(
+        self, keeper: LocalKeeper, panel: Panel | None, witnesses: Witnesses, open_things: AsyncExitStack
+    ) -> None:
         config = self._config
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
-        info = _Info(config, keeper, port)
+        info = _Info(config, keeper, witnesses, port)
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         backtests = Backtests(laboratory, rest=breather())
         routes = self._routes(keeper, backtests, info, port)

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
@@ -58,6 +60,18 @@ def listen(host: str, port: int) -> socket.socket:
         raise AddressTaken(f"cannot listen on {host}:{port} ({error.strerror})") from None
 
 
+class _Server(uvicorn.Server):
+    """uvicorn that ends with exit code 0: its own raises the signal that ended it once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """End in order on SIGTERM and SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 def serve(witness: Witness, listener: socket.socket) -> None:
     """Answer until SIGTERM or SIGINT."""
     config = uvicorn.Config(
@@ -70,7 +84,7 @@ def serve(witness: Witness, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
 
 
 async def _answer(witness: Witness, scope: Any, receive: Receive) -> Answer:

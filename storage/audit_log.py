@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import final
 
 import msgspec
@@ -13,12 +14,14 @@ from storage.audit import tiles
 from storage.audit.archive import Folder, Unreadable
 from storage.audit.directory import LogDirectory
 from storage.audit.errors import LogDamaged
+from storage.audit.note import Signature
 from storage.audit.snapshot import Snapshot
 from storage.audit.tiles import WIDTH, Place
 from storage.entry_lines import rfc3339_nanoseconds
 from storage.ledger import Ledger
 from storage.publisher import FOLDER, Publisher
 from storage.reads import Reads
+from storage.rotation import Rotated, Rotation
 from storage.sequencer import Sequencer
 from storage.step_seals import Sealed, sealed
 
@@ -54,13 +57,16 @@ _read_line = msgspec.json.Decoder(Line).decode
 class AuditLog:
     """Safe from any thread."""
 
-    def __init__(self, reads: Reads, ledger: Ledger, sequencer: Sequencer, publisher: Publisher) -> None:
+    def __init__(
+        self, reads: Reads, ledger: Ledger, sequencer: Sequencer, publisher: Publisher, rotation: Rotation
+    ) -> None:
         self._reads = reads
         self._aliases = Aliases(ledger)
         self._folder = reads.directory / FOLDER
         self._ledger = ledger
         self._sequencer = sequencer
         self._publisher = publisher
+        self._rotation = rotation
 
     @property
     def failing(self) -> str | None:
@@ -93,6 +99,24 @@ class AuditLog:
             if named:
                 self._ledger.write(named, entries=())
         return alias
+
+    @property
+    def directory(self) -> Path:
+        """The data directory the log stands in."""
+        return self._folder.parent
+
+    @property
+    def published(self) -> LogDirectory | None:
+        """The log's files as they are published; None where they could not be opened yet."""
+        return self._publisher.log
+
+    def attach(self, text: bytes, cosignature: Signature) -> bool:
+        """Put a witness's cosignature on the head with this text; False where a newer one took its place."""
+        return self._publisher.attach(text, cosignature)
+
+    def rotate(self, *, by: str, reason: str, actor: str) -> Rotated:
+        """Hand the log over to a new key, on a person's word. Raises as `Rotation.rotate` does."""
+        return self._rotation.rotate(by=by, reason=reason, actor=actor)
 
     def head(self) -> bytes:
         """The newest checkpoint as it is signed, over every entry there is by now. Raises `StepwardenError`."""

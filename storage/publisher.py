@@ -15,6 +15,7 @@ import msgspec
 from policies.errors import StepwardenError
 from storage.audit.directory import LogDirectory
 from storage.audit.errors import LogForked
+from storage.audit.note import Signature, Signer, Verifier
 from storage.audit.signing_key import KEY_FILE, NEXT_KEY_FILE, key_of, load_key
 from storage.audit.tiles import WIDTH
 from storage.errors import StorageFailed
@@ -36,6 +37,9 @@ class PublisherState(msgspec.Struct, frozen=True, kw_only=True):
     failing: str | None
     """Why nothing can be published; entries stay in `ledger.db` and it is tried again."""
 
+    broken: bool
+    """True where the log itself is wrong, forked from its ledger say: that does not heal without a person."""
+
 
 def open_log(directory: Path, origin: str) -> LogDirectory:
     """The log of a data directory, with its key; both are made where there are none. Raises as `LogDirectory.open`."""
@@ -45,22 +49,38 @@ def open_log(directory: Path, origin: str) -> LogDirectory:
     return LogDirectory.open(directory / FOLDER, origin=origin, signers=signers)
 
 
+def _no_key_files(current: Verifier) -> None:
+    """Where keys are handed over elsewhere."""
+
+
 @final
 class Publisher:
     """Owns the log's files. `start` is the gateway's; without it everything is published when it is asked for."""
 
-    def __init__(self, ledger: Ledger, opened: Callable[[], LogDirectory], *, seconds: float = _EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        opened: Callable[[], LogDirectory],
+        *,
+        adopt: Callable[[Verifier], None] = _no_key_files,
+        seconds: float = _EVERY_SECONDS,
+    ) -> None:
+        """`adopt` is told the key in force once a published checkpoint carries its signature."""
         self._ledger = ledger
         self._opened = opened
+        self._adopt = adopt
+        self._adopted: Signer | None = None
         self._seconds = seconds
         self._lock = threading.Lock()
         self._log: LogDirectory | None = None
         self._failing: str | None = None
+        self._broken = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Publish again and again from now on."""
+        """Publish now, so that a broken log is known from the first moment, and again and again from then on."""
+        self._try()
         self._thread = threading.Thread(target=self._run, name="stepwarden-publisher", daemon=True)
         self._thread.start()
 
@@ -88,8 +108,16 @@ class Publisher:
                 raise
             if self._failing is not None:
                 log.info("the audit log is published again")
-            self._failing = None
+            self._failing, self._broken = None, False
             return published
+
+    def attach(self, text: bytes, cosignature: Signature) -> bool:
+        """See `LogDirectory.attach`; False, too, where the log is not open. Raises `StorageFailed`."""
+        with self._lock:
+            try:
+                return self._log is not None and self._log.attach(text, cosignature)
+            except OSError as error:
+                raise StorageFailed("keeping a witness's cosignature", error) from error
 
     @property
     def log(self) -> LogDirectory | None:
@@ -99,7 +127,12 @@ class Publisher:
     def state(self) -> PublisherState:
         """As it stands."""
         size = 0 if self._log is None else self._log.checkpoint.size
-        return PublisherState(published=size, unpublished=self._ledger.next_seq - size, failing=self._failing)
+        return PublisherState(
+            published=size,
+            unpublished=self._ledger.next_seq - size,
+            failing=self._failing,
+            broken=self._broken,
+        )
 
     def _publish(self) -> LogDirectory:
         if self._log is None:
@@ -108,6 +141,9 @@ class Publisher:
         while lines := self._ledger.entries(found.size, _LINES):
             found.integrate(lines.lines, at=lines.first)
         found.publish()
+        if found.signer is not self._adopted:
+            self._adopt(found.signer.verifier)
+            self._adopted = found.signer
         full = found.checkpoint.size // WIDTH * WIDTH
         if full > self._ledger.first_kept:
             self._ledger.release(full)
@@ -135,7 +171,7 @@ class Publisher:
     def _failed(self, error: StepwardenError) -> None:
         if self._failing is None:
             log.error("the audit log cannot be published; entries wait", extra={"reason": str(error)})
-        self._failing = str(error)
+        self._failing, self._broken = str(error), not isinstance(error, StorageFailed)
 
     def _run(self) -> None:
         last = False
@@ -143,10 +179,13 @@ class Publisher:
             last = self._stopping.wait(self._seconds)
             if self._log is not None and self._log.checkpoint.size == self._ledger.next_seq:
                 continue
-            try:
-                self.publish()
-            except StepwardenError:
-                continue  # said and kept in `state`; tried again
-            except Exception:
-                log.exception("publishing the audit log failed")
-                self._failing = "an internal failure; see the gateway's log"
+            self._try()
+
+    def _try(self) -> None:
+        try:
+            self.publish()
+        except StepwardenError:
+            pass  # said and kept in `state`; tried again
+        except Exception:
+            log.exception("publishing the audit log failed")
+            self._failing = "an internal failure; see the gateway's log"

@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Self, final
 
@@ -15,6 +16,7 @@ from policies.vocabulary.audit import GATEWAY, KillSwitch, RetentionApplied
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
 from storage.aliases import Aliases
+from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
 from storage.contents import Vault
 from storage.days import Days
@@ -32,6 +34,7 @@ from storage.partitions import DAY_NS, day_of
 from storage.pseudonyms import Pseudonyms
 from storage.publisher import Publisher, open_log
 from storage.reads import Reads
+from storage.rotation import Rotation
 from storage.rows import ErasedRow, FileStat, StoreStats
 from storage.schema import KINDS, Schema
 from storage.scopes import ScopeKeys
@@ -80,8 +83,12 @@ class Store(Reads):
                 self.aliases = Aliases(self.ledger)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
-                self.publisher = Publisher(self.ledger, lambda: open_log(path, self.ledger.origin))
-                self.audit = AuditLog(self, self.ledger, self.sequencer, self.publisher)
+                self.publisher = Publisher(
+                    self.ledger, lambda: open_log(path, self.ledger.origin), adopt=partial(adopt_next, path)
+                )
+                self.audit = AuditLog(
+                    self, self.ledger, self.sequencer, self.publisher, Rotation(path, self.ledger, self.publisher)
+                )
                 self._sealer = Sealer(
                     self.ledger, self.sequencer, self._days, self._spans, survived=self._writer.survived
                 )

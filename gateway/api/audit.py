@@ -1,23 +1,62 @@
 """The audit log: its head, its entries, and proofs of what is in it."""
 
+import logging
 from base64 import b64encode
+from typing import Annotated, Final
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, SkipValidation
+from litestar.params import FromPath, JSONBody, SkipValidation
+from msgspec import Meta
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, requires
+from gateway.api.access import EVERY_APP, actor_of, requires
 from gateway.api.exchanges import visible
-from gateway.api.ports import Audit, NotFound, Records
+from gateway.api.ports import Audit, GatewayInfo, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
+from gateway.api.self_check import SelfCheck
 from policies.vocabulary.keys import Principal
 from storage.step_seals import Sealed
+
+_LOG: Final = logging.getLogger("stepwarden.audit")
 
 
 class _Of(msgspec.Struct):
     tenant: str | None = None
+
+
+@post("/api/audit/verify", opt=requires("auditor"), status_code=200)
+async def verify_log(
+    self_check: NamedDependency[SkipValidation[SelfCheck]], principal: NamedDependency[SkipValidation[Principal]]
+) -> answers.Verification:
+    """Verify the log and the record from their files, as an auditor would; what came of it is an entry."""
+    return await self_check.run(actor_of(principal))
+
+
+@get("/api/audit/witnesses", opt=requires("auditor"), sync_to_thread=False)
+def list_witnesses(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> answers.WitnessList:
+    """The witnesses this gateway shows its heads to, and how far each is."""
+    return answers.WitnessList(witnesses=tuple(answers.Witness.of(each) for each in gateway.witnesses()))
+
+
+class RotateAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On whose word the log's key is changed, and why."""
+
+    by: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+    reason: Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\S")]
+
+
+@post("/api/audit/rotate", opt=requires("admin"), status_code=200, sync_to_thread=True)
+def rotate_key(
+    data: JSONBody[RotateAsk],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.KeyRotated:
+    """Hand the log over to a new signing key; both keys sign the entry that says so, and the next checkpoint."""
+    done = audit.rotate(by=data.by, reason=data.reason, actor=actor_of(principal))
+    _LOG.warning("the audit log was handed over to a new key", extra={"entry": done.index, "vkey": done.vkey})
+    return answers.KeyRotated(index=done.index, retired=done.retired, vkey=done.vkey)
 
 
 @get("/api/audit/head", opt=requires("auditor"), media_type="text/plain", sync_to_thread=True)

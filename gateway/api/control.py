@@ -32,6 +32,7 @@ from gateway.api.live import LiveFeed
 from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
+from gateway.api.self_check import SelfCheck
 from gateway.application import Application
 from gateway.contents import Reach
 from policies.vocabulary.keys import Principal
@@ -59,6 +60,9 @@ ROUTES = (
     retention.keep_session,
     retention.release_session,
     audit.show_head,
+    audit.rotate_key,
+    audit.list_witnesses,
+    audit.verify_log,
     audit.show_entry,
     audit.show_proof,
     audit.show_receipt,
@@ -100,6 +104,7 @@ def _documented() -> Application:
         "backtests",
         "modes",
         "audit",
+        "self_check",
         "principal",
     )
     nothing = {name: _given(name) for name in names}
@@ -148,6 +153,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "desk": desk,
         "backtests": backtest_desk,
         "audit": audit_log,
+        "self_check": SelfCheck(audit_log),
         "document": Document(),
         "reader": Reader(records, dialects, reach or Reach()),
     }

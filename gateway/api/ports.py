@@ -1,10 +1,12 @@
 """What the control plane needs of the rest of the house, as Protocols; `storage` and the keeper fit by shape."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Literal, Protocol
 
 from gateway.api.answers import ProviderStatus
 from gateway.times import rfc3339
+from gateway.witnesses import WitnessState
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.vocabulary.audit import Entry
@@ -17,6 +19,7 @@ from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.steps import Step
 from storage.audit.snapshot import Snapshot
 from storage.legal_holds import HoldChange
+from storage.rotation import Rotated
 from storage.rows import BranchRow, ErasedRow, RecordedRow, SessionRow, StoredBody, StoreStats
 from storage.step_seals import Sealed
 
@@ -171,6 +174,15 @@ class Audit(Protocol):
         """What the log calls a session."""
         ...
 
+    @property
+    def directory(self) -> Path:
+        """The data directory the log stands in."""
+        ...
+
+    def rotate(self, *, by: str, reason: str, actor: str) -> Rotated:
+        """Hand the log over to a new key, on the word of the person named."""
+        ...
+
     def head(self) -> bytes:
         """The newest signed checkpoint, over every entry there is by now."""
         ...
@@ -257,6 +269,10 @@ class GatewayInfo(Protocol):
 
     def counters(self) -> Mapping[str, int]:
         """Counts since start: recorded, dropped, in flight, queue depths."""
+        ...
+
+    def witnesses(self) -> tuple[WitnessState, ...]:
+        """How far each witness of the audit log is."""
         ...
 
     def unready(self) -> str | None:

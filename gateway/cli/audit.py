@@ -7,8 +7,8 @@ import click
 
 from gateway.cli.audit_export import export
 from gateway.cli.audit_prove import prove
+from gateway.cli.audit_rotate import rotate
 from gateway.cli.erase import erase
-from gateway.cli.later import NotBuiltYet
 from gateway.cli.options import config_option, json_option, load_config
 from policies.errors import StepwardenError
 
@@ -119,17 +119,7 @@ def head(path: Path | None, config_file: Path | None, as_json: bool) -> None:  #
 audit.add_command(export)
 audit.add_command(prove)
 audit.add_command(erase)
-
-
-def _later(name: str, line: str) -> None:
-    """A subcommand of a later version."""
-
-    @audit.command(name, help=f"{line} Not in this version.", context_settings={"ignore_unknown_options": True})
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    @click.pass_context
-    def refuse(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-        del arguments
-        raise NotBuiltYet(ctx.command_path)
+audit.add_command(rotate)
 
 
 def _archive(path: Path | None, config_file: Path | None) -> tuple[Path, "Archive"]:

@@ -15,6 +15,7 @@ from gateway.contents import Reach
 from gateway.in_force import in_force
 from gateway.notice_key import notice_key
 from gateway.wire.dialects import dialects
+from gateway.witnesses import WitnessState
 from policies.evaluate import Ruleset
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
@@ -111,6 +112,10 @@ class NotServing:
     def counters(self) -> Mapping[str, int]:
         """None."""
         return {}
+
+    def witnesses(self) -> tuple[WitnessState, ...]:
+        """None are asked."""
+        return ()
 
     def unready(self) -> str | None:
         """Always."""

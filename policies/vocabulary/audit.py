@@ -68,6 +68,35 @@ class LogOpened(Entry, frozen=True, kw_only=True, tag="log.opened"):
     release: str
 
 
+class KeyRotated(Entry, frozen=True, kw_only=True, tag="log.key_rotated"):
+    """Another key signs the log from here on."""
+
+    handover: str
+    """A signed note, by the key that leaves and by the one that comes (`docs/AUDIT.md`)."""
+
+    by: str
+    """Alias of the person named."""
+
+    reason: str
+    """Commitment to what was given as the reason."""
+
+
+class CheckpointWitnessed(Entry, frozen=True, kw_only=True, tag="checkpoint.witnessed"):
+    """A witness cosigned a head of this log; the head is soon replaced, this stays."""
+
+    witness: str
+    """The name in its key."""
+
+    size: int
+    """Entries under that head."""
+
+    time: int
+    """When, as the witness says: Unix epoch, seconds."""
+
+    cosignature: str
+    """As in the head's signature line, base64: key id, time, Ed25519 signature."""
+
+
 class RequestAccepted(Entry, frozen=True, kw_only=True, tag="request.accepted"):
     """A request was admitted; for a strict app this is durable before the provider sees a byte."""
 
@@ -318,6 +347,22 @@ class LegalHoldReleased(Entry, frozen=True, kw_only=True, tag="legal_hold.releas
     session: str
     by: str
     reason: str
+
+
+class VerifyRun(Entry, frozen=True, kw_only=True, tag="verify.run"):
+    """The running gateway had its log and record verified from their files."""
+
+    ok: bool
+    """Whether all of it holds."""
+
+    size: int
+    """Entries under the head that was verified."""
+
+    flaws: int
+    """How many were found, up to 100 in the log and 100 in the record."""
+
+    first: str | None = None
+    """The place of the first: a file of the log, an entry, or `spans`."""
 
 
 class IngestDropped(Entry, frozen=True, kw_only=True, tag="ingest.dropped"):

@@ -111,10 +111,27 @@ def create_key(path: Path, name: str, algorithm: int) -> None:
     _sync_folder(path.parent)
 
 
-def adopt_next(directory: Path) -> None:
-    """Put `audit.key.next` in the place of `audit.key`, whose key is gone then. Raises `FileNotFoundError`."""
-    (directory / NEXT_KEY_FILE).replace(directory / KEY_FILE)
-    _sync_folder(directory)
+def next_key(directory: Path, name: str) -> LogSigner:
+    """A new key in `audit.key.next`, durable; what waits there, and no entry names, is thrown away."""
+    path = directory / NEXT_KEY_FILE
+    for left in directory.glob(f"{NEXT_KEY_FILE}*"):
+        left.unlink()
+    create_key(path, name, ED25519)
+    return load_key(path)
+
+
+def adopt_next(directory: Path, current: Verifier) -> None:
+    """Put `audit.key.next` in the place of `audit.key`, whose key is gone then; only if it is the key in force.
+
+    Raises `OSError`, and as `load_key` does.
+    """
+    try:
+        waiting = load_key(directory / NEXT_KEY_FILE)
+    except FileNotFoundError:
+        return
+    if waiting.verifier == current:
+        (directory / NEXT_KEY_FILE).replace(directory / KEY_FILE)
+        _sync_folder(directory)
 
 
 def _read(path: Path, algorithm: int) -> tuple[str, Secret]:

@@ -23,6 +23,7 @@ from gateway.config import Config
 from gateway.ids import new_id, new_span
 from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.dialects import dialects
+from gateway.witnesses import WitnessState
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.shipped import shipped
@@ -187,6 +188,9 @@ class Standing:
 
     def counters(self) -> Mapping[str, int]:
         return {"recorded": 1}
+
+    def witnesses(self) -> tuple[WitnessState, ...]:
+        return ()
 
     def unready(self) -> str | None:
         return None

@@ -29,7 +29,7 @@ SURFACE = {
     "optimize": (),
     "proposals": ("list", "show", "approve", "reject"),
     "revisions": ("list", "show", "diff", "activate", "rollback"),
-    "audit": ("verify", "head", "prove", "export", "erase"),
+    "audit": ("verify", "head", "prove", "rotate", "export", "erase"),
     "retention": ("hold",),
     "witness": (),
     "keys": ("create", "list", "revoke"),

@@ -1,14 +1,19 @@
 """A disk that is full, or breaks: a typed error, nothing half there, and work goes on when it can."""
 
+import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from policies.vocabulary.audit import ApiKeyRevoked
 from policies.vocabulary.exchanges import Recording
 from storage.errors import StorageFailed
 from storage.store import Store
+from tests.fakes.audit import assert_holds, lines_of, verified
 from tests.unit.storage.stored import agent_session, recording
 
 
@@ -98,3 +103,90 @@ def test_on_a_full_disk_finished_batches_stay_and_writing_resumes(small_disk: Pa
         assert body is not None
         assert body.raw == one.request.raw
     store.close()
+
+
+def test_on_a_full_disk_the_audit_log_refuses_and_goes_on_when_there_is_room(small_disk: Path) -> None:
+    """Nothing acknowledged is lost, nobody is told what is not durable, and no restart is needed."""
+    store = Store.open(small_disk / "data")
+    receipts = [store.sequencer.durable(REVOKED).result() for _ in range(5)]
+    store.audit.head()
+    receipts.append(store.sequencer.durable(REVOKED).result())  # not published yet
+    ballast = small_disk / "ballast"
+    filled(ballast)
+    for _ in range(200):  # room that SQLite had before the disk was full
+        try:
+            receipts.append(store.sequencer.durable(REVOKED).result())
+        except StorageFailed:
+            break
+    else:
+        pytest.fail("the disk never filled")
+    store.sequencer.put(*[REVOKED] * 300)
+    with pytest.raises(StorageFailed):
+        store.audit.head()
+    assert store.audit.failing
+    ballast.unlink()
+    store.sequencer.flush()
+    receipts.append(store.sequencer.durable(REVOKED).result())
+    store.audit.head()
+    assert store.audit.failing is None
+    store.close()
+    verified(small_disk / "data")
+    assert_holds(lines_of(small_disk / "data"), receipts)
+
+
+REVOKED = ApiKeyRevoked(actor="owner", key="key_1")
+
+
+def filled(ballast: Path) -> None:
+    """Leave no room at all."""
+    with ballast.open("wb", buffering=0) as file:
+        for size in (65_536, 4096, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+@pytest.fixture
+def common_user() -> Iterator[None]:
+    """Not root, whom no mode keeps out of anything."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(_NOBODY)
+    yield
+    os.seteuid(0)
+
+
+_NOBODY = 65_534
+
+
+def test_a_log_whose_folder_becomes_read_only_waits_and_goes_on(common_user: None) -> None:
+    del common_user
+    with TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        store = Store.open(data)
+        store.audit.head()
+        (data / "audit").chmod(0o500)
+        receipt = store.sequencer.durable(REVOKED).result()
+        with pytest.raises(StorageFailed):
+            store.audit.head()
+        (data / "audit").chmod(0o700)
+        store.audit.head()
+        assert store.audit.failing is None
+        store.close()
+        assert_holds(lines_of(data), [receipt])
+
+
+def test_a_directory_that_cannot_be_written_is_refused_with_a_sentence_and_left_alone(common_user: None) -> None:
+    del common_user
+    with TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        Store.open(data).close()
+        before = {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
+        (data / "lock").unlink()
+        before.pop("lock")
+        data.chmod(0o500)
+        with pytest.raises(StorageFailed, match=r"Permission denied|unable to open"):
+            Store.open(data)
+        data.chmod(0o700)
+        assert {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()} == before

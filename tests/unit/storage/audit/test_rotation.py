@@ -9,7 +9,7 @@ from storage.audit.errors import LogKeyExposed, LogKeyWrong, NoteMalformed, NotS
 from storage.audit.findings import Report
 from storage.audit.handover import hand_over, read_handover
 from storage.audit.note import ED25519, Signer, read_note
-from storage.audit.signing_key import KEY_FILE, NEXT_KEY_FILE, adopt_next, create_key, key_of, load_key
+from storage.audit.signing_key import KEY_FILE, adopt_next, create_key, key_of, load_key, next_key
 from storage.audit.trust import Trust
 from storage.audit.verify import verify
 from tests.fakes.disk import MemoryDisk
@@ -60,6 +60,14 @@ def test_trust_in_any_key_of_the_log_reaches_its_head(trusted: Signer) -> None:
     assert report.successors == (SECOND.verifier, THIRD.verifier)
     assert disk.files()["vkeys.txt"].decode().split() == [each.verifier.vkey for each in (FIRST, SECOND, THIRD)]
     assert not checked(disk, key("stranger")).holds
+
+
+@pytest.mark.parametrize("named", [(FIRST, key("stranger")), (FIRST,), (FIRST, SECOND, THIRD, key("stranger"))])
+def test_other_keys_named_beside_the_log_than_its_entries_lead_to_are_found(named: tuple[Signer, ...]) -> None:
+    disk = MemoryDisk()
+    rotated(disk, SECOND)
+    disk.write("vkeys.txt", "".join(f"{each.verifier.vkey}\n" for each in named).encode())
+    assert [flaw.place for flaw in checked(disk, FIRST).flaws] == ["vkeys.txt"]
 
 
 def test_heads_signed_before_a_handover_still_count() -> None:
@@ -173,8 +181,11 @@ def test_a_key_is_made_once_private_and_known_again(tmp_path: Path) -> None:
 
 def test_the_next_key_takes_the_place_of_the_last(tmp_path: Path) -> None:
     key_of(tmp_path / KEY_FILE, ORIGIN)
-    following = key_of(tmp_path / NEXT_KEY_FILE, ORIGIN)
-    adopt_next(tmp_path)
+    following = next_key(tmp_path, ORIGIN)
+    adopt_next(tmp_path, key().verifier)
+    assert load_key(tmp_path / KEY_FILE).verifier != following.verifier  # not in force, so not adopted
+    adopt_next(tmp_path, following.verifier)
+    adopt_next(tmp_path, following.verifier)
     assert load_key(tmp_path / KEY_FILE).verifier == following.verifier
     assert [each.name for each in tmp_path.iterdir()] == [KEY_FILE]
 
