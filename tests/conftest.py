@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from gateway.demo.background import BackgroundProvider
 from tests.fakes.provider import running_provider
+
+# How long one example takes says more of who else uses the machine than of the code.
+settings.register_profile("stepwarden", deadline=None)
+settings.load_profile("stepwarden")
 
 
 @pytest.fixture

@@ -55,6 +55,9 @@ def message_parts(item: Any) -> list[Part]:
     """Parts of one element of `input`, or of the bare string."""
     if isinstance(item, str):
         return [Part(kind="user_input", text=item)]
+    if _is_unknown(mapping(item)):
+        # Nothing says whose it is, so it is read as data from outside: of all kinds that is the one trusted least.
+        return [unknown("tool_result", item, "")]
     return item_parts(item, "")
 
 
@@ -72,6 +75,12 @@ def item_parts(item: Any, pointer: str) -> list[Part]:
     if name.endswith("_call"):
         return [_call(fields, pointer)]
     return [unknown(KIND_OF[voice_of(fields)], item, pointer)]
+
+
+def _is_unknown(item: _Item) -> bool:
+    name = text(item.get("type"))
+    is_message = name == "message" or (not name and "role" in item)
+    return not (is_message or name in _READERS or name.endswith(("_output", "_call")))
 
 
 def _message(item: _Item, pointer: str) -> list[Part]:
