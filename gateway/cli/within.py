@@ -20,7 +20,7 @@ class Within(httpx.AsyncBaseTransport):
         """Ask, and wait for the headers of the answer."""
         call = _Call(_scope(request), await request.aread())
         call.task = asyncio.create_task(self._application(call.scope, call.receive, call.send))
-        call.task.add_done_callback(lambda _: call.messages.put_nowait(None))
+        call.task.add_done_callback(call.over)
         start = await call.messages.get()
         if start is None:  # it broke before it answered
             return httpx.Response(500, content=b"")
@@ -48,6 +48,12 @@ class _Call(httpx.AsyncByteStream):
     async def send(self, message: Any) -> None:
         """The next message of the answer."""
         self.messages.put_nowait(message)
+
+    def over(self, task: asyncio.Task[None]) -> None:
+        """The application is done. What went wrong in it shows in an answer that breaks off, and is not told twice."""
+        if not task.cancelled():
+            task.exception()
+        self.messages.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces of the answer's body. Raises `httpx.RemoteProtocolError` where it breaks off."""
