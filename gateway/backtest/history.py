@@ -85,12 +85,12 @@ def sessions_of(records: Records, wanted: Wanted) -> Iterator[SessionRow]:
 
 
 def turns_of(exchanges: Iterable[Exchange]) -> list[Turn]:
-    """Exchanges of a session as turns: one of ours is recorded before the caller's whose place it took."""
+    """Exchanges of a session as turns: ours stand with the caller's whose place they took, whichever came first."""
+    callers: list[Exchange] = []
     again: dict[str, list[Exchange]] = {}
-    turns: list[Turn] = []
     for exchange in exchanges:
-        if exchange.in_place_of is not None:
-            again.setdefault(exchange.in_place_of, []).append(exchange)
+        if exchange.in_place_of is None:
+            callers.append(exchange)
         else:
-            turns.append(Turn(exchange=exchange, again=tuple(again.pop(exchange.exchange_id, ()))))
-    return turns
+            again.setdefault(exchange.in_place_of, []).append(exchange)
+    return [Turn(exchange=each, again=tuple(again.get(each.exchange_id, ()))) for each in callers]

@@ -118,7 +118,7 @@ class KeptKeeper:
         self._exchange = turn.exchange
         self._decisions = decisions
         self.recordings: list[Recording] = []
-        """Those of requests in the caller's place first, then the caller's own."""
+        """The caller's own, then those of requests in its place."""
 
     async def admit(self, secret: str | None) -> Principal:
         """Whoever called then."""

@@ -86,9 +86,8 @@ class Replay:
         await plane(_scope(exchange, request), _whole(request.raw), _heard)
         if not keeper.recordings:
             return Replayed(turn=turn, why=FAILED)
-        *again, own = keeper.recordings
         asked = {str(type(spec).__struct_config__.tag) for spec in self._bench(exchange.app).ruleset.asked}
-        return Replayed(turn=turn, recordings=(own, *again), asked=frozenset(asked), why=why)
+        return Replayed(turn=turn, recordings=tuple(keeper.recordings), asked=frozenset(asked), why=why)
 
     def _plane(
         self, exchange: Exchange, wire: ProviderDialect, provider: KeptProvider, keeper: KeptKeeper
