@@ -37,7 +37,14 @@ def workers_of(house: House) -> list[int]:
     """Process ids of the data-plane workers."""
     parent = house.gateway.process.pid
     children = map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in children if b"spawn_main" in command_of(child)]
+
+
+def command_of(process: int) -> bytes:
+    """The command line of a process; nothing of one that is gone by now."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
 
 
 def inodes(pid: int) -> set[str]:

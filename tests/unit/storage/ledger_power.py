@@ -67,7 +67,7 @@ def _check(found: Path, life: Life, moment: int) -> int:
     try:
         first = ledger.first_kept
         assert first <= max((until for at, until in life.released if at <= moment), default=0)
-        lines = ledger.entries(0, 1 << 20).lines
+        lines = ledger.entries(first, 1 << 20).lines
         promised = [receipt for at, receipt in life.acknowledged if at <= moment]
         for receipt in promised:
             if receipt.index >= first:
