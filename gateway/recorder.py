@@ -31,7 +31,7 @@ _BUSY = 8
 """Exchanges in a batch from which on the next one gathers longer."""
 
 _BATCH = 256
-_BATCH_BYTES = 16 << 20
+_BATCH_BYTES = 8 << 20
 """What gathers in a pause is written in one batch, long sessions too: they wait in memory either way."""
 
 _ENOUGH_BYTES = 4 << 20

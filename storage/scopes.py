@@ -26,7 +26,7 @@ from storage.secret import Secret
 _KEY_BYTES = 32
 _CID_BYTES = 16
 _CHECK_BYTES = 8
-_REMEMBERED = 4096
+_REMEMBERED = 512
 """Scopes the writing thread knows without asking the file: 1 KB each."""
 
 
@@ -171,15 +171,19 @@ class ScopeKeys:
         return found
 
     def _make(self, month: str, name: bytes) -> Scope:
-        wrapped = self._wrap.seal(os.urandom(2 * _KEY_BYTES), name)
+        keys = os.urandom(2 * _KEY_BYTES)
+        wrapped = self._wrap.seal(keys, name)
         done = self._file.connection.execute(
             "INSERT INTO scope_key (name, month, wrapped) VALUES (?, ?, ?)", (name, month, wrapped)
         )
-        return self._scope(done.lastrowid or 0, name, wrapped)
+        return _scope(done.lastrowid or 0, keys)
 
     def _scope(self, number: int, name: bytes, wrapped: bytes) -> Scope:
-        keys = self._wrap.open(wrapped, name)
-        return Scope(number, keys[_KEY_BYTES:], Sealer(Secret(keys[:_KEY_BYTES])))
+        return _scope(number, self._wrap.open(wrapped, name))
 
     def _name(self, scope: Whose) -> bytes:
         return self._names.of("scope", *scope)
+
+
+def _scope(number: int, keys: bytes) -> Scope:
+    return Scope(number, keys[_KEY_BYTES:], Sealer(Secret(keys[:_KEY_BYTES])))
