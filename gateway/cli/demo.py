@@ -29,7 +29,7 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
     afterwards is what any agent of yours would leave behind. Then the run in which an attack succeeded comes again,
     with policies enforced: its call is held back, a secret is taken out, a payment waits for a person. At the end the
-    audit log of all this is verified from its files alone.
+    audit log of all this is verified from its files alone, and once more after one run was erased.
     """
     from gateway.cli import demo_audit, demo_guarded
     from gateway.cli.narrator import Narrator
@@ -64,10 +64,14 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     _show_backtest(found["backtest"])
                 second = demo_guarded.play(narrator, guard, upstream, told)
                 log = demo_audit.checked(guard)
+                erased = demo_audit.erased(guard)
                 if as_json:
-                    print_json({**found, "guarded": second, "audit": demo_audit.document(log)})
+                    gone = {"session_id": erased.session, "exchanges": erased.exchanges}
+                    audit = demo_audit.document(log), demo_audit.document(erased.log)
+                    print_json({**found, "guarded": second, "audit": audit[0], "erased": {**gone, "audit": audit[1]}})
                 else:
                     demo_audit.show(log)
+                    demo_audit.show_erased(erased)
                     _close(demo_guarded.closing(second))
                 if keep:
                     console.print(
@@ -76,7 +80,8 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     )
                     _wait_for_the_end()
                 rebuilt = found["rebuilt"]["equal"] == found["rebuilt"]["requests"]
-                return 0 if rebuilt and second.kept and log.report.holds else 1
+                held = log.report.holds and erased.log.report.holds
+                return 0 if rebuilt and second.kept and held else 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

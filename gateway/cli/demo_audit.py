@@ -1,4 +1,4 @@
-"""The demo's end: its own audit log, verified from its files alone, and what stands in it."""
+"""The demo's end: its own audit log, verified from its files alone, before and after one of its runs is erased."""
 
 from collections import Counter
 from pathlib import Path
@@ -32,6 +32,14 @@ class CheckedLog(msgspec.Struct, frozen=True, kw_only=True):
     """Entries of each type."""
 
 
+class ErasedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run whose contents, rows and keys are destroyed, and the log after that."""
+
+    session: str
+    exchanges: int
+    log: CheckedLog
+
+
 class _Typed(msgspec.Struct):
     type: str
 
@@ -47,6 +55,14 @@ def checked(gateway: "RunningGateway") -> CheckedLog:
         if report.holds:
             report = with_seals(report, data, files, progress=progress)
     return CheckedLog(where=data / FOLDER, report=report, types=_types(files, report.entries))
+
+
+def erased(gateway: "RunningGateway") -> ErasedRun:
+    """Erase the run that came last, as `stepwarden audit erase` does, and verify the log again."""
+    with client.here(gateway.config) as api:
+        session: str = api.get("/api/sessions")["sessions"][0]["session_id"]
+        done = api.post("/api/erasures", {"scope": f"session:{session}", "basis": "the demo is over", "by": "demo"})
+    return ErasedRun(session=session, exchanges=done["exchanges"], log=checked(gateway))
 
 
 def document(log: CheckedLog) -> dict[str, Any]:
@@ -66,6 +82,22 @@ def show(log: CheckedLog) -> None:
     audit_report.print_report(log.where, log.report)
     told = [f"{log.types[name]} {name}" for name in _SHOWN if name in log.types]
     console.print(f"in it: {', '.join(told)}", style="dim")
+
+
+def show_erased(run: ErasedRun) -> None:
+    """What became of the run, and of the log."""
+    from rich.text import Text
+
+    from gateway.cli.screen import out
+
+    console = out()
+    console.print()
+    console.rule(Text(f"stepwarden audit erase session:{run.session}", style="bold"), align="left")
+    console.print(
+        f"{run.exchanges} exchanges erased: their contents, their rows and the keys they lay under. "
+        f"The log {'still holds' if run.log.report.holds else 'DOES NOT HOLD'}: {run.log.report.entries} entries.",
+        soft_wrap=True,
+    )
 
 
 def _types(files: Archive, size: int) -> dict[str, int]:
