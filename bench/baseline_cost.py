@@ -167,7 +167,7 @@ async def resent(messages: int, times: int) -> dict[str, Any]:
             derived=True, known=messages if turn else 0, lead_known=bool(turn), trace_id=bytes(16),
             branch_span_id=bytes(8),
         )  # fmt: skip
-        docket = Docket(bench, stateful=False, session_id="s")
+        docket = Docket(bench, scope=b"", stateful=False, session_id="s")
         began = time.process_time()
         await docket.request("anthropic", view, lambda cut: dialect.parts(body, view, cut), join)
         docket.request_edits()
