@@ -1,6 +1,5 @@
 """The composition root: joins the floors by shape and mounts the planes in one Litestar application."""
 
-import importlib.metadata
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from gateway.recorder import Recorder
 from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
 from gateway.wire.dialects import dialects
+from storage.release import release
 from storage.store import Store
 
 _REMEMBERED_STATES = 1_500
@@ -60,7 +60,7 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> OtlpExporter | None:
             endpoint=telemetry.otlp_endpoint,
             headers=headers_from(telemetry.otlp_headers_env, os.environ),
             servers={name: _address(provider.base_url) for name, provider in config.providers.items()},
-            version=importlib.metadata.version("stepwarden"),
+            version=release(),
         ),
         save_cursor=keeper.save_cursor,
     )

@@ -8,7 +8,6 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, final
 
@@ -18,6 +17,7 @@ from policies.vocabulary.audit import GATEWAY, Entry, LogOpened, Receipt, receip
 from storage.entry_lines import EntryLines, nanoseconds_of
 from storage.errors import StorageFailed
 from storage.files import WriteFile
+from storage.release import release
 from storage.schema import Schema
 
 Statement: TypeAlias = tuple[str, Sequence[Any]]
@@ -167,5 +167,5 @@ class Ledger:
         self._lines = EntryLines(0, None)
         begin = "INSERT INTO audit_state (id, first, sealed, origin) VALUES (1, 0, NULL, ?)"
         origin = f"stepwarden.invalid/{secrets.token_hex(8)}"
-        self.write([(begin, (origin,))], entries=[LogOpened(actor=GATEWAY, release=version("stepwarden"))])
+        self.write([(begin, (origin,))], entries=[LogOpened(actor=GATEWAY, release=release())])
         return self._lines

@@ -1,7 +1,5 @@
 """Is it alive, is it ready, and how is it doing."""
 
-import importlib.metadata
-
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
@@ -11,6 +9,7 @@ from gateway.api.access import requires
 from gateway.api.ports import GatewayInfo, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.times import rfc3339
+from storage.release import release
 
 
 @get("/healthz", opt=requires("anyone"), media_type="text/plain", sync_to_thread=False)
@@ -33,7 +32,7 @@ def show_status(
 ) -> answers.Status:
     """The gateway and its store in sum."""
     return answers.Status(
-        version=importlib.metadata.version("stepwarden"),
+        version=release(),
         serving=gateway.serving,
         started_at=None if gateway.started_ns is None else rfc3339(gateway.started_ns),
         listening=gateway.listening,

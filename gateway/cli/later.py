@@ -1,12 +1,12 @@
 """Commands of later versions: they are in the help, and say plainly that they are not built yet."""
 
-import importlib.metadata
 from typing import Any
 
 import click
 
 from gateway.cli.main import LATER
 from policies.errors import StepwardenError
+from storage.release import release
 
 SUBCOMMANDS: dict[str, tuple[str, ...]] = {
     "proposals": ("list", "show", "approve", "reject"),
@@ -18,7 +18,7 @@ class NotBuiltYet(StepwardenError):
     """A command of a later version was called."""
 
     def __init__(self, command: str) -> None:
-        version = importlib.metadata.version("stepwarden")
+        version = release()
         super().__init__(f"`{command}` is not in this version ({version}); nothing was done")
 
     def remedy(self) -> str:

@@ -91,9 +91,9 @@ def _plain(text: str) -> str:
 
 def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
     if asked and not ctx.resilient_parsing:
-        import importlib.metadata
+        from storage.release import release
 
-        click.echo(f"stepwarden {importlib.metadata.version('stepwarden')}")
+        click.echo(f"stepwarden {release()}")
         ctx.exit()
 
 

@@ -1,7 +1,6 @@
 """Bundle: the log, the record and a report of a period in one zip file, made while it is sent."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby
 from typing import Any, final
@@ -27,6 +26,7 @@ from storage.audit.findings import Report
 from storage.audit.snapshot import Snapshot
 from storage.audit.verify import verify
 from storage.partitions import day_of
+from storage.release import release
 from storage.rows import RecordedRow
 
 _POLICY = """\
@@ -123,7 +123,7 @@ class _Bundle:
         return Findings(
             order=self._order,
             actor=self._actor,
-            release=version("stepwarden"),
+            release=release(),
             tally=self._tally,
             figures=self._figures,
             controls=self._matrix.controls,

@@ -1,7 +1,6 @@
 """Lines: a period as JSON objects, one a line, for systems that take in logs."""
 
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from gateway.evidence.rules import Taxonomy
 from gateway.evidence.sources import Sources
 from gateway.evidence.tally import Tally
 from storage.audit.snapshot import Snapshot
+from storage.release import release
 from storage.rows import RecordedRow
 
 _PIECE = 1 << 16
@@ -23,7 +23,7 @@ _encode = msgspec.json.Encoder().encode
 def ocsf_lines(order: Order, sources: Sources, snapshot: Snapshot) -> Iterator[bytes]:
     """OCSF events: first those of the log, then exchange by exchange; each begins with `class_uid`."""
     taxonomy = Taxonomy(sources.in_force.rulesets())
-    events = Events(release=version("stepwarden"), origin=snapshot.head.origin, taxonomy=taxonomy)
+    events = Events(release=release(), origin=snapshot.head.origin, taxonomy=taxonomy)
 
     def every() -> Iterator[bytes]:
         for entry in _entries(order, snapshot):
