@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from policies.vocabulary.audit import RequestAccepted
+from bench.entries import accepted
 from storage.audit.archive import Folder
 from storage.audit.directory import VKEYS, LogDirectory
 from storage.audit.findings import Report
@@ -77,19 +77,7 @@ def lines(first: int) -> Iterator[bytes]:
     """Entries like those of a gateway, from one place in the log on."""
     numbered = EntryLines(first, None)
     while True:
-        entries = [
-            RequestAccepted(
-                actor="key_0123456789ab",
-                tenant="default",
-                trace=f"{number:032x}",
-                span=f"{number:016x}",
-                exchange=f"01JX{number:022d}",
-                provider="anthropic",
-                operation="chat",
-            )
-            for number in range(numbered.next, numbered.next + _TOGETHER)
-        ]
-        made = numbered.lines(entries)
+        made = numbered.lines([accepted(number) for number in range(numbered.next, numbered.next + _TOGETHER)])
         numbered.keep(len(made))
         yield from made
 

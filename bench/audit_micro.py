@@ -14,8 +14,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from bench.entries import accepted as accepted_entry
 from policies.audited import ended
-from policies.vocabulary.audit import BLIND_BYTES, Entry, RequestAccepted, commitment
+from policies.vocabulary.audit import BLIND_BYTES, Entry, commitment
 from policies.vocabulary.exchanges import Exchange
 from storage.audit.directory import LogDirectory
 from storage.ledger import Ledger
@@ -65,18 +66,6 @@ def each(count: int, work: Callable[[], object]) -> float:
     return (time.thread_time_ns() - before) / count / 1000
 
 
-def entry(number: int) -> RequestAccepted:
-    return RequestAccepted(
-        actor="key_0123456789ab",
-        tenant="default",
-        trace=f"{number:032x}",
-        span=f"{number:016x}",
-        exchange=f"01JX{number:022d}",
-        provider="anthropic",
-        operation="chat",
-    )
-
-
 def accepted(folder: Path, count: int) -> float:
     folder.mkdir()
     ledger = Ledger(folder)
@@ -84,7 +73,7 @@ def accepted(folder: Path, count: int) -> float:
 
     def work() -> None:
         for number in range(count):
-            sequencer.put(entry(number))
+            sequencer.put(accepted_entry(number))
 
     micros = each(count, work)
     sequencer.close()
@@ -128,8 +117,8 @@ def sealed(folder: Path, count: int) -> float:
 def of_exchanges(count: int) -> list[Entry]:
     found: list[Entry] = []
     for number, exchange in enumerate(of_session(count)):
-        found += [entry(number), *ended(exchange, None, b"r" * 32, b"s" * 32)]
-    return found + [entry(number) for number in range(count // _BATCH)]
+        found += [accepted_entry(number), *ended(exchange, None, b"r" * 32, b"s" * 32)]
+    return found + [accepted_entry(number) for number in range(count // _BATCH)]
 
 
 def sequenced(folder: Path, count: int) -> float:
@@ -164,7 +153,7 @@ def durable(folder: Path, count: int) -> float:
     publisher.start()
     before = time.perf_counter()
     for number in range(count):
-        sequencer.put(entry(number))
+        sequencer.put(accepted_entry(number))
     sequencer.flush()
     rate = count / (time.perf_counter() - before)
     publisher.stop()
@@ -180,7 +169,7 @@ def strict_waits(folder: Path, callers: int, rounds: int) -> list[float]:
     waits: list[float] = []
     for number in range(rounds):
         before = time.perf_counter()
-        for future in [sequencer.durable(entry(number)) for _ in range(callers)]:
+        for future in [sequencer.durable(accepted_entry(number)) for _ in range(callers)]:
             future.result()
             waits.append(time.perf_counter() - before)
     sequencer.close()

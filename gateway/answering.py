@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-_BODILESS: Final = frozenset({204, 304})
+from gateway.heads import BODILESS
 
 _TELLING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 """Headers that say how the answer is framed."""
@@ -48,7 +48,7 @@ class Cycle(RequestResponseCycle):
             raise RuntimeError("a header of the answer holds what no header may hold")
         if not self.keep_alive and not closing:
             block += b"connection: close\r\n"
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in BODILESS:
             self.chunked_encoding = True
             block += b"transfer-encoding: chunked\r\n"
         self.transport.write(b"%b%b\r\n" % (STATUS_LINE[status], block))

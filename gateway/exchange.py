@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.config import Limits, Provider
 from gateway.decoding import Bomb, Undecoded, decode
-from gateway.heads import Head, head_of
+from gateway.heads import BODILESS, Head, head_of
 from gateway.http import Answer, Interrupted, Upstream
 from gateway.ids import new_id
 from gateway.keeper import Keeper, Opening
@@ -71,7 +71,6 @@ _KEPT_OTHER_BYTES = 8 << 20
 _PARTING_SECONDS = 1.0
 """How long a caller may take to accept why its answer ends when the gateway stops."""
 
-_BODILESS = frozenset({204, 304})
 
 _REMEMBERED_PATHS = 1024
 _REMEMBERED_LENGTH = 256
@@ -381,7 +380,6 @@ class DataPlane:
             ceiling_micro_usd=self._ceiling(passage) if priced else None,
             priced=priced,
             ask=passage.ask(),
-            app=passage.principal.app if passage.principal else None,
         )
         opened = await self.keeper.open(opening)
         passage.join, passage.state = opened.join, opened.state
@@ -409,7 +407,7 @@ class DataPlane:
             if line is not None and await self._supervised(answer, first, observation, headers, line):
                 await passage.judge_rest()
                 return
-        if answer.status in _BODILESS:
+        if answer.status in BODILESS:
             headers = [pair for pair in headers if pair[0] != b"content-length"]
         start = {"type": "http.response.start", "status": answer.status, "headers": [*headers, *passage.own_headers()]}
         if first and passage.door is not None:
@@ -646,7 +644,7 @@ def _refuse_unpriced(passage: Passage) -> None:
 
 def _succeeded(status: int) -> bool:
     """Whether clients take what comes with this status for an answer: they do so of any success."""
-    return 200 <= status < 300 and status not in _BODILESS  # noqa: PLR2004 - successes
+    return 200 <= status < 300 and status not in BODILESS  # noqa: PLR2004 - successes
 
 
 def _refuse_unless_answer(status: int, head: Head, first: bytes) -> None:

@@ -6,6 +6,9 @@ from typing import Final
 
 import msgspec
 
+BODILESS: Final = frozenset({204, 304})
+"""Statuses of answers without a body, whatever their heads say (RFC 9112 section 6.3)."""
+
 _REMEMBERED: Final = 256
 _SHORT: Final = 200
 """Bytes of a media type that are kept."""

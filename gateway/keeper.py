@@ -59,9 +59,6 @@ class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ask: Ask | None = None
     """None for requests without steps."""
 
-    app: str | None = None
-    """The caller's app, where clauses judge the exchange; None where they are known already."""
-
 
 class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The keeper's answer: where the exchange belongs."""
@@ -70,6 +67,7 @@ class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     state: bytes | None = None
     shadowed: tuple[str, ...] = ()
     """Clauses that a person took out of force, for the caller's app and now."""
+
     receipt: Receipt | None = None
     """Of the `accepted` entry, where that is durable by now: for a strict app."""
 
@@ -168,7 +166,7 @@ class LocalKeeper:
             except Exception:
                 self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
                 raise
-        shadowed = () if opening.app is None else tuple(self.modes.shadowed(opening.app, self._now_ns()))
+        shadowed = tuple(self.modes.shadowed(opening.accepted.tenant or "", self._now_ns()))
         receipt = await self._accept(opening.accepted, join)
         return Opened(join=join, state=state, shadowed=shadowed, receipt=receipt)
 

@@ -10,6 +10,8 @@ from typing import Final
 import httptools
 from aiohttp.base_protocol import BaseProtocol
 
+from gateway.heads import BODILESS
+
 Headers = list[tuple[bytes, bytes]]
 
 _HEAD_LIMIT: Final = 64 * 1024
@@ -21,7 +23,6 @@ _HEADER_COUNT: Final = 1000
 _BODY_LIMIT: Final = 128 * 1024
 """Bytes of a body that wait to be read before no more are taken from the network."""
 
-_BODILESS: Final = frozenset({204, 304})
 _SWITCHING: Final = 101
 _FINAL: Final = 200
 
@@ -267,7 +268,7 @@ class ProviderConnection(BaseProtocol):
 
 def _says_its_length(status: int, headers: Headers) -> bool:
     """Whether an answer ends before its connection does (RFC 9112 section 6.3)."""
-    if status in _BODILESS:
+    if status in BODILESS:
         return True
     lowered = [(name.lower(), value.lower()) for name, value in headers]
     return any(

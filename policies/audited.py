@@ -37,13 +37,9 @@ def _end(exchange: Exchange, judged: Judged | None, request: bytes, response: by
         kind = RequestCompleted
     elif exchange.outcome == "client_aborted":
         kind = StreamAborted
-    blind, join = exchange.blind, exchange.join
+    blind = exchange.blind
     return kind(
-        actor=exchange.key_id or OWNER,
-        tenant=exchange.app,
-        trace=None if join is None else join.trace_id.hex(),
-        span=exchange.server_span_id.hex(),
-        exchange=exchange.exchange_id,
+        **_common(exchange),
         outcome=exchange.outcome,
         status=exchange.status,
         verdict=exchange.verdict,

@@ -57,15 +57,6 @@ class Split(msgspec.Struct, frozen=True):
         pieces = [next(sources[hole]) for hole in self.holes]
         return (piece for piece, hole in zip(pieces, self.holes, strict=True) if hole != LITERAL)
 
-    def lead_before_last_message(self) -> int:
-        """How many lead pieces stand before the last message; all where there is none."""
-        if not self.messages:
-            return len(self.lead)
-        at = len(self.holes)
-        while self.holes[at - 1] != MESSAGE:
-            at -= 1
-        return at - len(self.messages)
-
 
 class Broken(Exception):
     """A frame does not fit its pieces."""

@@ -15,6 +15,7 @@ from gateway.api.sessions import visible
 from policies.vocabulary.erasures import BASIS, Order
 from policies.vocabulary.keys import Principal
 from storage.legal_holds import HoldChange
+from storage.rows import SessionRow
 
 Who = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -60,8 +61,7 @@ async def keep_session(
 ) -> answers.Retention:
     """Keep a session beyond its time: retention and erasing pass it by."""
     row = visible(records, principal, session_id)
-    change = HoldChange(app=row.app, by=data.by, reason=data.reason, actor=actor_of(principal))
-    await desk.keep(row.session_id, change)
+    await desk.keep(row.session_id, _change(data, row, principal))
     return answers.Retention(session_id=row.session_id, held=True)
 
 
@@ -75,6 +75,9 @@ async def release_session(
 ) -> answers.Retention:
     """Keep a session no longer than others."""
     row = visible(records, principal, session_id)
-    change = HoldChange(app=row.app, by=data.by, reason=data.reason, actor=actor_of(principal))
-    await desk.release(row.session_id, change)
+    await desk.release(row.session_id, _change(data, row, principal))
     return answers.Retention(session_id=row.session_id, held=False)
+
+
+def _change(data: Change, row: SessionRow, principal: Principal) -> HoldChange:
+    return HoldChange(app=row.app, by=data.by, reason=data.reason, actor=actor_of(principal))

@@ -83,7 +83,7 @@ class Figures:
         """Exchanges of which no step could be judged, by reason."""
         self.skipped: Counter[str] = Counter()
         self.models, self.tools, self.clients, self.apps = Names(), Names(), Names(), Names()
-        self.server_side = self.asked_again = self.terminations = 0
+        self.server_side = self.asked_again = 0
         self.input_tokens = self.output_tokens = self.unpriced = self.cost_micro_usd = 0
         self.coverage: dict[tuple[str, str], GuardCoverage] = {}
         self.acted: list[Acted] = []

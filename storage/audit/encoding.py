@@ -27,6 +27,14 @@ def from_base64(text: str, what: str, length: int | None = None) -> bytes:
     return data
 
 
+def ascii_lines(data: bytes, otherwise: str) -> list[str]:
+    """The lines of an ASCII text. Raises `NoteMalformed`, which says what it is otherwise."""
+    try:
+        return data.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        raise NoteMalformed(otherwise) from None
+
+
 def from_decimal(text: str, what: str) -> int:
     """A whole number below 2**63 without leading zeros. Raises `NoteMalformed`."""
     if not _DECIMAL.fullmatch(text) or int(text) >= 1 << 63:

@@ -6,7 +6,7 @@ import msgspec
 
 from storage.audit import merkle
 from storage.audit.checkpoint import read_checkpoint
-from storage.audit.encoding import from_base64, from_decimal, to_base64
+from storage.audit.encoding import ascii_lines, from_base64, from_decimal, to_base64
 from storage.audit.errors import NoteMalformed
 from storage.audit.note import Verified, read_note
 from storage.audit.trust import Trust
@@ -60,10 +60,7 @@ class TlogProof(msgspec.Struct, frozen=True):
 def read_proof(data: bytes) -> TlogProof:
     """Take a proof apart. Raises `NoteMalformed`."""
     head, gap, checkpoint = data.partition(b"\n\n")
-    try:
-        lines = head.decode("ascii").split("\n")
-    except UnicodeDecodeError:
-        raise NoteMalformed("a proof that is not ASCII") from None
+    lines = ascii_lines(head, "a proof that is not ASCII")
     if not gap or lines.pop(0) != _HEADER:
         raise NoteMalformed(f"a proof begins with {_HEADER} and holds a checkpoint after an empty line")
     extra = None

@@ -12,7 +12,7 @@ import msgspec
 from storage.audit import merkle
 from storage.audit.checkpoint import Checkpoint, read_checkpoint
 from storage.audit.disk import Disk
-from storage.audit.encoding import from_base64, from_decimal, to_base64
+from storage.audit.encoding import ascii_lines, from_base64, from_decimal, to_base64
 from storage.audit.errors import LogDamaged, NoteMalformed, NotSigned, ProofInvalid, SignatureInvalid
 from storage.audit.note import Note, Verifier, read_note
 from storage.audit.signing_key import WitnessSigner
@@ -55,11 +55,7 @@ class Request(msgspec.Struct, frozen=True):
 def read_request(body: bytes) -> Request:
     """A request from its body. Raises `NoteMalformed`."""
     head, gap, note = body.partition(b"\n\n")
-    try:
-        lines = head.decode("ascii").split("\n")
-    except UnicodeDecodeError:
-        raise NoteMalformed("a request that is not ASCII before its checkpoint") from None
-    first, *hashes = lines
+    first, *hashes = ascii_lines(head, "a request that is not ASCII before its checkpoint")
     if not gap or not first.startswith("old "):
         raise NoteMalformed("a request reads: old SIZE, hashes, an empty line, a checkpoint")
     if len(hashes) > MOST_HASHES:

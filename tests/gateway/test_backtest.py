@@ -13,7 +13,8 @@ import pytest
 from gateway.backtest.history import Wanted
 from gateway.backtest.run import Candidate, Laboratory, NoSuchSession
 from gateway.config import Config
-from gateway.supervision import notice_key, policies_of
+from gateway.notice_key import notice_key
+from gateway.supervision import policies_of
 from policies.loader import load
 from policies.shipped import shipped
 from policies.vocabulary.backtests import Backtest
