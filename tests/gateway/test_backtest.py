@@ -27,27 +27,6 @@ from tests.gateway.test_policies import RULES, TOKEN, asked, calling, read, sett
 
 MORE_RULES = """
 [[clause]]
-id = "no-landing"
-text = "Nothing is landed."
-severity = "high"
-steps = ["tool_call"]
-tools = { names = ["land"] }
-guards = [{ kind = "pattern", rules = [{ id = "any", pattern = "." }] }]
-action = [{ at = 75, do = "reject" }]
-recover = "resampled"
-reason = "action_not_allowed"
-on_error = "reject"
-mode = "enforce"
-
-[[clause.example]]
-expect = "violation"
-steps = [{ kind = "tool_call", tool = "land", args = { at = "noon" } }]
-
-[[clause.example]]
-expect = "ok"
-steps = [{ kind = "tool_call", tool = "get_weather", args = { city = "Rome" } }]
-
-[[clause]]
 id = "ask-for-parole"
 text = "Parole waits for a person."
 severity = "high"

@@ -72,6 +72,27 @@ expect = "ok"
 steps = [{ kind = "tool_call", tool = "get_weather", args = { city = "Rome" } }]
 
 [[clause]]
+id = "no-landing"
+text = "Nothing is landed."
+severity = "high"
+steps = ["tool_call"]
+tools = { names = ["land"] }
+guards = [{ kind = "pattern", rules = [{ id = "any", pattern = "." }] }]
+action = [{ at = 75, do = "reject" }]
+recover = "resampled"
+reason = "action_not_allowed"
+on_error = "reject"
+mode = "enforce"
+
+[[clause.example]]
+expect = "violation"
+steps = [{ kind = "tool_call", tool = "land", args = { at = "noon" } }]
+
+[[clause.example]]
+expect = "ok"
+steps = [{ kind = "tool_call", tool = "get_weather", args = { city = "Rome" } }]
+
+[[clause]]
 id = "ask-first"
 text = "Payments wait for a person."
 severity = "high"
@@ -223,6 +244,23 @@ def test_a_chain_goes_on_from_the_response_that_holds_the_history(strict: House,
     assert judged["judged"]["unread"] is None  # what came before is known, though it stands at the provider
     asked(strict, RESPONSES, stream=stream, text="And now?", previous_response_id=held)
     assert strict.provider.requests[-1].body == json.dumps({**sent}).encode()
+
+
+@every_dialect
+@stream_or_json
+@pytest.mark.parametrize(("tool", "told"), [("launch", True), ("land", False)], ids=["answered", "resampled"])
+def test_the_model_learns_why_it_is_asked_again_where_the_clause_answers_it_alone(
+    strict: House, dialect: Dialect, tool: str, *, stream: bool, told: bool
+) -> None:
+    text = f"{tool} once, {dialect.name} {stream}."
+    strict.provider.script = in_turn(
+        say(dialect.name, calling(tool), streamed=stream), say(dialect.name, TURN, streamed=stream)
+    )
+    got = asked(strict, dialect, stream=stream, text=text, tools=tools_of(dialect, tool))
+    assert [part for part in read(dialect, got, stream=stream).parts if part.kind == "tool_call"] == []
+    first, second = [seen.body for seen in strict.provider.requests if text.encode() in seen.body]
+    assert (b"[Stepwarden: " in second) == told
+    assert (second == first) != told
 
 
 @every_dialect
