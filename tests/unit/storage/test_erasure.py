@@ -97,6 +97,12 @@ def values(folder: Path) -> dict[str, set[bytes]]:
     return found
 
 
+def scope_keys(folder: Path) -> set[bytes]:
+    """The wrapped keys of every scope there is."""
+    with closing(sqlite3.connect(folder / "keys.db")) as keys:
+        return {row[0] for row in keys.execute("SELECT wrapped FROM scope_key")}
+
+
 def contents(folder: Path) -> set[bytes]:
     with closing(sqlite3.connect(next(iter(sorted(folder.glob("content-*.db")))))) as month:
         rows = month.execute("SELECT cid, sealed FROM content UNION SELECT check_bytes, check_bytes FROM conv_state")
@@ -132,8 +138,7 @@ def test_no_value_is_left_from_which_a_guess_could_be_confirmed(folder: Path) ->
     for name in ("gone", MARK, "the officer's"):
         assert [where for where in holding(folder, name) if not where.startswith("audit")] == []
     assert holding(folder, b"B" * 32) == []
-    with closing(sqlite3.connect(folder / "keys.db")) as keys:
-        now = [row[0] for row in keys.execute("SELECT wrapped FROM scope_key")]
+    now = scope_keys(folder)
     assert len(now) == 1
     assert sum(keys_before.count(each) for each in now) == 1
     for one in (said(2, "kept"), said(8, "kept")):
@@ -184,7 +189,11 @@ def test_an_end_user_is_erased_with_every_session_and_with_what_was_outside_of_a
     store.append([said(5, None, user=USER), said(6, None, user="bob"), said(7, None)])
     store.append([said(8, "elsewhere", user=USER, app="other")])
     assert holding(folder, USER) == []
+    keys = scope_keys(folder)
     erased = store.erase(order(f"user:{USER}"), 1)
+    left = scope_keys(folder)
+    assert (len(keys), len(left)) == (7, 3)  # of `three`, of bob outside of a session, and of the app
+    assert [where for key in keys - left for where in holding(folder, key)] == []
     assert (set(erased.sessions), erased.exchanges) == ({"one", "two", "elsewhere"}, 5)
     assert {row.session_id for row in store.sessions()} == {"three"}
     assert {one.exchange_id for one in store.recent()} == {said(n, None).exchange.exchange_id for n in (4, 6, 7)}
@@ -192,9 +201,13 @@ def test_an_end_user_is_erased_with_every_session_and_with_what_was_outside_of_a
         store.erase(order(f"user:{USER}"), 1)
 
 
-def test_an_app_is_erased_whole_and_alone(store: Store) -> None:
+def test_an_app_is_erased_whole_and_alone(folder: Path, store: Store) -> None:
     store.append([said(1, "one"), said(2, None, user=USER), said(3, None), said(4, "two", app="other")])
+    keys = scope_keys(folder)
     erased = store.erase(order("app:shop"), 1)
+    left = scope_keys(folder)
+    assert (len(keys), len(left)) == (4, 1)
+    assert [where for key in keys - left for where in holding(folder, key)] == []
     assert (erased.sessions, erased.exchanges) == (("one",), 3)
     assert [one.app for one in store.recent()] == ["other"]
 
