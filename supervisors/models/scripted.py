@@ -50,10 +50,11 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Scripted:
+class ScriptedModel:
     """The model that `provider = "scripted"` names."""
 
-    name = NAME
+    def __init__(self, name: str = NAME) -> None:
+        self.name = name
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """The rules' answer, at once."""
@@ -62,7 +63,7 @@ class Scripted:
         shown = sum(map(len, (prompt.system, *prompt.history, prompt.question)))
         return Completion(
             text=text,
-            model=NAME,
+            model=self.name,
             input_tokens=-(-shown // _CHARACTERS_A_TOKEN),
             cached_tokens=0,
             cache_write_tokens=0,

@@ -15,7 +15,7 @@ from supervisors.critics.answers import read_critique, read_word
 from supervisors.critics.fences import exhibit
 from supervisors.critics.prompt import Matter, critique_prompt, word_prompt
 from supervisors.models.interface import Prompt
-from supervisors.models.scripted import Scripted
+from supervisors.models.scripted import ScriptedModel
 
 CALL = Part(kind="tool_call", tool="send_email", text='{"to":"a@b.example"}')
 
@@ -35,12 +35,12 @@ def matter(
 
 def critique(about: Matter) -> Opinion:
     shown, new = (*about.history, *about.steps), [step.name for step in about.steps]
-    said = asyncio.run(Scripted().complete(critique_prompt(about), seconds=1))
+    said = asyncio.run(ScriptedModel().complete(critique_prompt(about), seconds=1))
     return read_critique(said, about.charges, shown, new).opinions[0]
 
 
 def word(about: Matter) -> str:
-    return read_word(asyncio.run(Scripted().complete(word_prompt(about), seconds=1)))
+    return read_word(asyncio.run(ScriptedModel().complete(word_prompt(about), seconds=1)))
 
 
 def said(kind: StepKind, text: str) -> Part:
@@ -102,7 +102,7 @@ def test_an_old_breach_is_no_breach_of_the_new_steps() -> None:
 
 def test_without_a_clause_it_cannot_tell() -> None:
     prompt = Prompt(system="Is this run bad?", question="A run.", most_tokens=5, revision="r")
-    assert asyncio.run(Scripted().complete(prompt, seconds=1)).text == "unsure"
+    assert asyncio.run(ScriptedModel().complete(prompt, seconds=1)).text == "unsure"
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.sampled_from(["tool_call", "model_text", "reasoning"]))
