@@ -139,7 +139,9 @@ KINDS: Final[tuple[Kind, ...]] = (
         guard=InstructionsInDataGuard,
         reads=True,
         ranges=True,
-        impossible=_all_but("only data from outside can hold the orders of strangers", "tool_result", "retrieval"),
+        impossible=_all_but(
+            "only data from outside can hold the orders of strangers", "tool_call", "tool_result", "retrieval"
+        ),
     ),
     Kind(name="own", spec=OwnSpec, guard=OwnGuard, ranges=True),
     Kind(name="validator", spec=ValidatorSpec, guard=ValidatorGuard, ranges=True, asked=_elsewhere),
