@@ -31,6 +31,9 @@ class ReadStep(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str
     origin: str
+    tool: str
+    """`tool_call` only: the tool's name, or the word that stands for it."""
+
     text: str
 
 
@@ -98,7 +101,13 @@ def _pieces(text: str) -> Iterator[ReadStep | str]:
 
 def _step(head: str, text: str) -> ReadStep:
     says = _words(head)
-    return ReadStep(name=says.get("step", ""), kind=says.get("kind", ""), origin=says.get("origin", ""), text=text)
+    return ReadStep(
+        name=says.get("step", ""),
+        kind=says.get("kind", ""),
+        origin=says.get("origin", ""),
+        tool=says.get("tool", ""),
+        text=text,
+    )
 
 
 def _fact(line: str) -> ReadFact:
