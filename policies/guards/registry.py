@@ -11,6 +11,7 @@ from policies.guards.egress import EgressGuard, EgressSpec
 from policies.guards.external import ExternalGuard, ExternalSpec
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
+from policies.guards.judge import JudgeGuard, JudgeSpec
 from policies.guards.own import OwnGuard, OwnSpec
 from policies.guards.pattern import PatternGuard, PatternSpec
 from policies.guards.pii import PiiGuard, PiiSpec
@@ -36,6 +37,7 @@ GuardSpec: TypeAlias = (
     | ProvenanceSpec
     | InstructionsInDataSpec
     | OwnSpec
+    | JudgeSpec
     | ValidatorSpec
     | PresidioSpec
     | ExternalSpec
@@ -144,6 +146,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
     ),
     Kind(name="own", spec=OwnSpec, guard=OwnGuard, ranges=True),
+    Kind(name="judge", spec=JudgeSpec, guard=JudgeGuard, reads=True, ranges=True, asked=_elsewhere),
     Kind(name="validator", spec=ValidatorSpec, guard=ValidatorGuard, ranges=True, asked=_elsewhere),
     Kind(name="presidio", spec=PresidioSpec, guard=PresidioGuard, ranges=True, asked=_elsewhere),
     Kind(name="external", spec=ExternalSpec, guard=ExternalGuard, ranges=True, asked=_elsewhere),
