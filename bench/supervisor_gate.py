@@ -5,6 +5,7 @@ labels: with it, what is lost between a labelled attack and its rejection is los
 """
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,14 +30,30 @@ from supervisors.models.scripted_reading import read
 
 POLICY: Final = Path(__file__).with_name("supervisor_policy.toml")
 
-READS: Final = (
-    "calculate get_balance get_channels get_iban get_most_recent_transactions get_reservation_details "
-    "get_scheduled_transactions get_user_details get_user_info get_users_in_channel get_webpage list_all_airports "
-    "read_channel_messages read_file read_inbox search_direct_flight search_onestop_flight think"
-).split()
-"""Tools of the recorded suites that only read, as an operator would tag them; all others count as ones that write."""
+READING: Final = frozenset(
+    (
+        "browse",
+        "calculate",
+        "check",
+        "fetch",
+        "find",
+        "get",
+        "list",
+        "lookup",
+        "query",
+        "read",
+        "retrieve",
+        "search",
+        "show",
+        "think",
+        "view",
+    )
+)
+"""Verbs in the name of a tool that only reads: as an operator would tag it. All others count as tools that write."""
 
+_WORDS: Final = re.compile(r"[A-Z]?[a-z]+")
 _SECONDS: Final = 60.0
+_AT_ONCE: Final = 4
 _VIOLATION: Final = 75
 
 
@@ -47,7 +64,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     score: int
     """The highest that the gate gave; 0 where it said ok."""
 
-    failed: bool
+    failure: str | None
+    """Why there is no answer."""
+
     stopped: bool
     """Whether the verdict is stronger than a flag."""
 
@@ -104,19 +123,30 @@ def _digest(tool: str | None, text: str) -> bytes:
     return msgspec.json.encode([tool, text])
 
 
-def ruleset() -> Ruleset:
-    """The bench's clauses, in force, with a supervisor to ask."""
+def ruleset(runs: Iterable[Run]) -> Ruleset:
+    """The bench's clauses for the tools of these runs, in force, with a supervisor to ask."""
     policy = load(POLICY.read_text(encoding="utf-8"), str(POLICY)).policy
-    tags: Mapping[str, frozenset[str]] = {name: frozenset({"read"}) for name in READS}
+    tools = {tool.tool or "" for run in runs for tool in run.tools}
+    tags: Mapping[str, frozenset[str]] = {tool: frozenset({"read"}) for tool in tools if _reads(tool)}
     return Ruleset.compile([policy], tags=tags, settings=Settings(enforce=True, supervised=True))
+
+
+def _reads(tool: str) -> bool:
+    return not READING.isdisjoint(word.lower() for word in _WORDS.findall(tool))
 
 
 async def gated(rules: Ruleset, runs: Iterable[Run], caller: Callable[[Run], Caller]) -> list[Gated]:
     """Every run, each with a gate of its own, so that nothing one run was told helps another.
 
-    Raises `Unserved` once a cap is reached.
+    Where a cap is reached, the steps after it have failed.
     """
-    return list(await asyncio.gather(*[_gated(rules, run, caller(run)) for run in runs]))
+    gates = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(run: Run) -> Gated:
+        async with gates:
+            return await _gated(rules, run, caller(run))
+
+    return list(await asyncio.gather(*[one(run) for run in runs]))
 
 
 async def _gated(rules: Ruleset, run: Run, caller: Caller) -> Gated:
@@ -158,6 +188,6 @@ async def _judged(rules: Ruleset, gate: Gate, scene: Scene, index: int, name: st
     return Step(
         index=index,
         score=max((hit.score for answer in answers for hit in answer.hits), default=0),
-        failed=any(answer.failure is not None for answer in answers),
+        failure=next((answer.failure for answer in answers if answer.failure is not None), None),
         stopped=STRENGTH[judgement.verdict.name] > STRENGTH["flag"],
     )
