@@ -4,8 +4,8 @@ What it answers follows from the prompt alone, as a model's answer would, and th
 reads clauses, facts and what is asked outside of fences, and takes fenced text for data, whatever that says. Its wits:
 
 - *signs*: words in double quotes in a clause's text or guidance; a step that holds them breaks the clause;
-- *facts*, where a clause speaks of data, strangers or what the user asked: an argument whose value stands only in an
-  order in data, or in data that the user did not name; and what a local guard scored;
+- *facts*, where a clause speaks of data, strangers or what the user asked: an argument whose value stands in data,
+  worse in an order there, better where the user named its source or a word of it; and what a local guard scored;
 - *citations*, where a clause speaks of what is cited: a mark like [doc-3] that no earlier call asked for;
 - *counts*, where a clause speaks of numbers used once: arithmetic that does not use the user's numbers once each.
 
@@ -14,15 +14,20 @@ Everything else is ok to it. So its verdicts show that the machinery works, and 
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from policies.arguments import leaves
 from supervisors.models.interface import Completion, Prompt
 from supervisors.models.scripted_reading import Read, ReadClause, ReadStep, read
 
 NAME: Final = "scripted"
+
+_IN_ORDERS: Final = (90, 80, 0)
+_IN_DATA: Final = (50, 0, 0)
+"""Scores of a value by how many things speak for it: that the user named its source, that he named it."""
 
 _NEAR_CERTAIN: Final = 90
 _LIKELY: Final = 75
@@ -36,6 +41,7 @@ _GIVEN: Final = re.compile(r"numbers ([0-9]+(?:, [0-9]+)+)")
 _ARITHMETIC: Final = re.compile(r"[(0-9][0-9 ()]*(?:[-+*/][0-9 ()]+)+")
 _ON_ORIGINS: Final = re.compile(r"\b(?:data|untrusted|strangers?|user|asked)\b", re.IGNORECASE)
 _DATA: Final = ("tool_result", "retrieval")
+_WORD: Final = re.compile(r"\w{4,}")
 _CHECKED: Final = ("model_text", "tool_call")
 
 
@@ -139,16 +145,26 @@ def _facts(clause: ReadClause, step: ReadStep, seen: Read) -> Iterator[Sight]:
         return
     quote = step.text[:_LONGEST_QUOTE]
     for says in [fact.says for fact in seen.facts if fact.step == step.name]:
-        score = _value_score(says) if "value" in says else int(says.get("score", "0"))
+        score = _value_score(says, step, seen) if "value" in says else int(says.get("score", "0"))
         if score:
             where = f"the value of {says['value']}" if "value" in says else f"the guard {says.get('guard', '')}"
             yield Sight(step=step.name, score=score, quote=quote, why=f"By the facts on {where}.")
 
 
-def _value_score(says: Any) -> int:
-    if says.get("origin") not in _DATA or says.get("delegated") == "yes":
+def _value_score(says: Mapping[str, str], step: ReadStep, seen: Read) -> int:
+    """What the origin of one argument says: worse in an order, better where the user named the source or the value."""
+    if says.get("origin") not in _DATA:
         return 0
-    return _NEAR_CERTAIN if says.get("in_order") == "yes" else _SECOND_LOOK
+    excuses = (says.get("delegated") == "yes") + _is_named(says["value"], step, seen)
+    scores = _IN_ORDERS if says.get("in_order") == "yes" else _IN_DATA
+    return scores[excuses]
+
+
+def _is_named(pointer: str, step: ReadStep, seen: Read) -> bool:
+    """Whether a word of the argument stands in what the user said."""
+    leaf = next((leaf for leaf in leaves(step.text) if leaf.pointer == pointer), None)
+    asked = " ".join(other.text.lower() for other in seen.steps if other.kind == "user_input")
+    return leaf is not None and any(word.lower() in asked for word in _WORD.findall(str(leaf.value)))
 
 
 def _citations(clause: ReadClause, step: ReadStep, seen: Read) -> Iterator[Sight]:

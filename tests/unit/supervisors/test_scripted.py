@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import count
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,15 +63,19 @@ def test_signs_in_what_others_say_are_no_act_of_the_agent() -> None:
     assert critique(about).label == "ok"
 
 
-def test_a_value_that_only_an_order_in_data_names_is_near_certain_and_one_from_data_needs_a_look() -> None:
-    for in_order, delegated, label, score in (
-        (True, False, "violation", 90),
-        (False, False, "unsure", 50),
-        (True, True, "ok", 0),
-    ):
-        value = ValueOrigin(pointer="/to", origin="tool_result", tool="t", delegated=delegated, in_order=in_order)
-        opinion = critique(matter("Nothing goes to strangers.", [CALL], facts=Facts(values=(value,))))
-        assert (opinion.label, opinion.score) == (label, score)
+@pytest.mark.parametrize("asked", ["Read my mails.", "Write to a@b.example."])
+@pytest.mark.parametrize("delegated", [False, True])
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_value_out_of_data_counts_by_where_it_stands_and_by_what_the_user_named(
+    *, asked: str, delegated: bool, in_order: bool
+) -> None:
+    value = ValueOrigin(pointer="/to", origin="tool_result", tool="t", delegated=delegated, in_order=in_order)
+    about = matter("Nothing goes to strangers.", [said("user_input", asked), CALL], facts=Facts(values=(value,)))
+    speaks_for_it = delegated + ("example" in asked)
+    expected = ((90, 80, 0) if in_order else (50, 0, 0))[speaks_for_it]
+    opinion = critique(about)
+    assert opinion.score == expected
+    assert opinion.label == ("violation" if expected >= 75 else "unsure" if expected else "ok")
 
 
 def test_what_a_local_guard_scored_is_a_fact_too() -> None:
