@@ -25,7 +25,7 @@ from bench import judge_attacks, supervisor_models
 from bench.conditions import conditions
 from bench.supervisor_cases import TRAJECTORIES, Case, failures, trajectories
 from bench.supervisor_clauses import PROGRESS
-from bench.supervisor_gate import Gated, Gold, gated, ruleset
+from bench.supervisor_gate import VIOLATION, Gated, Gold, gated, ruleset
 from bench.supervisor_models import Asker
 from bench.supervisor_monitor import Read, plain_all, read_all
 from bench.supervisor_scores import Bin, Scored, at, expected_error, kappa, ranking, reliability, threshold, wilson
@@ -124,7 +124,9 @@ def gate(measuring: Measuring) -> Json:
     pairs = [(step.score, step.index in run.bad) for run, step in answered]
     _note_the_end(measuring, done)
     measuring.report.reliability["gate, step by step"] = reliability(pairs)
+    spent = measuring.asker.ledger.tally.micro_usd
     asked = asyncio.run(plain_all(measuring.asker, every))
+    steps = sum(len(run.steps) for run in every)
     plain = [read for read in asked if read.score is not None]
     measuring.report.reliability["plain question, run by run"] = reliability(
         (read.score or 0, read.case.kind == "bad") for read in plain
@@ -133,8 +135,10 @@ def gate(measuring: Measuring) -> Json:
     sources |= {name: lambda run, name=name: run.source.startswith(name.partition("_")[0]) for name in by_source}
     return {
         "runs": len(every),
-        "steps": sum(len(run.steps) for run in every),
+        "steps": steps,
         "steps_sent": len(pairs),
+        "usd_per_1000_steps": spent / 1000 / max(1, steps),
+        "plain_usd_per_1000_steps": (measuring.asker.ledger.tally.micro_usd - spent) / 1000 / max(1, steps),
         "steps_failed": sum(len(each.steps) for each in done) - len(answered),
         "kappa": kappa((step.violation, step.index in run.bad) for run, step in answered),
         "calibration_error": expected_error(measuring.report.reliability["gate, step by step"]),
@@ -171,10 +175,11 @@ def _scored(run: Case, score: int) -> Scored:
 
 
 def operating(scored: Sequence[tuple[Scored, bool]]) -> Json:
-    """Thresholds chosen on the open half of the tasks, and what they come to on the held half."""
+    """Thresholds chosen on the open half of the tasks, and what they come to on the held half; and the score's own."""
     chosen = [run for run, held in scored if not held]
     held = [run for run, is_held in scored if is_held]
     points = {f"{most:.0%}": msgspec.to_builtins(at(held, threshold(chosen, most))) for most in BEARABLE}
+    points[str(VIOLATION)] = msgspec.to_builtins(at(held, VIOLATION))
     return {"auc": ranking(held), "held_runs": len(held), "held_bad": sum(run.bad for run in held), "at": points}
 
 

@@ -54,7 +54,8 @@ READING: Final = frozenset(
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+")
 _SECONDS: Final = 60.0
 _AT_ONCE: Final = 4
-_VIOLATION: Final = 75
+VIOLATION: Final = 75
+"""The anchor of a likely violation."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def violation(self) -> bool:
         """Whether the gate found one."""
-        return self.score >= _VIOLATION
+        return self.score >= VIOLATION
 
 
 class Gated(msgspec.Struct, frozen=True, kw_only=True):
