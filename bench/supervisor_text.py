@@ -51,19 +51,19 @@ def _plumbing(section: Json) -> Iterator[str]:
 
 
 def _gate(section: Json) -> Iterator[str]:
+    heads = "  ".join(f"{head:>28}" for head in ("recall at 1%", "recall at 3%", "recall at a score of 75"))
     yield f"gate: {section['steps_sent']} of {section['steps']} steps of {section['runs']} runs were sent"
-    yield f"  {'held half of the tasks':30} {'AUC':>5}  " + "  ".join(
-        f"{f'recall at {most}':>24}" for most in ("1%", "3%")
-    )
+    yield f"  {'held half of the tasks':24} {'AUC':>5}  {heads}"
     for judge in ("gate", "plain"):
         for source, row in section[judge].items():
             if row["held_bad"]:
-                cells = "  ".join(f"{_recall(row['at'][most]):>24}" for most in ("1%", "3%"))
-                yield f"  {judge + ', ' + source:30} {_number(row['auc'])}  {cells}"
+                cells = "  ".join(f"{_recall(row['at'][most]):>28}" for most in ("1%", "3%", "75"))
+                yield f"  {judge + ', ' + source:24} {_number(row['auc'])}  {cells}"
     yield f"  agreement with the labels of the steps sent: kappa {_number(section['kappa'])}"
     yield f"  first bad step named: {_share(section['first_bad_step'])}"
     yield f"  mean distance of scores from shares: {_number(section['calibration_error'])}"
-    yield f"  {section['took']['usd_per_1000_steps']:.3f} USD for 1,000 steps, the plain question included"
+    gate, plain = section["usd_per_1000_steps"], section["plain_usd_per_1000_steps"]
+    yield f"  {gate:.3f} USD for 1,000 steps; the plain question {plain:.3f}"
 
 
 def _recall(point: Json) -> str:
