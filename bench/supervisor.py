@@ -249,7 +249,8 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if report.reliability:
-        about = f"{began['date']}, commit {began['commit']}; asked: {report.asked}"
+        whom = options.live or "the scripted model, which is no model"
+        about = f"{began['date']}, commit {began['commit']}; asked: {whom}"
         options.svg.write_text(chart("Reliability of scores", report.reliability, about), encoding="utf-8")
     print("\n".join(lines(document)))
     if any(name == "plumbing" and not holds(section) for name, section in report.sections.items()):
