@@ -45,6 +45,20 @@ class Stage(msgspec.Struct, frozen=True):
         return None
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor said of one clause."""
+
+    seat: str
+    clause: str
+    score: int
+    words: str
+    """Its feedback, or at the gate what its view came to."""
+
+    quotes: tuple[str, ...]
+    first_bad_step: str | None = None
+    """The text of that step."""
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one agent."""
 
@@ -52,7 +66,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[str, ...]
     """Of its exchanges that did not simply pass, oldest first."""
 
-    critiques: tuple[Json, ...]
+    said: tuple[Said, ...]
     kept: bool
     """Whether what went wrong was found, and nothing came of it."""
 
@@ -163,19 +177,14 @@ def tell(stage: Stage, name: str) -> Told:
 
 
 def _session(stage: Stage, before: set[str]) -> str | None:
-    return next(
-        (s["session_id"] for s in stage.ask("/api/sessions")["sessions"] if s["session_id"] not in before), None
-    )
-
-
-def _critiques(stage: Stage, session: str) -> list[Json]:
-    return stage.ask(f"/api/sessions/{session}/critiques")["critiques"]
+    listed = stage.ask("/api/sessions")["sessions"]
+    return next((each["session_id"] for each in listed if each["session_id"] not in before), None)
 
 
 def _read(stage: Stage, before: set[str]) -> None:
-    """Wait until the monitor has found what it will find: a person would read the answer meanwhile."""
+    """Wait until the monitor distrusts the session: a person would read the answer meanwhile."""
     session = stage.waited(lambda: _session(stage, before))
-    stage.waited(lambda: any(each["verdict"] != "allow" for each in _critiques(stage, session)))
+    stage.waited(lambda: stage.ask(f"/api/sessions/{session}/critiques")["distrusted"])
 
 
 def _refuse(stage: Stage, over: threading.Event) -> None:
@@ -183,32 +192,64 @@ def _refuse(stage: Stage, over: threading.Event) -> None:
     with client.here(stage.gateway.config) as api:
         while not over.wait(_POLL_SECONDS):
             for hold in api.get("/api/holds", only="waiting")["holds"]:
-                said("person", f"refuses the held call of {hold['tool']}")
-                api.post(f"/api/holds/{hold['hold_id']}/reject", {"by": "example", "reason": "look at the critique"})
+                said("person", f"refuses the call of {hold['tool']} that waits")
+                api.post(f"/api/holds/{hold['hold_id']}/reject", {"by": "example", "reason": "see the critique"})
 
 
 def _shown(stage: Stage, name: str, before: set[str], *, nothing_came_of_it: bool) -> Told:
     """Print verdicts and critiques as an operator would look them up."""
-    session = stage.waited(lambda: _session(stage, before)) or ""
-    story = STORIES[name]
+    story, session = STORIES[name], stage.waited(lambda: _session(stage, before)) or ""
     exchanges = stage.waited(lambda: _acted(stage, session, story.verdict)) or []
     for each in exchanges:
-        said("gateway", f"{each['verdict']}: {each['exchange_id']}")
-    critiques = _critiques(stage, session)
-    found = [opinion for critique in critiques for opinion in critique["opinions"] if opinion["label"] == "violation"]
-    for opinion in found:
-        said("critique", f"{opinion['clause']} {opinion['label']} {opinion['score']}: {opinion['feedback']}")
+        said("gateway", f"{each['verdict']}, {each['reason']}: stepwarden explain {each['exchange_id']}")
+    found = (*_at_the_gate(stage, exchanges), *_afterwards(stage, session))
+    for each in found:
+        said("critique", f"{each.seat}, {each.clause}, {each.score}: {each.words}")
+        if each.first_bad_step is not None:
+            said("", f"first bad step: {each.first_bad_step}")
     verdicts = tuple([each["verdict"] for each in exchanges])
     return Told(
         name=name,
         verdicts=verdicts,
-        critiques=tuple(critiques),
+        said=found,
         kept=nothing_came_of_it and story.verdict in verdicts and bool(found),
     )
 
 
 def _acted(stage: Stage, session: str, verdict: str) -> list[Json]:
     """Exchanges of the session with a verdict, once the one that is expected is among them."""
-    every = stage.ask("/api/exchanges", session=session, limit=100)["exchanges"]
-    acted = [each for each in reversed(every) if each["verdict"] not in (None, "allow")]
+    acted = [
+        each for each in stage.ask(f"/api/sessions/{session}")["exchanges"] if each["verdict"] not in (None, "allow")
+    ]
     return acted if any(each["verdict"] == verdict for each in acted) else []
+
+
+def _at_the_gate(stage: Stage, exchanges: list[Json]) -> Iterator[Said]:
+    """What the gate found of the calls in these exchanges."""
+    for exchange in exchanges:
+        explanation = stage.ask(f"/api/exchanges/{exchange['exchange_id']}/explanation")
+        for match in [match for step in explanation["steps"] for match in step["matches"]]:
+            if match["guard"].startswith("judge"):
+                yield Said(
+                    seat="gate",
+                    clause=match["clause"],
+                    score=match["score"],
+                    words=match["note"],
+                    quotes=(match["text"] or "",),
+                )
+
+
+def _afterwards(stage: Stage, session: str) -> Iterator[Said]:
+    """What the monitor says of the session's steps."""
+    texts = {each["step_id"]: each["text"] for each in stage.ask(f"/api/sessions/{session}/steps")["steps"]}
+    for critique in stage.ask(f"/api/sessions/{session}/critiques")["critiques"]:
+        for opinion in critique["opinions"]:
+            if critique["seat"] == "monitor" and opinion["label"] == "violation":
+                yield Said(
+                    seat="monitor",
+                    clause=opinion["clause"],
+                    score=opinion["score"],
+                    words=opinion["feedback"],
+                    quotes=tuple([quote["text"] or "" for quote in opinion["quotes"]]),
+                    first_bad_step=texts.get(opinion["first_bad_step"] or ""),
+                )
