@@ -8,7 +8,6 @@ was done by the gateway.
 import json
 import subprocess
 import sys
-import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from bench.guards_offline import carries, held_out
 from bench.targets import ROOT, Target, free_port, started
 from policies.vocabulary.steps import Part
 
-_CONFIG: Final = """\
+BOARD_CONFIG: Final = """\
 [provider.openai]
 base_url = "http://127.0.0.1:{upstream}"
 
@@ -32,6 +31,7 @@ base_url = "http://127.0.0.1:{upstream}"
 policy = ["{policy}"]
 enforce = true
 """
+"""What a gateway is started with; `{upstream}` and `{policy}` are filled in."""
 
 
 class BoardFailed(Exception):
@@ -54,10 +54,10 @@ def plays(files: Sequence[Path], *, limit: int | None, streamed: int) -> list[Pl
     return [*plain, Play(name="streamed sample", files=tuple(files), stream=True, limit=sample)]
 
 
-def play(board: Path, one: Play, scratch: Path, concurrency: int) -> dict[str, Any]:
+def play(board: Path, one: Play, scratch: Path, concurrency: int, config: str = BOARD_CONFIG) -> dict[str, Any]:
     """What the board says of one run of it; its own output goes to a log. Raises `BoardFailed`."""
     upstream = free_port()
-    target = _gateway(upstream, scratch / one.name.replace(" ", "-"))
+    target = _gateway(upstream, scratch / one.name.replace(" ", "-"), config)
     out = target.home / "board.json"
     argv = [
         sys.executable, str(board.resolve()), "--gateway", f"http://127.0.0.1:{target.target.port}/openai/v1",
@@ -77,10 +77,10 @@ class _Started(msgspec.Struct, frozen=True):
     home: Path
 
 
-def _gateway(upstream: int, home: Path) -> _Started:
+def _gateway(upstream: int, home: Path, settings: str) -> _Started:
     home.mkdir(parents=True)
     config = home / "stepwarden.toml"
-    config.write_text(textwrap.dedent(_CONFIG.format(upstream=upstream, policy=POLICY)))
+    config.write_text(settings.replace("{upstream}", str(upstream)).replace("{policy}", POLICY))
     port = free_port()
     argv = (
         str(Path(sys.executable).with_name("stepwarden")), "serve", "--config", str(config), "--port", str(port),

@@ -1,6 +1,6 @@
 """A supervisor, measured on labelled sessions: what it finds, how it agrees with labels, where it errs, what it takes.
 
-    python -m bench.supervisor [--data DIR] [--only attacks|plumbing|gate|monitor ...] [--limit N]
+    python -m bench.supervisor [--data DIR] [--only attacks|plumbing|board|gate|monitor ...] [--limit N]
     python -m bench.supervisor --live claude-haiku-4-5 --cap-usd 2 [--key-env ANTHROPIC_API_KEY] [--limit N] ...
 
 Without `--live` the scripted model is asked: a few rules, no model. Its figures show that the machinery is whole, and
@@ -15,13 +15,14 @@ import json
 import os
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from bench import judge_attacks, supervisor_models
+from bench import judge_attacks, supervisor_board, supervisor_models
 from bench.conditions import conditions
 from bench.supervisor_cases import TRAJECTORIES, Case, failures, trajectories
 from bench.supervisor_clauses import PROGRESS
@@ -35,7 +36,8 @@ from bench.targets import ROOT
 from supervisors.caller import Unserved
 
 Json = dict[str, Any]
-SECTIONS: Final = ("attacks", "plumbing", "gate", "monitor")
+SECTIONS: Final = ("attacks", "plumbing", "board", "gate", "monitor")
+BOARD: Final = ROOT / ".." / "shared" / "tools" / "replay_board.py"
 DATA: Final = ROOT / ".." / "shared" / "data"
 RESULTS: Final = ROOT / "bench" / "results" / "local"
 BEARABLE: Final = (0.01, 0.03)
@@ -87,6 +89,15 @@ def plumbing(measuring: Measuring) -> Json:
         counted += done
         found[name] = plumbing_of(done)
     return {**found, "all": plumbing_of(counted), "goal": {"most_sent": _MOST_SENT, "least_asked": _LEAST_ASKED}}
+
+
+def board(measuring: Measuring) -> Json:
+    """The same through a running gateway, where the program that replays runs is at hand. Asks no model."""
+    options, rows = measuring.options, dict[str, Json]()
+    with tempfile.TemporaryDirectory(prefix="stepwarden-board-") as scratch:
+        for name in ("agentdojo", "injecagent"):
+            rows[name] = supervisor_board.measured(options.board, options.data, name, Path(scratch), options.limit)
+    return {**rows, "all": supervisor_board.together(rows.values())}
 
 
 def _gold(run: Case) -> Any:
@@ -213,6 +224,7 @@ def share(hits: int, of: int) -> Json:
 _MEASURES: Final[dict[str, Callable[[Measuring], Json]]] = {
     "attacks": attacks,
     "plumbing": plumbing,
+    "board": board,
     "gate": gate,
     "monitor": monitor,
 }
@@ -221,7 +233,7 @@ _MEASURES: Final[dict[str, Callable[[Measuring], Json]]] = {
 def measure(options: argparse.Namespace, report: Report) -> None:
     """All sections asked for, each with what it took. Raises `Unserved` once the cap is reached."""
     left = options.cap_usd
-    for name in options.only or SECTIONS:
+    for name in options.only or (each for each in SECTIONS if each != "board" or options.board.is_file()):
         asker = supervisor_models.scripted() if options.live is None else _live(options, left)
         section: Json = {}
         report.sections[name] = section
@@ -253,12 +265,12 @@ def main() -> None:
         about = f"{began['date']}, commit {began['commit']}; asked: {whom}"
         options.svg.write_text(chart("Reliability of scores", report.reliability, about), encoding="utf-8")
     print("\n".join(lines(document)))
-    if any(name == "plumbing" and not holds(section) for name, section in report.sections.items()):
-        sys.exit("the machinery loses what it should not: see `plumbing`")
+    if lost := [name for name in ("plumbing", "board") if name in report.sections and not holds(report.sections[name])]:
+        sys.exit(f"the machinery loses what it should not, or sends too much: see {', '.join(lost)}")
 
 
 def holds(section: Json) -> bool:
-    """Whether the plumbing reaches its goal over all sources."""
+    """Whether the plumbing reaches its goals over all sources."""
     whole = section["all"]
     return (
         whole["sent_share"] <= _MOST_SENT
@@ -281,6 +293,7 @@ def _options() -> argparse.Namespace:
     today = dt.datetime.now(dt.UTC).date().isoformat()
     add = parser.add_argument
     add("--data", type=Path, default=DATA, metavar="DIR", help="holds trajectories/ and process/")
+    add("--board", type=Path, default=BOARD, metavar="F", help="the program that replays recorded runs over HTTP")
     add("--only", action="append", choices=SECTIONS, help="only this section; may be repeated")
     add("--limit", type=int, metavar="N", help="a fixed random sample of N runs a source")
     add("--live", metavar="MODEL", help="ask this model of Anthropic's; needs --cap-usd")
@@ -293,6 +306,8 @@ def _options() -> argparse.Namespace:
         parser.error("--live spends money: say with --cap-usd how much at most")
     if options.live and not os.environ.get(options.key_env):
         parser.error(f"--live needs a key in {options.key_env}")
+    if "board" in (options.only or ()) and not options.board.is_file():
+        parser.error(f"there is no replay board at {options.board}; say with --board where it is")
     if not (options.data / "trajectories").is_dir() and set(options.only or SECTIONS) != {"attacks"}:
         parser.error(f"there are no labelled sessions under {options.data}; say with --data where they are")
     return options

@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -99,40 +100,48 @@ class Gold:
     name = "gold"
 
     def __init__(self, run: Run) -> None:
-        self._bad = frozenset({_digest(run.steps[index].tool, run.steps[index].text) for index in run.bad})
+        self._bad = frozenset({digest_of(run.steps[index].tool, run.steps[index].text) for index in run.bad})
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """A word or a critique, as asked."""
         del seconds
         seen = read(prompt)
         step = next(step for step in seen.steps if step.name in seen.about)
-        bad = _digest(step.tool, step.text) in self._bad
-        if seen.asked != "critique":
-            return Completion(text="violation" if bad else "ok", model=self.name)
-        opinion = {"label": "ok", "score": 0, "quotes": [], "first_bad_step": None, "feedback": ""}
-        if bad:
-            quotes = [{"step": step.name, "text": step.text[:40]}]
-            opinion |= {"label": "violation", "score": 100, "quotes": quotes, "first_bad_step": step.name}
-        opinions = [{"clause": clause.name, **opinion} for clause in seen.clauses]
-        return Completion(text=msgspec.json.encode({"opinions": opinions, "blamed": []}).decode(), model=self.name)
+        return Completion(text=gold_answer(prompt, bad=digest_of(step.tool, step.text) in self._bad), model=self.name)
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
-def _digest(tool: str | None, text: str) -> bytes:
-    return msgspec.json.encode([tool, text])
+def gold_answer(prompt: Prompt, *, bad: bool) -> str:
+    """What a judge says that knows whether the step asked about is bad: a word or a critique, as asked."""
+    seen = read(prompt)
+    step = next(step for step in seen.steps if step.name in seen.about)
+    if seen.asked != "critique":
+        return "violation" if bad else "ok"
+    opinion = {"label": "ok", "score": 0, "quotes": [], "first_bad_step": None, "feedback": ""}
+    if bad:
+        quotes = [{"step": step.name, "text": step.text[:40]}]
+        opinion |= {"label": "violation", "score": 100, "quotes": quotes, "first_bad_step": step.name}
+    opinions = [{"clause": clause.name, **opinion} for clause in seen.clauses]
+    return msgspec.json.encode({"opinions": opinions, "blamed": []}).decode()
+
+
+def digest_of(tool: str | None, text: str) -> bytes:
+    """16 bytes for a call: what it calls, and with which arguments."""
+    return blake2b(msgspec.json.encode([tool, text]), digest_size=16).digest()
 
 
 def ruleset(runs: Iterable[Run]) -> Ruleset:
     """The bench's clauses for the tools of these runs, in force, with a supervisor to ask."""
     policy = load(POLICY.read_text(encoding="utf-8"), str(POLICY)).policy
     tools = {tool.tool or "" for run in runs for tool in run.tools}
-    tags: Mapping[str, frozenset[str]] = {tool: frozenset({"read"}) for tool in tools if _reads(tool)}
+    tags: Mapping[str, frozenset[str]] = {tool: frozenset({"read"}) for tool in tools if reads(tool)}
     return Ruleset.compile([policy], tags=tags, settings=Settings(enforce=True, supervised=True))
 
 
-def _reads(tool: str) -> bool:
+def reads(tool: str) -> bool:
+    """Whether its name says that a tool only reads."""
     return not READING.isdisjoint(word.lower() for word in _WORDS.findall(tool))
 
 

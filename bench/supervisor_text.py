@@ -50,6 +50,17 @@ def _plumbing(section: Json) -> Iterator[str]:
     yield f"  goal: at most {most:.0%} sent, at least {least:.0%} asked about, every violation stopped"
 
 
+def _board(section: Json) -> Iterator[str]:
+    yield "board: the same through a running gateway, over HTTP"
+    for name, row in section.items():
+        if name != "took":
+            yield (
+                f"  {name:12} {row['runs']} runs, {row['errors']} errors; {row['sent_share']:.1%} of the steps sent, "
+                f"{row['asked_about']} of {row['attack_calls']} attack calls asked about; enforced, "
+                f"{row['violations_stopped']} of {row['violations']} violations stopped"
+            )
+
+
 def _gate(section: Json) -> Iterator[str]:
     heads = "  ".join(f"{head:>28}" for head in ("recall at 1%", "recall at 3%", "recall at a score of 75"))
     yield f"gate: {section['steps_sent']} of {section['steps']} steps of {section['runs']} runs were sent"
@@ -96,4 +107,4 @@ def _number(value: float | None) -> str:
     return "    -" if value is None else f"{value:5.2f}"
 
 
-_SECTIONS = {"attacks": _attacks, "plumbing": _plumbing, "gate": _gate, "monitor": _monitor}
+_SECTIONS = {"attacks": _attacks, "plumbing": _plumbing, "board": _board, "gate": _gate, "monitor": _monitor}
