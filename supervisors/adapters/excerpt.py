@@ -14,6 +14,7 @@ MOST_RANGES: Final = 256
 """Of one finding; more become one that covers them all."""
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
 
 class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,11 @@ def excerpt(text: str, most: int) -> Excerpt:
             end -= 1
     shown = text if end == len(data) else data[:end].decode("utf-8", "surrogatepass")
     return Excerpt(text=_SURROGATES.sub("\ufffd", shown), size=end, whole=len(data))
+
+
+def one_line(text: str, most: int) -> str:
+    """Somebody else's words as one printable line of at most `most` characters."""
+    return _UNPRINTABLE.sub(" ", _SURROGATES.sub("\ufffd", text[: 4 * most])).strip()[:most]
 
 
 def byte_ranges(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

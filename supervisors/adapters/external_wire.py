@@ -5,7 +5,6 @@ one, and `arguments` for a call whose arguments are JSON that was sent whole. Ta
 `{"error": "..."}`; members nobody knows are passed over.
 """
 
-import re
 from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
@@ -15,7 +14,7 @@ from msgspec import Meta
 from policies.trail import Scene
 from policies.vocabulary.findings import Evidence, Hit, Score
 from policies.vocabulary.steps import Part
-from supervisors.adapters.excerpt import Excerpt, excerpt
+from supervisors.adapters.excerpt import Excerpt, excerpt, one_line
 
 VERSION: Final = 1
 MOST_BYTES: Final = 256 * 1024
@@ -26,8 +25,6 @@ _MOST_SPANS: Final = 256
 _LONGEST_NOTE: Final = 240
 _QUOTED: Final = 12
 """Characters in a row that a note may not share with the text: notes are recorded, contents are not."""
-
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
 
 class Unusable(Exception):
@@ -104,6 +101,6 @@ def _hit(found: Found, shown: Excerpt) -> Hit:
 
 def _note(note: str, text: str) -> str:
     """A note fit for operators: one printable line that quotes nothing."""
-    line = _UNPRINTABLE.sub(" ", note[: 4 * _LONGEST_NOTE]).strip()[:_LONGEST_NOTE]
+    line = one_line(note, _LONGEST_NOTE)
     quotes = any(line[at : at + _QUOTED] in text for at in range(len(line) - _QUOTED + 1))
     return "the service's note repeated the text and was dropped" if quotes else line
