@@ -12,6 +12,7 @@ from gateway.refusals import (
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
+from supervisors.models.http_status import seconds_of
 from supervisors.ports import Posted, Unposted
 
 _SECONDS: Final = 60.0
@@ -74,7 +75,7 @@ async def _read(answer: Answer, most: int) -> Posted:
     if 300 <= answer.status < 400:  # noqa: PLR2004 - redirects
         raise Unposted("redirected")
     if answer.status != 200:  # noqa: PLR2004 - OK
-        return Posted(answer.status, b"")
+        return Posted(answer.status, b"", _retry_after(answer.headers))
     if not _is_plain(answer.headers):
         raise Unposted("answer_encoded")
     pieces: list[bytes] = []
@@ -88,6 +89,11 @@ async def _read(answer: Answer, most: int) -> Posted:
     except Interrupted as broken:
         raise Unposted("timed_out" if broken.timed_out else "broke_off") from None
     return Posted(200, b"".join(pieces))
+
+
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    found = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
+    return seconds_of(found.decode("latin-1"))
 
 
 def _is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:

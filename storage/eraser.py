@@ -24,6 +24,7 @@ from storage.pseudonyms import Pseudonyms
 from storage.rows import ErasedRow
 from storage.scopes import ScopeKeys
 from storage.seal import Sealer
+from storage.supervisor_calls import forgetting
 from storage.writer import Writer
 
 Kind: TypeAlias = Literal["session", "user", "app"]
@@ -211,6 +212,7 @@ class Eraser:
         work: list[Statement] = [
             *(("DELETE FROM audit_alias WHERE kind = 'session' AND name = ?", (each,)) for each in plan.sessions),
             *(("DELETE FROM legal_hold WHERE session_id = ?", (each,)) for each in plan.sessions),
+            *(statement for each in plan.sessions for statement in forgetting(each)),
             *(("DELETE FROM hold WHERE hold_id = ?", (each,)) for each in self._asked(plan)),
             *(statement for each in plan.sessions for statement in erased_with(each)),
             ("UPDATE erasure SET plan = NULL WHERE id = ?", (number,)),

@@ -83,13 +83,20 @@ class Sequencer:
 
     def durable(self, entry: Entry, *, work: Sequence[Statement] = ()) -> Future[Receipt]:
         """Commit an entry as soon as can be. The future raises `StorageFailed` where it cannot be; then it never is."""
+        return self._soon(work, (entry,))
+
+    def commit(self, work: Sequence[Statement]) -> Future[Receipt]:
+        """The same for statements of which the log has nothing to tell; the receipt is of no entry."""
+        return self._soon(work, ())
+
+    def _soon(self, work: Sequence[Statement], entries: Sequence[Entry]) -> Future[Receipt]:
         waiter: Future[Receipt] = Future()
         with self._changed:
             if self._stopping:
                 waiter.set_exception(StorageFailed("writing the audit log", RuntimeError("the gateway is stopping")))
                 return waiter
             self._urgent += 1
-            self._add(_Item(work, (entry,), waiter))
+            self._add(_Item(work, entries, waiter))
         return waiter
 
     def lose(self, exchanges: int = 1) -> None:

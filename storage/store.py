@@ -46,6 +46,7 @@ from storage.seal import derive
 from storage.sealer import Sealer, sealed_until
 from storage.secret import Secret
 from storage.sequencer import Sequencer
+from storage.supervisor_calls import CallBook
 from storage.ulids import pack
 from storage.writer import ContentMode, Writer
 
@@ -89,6 +90,7 @@ class Store(Reads):
                 self.aliases = Aliases(self.ledger)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
+                self.supervisor_calls = CallBook(self.ledger, self.sequencer)
                 self.publisher = Publisher(
                     self.ledger, lambda: open_log(path, self.ledger.origin), adopt=partial(adopt_next, path)
                 )
@@ -212,6 +214,7 @@ class Store(Reads):
             before = day_of(now_ns - self._retention_days * DAY_NS)
             self.ledger.write([], entries=[RetentionApplied(actor=GATEWAY, before=before, files=files)])
             self._writer.drop(files, held)
+        self.supervisor_calls.forget(now_ns - self._retention_days * DAY_NS)
         self._writer.forget_sessions(now_ns, self._retention_days, held)
         self.critiques.expire((now_ns // DAY_NS - self._retention_days) * DAY_NS, held)
         return list(files)

@@ -7,7 +7,6 @@ says that it is overloaded, is left alone for a while.
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -71,11 +70,14 @@ class Ledger(Protocol):
         """What an account has spent, calls that never ended at their ceilings. Raises `LedgerFailed`."""
         ...
 
-    async def begin(self, call: SupervisorCall, accounts: tuple[str, ...]) -> None:
-        """Write a call down, and its ceiling on the accounts; durable on return. Raises `LedgerFailed`."""
+    async def begin(self, call: SupervisorCall) -> None:
+        """Write a call down, and its ceiling on the accounts of its spender; durable on return.
+
+        Raises `LedgerFailed`.
+        """
         ...
 
-    def end(self, end: CallEnd) -> None:
+    def end(self, call: SupervisorCall, end: CallEnd) -> None:
         """Write down what became of it; returns at once, durable soon after."""
         ...
 
@@ -150,8 +152,7 @@ class Caller:
     async def _begun(self, prompt: Prompt, errand: Errand) -> tuple[SupervisorCall, Reserved]:
         """Reserve and write down. Raises `Unserved`, and then neither is done."""
         at_ns = self._now_ns()
-        day = datetime.fromtimestamp(at_ns / 1e9, UTC).date().isoformat()
-        spender = Spender(app=errand.app, session_id=errand.session_id, day=day)
+        spender = Spender.at(at_ns, app=errand.app, session_id=errand.session_id)
         ceiling = self._ceiling(prompt)
         try:
             for account in self._budget.unknown(spender):
@@ -169,12 +170,12 @@ class Caller:
             **msgspec.structs.asdict(errand),
         )
         try:
-            await self._ledger.begin(call, spender.accounts())
+            await self._ledger.begin(call)
         except LedgerFailed:
             self._budget.settle(reserved, tokens=0, micro_usd=0)
             raise Unserved("ledger_failed") from None
         except asyncio.CancelledError:
-            self._ended(reserved, CallEnd(call_id=call.call_id, state="failed", why="cancelled", **_NOTHING))
+            self._ended(call, reserved, _unbilled(call, "cancelled"))
             raise
         return call, reserved
 
@@ -194,7 +195,7 @@ class Caller:
         except asyncio.CancelledError:
             self._breaker.abandoned(leave)
             micros = self._since(began_ns)
-            self._ended(reserved, CallEnd(call_id=call.call_id, state="failed", why="cancelled", micros=micros))
+            self._ended(call, reserved, CallEnd(call_id=call.call_id, state="failed", why="cancelled", micros=micros))
             raise
         except Exception as error:  # noqa: BLE001 - an adapter's fault must not leave a call without its end
             failed = Unanswered(f"raised:{type(error).__name__}")
@@ -217,7 +218,7 @@ class Caller:
             cost_micro_usd=cost,
             micros=micros,
         )
-        self._ended(reserved, end)
+        self._ended(call, reserved, end)
         consumed = Consumed(
             model=completion.model,
             prompt=prompt.revision,
@@ -236,15 +237,15 @@ class Caller:
             asked = _PAUSE_SECONDS if failed.retry_after_seconds is None else failed.retry_after_seconds
             pause = min(max(asked, 0.0), _LONGEST_PAUSE_SECONDS)
             self._paused_until_ns = max(self._paused_until_ns, now_ns + int(pause * 1e9))
-        took = {} if failed.sent else _NOTHING
         micros = self._since(began_ns)
-        self._ended(reserved, CallEnd(call_id=call.call_id, state="failed", why=failed.why, micros=micros, **took))
+        if failed.sent:
+            self._ended(call, reserved, CallEnd(call_id=call.call_id, state="failed", why=failed.why, micros=micros))
+        else:
+            self._ended(call, reserved, _unbilled(call, failed.why, micros))
 
-    def _ended(self, reserved: Reserved, end: CallEnd) -> None:
-        known = end.input_tokens is not None and end.output_tokens is not None
-        tokens = (end.input_tokens or 0) + (end.output_tokens or 0) if known else None
-        self._budget.settle(reserved, tokens=tokens, micro_usd=end.cost_micro_usd)
-        self._ledger.end(end)
+    def _ended(self, call: SupervisorCall, reserved: Reserved, end: CallEnd) -> None:
+        self._budget.settle(reserved, tokens=end.tokens, micro_usd=end.cost_micro_usd)
+        self._ledger.end(call, end)
 
     def _ceiling(self, prompt: Prompt) -> Ceiling:
         """A token is at least one byte, so a prompt of n bytes holds at most n of them."""
@@ -257,5 +258,14 @@ class Caller:
         return max(self._clock() - began_ns, 0) // 1000
 
 
-_NOTHING: Final = {"input_tokens": 0, "output_tokens": 0, "cost_micro_usd": 0}
-"""What a call took that was not answered for, and is not billed."""
+def _unbilled(call: SupervisorCall, why: str, micros: int = 0) -> CallEnd:
+    """The end of a call that failed and took nothing."""
+    return CallEnd(
+        call_id=call.call_id,
+        state="failed",
+        why=why,
+        input_tokens=0,
+        output_tokens=0,
+        cost_micro_usd=0,
+        micros=micros,
+    )

@@ -19,6 +19,9 @@ class Posted(msgspec.Struct, frozen=True):
     body: bytes
     """Whole, and no longer than was allowed; empty where the status is not 200."""
 
+    retry_after_seconds: float | None = None
+    """How long whoever answered wants to be left alone, where it said so."""
+
 
 class Unposted(Exception):
     """There is no answer; `why` is a low-cardinality word, and never holds what was sent or a key."""

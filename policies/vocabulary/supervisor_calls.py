@@ -1,6 +1,7 @@
 """Supervisor calls: what was asked of a supervisor's model, what it took, and what is spent of a budget."""
 
-from typing import Literal, TypeAlias
+from datetime import UTC, datetime
+from typing import Literal, Self, TypeAlias
 
 import msgspec
 
@@ -11,6 +12,33 @@ Purpose: TypeAlias = Literal["word", "critique", "canary", "measurement"]
 
 CallState: TypeAlias = Literal["begun", "done", "failed"]
 """`begun`: sent, or about to be, and its end is not known; it counts at its ceiling, after a crash for good."""
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session, an app or a day has taken so far, calls that have not ended at their ceilings."""
+
+    tokens: int = 0
+    micro_usd: int = 0
+
+
+class Spender(msgspec.Struct, frozen=True, kw_only=True):
+    """On whose account a call goes."""
+
+    app: str
+    session_id: str | None
+    day: str
+    """`YYYY-MM-DD`, UTC."""
+
+    @classmethod
+    def at(cls, at_ns: int, *, app: str, session_id: str | None) -> Self:
+        """Whose account it is at a moment: wall clock, Unix epoch, nanoseconds."""
+        day = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).date().isoformat()
+        return cls(app=app, session_id=session_id, day=day)
+
+    def accounts(self) -> tuple[str, ...]:
+        """Names of the accounts it goes on: the day's, the app's of that day, and the session's where there is one."""
+        session = () if self.session_id is None else (f"session:{self.session_id}",)
+        return (f"day:{self.day}", f"app:{self.day}:{self.app}", *session)
 
 
 class SupervisorCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +73,11 @@ class SupervisorCall(msgspec.Struct, frozen=True, kw_only=True):
     ceiling_micro_usd: int | None
     """What it can cost at most; None where the model has no known price."""
 
+    @property
+    def spender(self) -> Spender:
+        """On whose account it goes."""
+        return Spender.at(self.at_ns, app=self.app, session_id=self.session_id)
+
 
 class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a call. What is None there is not known, and counts at the call's ceiling."""
@@ -66,23 +99,8 @@ class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
     micros: int = 0
     """How long it took, microseconds."""
 
-
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session, an app or a day has taken so far, calls that have not ended at their ceilings."""
-
-    tokens: int = 0
-    micro_usd: int = 0
-
-
-class Spender(msgspec.Struct, frozen=True, kw_only=True):
-    """On whose account a call goes."""
-
-    app: str
-    session_id: str | None
-    day: str
-    """`YYYY-MM-DD`, UTC."""
-
-    def accounts(self) -> tuple[str, ...]:
-        """Names of the accounts it goes on: the day's, the app's of that day, and the session's where there is one."""
-        session = () if self.session_id is None else (f"session:{self.session_id}",)
-        return (f"day:{self.day}", f"app:{self.day}:{self.app}", *session)
+    @property
+    def tokens(self) -> int | None:
+        """Input and output together; None where either is not known."""
+        known = self.input_tokens is not None and self.output_tokens is not None
+        return (self.input_tokens or 0) + (self.output_tokens or 0) if known else None

@@ -57,7 +57,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
 class Unanswered(Exception):
     """There is no answer; `why` is a low-cardinality word, and never holds content or a key.
 
-    `timed_out unreachable overloaded status:NNN key_missing key_refused answer_too_long answer_invalid cancelled`
+    `timed_out unreachable overloaded status:NNN key_missing key_unusable key_refused answer_too_long
+    answer_invalid`, and the words of an endpoint (`broke_off not_http redirected answer_encoded answer_too_large`).
     """
 
     def __init__(self, why: str, *, sent: bool = True, retry_after_seconds: float | None = None) -> None:

@@ -1,0 +1,102 @@
+"""Supervisor calls: every call to a model of a supervisor, in `ledger.db` before it is sent, with what budgets spent.
+
+An account's sum and the calls it adds up are one transaction. A call that never ended counts at its ceiling for good.
+"""
+
+from concurrent.futures import Future
+from typing import Any, Final, final
+
+import msgspec
+
+from policies.vocabulary.audit import Receipt
+from policies.vocabulary.supervisor_calls import CallEnd, CallState, Spent, SupervisorCall
+from storage.ledger import Ledger, Statement
+from storage.sequencer import Sequencer
+
+_ENDS: Final = tuple([name for name in CallEnd.__struct_fields__ if name not in ("call_id", "state")])
+_COLUMNS: Final = (*SupervisorCall.__struct_fields__, "state", *_ENDS)
+_ADD: Final = """
+INSERT INTO supervisor_account (account, at_ns, tokens, micro_usd) VALUES (?, ?, ?, ?)
+ON CONFLICT (account) DO UPDATE SET
+    at_ns = max(at_ns, excluded.at_ns),
+    tokens = tokens + excluded.tokens,
+    micro_usd = micro_usd + excluded.micro_usd
+"""
+
+
+class RecordedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call with what became of it; all of `end` but its state is empty while that is not known."""
+
+    call: SupervisorCall
+    state: CallState
+    end: CallEnd | None
+
+
+@final
+class CallBook:
+    """All calls. Safe from any thread."""
+
+    def __init__(self, ledger: Ledger, sequencer: Sequencer) -> None:
+        self._ledger = ledger
+        self._sequencer = sequencer
+
+    def spent(self, account: str) -> Spent:
+        """What an account has spent so far. Raises `StorageFailed`."""
+        rows = self._ledger.read("SELECT tokens, micro_usd FROM supervisor_account WHERE account = ?", (account,))
+        return Spent(tokens=rows[0][0], micro_usd=rows[0][1]) if rows else Spent()
+
+    def begin(self, call: SupervisorCall) -> Future[Receipt]:
+        """Write a call down at its ceiling; durable once the future is done, which raises `StorageFailed` else."""
+        values = {**msgspec.structs.asdict(call), "clauses": msgspec.json.encode(call.clauses).decode()}
+        marks = ", ".join("?" * len(values))
+        insert = f"INSERT INTO supervisor_call ({', '.join(values)}, state) VALUES ({marks}, 'begun')"  # noqa: S608
+        work = [(insert, (*values.values(),)), *_added(call, call.ceiling_tokens, call.ceiling_micro_usd or 0)]
+        return self._sequencer.commit(work)
+
+    def end(self, call: SupervisorCall, end: CallEnd) -> None:
+        """Write down how a call that was begun ended, once; what is not known stays at its ceiling."""
+        ceiling = call.ceiling_micro_usd or 0
+        tokens = 0 if end.tokens is None else end.tokens - call.ceiling_tokens
+        cost = 0 if end.cost_micro_usd is None else end.cost_micro_usd - ceiling
+        changes = {name: getattr(end, name) for name in ("state", *_ENDS)}
+        sets = ", ".join([f"{name} = ?" for name in changes])
+        update = f"UPDATE supervisor_call SET {sets} WHERE call_id = ?"  # noqa: S608 - our names
+        self._sequencer.put(work=[(update, (*changes.values(), end.call_id)), *_added(call, tokens, cost)])
+
+    def list(self, *, session_id: str | None = None, since_ns: int = 0, limit: int = 1000) -> list[RecordedCall]:
+        """Calls, oldest first. Raises `StorageFailed`."""
+        query = (
+            f"SELECT {', '.join(_COLUMNS)} FROM supervisor_call "  # noqa: S608 - our names
+            "WHERE at_ns >= ?1 AND (?2 IS NULL OR session_id = ?2) ORDER BY at_ns, call_id LIMIT ?3"
+        )
+        return [_recorded(row) for row in self._ledger.read(query, (since_ns, session_id, limit))]
+
+    def forget(self, before_ns: int) -> None:
+        """Let go of what is older. Raises `StorageFailed`."""
+        work: list[Statement] = [
+            ("DELETE FROM supervisor_call WHERE at_ns < ?", (before_ns,)),
+            ("DELETE FROM supervisor_account WHERE at_ns < ?", (before_ns,)),
+        ]
+        self._ledger.write(work, entries=())
+
+
+def forgetting(session_id: str) -> list[Statement]:
+    """What makes the ledger of calls name a session no more; counts stay, for they were spent."""
+    return [
+        ("UPDATE supervisor_call SET session_id = NULL, exchange_id = NULL WHERE session_id = ?", (session_id,)),
+        ("DELETE FROM supervisor_account WHERE account = ?", (f"session:{session_id}",)),
+    ]
+
+
+def _added(call: SupervisorCall, tokens: int, micro_usd: int) -> list[Statement]:
+    return [(_ADD, (account, call.at_ns, tokens, micro_usd)) for account in call.spender.accounts()]
+
+
+def _recorded(row: tuple[Any, ...]) -> RecordedCall:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["clauses"] = msgspec.json.decode(values["clauses"])
+    call = msgspec.convert({name: values[name] for name in SupervisorCall.__struct_fields__}, SupervisorCall)
+    if values["state"] == "begun":
+        return RecordedCall(call=call, state="begun", end=None)
+    end = msgspec.convert({name: values[name] for name in CallEnd.__struct_fields__}, CallEnd)
+    return RecordedCall(call=call, state=end.state, end=end)

@@ -1,0 +1,24 @@
+"""Statuses: what an error status of a model's provider means to whoever called."""
+
+from supervisors.models.interface import Unanswered
+
+_REFUSED = frozenset({401, 403})
+_OVERLOADED = frozenset({429, 503, 529})
+
+
+def unanswered(status: int, retry_after_seconds: float | None) -> Unanswered:
+    """Why there is no answer. A call that ends in an error status is not billed by any provider."""
+    if status in _REFUSED:
+        return Unanswered("key_refused", sent=False)
+    if status in _OVERLOADED:
+        return Unanswered("overloaded", sent=False, retry_after_seconds=retry_after_seconds)
+    return Unanswered(f"status:{status}", sent=False)
+
+
+def seconds_of(header: str | None) -> float | None:
+    """A `retry-after` in seconds; None where there is none, or it is a date."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
