@@ -5,7 +5,7 @@ monitor gets exactly one critique, or one word on why it has none.
 """
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, final
 
@@ -67,22 +67,26 @@ class CritiqueBook:
 
     # -------------------------------------------------------------------------------------------------- writing
 
-    def settle(self, filed: Filed) -> bool:
-        """Keep what came of steps that waited, and take them out of the queue; durable on return.
+    def settle(self, several: Sequence[Filed]) -> list[Filed]:
+        """Keep what came of steps that waited, and take them out of the queue; durable on return, all of it at once.
 
-        False where not all of them wait any more: they were settled before, or erased. Then nothing is kept.
+        What was kept: nothing of steps that do not all wait any more, since they were settled before, or erased.
         """
-        steps = filed.critique.steps
         with self._ledger.lock:
-            if not self._queue.holds(steps):
-                return False
-            self._keep(filed, [(LEAVE, (step_id,)) for step_id in steps])
-            return True
+            kept: list[Filed] = []
+            gone: set[str] = set()
+            for filed in several:
+                steps = filed.critique.steps
+                if gone.isdisjoint(steps) and self._queue.holds(steps):
+                    kept.append(filed)
+                    gone.update(steps)
+            self._keep(kept, [(LEAVE, (step_id,)) for step_id in gone])
+            return kept
 
     def add(self, filed: Filed) -> None:
         """Keep a critique of steps that did not wait for it; durable on return."""
         with self._ledger.lock:
-            self._keep(filed, [])
+            self._keep([filed], [])
 
     def trust(self, session_id: str, *, by: str, actor: str, hold_id: str | None = None) -> Distrust | None:
         """End the distrust of a session on a person's word; what it was, None where there is none."""
@@ -142,31 +146,28 @@ class CritiqueBook:
 
     # ------------------------------------------------------------------------------------------------- composing
 
-    def _keep(self, filed: Filed, work: list[Statement]) -> None:
+    def _keep(self, several: Sequence[Filed], work: list[Statement]) -> None:
+        entries: list[Entry] = []
+        first = int(self._ledger.read("SELECT ifnull(max(id), 0) + 1 FROM critique")[0][0])
+        for number, filed in enumerate(several, first):
+            blind = secrets.token_bytes(BLIND_BYTES)
+            work += self._kept(number, filed, blind)
+            entries.append(_recorded(filed, commitment(blind, sha256(_encode(filed)).digest())))
+            session_id = filed.critique.session_id
+            if filed.verdict in DISTRUSTS and session_id is not None:
+                work += self._distrusting(filed, session_id, entries)
+        if work:
+            self._ledger.write(work, entries=entries)
+
+    def _kept(self, number: int, filed: Filed, blind: bytes) -> Iterator[Statement]:
         critique = filed.critique
-        blind = secrets.token_bytes(BLIND_BYTES)
-        encoded = _encode(filed)
-        sealed = self._sealer.seal(encoded, critique.critique_id.encode())
-        number = int(self._ledger.read("SELECT ifnull(max(id), 0) + 1 FROM critique")[0][0])
-        values = (
-            number,
-            critique.critique_id,
-            critique.app,
-            critique.session_id,
-            min([_begun_ns(step_id) for step_id in critique.steps], default=critique.at_ns) or critique.at_ns,
-            sealed,
-            blind,
-        )
-        insert = (
-            "INSERT INTO critique (id, critique_id, app, session_id, from_ns, filed, blind) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
-        work.append((insert, values))
-        work += [("INSERT INTO critiqued_step VALUES (?, ?)", (step_id, number)) for step_id in critique.steps]
-        entries: list[Entry] = [_recorded(filed, commitment(blind, sha256(encoded).digest()))]
-        if filed.verdict in DISTRUSTS and critique.session_id is not None:
-            work += self._distrusting(filed, critique.session_id, entries)
-        self._ledger.write(work, entries=entries)
+        sealed = self._sealer.seal(_encode(filed), critique.critique_id.encode())
+        from_ns = min([_begun_ns(step_id) for step_id in critique.steps], default=0) or critique.at_ns
+        columns = "(id, critique_id, app, session_id, from_ns, filed, blind)"
+        values = (number, critique.critique_id, critique.app, critique.session_id, from_ns, sealed, blind)
+        yield f"INSERT INTO critique {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", values  # noqa: S608
+        for step_id in critique.steps:
+            yield "INSERT INTO critiqued_step VALUES (?, ?)", (step_id, number)
 
     def _distrusting(self, filed: Filed, session_id: str, entries: list[Entry]) -> list[Statement]:
         critique = filed.critique

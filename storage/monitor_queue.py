@@ -13,9 +13,9 @@ from policies.vocabulary.monitoring import Awaiting
 from storage.ledger import Ledger, Statement
 from storage.sealer import sealed_until
 
-_COLUMNS: Final = "step_id, session_id, app, ruleset, clauses, risk, since_ns"
+_COLUMNS: Final = "step_id, session_id, app, ruleset, clauses, risk, size, since_ns"
 _AWAITING: Final = f"SELECT {_COLUMNS}, attempts FROM monitor_queue"  # noqa: S608 - our names
-_PUT: Final = f"INSERT INTO monitor_queue ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (step_id) DO NOTHING"  # noqa: S608 - our names
+_PUT: Final = f"INSERT INTO monitor_queue ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (step_id) DO NOTHING"  # noqa: S608 - our names
 _clauses = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -52,17 +52,17 @@ class MonitorQueue:
 
         In the order of recording, at most `limit`; none of a session in `busy`.
         """
-        others = _listed(busy)
         query = f"""
-        {_AWAITING} WHERE not_before_ns <= ? AND session_id NOT IN (SELECT value FROM json_each(?))
+        {_AWAITING} WHERE session_id NOT IN (SELECT value FROM json_each(?))
+        AND session_id NOT IN (SELECT session_id FROM monitor_queue WHERE not_before_ns > ?)
         ORDER BY risk DESC, id LIMIT 1
         """  # noqa: S608 - composed of literals
-        found = self._ledger.read(query, (now_ns, others))
+        found = self._ledger.read(query, (_listed(busy), now_ns))
         if not found:
             return []
         first = _awaiting(found[0])
-        query = f"{_AWAITING} WHERE session_id = ? AND clauses = ? AND not_before_ns <= ? ORDER BY id LIMIT ?"
-        values = (first.session_id, _listed(first.clauses), now_ns, limit)
+        query = f"{_AWAITING} WHERE session_id = ? AND clauses = ? ORDER BY id LIMIT ?"
+        values = (first.session_id, _listed(first.clauses), limit)
         return [_awaiting(row) for row in self._ledger.read(query, values)]
 
     def least_risky(self, count: int, *, busy: Collection[str]) -> list[Awaiting]:
@@ -73,7 +73,7 @@ class MonitorQueue:
         return [_awaiting(row) for row in self._ledger.read(query, (_listed(busy), count))]
 
     def postpone(self, steps: Sequence[Awaiting], until_ns: int) -> None:
-        """Let steps wait until a time: an attempt at them came to nothing."""
+        """Let steps wait until a time, and their session with them: an attempt at them came to nothing."""
         query = "UPDATE monitor_queue SET attempts = attempts + 1, not_before_ns = ? WHERE step_id = ?"
         self._ledger.write([(query, (until_ns, step.step_id)) for step in steps], entries=())
 
@@ -103,12 +103,13 @@ def _row(step: Awaiting) -> tuple[Any, ...]:
         step.ruleset,
         _listed(step.clauses),
         step.risk,
+        step.size,
         step.since_ns,
     )
 
 
 def _awaiting(row: tuple[Any, ...]) -> Awaiting:
-    step_id, session_id, app, ruleset, clauses, risk, since_ns, attempts = row
+    step_id, session_id, app, ruleset, clauses, risk, size, since_ns, attempts = row
     return Awaiting(
         step_id=step_id,
         session_id=session_id,
@@ -116,6 +117,7 @@ def _awaiting(row: tuple[Any, ...]) -> Awaiting:
         ruleset=ruleset,
         clauses=_clauses(clauses),
         risk=risk,
+        size=size,
         since_ns=since_ns,
         attempts=attempts,
     )

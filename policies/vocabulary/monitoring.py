@@ -1,11 +1,16 @@
 """Monitoring: steps that wait for the monitor, what became of each, and sessions that it distrusts."""
 
+from typing import Final
+
 import msgspec
 
 from policies.vocabulary.critiques import Critique
 from policies.vocabulary.verdicts import VerdictName
 
-SHED = "shed"
+MONITOR: Final = "monitor"
+"""Why a guard did not run that reads afterwards: in the coverage, and what the queue is filled by."""
+
+SHED: Final = "shed"
 """Why a step was not read: more waited than there is room for, and it was among the least risky."""
 
 
@@ -23,6 +28,9 @@ class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
 
     risk: int
     """What sorts it before others, and keeps it when there is no room: higher is more."""
+
+    size: int
+    """UTF-8 bytes of its text."""
 
     since_ns: int
     """Wall clock when it was queued, Unix epoch, nanoseconds, UTC."""

@@ -1,67 +1,35 @@
--- ledger 0008: what the monitor has still to read, what critiques and persons say of steps, whom the monitor distrusts.
-CREATE TABLE monitor_state (
-    id     INTEGER PRIMARY KEY CHECK (id = 1),
-    taken  INTEGER NOT NULL              -- exchanges up to this number are in the queue, or were
-) STRICT;
-
-CREATE TABLE monitor_queue (
-    id             INTEGER PRIMARY KEY,
-    step_id        TEXT    NOT NULL,
-    session_id     TEXT    NOT NULL,
-    app            TEXT    NOT NULL,
-    ruleset        TEXT    NOT NULL,
-    clauses        TEXT    NOT NULL,     -- JSON array
-    risk           INTEGER NOT NULL,
-    since_ns       INTEGER NOT NULL,     -- Unix epoch, nanoseconds, UTC
-    attempts       INTEGER NOT NULL DEFAULT 0,
-    not_before_ns  INTEGER NOT NULL DEFAULT 0
-) STRICT;
-
-CREATE UNIQUE INDEX monitor_queue_step ON monitor_queue (step_id);
-CREATE INDEX monitor_queue_risk ON monitor_queue (risk DESC, id);
-CREATE INDEX monitor_queue_session ON monitor_queue (session_id);
-
-CREATE TABLE critique (
-    id           INTEGER PRIMARY KEY,
-    critique_id  TEXT    NOT NULL,
-    app          TEXT    NOT NULL,
-    session_id   TEXT,
-    from_ns      INTEGER NOT NULL,       -- when the first of its steps began: it goes with that day
-    filed        BLOB    NOT NULL,       -- sealed: feedback holds content
-    blind        BLOB    NOT NULL CHECK (length(blind) = 16)   -- under which the audit log commits to it
-) STRICT;
-
-CREATE UNIQUE INDEX critique_critique_id ON critique (critique_id);
-CREATE INDEX critique_session ON critique (session_id);
-CREATE INDEX critique_from ON critique (from_ns);
-
-CREATE TABLE critiqued_step (
-    step_id   TEXT    NOT NULL,
-    critique  INTEGER NOT NULL,
-    PRIMARY KEY (step_id, critique)
+-- ledger 0008: calls to a supervisor's model. A row is here before anything is sent; one that never ended counts at its
+-- ceiling. Ids, counts and names of ours only: what was asked and answered is not here.
+CREATE TABLE supervisor_call (
+    call_id            TEXT    NOT NULL PRIMARY KEY,
+    at_ns              INTEGER NOT NULL CHECK (at_ns > 0),
+    seat               TEXT    NOT NULL CHECK (seat IN ('gate', 'monitor')),
+    purpose            TEXT    NOT NULL,
+    view               TEXT,
+    clauses            TEXT    NOT NULL,                  -- JSON array of policy/clause
+    app                TEXT    NOT NULL,
+    session_id         TEXT,                              -- NULL outside of a session, and once it is erased
+    exchange_id        TEXT,
+    model              TEXT    NOT NULL,
+    prompt             TEXT    NOT NULL,                  -- revision of the prompt
+    ceiling_tokens     INTEGER NOT NULL CHECK (ceiling_tokens >= 0),
+    ceiling_micro_usd  INTEGER CHECK (ceiling_micro_usd >= 0),
+    state              TEXT    NOT NULL CHECK (state IN ('begun', 'done', 'failed')),
+    why                TEXT,
+    answered_by        TEXT,
+    input_tokens       INTEGER,
+    cached_tokens      INTEGER,
+    output_tokens      INTEGER,
+    cost_micro_usd     INTEGER,
+    micros             INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX critiqued_step_critique ON critiqued_step (critique);
+CREATE INDEX supervisor_call_at ON supervisor_call (at_ns);
+CREATE INDEX supervisor_call_session ON supervisor_call (session_id);
 
-CREATE TABLE distrust (
-    session_id   TEXT    NOT NULL PRIMARY KEY,
-    app          TEXT    NOT NULL,
-    critique_id  TEXT    NOT NULL,
-    clauses      TEXT    NOT NULL,       -- JSON array
-    at_ns        INTEGER NOT NULL
+CREATE TABLE supervisor_account (      -- what budgets are held against: the sums of the calls above, kept with them
+    account    TEXT    NOT NULL PRIMARY KEY,              -- day:DAY, app:DAY:APP, session:ID
+    at_ns      INTEGER NOT NULL,                          -- of its last call
+    tokens     INTEGER NOT NULL,
+    micro_usd  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE label (
-    id          INTEGER PRIMARY KEY,
-    step_id     TEXT    NOT NULL,
-    session_id  TEXT,
-    app         TEXT    NOT NULL,
-    clause      TEXT,
-    label       TEXT    NOT NULL CHECK (label IN ('ok', 'violation')),
-    by          TEXT    NOT NULL,
-    actor       TEXT    NOT NULL,
-    at_ns       INTEGER NOT NULL
-) STRICT;
-
-CREATE INDEX label_step ON label (step_id);
-CREATE INDEX label_session ON label (session_id);

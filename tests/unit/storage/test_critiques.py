@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def awaiting(step_id: str, session: str = "S1", *, risk: int = 10, clauses: tuple[str, ...] = CLAUSES) -> Awaiting:
     return Awaiting(
-        step_id=step_id, session_id=session, app="shop", ruleset="r1", clauses=clauses, risk=risk, since_ns=1
+        step_id=step_id, session_id=session, app="shop", ruleset="r1", clauses=clauses, risk=risk, size=4, since_ns=1
     )
 
 
@@ -109,8 +109,9 @@ def test_what_came_to_nothing_waits_and_counts_its_attempts(store: Store) -> Non
     queue = store.monitor_queue
     queue.take([awaiting("E1.0000")], 1)
     queue.postpone(queue.next(9, now_ns=10, busy=()), 50)
+    queue.take([awaiting("E2.0000", risk=99)], 2)  # of the same session: it must not come before
     assert queue.next(9, now_ns=49, busy=()) == []
-    assert [step.attempts for step in queue.next(9, now_ns=50, busy=())] == [1]
+    assert [step.attempts for step in queue.next(9, now_ns=50, busy=())] == [1, 0]
 
 
 def test_the_least_risky_and_newest_is_shed_first_and_nothing_that_is_being_read(store: Store) -> None:
@@ -126,16 +127,16 @@ def test_the_least_risky_and_newest_is_shed_first_and_nothing_that_is_being_read
 def test_a_step_is_settled_once_whoever_comes_second(store: Store) -> None:
     store.monitor_queue.take([awaiting("E1.0000"), awaiting("E1.0001")], 1)
     first, second = filed("E1.0000", "E1.0001"), filed("E1.0001")
-    assert store.critiques.settle(first)
-    assert not store.critiques.settle(first)
-    assert not store.critiques.settle(second)
+    assert store.critiques.settle([first, second]) == [first]
+    assert store.critiques.settle([first]) == store.critiques.settle([second]) == []
     assert store.critiques.of_session("S1") == [first]
     assert (store.monitor_queue.depth(), len(told(store, "critique.recorded"))) == (0, 1)
 
 
 def test_why_nothing_was_judged_is_kept_like_a_judgement_and_is_never_an_ok(store: Store) -> None:
     store.monitor_queue.take([awaiting("E1.0000")], 1)
-    assert store.critiques.settle(filed("E1.0000", failure=SHED, verdict="allow"))
+    shed = filed("E1.0000", failure=SHED, verdict="allow")
+    assert store.critiques.settle([shed]) == [shed]
     [kept] = store.critiques.of_exchange("E1")
     assert (kept.failure, kept.critique.opinions) == (SHED, ())
     [entry] = told(store, "critique.recorded")
@@ -183,7 +184,7 @@ def test_a_critique_goes_with_its_session_and_leaves_nothing_behind(store: Store
     assert store.critiques.of_session("S1") == store.labels.of_session("S1") == store.critiques.distrusted() == []
     assert (len(store.critiques.of_session("S2")), len(store.labels.of_session("S2"))) == (1, 1)
     assert taken(store) == ["waits.0001"]
-    assert not store.critiques.settle(filed("waits.0000"))
+    assert store.critiques.settle([filed("waits.0000")]) == []
     store.close()
     assert gone.encode() not in (tmp_path / "data" / "ledger.db").read_bytes()
 
