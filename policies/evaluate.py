@@ -21,7 +21,7 @@ from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding, FindingState, Hit
 from policies.vocabulary.steps import Side, StepKind
-from policies.vocabulary.verdicts import ALLOW, STRENGTH, Verdict, VerdictName, combine
+from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, VerdictName, combine
 
 if TYPE_CHECKING:  # the kinds of guards and their libraries weigh 13 MB, which judging nothing needs none of
     from policies.vocabulary.clauses import Clause, Policy
@@ -193,6 +193,11 @@ class Ruleset:
         """The same clauses and guards with these clauses (`policy/clause`) out of force, whatever their policy says."""
         rules = [_shadowed(rule) if rule.name in clauses else rule for rule in self.rules]
         return type(self)(rules, self._guards, tags=self.tags, settings=self.settings)
+
+    def also(self, rule: Rule, guard: Guard) -> Self:
+        """The same clauses, and one more with this guard."""
+        mine = msgspec.structs.replace(rule, places=((f"{rule.clause.id}.0", len(self._guards)),))
+        return type(self)((*self.rules, mine), (*self._guards, guard), tags=self.tags, settings=self.settings)
 
     @property
     def acts(self) -> bool:
@@ -387,22 +392,7 @@ class Sitting:
         return self._settings.enforce and rule.clause.mode == "enforce"
 
     def _in_force(self, rule: Rule, name: VerdictName, *, asked: bool = False, reason: Any = None) -> Verdict:
-        """A verdict as strong as the clause and its app are allowed to be."""
-        if name == "allow":
-            return Verdict(asked=asked)
-        if rule.clause.mode == "shadow":
-            return Verdict(shadow=name, asked=asked)
-        if name == "flag":
-            return Verdict(name="flag", clauses=(rule.name,), asked=asked)
-        if not self._settings.enforce:
-            return Verdict(name="flag", clauses=(rule.name,), shadow=name, asked=asked)
-        return Verdict(
-            name=name,
-            reason=reason or rule.clause.reason,
-            clauses=(rule.name,),
-            recover=rule.clause.recover,
-            asked=asked,
-        )
+        return in_force(rule, self._settings, name, asked=asked, reason=reason)
 
     def _on_error(self, rule: Rule) -> Verdict:
         return self._in_force(rule, rule.clause.on_error, reason="supervision_unavailable")
@@ -466,6 +456,27 @@ class Sitting:
             micros=look.micros,
             shadow=rule.clause.mode == "shadow",
         )
+
+
+def in_force(
+    rule: Rule, settings: Settings, name: VerdictName, *, asked: bool = False, reason: ReasonCode | None = None
+) -> Verdict:
+    """A verdict as strong as the clause and its app are allowed to be."""
+    if name == "allow":
+        return Verdict(asked=asked)
+    if rule.clause.mode == "shadow":
+        return Verdict(shadow=name, asked=asked)
+    if name == "flag":
+        return Verdict(name="flag", clauses=(rule.name,), asked=asked)
+    if not settings.enforce:
+        return Verdict(name="flag", clauses=(rule.name,), shadow=name, asked=asked)
+    return Verdict(
+        name=name,
+        reason=reason or rule.clause.reason,
+        clauses=(rule.name,),
+        recover=rule.clause.recover,
+        asked=asked,
+    )
 
 
 def _registered() -> Builder:

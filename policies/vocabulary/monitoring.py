@@ -10,6 +10,9 @@ from policies.vocabulary.verdicts import VerdictName
 MONITOR: Final = "monitor"
 """Why a guard did not run that reads afterwards: in the coverage, and what the queue is filled by."""
 
+DISTRUSTED: Final = "stepwarden/distrusted"
+"""The clause that calls of a distrusted session wait under; it is the gateway's own."""
+
 SHED: Final = "shed"
 """Why a step was not read: more waited than there is room for, and it was among the least risky."""
 
