@@ -24,6 +24,7 @@ from typing import Any, Final
 from bench.guard_cost import ADVERSARIAL, ORDINARY, SIZES, prose
 from gateway.stations.judge import Bench, Docket
 from gateway.wire.dialects import dialects
+from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.shipped import shipped
@@ -167,7 +168,7 @@ async def resent(messages: int, times: int) -> dict[str, Any]:
             derived=True, known=messages if turn else 0, lead_known=bool(turn), trace_id=bytes(16),
             branch_span_id=bytes(8),
         )  # fmt: skip
-        docket = Docket(bench, scope=b"", stateful=False, session_id="s")
+        docket = Docket(bench, scope=b"", stateful=False, asking=Asking(session_id="s"))
         began = time.process_time()
         await docket.request("anthropic", view, lambda cut: dialect.parts(body, view, cut), join)
         docket.request_edits()

@@ -22,6 +22,7 @@ from gateway.wire.enforcing import enforcing
 from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Needs, StreamGate, Substituted
 from gateway.wire.interface import Dialect
+from policies.asking import Asking
 from policies.evaluate import Judgement, Rule, Ruleset
 from policies.examples import asked_kinds, scene_of, tags_of, threshold
 from policies.trail import Scene
@@ -140,7 +141,7 @@ async def _asked(dialect: Dialect, bench: Bench, parts: Sequence[Part], *, strea
     """The docket of a request that holds these steps."""
     body = msgspec.json.encode({"model": "canary", "stream": stream, **_WRITERS[dialect.name](parts)})
     view = dialect.read_request(body, "chat")
-    docket = Docket(bench, scope=b"canaries", stateful=False, session_id=_SESSION)
+    docket = Docket(bench, scope=b"canaries", stateful=False, asking=Asking(session_id=_SESSION))
     await docket.request(dialect.name, view, lambda cut: dialect.parts(body, view, cut), None)
     return docket
 

@@ -54,6 +54,7 @@ from gateway.wire.notices import make
 from gateway.wire.responses_turns import redirected, settled
 from gateway.wire.stored import hands_out_turns
 from gateway.wire.strict import ambiguity
+from policies.asking import Asking
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.verdicts import ReasonCode
 
@@ -232,11 +233,12 @@ class DataPlane:
         bench = None
         if principal is not None:
             bench = self.supervision.bench(principal.app, passage.shadowed, distrusted=passage.distrusted)
-        if bench is not None:
+        if principal is not None and bench is not None:
             view, join = passage.view, passage.join
             stateful = view is not None and (view.previous_response_id or view.conversation_id) is not None
             session_id = None if join is None else join.session_id
-            passage.docket = Docket(bench, scope=passage.scope, stateful=stateful, session_id=session_id)
+            asking = Asking(app=principal.app, session_id=session_id, exchange_id=passage.exchange_id)
+            passage.docket = Docket(bench, scope=passage.scope, stateful=stateful, asking=asking)
             passage.forwarded = passage.decoded
         return passage.docket
 

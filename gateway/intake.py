@@ -9,11 +9,11 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from policies.afterwards import sampled
-from policies.evaluate import Ruleset
+from policies.evaluate import LATER, Ruleset
 from policies.risk import risk_of
 from policies.vocabulary.clauses import Severity
 from policies.vocabulary.judgements import StepJudgement
-from policies.vocabulary.monitoring import MONITOR, Awaiting
+from policies.vocabulary.monitoring import Awaiting
 from storage.monitor_queue import MonitorQueue
 from storage.rows import RecordedRow
 
@@ -98,6 +98,6 @@ class Intake:
 
 def _asked(said: StepJudgement, ruleset: Ruleset, step_id: str) -> tuple[str, ...]:
     """The clauses whose monitor reads this step, each once."""
-    named = dict.fromkeys([row.clause for row in said.coverage if row.skipped == MONITOR])
+    named = dict.fromkeys([row.clause for row in said.coverage if row.skipped == LATER])
     share = int.from_bytes(sha256(step_id.encode()).digest()[:8], "big") / 2**64
     return tuple([clause for clause in named if sampled(ruleset, clause, share)])

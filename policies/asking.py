@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from policies.trail import Scene, Trail, utf8
+from policies.vocabulary.facts import Facts
 from policies.vocabulary.findings import Hit
 from policies.vocabulary.steps import Part
 
@@ -57,6 +58,14 @@ def behind(scene: Scene, steps: int) -> Scene:
     return Scene(step=bare(scene.step), trail=Trail(parts=tuple([bare(part) for part in before])))
 
 
+class Asking(msgspec.Struct, frozen=True, kw_only=True):
+    """On whose account a question is put; the answer does not depend on it."""
+
+    app: str = "default"
+    session_id: str | None = None
+    exchange_id: str | None = None
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One step put to one guard that is asked."""
 
@@ -67,9 +76,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     scene: Scene
     """No more than the guard's spec says may be shown."""
 
+    facts: Facts | None = None
+    """What is known of the step without asking; only a judge is told."""
+
     def digest(self) -> bytes:
         """16 bytes that are the same for the same question, whichever ruleset asks it."""
-        whole = blake2b(msgspec.json.encode(self.spec, order="sorted"), digest_size=16)
+        whole = blake2b(msgspec.json.encode([self.spec, self.facts], order="sorted"), digest_size=16)
         for part in (self.scene.step, *self.scene.trail.parts):
             for piece in (part.kind, part.tool or "", part.text):
                 data = utf8(piece)

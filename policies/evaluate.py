@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
-from policies.asking import NOT_ASKED, Answers, Asked, Question
+from policies.asking import NOT_ASKED, Answer, Answers, Asked, Question
 from policies.conditions import Condition, Moment, Untold
 from policies.digests import digest
 from policies.edits import Edit, Mark, edits_of
 from policies.guards.interface import UNSCANNED, Guard
+from policies.guards.judge import AT_THE_GATE, Charge, JudgeGuard, JudgeSpec
 from policies.tools import name_matches
 from policies.trail import Scene, utf8
 from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.coverage import Examined
+from policies.vocabulary.facts import Facts, GuardSaid, ValueOrigin
 from policies.vocabulary.findings import Evidence, Finding, FindingState, Hit
 from policies.vocabulary.steps import Side, StepKind
 from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, VerdictName, combine
@@ -35,6 +37,12 @@ Builder: TypeAlias = Callable[[Any], Guard | Asked]
 NEVER: Final = (1 << 63) - 1
 """A deadline that does not come."""
 
+GATE: Final = "judge.gate"
+"""What findings and coverage call the gate where a band asked it, and no guard of the clause."""
+
+LATER: Final = "monitor"
+"""Why a guard did not run that the monitor runs once the step is recorded; it is no failure."""
+
 SUPERVISED: Final[frozenset[StepKind]] = frozenset({"tool_call", "tool_result"})
 """Steps that belong to a tool, so that tool selectors narrow them."""
 
@@ -48,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     unseen: Literal["flag", "reject"] = "flag"
     """What becomes of steps that a clause should judge and no guard can read."""
+
+    supervised: bool = False
+    """Whether there is a supervisor to ask, at the gate and afterwards."""
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +123,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     bands: tuple[Band, ...]
     """Highest first."""
 
+    charge: Charge | None = None
+    """What the gate is asked about this clause; None where it never is."""
+
+    question: int = 0
+    """The number of that question; below 0, where no guard's number is."""
+
+    later: bool = False
+    """True where the monitor alone judges: nothing follows from this clause while the step waits."""
+
     def band(self, score: int) -> Band | None:
         """The band a score falls into."""
         return next((band for band in self.bands if score >= band.at), None)
@@ -123,6 +143,13 @@ class _Look(msgspec.Struct, frozen=True):
     hits: tuple[Hit, ...] = ()
     skipped: str | None = None
     micros: int = 0
+    due: bool = True
+    """False for a guard that has no say while the step waits."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the guard should have run and did not."""
+        return self.due and self.skipped is not None
 
 
 class Ruleset:
@@ -144,8 +171,11 @@ class Ruleset:
         self.revision: Final = digest([[rule.name, rule.revision] for rule in rules])
         """Digest of all clauses, in order."""
         self._guards = tuple(guards)
-        self.asked: Final = tuple([guard.spec for guard in _asked(rules, guards).values()])
-        """Specs of the guards that are asked elsewhere."""
+        self.asked: Final = (
+            *[guard.spec for guard in _asked(rules, guards).values() if not isinstance(guard, JudgeGuard)],
+            *[rule.charge for rule in rules if rule.charge is not None and settings.supervised],
+        )
+        """Specs of the guards that are asked elsewhere, and what the gate may be asked."""
         kinds = {kind for rule in rules for kind in rule.clause.steps}
         self._by_kind = {kind: tuple([rule for rule in rules if kind in rule.clause.steps]) for kind in kinds}
 
@@ -175,8 +205,11 @@ class Ruleset:
                         numbers[key] = len(guards)
                         guards.append(build(spec))
                     places.append((f"{type(spec).__struct_config__.tag}.{at}", numbers[key]))
-                rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places))
-        return cls(rules, guards, tags=tags or {}, settings=settings or Settings())
+                rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places, -1 - len(rules)))
+        settings = settings or Settings()
+        if settings.supervised and any(rule.charge for rule in rules):
+            guards.append(build(JudgeSpec(seat="gate")))  # the last one: it shows what bands ask about, too
+        return cls(rules, guards, tags=tags or {}, settings=settings)
 
     def here(self) -> Self:
         """The clauses for which nobody has to be asked: all that can judge a text of which more is to come."""
@@ -197,7 +230,8 @@ class Ruleset:
     def also(self, rule: Rule, guard: Guard) -> Self:
         """The same clauses, and one more with this guard."""
         mine = msgspec.structs.replace(rule, places=((f"{rule.clause.id}.0", len(self._guards)),))
-        return type(self)((*self.rules, mine), (*self._guards, guard), tags=self.tags, settings=self.settings)
+        gate = [each for each in self._guards[-1:] if isinstance(each, JudgeGuard)]  # which has to be the last
+        return type(self)((*self.rules, mine), (*self._guards, guard, *gate), tags=self.tags, settings=self.settings)
 
     @property
     def acts(self) -> bool:
@@ -212,7 +246,8 @@ class Ruleset:
         acting = [rule for rule in rules if self._may_act(rule)]
         if not acting:
             return Need(hold="observe")
-        windows = [self._guards[number].window for rule in acting for _, number in rule.places]
+        guards = [self._guards[number] for rule in acting for _, number in rule.places]
+        windows = [guard.window for guard in guards if not _is_later(guard)]
         sized = any(rule.condition and "step.size" in rule.condition.facts for rule in acting)
         streams = side == "response" and kind in ("model_text", "reasoning") and not sized
         widest = max([window for window in windows if window is not None], default=0)
@@ -223,6 +258,8 @@ class Ruleset:
     def _may_act(self, rule: Rule) -> bool:
         """Whether a clause can do more than flag: by its bands, when it fails, or with a step nobody can read."""
         settings = self.settings
+        if rule.later:
+            return False
         unseen = settings.unseen == "reject" and rule.clause.mode == "enforce"
         return settings.enforce and (unseen or _acts(rule.clause))
 
@@ -286,17 +323,53 @@ class Sitting:
 
     def questions(self) -> tuple[Question, ...]:
         """Run the guards that are here, and say what others have to be asked. Never raises."""
+        looked = [rule for rule in self._rules if self._is_looked(rule)]
         found: dict[int, Question] = {}
-        for rule in self._rules:
-            if not self._is_looked(rule):
-                continue
-            for _, number in rule.places:
-                guard = self._guards[number]
-                if not isinstance(guard, Asked):
-                    self._look(number)
-                else:
-                    found[number] = Question(number=number, spec=guard.spec, scene=guard.shown(self._shown))
-        return tuple(found.values())
+        for number in dict.fromkeys([number for rule in looked for _, number in rule.places]):
+            guard = self._guards[number]
+            if not isinstance(guard, Asked):
+                self._look(number)
+            elif not isinstance(guard, JudgeGuard):
+                found[number] = Question(number=number, spec=guard.spec, scene=guard.shown(self._shown))
+        return (*found.values(), *self._to_the_gate([rule for rule in looked if self._asks_gate(rule)]))
+
+    def _to_the_gate(self, rules: Sequence[Rule]) -> Iterator[Question]:
+        """A question for each of these clauses; all show the same."""
+        gate = self._guards[-1] if rules else None
+        if not isinstance(gate, JudgeGuard):
+            return
+        said = [
+            GuardSaid(guard=place, score=hit.score, labels=tuple(dict.fromkeys([each.label for each in hit.evidence])))
+            for place, number in dict.fromkeys([place for rule in self._rules for place in rule.places])
+            if number in self._looks
+            for hit in self._looks[number].hits
+        ]
+        facts = Facts(values=self._origins(gate), guards=tuple(said), partial=self._scene.trail.partial)
+        for rule in rules:
+            if rule.charge is not None:
+                yield Question(number=rule.question, spec=rule.charge, scene=gate.shown(self._shown), facts=facts)
+
+    def _origins(self, gate: JudgeGuard) -> tuple[ValueOrigin, ...]:
+        """Where values come from; nothing where that cannot be told, which is then no fact."""
+        try:
+            return gate.origins(self._shown)
+        except BaseException as error:
+            if not _is_fault(error):
+                raise
+            return ()
+
+    def _asks_gate(self, rule: Rule) -> bool:
+        """Whether the gate is asked: by a guard, or by the band that the highest score fell into."""
+        if rule.charge is None or not self._settings.supervised or self._scene.step.kind not in AT_THE_GATE:
+            return False
+        if any(self._is_gate(number) for _, number in rule.places):
+            return True
+        hits = [hit for _, number in rule.places if number in self._looks for hit in self._looks[number].hits]
+        return _band_of_worst(rule, hits) == "judge"
+
+    def _is_gate(self, number: int) -> bool:
+        guard = self._guards[number]
+        return isinstance(guard, JudgeGuard) and guard.seat == "gate"
 
     def judgement(self, answers: Answers | None = None) -> Judgement:
         """What all clauses say together. A guard that had to be asked and has no answer here did not run."""
@@ -319,6 +392,9 @@ class Sitting:
 
     def _verdicts(self, rule: Rule) -> Iterator[Verdict]:
         """Verdicts of one clause: of its score, of what failed, of what nobody can read."""
+        if rule.later:
+            self._skip(rule, LATER if self._settings.supervised else NOT_ASKED, due=False)
+            return
         try:
             if not self._applies(rule):
                 return
@@ -346,37 +422,68 @@ class Sitting:
 
     def _looked(self, rule: Rule) -> Iterator[Verdict]:
         hits: list[Hit] = []
+        judged: list[Hit] = []
         failed = False
         for place, number in rule.places:
-            look = self._look(number)
+            look = self._look_for(rule, number)
             self._coverage.append(self._examined(rule, place, look))
-            if look.skipped is not None:
+            if look.failed:
                 failed = True
-                self._failed(rule, place, look.skipped)
-                continue
+                self._failed(rule, place, look.skipped or "")
             for hit in look.hits:
                 self._findings.append(_finding(rule, place, hit))
                 failed = failed or hit.state == "error"
-            hits += [hit for hit in look.hits if hit.state in ("unsure", "violation")]
+            found = judged if self._is_gate(number) else hits
+            found += [hit for hit in look.hits if hit.state in ("unsure", "violation")]
         if failed:
             yield self._on_error(rule)
         yield from self._banded(rule, hits)
+        yield from self._after_the_gate(rule, judged)
 
     def _banded(self, rule: Rule, hits: Sequence[Hit]) -> Iterator[Verdict]:
-        """What the bands make of the hits, the strongest first."""
+        """What the bands make of what was found here, the strongest first."""
+        if _band_of_worst(rule, hits) == "judge" and self._scene.step.kind in AT_THE_GATE:
+            asked = self._answers.get(rule.question)
+            if asked is not None and asked.failure != NOT_ASKED:
+                yield from self._by_the_gate(rule, asked)
+                return
+            if not any(self._is_gate(number) for _, number in rule.places):
+                self._coverage.append(self._examined(rule, GATE, _Look(skipped=NOT_ASKED)))
         for hit in sorted(hits, key=lambda each: -each.score):
-            band = rule.band(hit.score)
-            if band is None:
-                unscanned = any(evidence.label == UNSCANNED for evidence in hit.evidence)
-                yield self._in_force(rule, "flag") if unscanned else ALLOW
-                continue
-            asked = band.do == "judge"
-            name = outcome(band)
-            if name in ("redact", "rewrite") and not self._mark(rule, name, hit):
-                self._failed(rule, "action", "there is no range of the step's text to change")
-                yield self._on_error(rule)
-                continue
-            yield self._in_force(rule, name, asked=asked)
+            yield self._in_band(rule, hit)
+
+    def _by_the_gate(self, rule: Rule, answer: Answer) -> Iterator[Verdict]:
+        """What the gate makes of what was found here; where a guard of the clause asked it, that tells of the rest."""
+        if any(self._is_gate(number) for _, number in rule.places):
+            yield Verdict(asked=True)
+            return
+        look = _Look(answer.hits, answer.failure, answer.micros)
+        self._coverage.append(self._examined(rule, GATE, look))
+        if look.failed:
+            self._transient = True
+            self._failed(rule, GATE, look.skipped or "")
+            yield msgspec.structs.replace(self._on_error(rule), asked=True)
+            return
+        self._findings += [_finding(rule, GATE, hit) for hit in answer.hits]
+        yield Verdict(asked=True)
+        yield from self._after_the_gate(rule, answer.hits)
+
+    def _after_the_gate(self, rule: Rule, hits: Iterable[Hit]) -> Iterator[Verdict]:
+        """What the bands make of the gate's own scores; one that would ask it again gives its `else`."""
+        for hit in sorted(hits, key=lambda each: -each.score):
+            yield msgspec.structs.replace(self._in_band(rule, hit), asked=True)
+
+    def _in_band(self, rule: Rule, hit: Hit) -> Verdict:
+        """What one score comes to."""
+        band = rule.band(hit.score)
+        if band is None:
+            unscanned = any(evidence.label == UNSCANNED for evidence in hit.evidence)
+            return self._in_force(rule, "flag") if unscanned else ALLOW
+        name = outcome(band)
+        if name in ("redact", "rewrite") and not self._mark(rule, name, hit):
+            self._failed(rule, "action", "there is no range of the step's text to change")
+            return self._on_error(rule)
+        return self._in_force(rule, name, asked=band.do == "judge")
 
     def _mark(self, rule: Rule, change: Literal["redact", "rewrite"], hit: Hit) -> bool:
         """Note the ranges that have to go; False where there are none."""
@@ -404,6 +511,15 @@ class Sitting:
         if not self._scene.step.text:
             self._skip(rule, why)
         return self._in_force(rule, self._settings.unseen, reason="supervision_unavailable")
+
+    def _look_for(self, rule: Rule, number: int) -> _Look:
+        """What one guard of a clause made of the step; what the gate said depends on the clause."""
+        guard = self._guards[number]
+        if not isinstance(guard, JudgeGuard):
+            return self._look(number)
+        if guard.seat == "gate":
+            return self._answered(rule.question)
+        return _Look(skipped=LATER if self._settings.supervised else NOT_ASKED, due=False)
 
     def _look(self, number: int) -> _Look:
         look = self._looks.get(number)
@@ -439,9 +555,9 @@ class Sitting:
     def _failed(self, rule: Rule, place: str, why: str) -> None:
         self._findings.append(Finding(clause=rule.name, guard=place, score=50, state="error", note=why))
 
-    def _skip(self, rule: Rule, why: str) -> None:
+    def _skip(self, rule: Rule, why: str, *, due: bool = True) -> None:
         """All guards of a clause that are not run."""
-        self._coverage += [self._examined(rule, place, _Look(skipped=why)) for place, _ in rule.places]
+        self._coverage += [self._examined(rule, place, _Look(skipped=why, due=due)) for place, _ in rule.places]
 
     def _examined(self, rule: Rule, place: str, look: _Look) -> Examined:
         scanned = 0 if look.skipped else self._size - sum(_unscanned(hit.evidence) for hit in look.hits)
@@ -451,7 +567,7 @@ class Sitting:
             seq=self._seq,
             scanned=max(scanned, 0),
             size=self._size,
-            state="error" if look.skipped else _worst(look.hits),
+            state="error" if look.failed else _worst(look.hits),
             skipped=look.skipped,
             micros=look.micros,
             shadow=rule.clause.mode == "shadow",
@@ -486,7 +602,10 @@ def _registered() -> Builder:
     return Workshop().build
 
 
-def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rule:
+def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]], question: int) -> Rule:
+    judges = [spec for spec in clause.guards if isinstance(spec, JudgeSpec)]
+    gates = [spec for spec in judges if spec.seat == "gate"]
+    asks = gates or any(band.do == "judge" for band in clause.action)
     return Rule(
         name=name,
         revision=digest(clause),
@@ -495,13 +614,33 @@ def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]]) -> Rul
         condition=None if clause.when is None else Condition(clause.when),
         places=tuple(places),
         bands=tuple(sorted(clause.action, key=lambda band: -band.at)),
+        charge=_charge(name, clause, gates) if asks and AT_THE_GATE & set(clause.steps) else None,
+        question=question,
+        later=len(judges) == len(clause.guards) and not gates,
     )
 
 
+def _charge(name: str, clause: "Clause", gates: Sequence[JudgeSpec]) -> Charge:
+    guidance = gates[0].guidance if gates else ""
+    return Charge(clause=name, text=clause.text, guidance=guidance, severity=clause.severity, seat="gate")
+
+
+def _band_of_worst(rule: Rule, hits: Iterable[Hit]) -> str | None:
+    """What the band of the highest score says is to be done; None where there is none."""
+    scores = [hit.score for hit in hits if hit.state in ("unsure", "violation")]
+    band = rule.band(max(scores)) if scores else None
+    return None if band is None else band.do
+
+
+def _is_later(guard: Guard | Asked) -> bool:
+    return isinstance(guard, JudgeGuard) and guard.seat == "monitor"
+
+
 def _asked(rules: Iterable[Rule], guards: Sequence[Guard | Asked]) -> dict[int, Asked]:
-    """The guards of these clauses that are asked, by their number."""
+    """The guards of these clauses that are asked while a step waits, by their number."""
     numbers = [number for rule in rules for _, number in rule.places]
-    return {number: guard for number in numbers if isinstance(guard := guards[number], Asked)}
+    found = {number: guards[number] for number in numbers}
+    return {number: guard for number, guard in found.items() if isinstance(guard, Asked) and not _is_later(guard)}
 
 
 def _shadowed(rule: Rule) -> Rule:

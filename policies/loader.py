@@ -12,12 +12,14 @@ from policies.conditions import BadCondition, Condition
 from policies.digests import digest
 from policies.evaluate import SUPERVISED
 from policies.guards.interface import BadGuard
+from policies.guards.judge import AT_THE_GATE, JudgeSpec
 from policies.guards.registry import build, kind_of
 from policies.mistakes import BadPolicy, Mistake
 from policies.reading import Fault, faults, said
 from policies.toml_lines import Path, line_at, lines_of
 from policies.vocabulary.bands import outcome
 from policies.vocabulary.clauses import Band, Clause, Example, ExampleStep, Policy
+from policies.vocabulary.critiques import Seat
 from policies.vocabulary.steps import StepKind
 from policies.vocabulary.verdicts import STRENGTH
 
@@ -197,11 +199,27 @@ def _guards(clause: Clause) -> Iterator[Fault]:
             build(spec)
         except BadGuard as error:
             yield Fault(("guards", at), f"`{kind.name}`: {error}", "See docs/POLICIES.md, Guards.")
+    yield from _judges(clause)
     for at, step in enumerate(clause.steps):
         why = [kind_of(spec).impossible.get(step) for spec in clause.guards]
         if all(why):
             message = f"no guard of this clause can judge {step}: {why[0]}"
             yield Fault(("steps", at), message, "Remove it from `steps`, or add a guard that can.")
+
+
+def _judges(clause: Clause) -> Iterator[Fault]:
+    """A judge has one seat each, and the gate is not to be shown what it would have to read."""
+    seats: set[Seat] = set()
+    for at, spec in enumerate(clause.guards):
+        if not isinstance(spec, JudgeSpec):
+            continue
+        if spec.seat in seats:
+            yield Fault(("guards", at), f"a second `judge` at the {spec.seat}", "Join their `guidance` in one.")
+        seats.add(spec.seat)
+        others = [step for step in clause.steps if step not in AT_THE_GATE]
+        if spec.seat == "gate" and others:
+            message = f"`judge` at the gate cannot judge {', '.join(others)}: it sees proposed calls alone"
+            yield Fault(("guards", at), message, 'Judge tool_call alone, or take seat = "monitor".')
 
 
 def _condition(clause: Clause) -> Iterator[Fault]:

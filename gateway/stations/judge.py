@@ -17,13 +17,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from gateway.stations.histories import Histories, Stored
-from gateway.stations.inquiry import Inquiry
+from gateway.stations.inquiry import Inquiry, Judge, NoJudge
 from gateway.stations.needs import needs_of
 from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.interface import Message, RequestView
 from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
-from policies.asking import Answers, Asker, Nobody, Question
+from policies.asking import Answers, Asker, Asking, Nobody, Question
 from policies.evaluate import UNJUDGED, Judgement, Ruleset, Sitting
 from policies.trail import Scene, Trail, utf8
 from policies.vocabulary.coverage import Examined
@@ -74,6 +74,9 @@ NOTICES: Final = "stepwarden/notices"
 UNSEEN: Final = "stepwarden/unseen"
 """The clause that stands for what the app says of steps no guard can read."""
 
+ANYBODY: Final = Asking()
+"""On whose account steps are judged that belong to no exchange."""
+
 T = TypeVar("T")
 Clock = Callable[[], int]
 PartsAt = Callable[[int], Sequence[Part]]
@@ -117,16 +120,18 @@ class Bench:
         clock: Clock,
         notice_key: bytes,
         asker: Asker | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """`heavy` compiles the same ruleset anew: guards remember texts, and two threads must not share them.
 
-        `asker` is who answers for guards that are asked; without one they are not, and `on_error` decides.
+        `asker` is who answers for guards that are asked; without one they are not, and `on_error` decides. `judge` puts
+        proposed calls to the gate.
         """
         self.ruleset: Final = ruleset
         self.needs: Final = needs_of(ruleset)
         """What they want to see of a reply before its caller does; None where that is nothing."""
         self._here = ruleset.here()
-        self._inquiry = Inquiry(asker or Nobody())
+        self._inquiry = Inquiry(asker or Nobody(), judge or NoJudge())
         self.notice_key: Final = notice_key
         self._clock = clock
         self._heavy = heavy
@@ -173,7 +178,7 @@ class Bench:
         other._inquiry = self._inquiry
         return other
 
-    async def judge(self, scenes: Sequence[Scene]) -> list[Judgement]:
+    async def judge(self, scenes: Sequence[Scene], asking: Asking = ANYBODY) -> list[Judgement]:
         """Judge steps in order; long ones off the event loop, and what has to be asked all at once."""
         here = self._is_light(scenes)
         if not self.ruleset.asked:
@@ -182,7 +187,7 @@ class Bench:
             seated = [self._seat(self.ruleset, scene) for scene in scenes]
         else:
             seated = await self._on_thread(self._seat_heavy, scenes, self._clock())
-        answers = await self._inquiry.answers([seat.questions for seat in seated])
+        answers = await self._inquiry.answers([seat.questions for seat in seated], asking)
         return self._closed(seated, answers) if here else await self._on_thread(self._closed, seated, answers)
 
     async def judge_stretch(self, scene: Scene) -> Judgement:
@@ -271,9 +276,9 @@ class Docket:
     """One exchange before the bench: what came before, what was said of each part, and the verdict so far."""
 
     def __init__(
-        self, bench: Bench, *, scope: bytes, stateful: bool, session_id: str | None, before: tuple[Part, ...] = ()
+        self, bench: Bench, *, scope: bytes, stateful: bool, asking: Asking, before: tuple[Part, ...] = ()
     ) -> None:
-        """`scope`: the caller and the provider, whose histories alone may be known here.
+        """`scope`: the caller and the provider, whose histories alone may be known here. `asking`: whose exchange.
 
         `stateful`: the history stands at the provider, known here by an id alone; `before` is what is known.
         """
@@ -289,7 +294,8 @@ class Docket:
         self._scope = scope
         self._stateful = stateful
         self._owed: tuple[bytes, ...] = ()
-        self._session_id = session_id
+        self._asking = asking
+        self._session_id = asking.session_id
         self._trail: list[Part] = list(before)
         self._partial = False
         self._verdict = ALLOW
@@ -329,9 +335,7 @@ class Docket:
 
     def follow_up(self) -> "Docket":
         """A docket for the answer to a request of ours that goes on from here."""
-        other = Docket(
-            self.bench, scope=self._scope, stateful=False, session_id=self._session_id, before=(*self._trail,)
-        )
+        other = Docket(self.bench, scope=self._scope, stateful=False, asking=self._asking, before=(*self._trail,))
         other._partial = self._partial
         return other
 
@@ -386,7 +390,7 @@ class Docket:
                 scenes += self._scenes(parts)
                 pending.append((at, message, key, parts, first))
             self._trail += parts
-        judgements = await self.bench.judge(scenes)
+        judgements = await self.bench.judge(scenes, self._asking)
         for at, _, key, parts, first in pending:
             judged = iter(judgements[first:])
             said = Said(tuple([next(judged) if _is_judged(part) else UNJUDGED for part in parts]))
@@ -440,7 +444,8 @@ class Docket:
         parts = tuple([part for _, found in lead for part in found])
         if said is None or len(said.judgements) != len(parts):
             before = Trail(parts=earlier or (), partial=self._partial)
-            said = Said(tuple(await self.bench.judge([Scene(step=part, trail=before) for part in parts])))
+            scenes = [Scene(step=part, trail=before) for part in parts]
+            said = Said(tuple(await self.bench.judge(scenes, self._asking)))
             if known or earlier is None:
                 self._keep(key, said)
         judged = iter(said.judgements)
@@ -492,7 +497,7 @@ class Docket:
             judgement = await self.bench.judge_stretch(scene)
             self._verdict = combine([self._verdict, judgement.verdict])
         else:
-            (judgement,) = await self.bench.judge([scene])
+            (judgement,) = await self.bench.judge([scene], self._asking)
             self.said_of_reply(part, judgement)
         return judgement
 

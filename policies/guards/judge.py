@@ -4,19 +4,30 @@ Here stands only what an operator writes, and what of a step may be shown. Who i
 answer is read is told in `supervisors/`; without a `[supervisor]` nobody is, and the coverage says so.
 """
 
-from typing import Annotated, Final
+import re
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from policies.asking import Asked
+from policies.asking import Asked, Asking, Question
 from policies.guards.interface import BadGuard
 from policies.trail import Scene, Trail
 from policies.vocabulary.critiques import Seat
+from policies.vocabulary.facts import Facts, ValueOrigin
 from policies.vocabulary.steps import Part, StepKind
 
 SHOWN_AT_THE_GATE: Final[frozenset[StepKind]] = frozenset({"instructions", "user_input"})
 """Of what came before: only what the application and the user said, nothing an attacker can have written as prose."""
+
+if TYPE_CHECKING:
+    from policies.provenance.sources import Analyst
+
+AT_THE_GATE: Final[frozenset[StepKind]] = frozenset({"tool_call"})
+"""Steps the gate is asked about: what takes effect. Whatever else is judged holds text that it is not to be shown."""
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+_DATA: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval"})
 
 Guidance = Annotated[str, Meta(max_length=4000)]
 
@@ -35,7 +46,7 @@ class JudgeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """`monitor` only: the share of steps it reads, chosen by a hash of the step's id."""
 
 
-class Charge(msgspec.Struct, frozen=True, kw_only=True):
+class Charge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="judge"):
     """What a supervisor is asked to hold steps against: one clause, as far as its model has to know it."""
 
     clause: str
@@ -49,18 +60,49 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     seat: Seat
 
 
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One proposed step put to the gate, with the clauses it is to be held against."""
+
+    charges: tuple[Charge, ...]
+    scene: Scene
+    """As `shown_at_the_gate` leaves it."""
+
+    facts: Facts = Facts()
+    asking: Asking = Asking()
+
+    def digest(self, charge: Charge) -> bytes:
+        """16 bytes that are the same for the same step under the same clause, whoever asks."""
+        return Question(number=0, spec=charge, scene=self.scene, facts=self.facts).digest()
+
+
 class JudgeGuard(Asked):
     """The place of the judge in a clause."""
 
-    def __init__(self, spec: JudgeSpec) -> None:
-        """Raises `BadGuard` for a gate that should sample: what is not asked there would take effect unjudged."""
+    def __init__(self, spec: JudgeSpec, analyst: "Analyst | None" = None) -> None:
+        """Raises `BadGuard` for a gate that should sample: what is not asked there would take effect unjudged.
+
+        `analyst`: shared with others that read the same texts.
+        """
         super().__init__(spec)
+        self.seat: Final = spec.seat
+        self._analyst = analyst
         if spec.seat == "gate" and spec.sample != 1:
             raise BadGuard("judge: only the monitor samples; the gate is asked about every step of its clause")
 
     def shown(self, scene: Scene) -> Scene:
         """The step, and what the application and the user said before it."""
         return shown_at_the_gate(scene)
+
+    def origins(self, scene: Scene) -> tuple[ValueOrigin, ...]:
+        """Where the values of a proposed call come from."""
+        from policies.arguments import leaves  # noqa: PLC0415 - tables that only those need who ask
+        from policies.provenance.origins import origins  # noqa: PLC0415
+        from policies.provenance.sources import Analyst  # noqa: PLC0415
+
+        if self._analyst is None:
+            self._analyst = Analyst()
+        around = self._analyst.surroundings(scene.trail, _DATA)
+        return origins(leaves(scene.step.text), scene.trail, around, self._analyst)
 
 
 def shown_at_the_gate(scene: Scene) -> Scene:
@@ -70,4 +112,6 @@ def shown_at_the_gate(scene: Scene) -> Scene:
 
 
 def _kept(part: Part) -> Part:
-    return Part(kind=part.kind, tool=part.tool, text=part.text)
+    """A part without ids and places, in valid Unicode: a replacement character is as long as a lone surrogate."""
+    tool = None if part.tool is None else _SURROGATES.sub("\ufffd", part.tool)
+    return Part(kind=part.kind, tool=tool, text=_SURROGATES.sub("\ufffd", part.text))

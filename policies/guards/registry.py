@@ -11,6 +11,7 @@ from policies.guards.egress import EgressGuard, EgressSpec
 from policies.guards.external import ExternalGuard, ExternalSpec
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import Guard
+from policies.guards.judge import JudgeGuard, JudgeSpec
 from policies.guards.own import OwnGuard, OwnSpec
 from policies.guards.pattern import PatternGuard, PatternSpec
 from policies.guards.pii import PiiGuard, PiiSpec
@@ -36,6 +37,7 @@ GuardSpec: TypeAlias = (
     | ProvenanceSpec
     | InstructionsInDataSpec
     | OwnSpec
+    | JudgeSpec
     | ValidatorSpec
     | PresidioSpec
     | ExternalSpec
@@ -139,9 +141,12 @@ KINDS: Final[tuple[Kind, ...]] = (
         guard=InstructionsInDataGuard,
         reads=True,
         ranges=True,
-        impossible=_all_but("only data from outside can hold the orders of strangers", "tool_result", "retrieval"),
+        impossible=_all_but(
+            "only data from outside can hold the orders of strangers", "tool_call", "tool_result", "retrieval"
+        ),
     ),
     Kind(name="own", spec=OwnSpec, guard=OwnGuard, ranges=True),
+    Kind(name="judge", spec=JudgeSpec, guard=JudgeGuard, reads=True, ranges=True, asked=_elsewhere),
     Kind(name="validator", spec=ValidatorSpec, guard=ValidatorGuard, ranges=True, asked=_elsewhere),
     Kind(name="presidio", spec=PresidioSpec, guard=PresidioGuard, ranges=True, asked=_elsewhere),
     Kind(name="external", spec=ExternalSpec, guard=ExternalGuard, ranges=True, asked=_elsewhere),

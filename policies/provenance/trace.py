@@ -121,17 +121,17 @@ def trace(step: Part, leaves: Sequence[Leaf], trail: Trail, around: Surroundings
     for leaf in leaves:
         for atom in atoms(leaf.value):
             values += 1
-            if _said(atom, around.principals) or _declared(atom, around.declared):
+            if said(atom, around.principals) or _declared(atom, around.declared):
                 own += 1
                 continue
-            place = _lowest(atom, around, analyst, names_users)
+            place = lowest(atom, around, analyst, names_users)
             if place is None or place.grade == 0 or _quotes(leaf, place):
                 continue
-            named = _named(place.source, around, analyst)
+            known = named(place.source, around, analyst)
             concepts = place.passage.concepts if place.passage else frozenset[str]()
-            said = _text(place.passage, place.source)
-            match = around.toolbox.match(tool, concepts, said)
-            origins.append(Origin(leaf, atom, place, match, named))
+            words = _text(place.passage, place.source)
+            match = around.toolbox.match(tool, concepts, words)
+            origins.append(Origin(leaf, atom, place, match, known))
     return Trace(
         tool,
         acting,
@@ -152,7 +152,7 @@ def _text(passage: Passage | None, source: Source) -> str:
     return source.part.text[passage.start : passage.end].lower() if passage else ""
 
 
-def _said(atom: Atom, texts: Iterable[Folded]) -> bool:
+def said(atom: Atom, texts: Iterable[Folded]) -> bool:
     """Whether a principal said the value. A bare host covers its paths; a host inside a longer URL does not."""
     for text in texts:
         for start, end in matching.places(atom, text):
@@ -169,7 +169,7 @@ def _declared(atom: Atom, texts: Iterable[Folded]) -> bool:
     return atom.kind in {"name", "id"} and any(atom.text in text.text for text in texts)
 
 
-def _lowest(atom: Atom, around: Surroundings, analyst: Analyst, names_users: bool) -> Place | None:  # noqa: FBT001 - a fact
+def lowest(atom: Atom, around: Surroundings, analyst: Analyst, names_users: bool) -> Place | None:  # noqa: FBT001 - a fact
     """The occurrence that speaks least for an order; what the agent itself brought up has no origin here."""
     found: list[Place] = []
     for source in around.sources:
@@ -232,7 +232,8 @@ def _quotes(leaf: Leaf, place: Place) -> bool:
     return sum(window in run for window in windows) * 2 >= len(windows)
 
 
-def _named(source: Source, around: Surroundings, analyst: Analyst) -> bool:
+def named(source: Source, around: Surroundings, analyst: Analyst) -> bool:
+    """Whether the user named a source, by a value of the call that fetched it."""
     call = next((part for at, part in around.calls if at == source.call), None)
     return call is not None and delegation.named(list(around.turns), list(analyst.fetched_by(call)))
 

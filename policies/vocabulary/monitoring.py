@@ -7,9 +7,6 @@ import msgspec
 from policies.vocabulary.critiques import Critique
 from policies.vocabulary.verdicts import VerdictName
 
-MONITOR: Final = "monitor"
-"""Why a guard did not run that reads afterwards: in the coverage, and what the queue is filled by."""
-
 DISTRUSTED: Final = "stepwarden/distrusted"
 """The clause that calls of a distrusted session wait under; it is the gateway's own."""
 

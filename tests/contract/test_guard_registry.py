@@ -18,6 +18,7 @@ SETTINGS = {
     "pattern": {"rules": [{"id": "any", "pattern": "[a-z]{3}"}]},
     "sequence": {"loop": {"repeats": 2}, "count": {"max": 3}, "rate": {"max": 2, "seconds": 1}},
     "own": {"guard": "tests.fakes.house_guards:NoWord"},
+    "judge": {"seat": "gate"},
     "validator": {"validator": "module:Class"},
     "external": {"url": "https://judge.example/steps"},
 }
@@ -31,7 +32,7 @@ def spec_of(kind: Kind) -> msgspec.Struct:
 
 
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-ASKED = frozenset({"validator", "presidio", "external"})
+ASKED = frozenset({"judge", "validator", "presidio", "external"})
 """Kinds that are asked elsewhere; tests/unit/supervisors says what they do with hostile steps."""
 
 by_kind_here = pytest.mark.parametrize(

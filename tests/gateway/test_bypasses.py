@@ -33,6 +33,7 @@ from gateway.wire.edits import Replacement
 from gateway.wire.enforcing import enforcing
 from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Substituted
+from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings
 from policies.guards.interface import SCANNED_BYTES, UNSCANNED
 from policies.guards.registry import GuardSpec
@@ -202,7 +203,7 @@ def house_rules() -> Ruleset:
 
 def docket() -> Docket:
     bench = Bench(house_rules(), heavy=house_rules, clock=time.monotonic_ns, notice_key=bytes(32))
-    return Docket(bench, scope=b"", stateful=False, session_id=None)
+    return Docket(bench, scope=b"", stateful=False, asking=Asking())
 
 
 async def conducted(name: str, stream: bytes, size: int) -> bytes:

@@ -17,7 +17,7 @@ from gateway.stations.observe import Observation
 from gateway.supervised import SupervisedReply
 from gateway.wire.dialects import dialects
 from gateway.wire.enforcing import enforcing
-from policies.asking import Answer, Question
+from policies.asking import Answer, Asking, Question
 from policies.evaluate import Ruleset, Settings
 from policies.guards.external import ExternalSpec
 from policies.vocabulary.clauses import Band, Clause, Policy, PolicyHead
@@ -104,7 +104,7 @@ async def streamed() -> Caller:
     passage.understood(body, dialect.read_request(body, "chat"))
     passage.forwarded, passage.upstream_status = body, 200
     bench = Bench(ruleset(), heavy=ruleset, clock=lambda: 0, notice_key=bytes(32), asker=Slow(caller.heard))
-    passage.docket = Docket(bench, scope=b"", stateful=False, session_id="s")
+    passage.docket = Docket(bench, scope=b"", stateful=False, asking=Asking(session_id="s"))
     own = [event for event in events("anthropic", TURN) if b"ping" not in event]
     answer = Reply(b"".join(own))
     observation = Observation(dialect, "chat", head_of(answer.headers), keep=1 << 20, limits=limits, view=passage.view)

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.stations.judge import BUDGET_NS, INLINE_BYTES, PATIENCE_NS, UNSEEN, Bench, Docket
 from gateway.wire.dialects import dialects
+from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings
 from policies.guards.pattern import PatternSpec
 from policies.trail import Scene
@@ -85,7 +86,7 @@ class Ward:
         self.guard.ill, self.clock.tick_ns = False, 0
 
     def docket(self) -> Docket:
-        return Docket(self.bench, scope=b"", stateful=False, session_id="s")
+        return Docket(self.bench, scope=b"", stateful=False, asking=Asking(session_id="s"))
 
 
 def request_of(name: str, text: str) -> bytes:
@@ -196,6 +197,6 @@ def test_what_stands_at_the_provider_is_part_of_what_a_judgement_is_remembered_f
         body = json.dumps({"model": "m", "input": "go on", "previous_response_id": response_id}).encode()
         view = dialect.read_request(body, "chat")
         parts = {message.cut: dialect.parts(body, view, message.cut) for message in view.messages}
-        docket = Docket(ward.bench, scope=b"", stateful=True, session_id="s")
+        docket = Docket(ward.bench, scope=b"", stateful=True, asking=Asking(session_id="s"))
         asyncio.run(docket.request("openai_responses", view, parts.__getitem__, None))
     assert ward.guard.asked == 2

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.stations.judge import INLINE_BYTES, Bench, Docket
 from gateway.wire.dialects import dialects
-from policies.asking import Answer, Asker, Question
+from policies.asking import Answer, Asker, Asking, Question
 from policies.evaluate import Judgement, Ruleset, Settings
 from policies.guards.external import ExternalSpec
 from policies.trail import Scene
@@ -92,7 +92,7 @@ def test_what_got_no_answer_is_asked_again() -> None:
 
 def test_nobody_is_asked_about_half_a_text() -> None:
     oracle = Oracle(bad)
-    docket = Docket(bench(oracle), scope=b"", stateful=False, session_id="s")
+    docket = Docket(bench(oracle), scope=b"", stateful=False, asking=Asking(session_id="s"))
     for more in ("", "x" * INLINE_BYTES):
         part = Part(kind="model_text", text=f"bad{more}")
         assert asyncio.run(docket.reply(part, passing=True)).verdict.name == "allow"
@@ -115,7 +115,7 @@ def test_a_request_that_comes_again_is_asked_about_only_where_nothing_was_answer
     view = dialect.read_request(body, "chat")
 
     def asked() -> str:
-        docket = Docket(one, scope=b"", stateful=False, session_id="s")
+        docket = Docket(one, scope=b"", stateful=False, asking=Asking(session_id="s"))
         asyncio.run(docket.request("anthropic", view, lambda cut: dialect.parts(body, view, cut), None))
         return docket.verdict.name
 
@@ -127,7 +127,7 @@ def test_a_request_that_comes_again_is_asked_about_only_where_nothing_was_answer
 
 def test_the_rest_of_a_reply_whose_caller_went_is_not_asked_about() -> None:
     oracle = Oracle(bad)
-    docket = Docket(bench(oracle), scope=b"", stateful=False, session_id="s")
+    docket = Docket(bench(oracle), scope=b"", stateful=False, asking=Asking(session_id="s"))
     docket.rest_here([Part(kind="model_text", text="bad")])
     assert oracle.asked == []
     assert [row.skipped for ruled in docket.ruled for row in ruled.judgement.coverage] == ["not_asked"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from policies.guards.instructions_in_data import InstructionsInDataGuard, InstructionsInDataSpec
 from policies.guards.interface import UNSCANNED
 from policies.provenance.localiser import LOCALISED_CHARACTERS
-from policies.trail import Scene
+from policies.trail import Scene, Trail
 from policies.vocabulary.findings import Hit
 from policies.vocabulary.steps import Part, StepKind
 
@@ -40,7 +40,29 @@ def test_orders_to_people_are_no_finding(text: str) -> None:
     assert hits(text) == []
 
 
-@pytest.mark.parametrize("kind", ["user_input", "instructions", "model_text", "tool_call"])
+def after(*texts: str) -> list[Hit]:
+    """Of a call behind tool results with these texts."""
+    parts = tuple([Part(kind="tool_result", text=text) for text in texts])
+    return list(GUARD.examine(Scene(step=Part(kind="tool_call", tool="t", text=ORDER), trail=Trail(parts=parts))))
+
+
+def test_a_call_after_an_order_in_data_is_worth_a_question_and_no_other_call_is() -> None:
+    (hit,) = after("Apples 2.00", f"é.\n\n{ORDER}", ORDER)
+    assert (hit.score, hit.state, hit.evidence[0].label) == (50, "unsure", "after_order")
+    evidence = hit.evidence[0]
+    assert (evidence.source, evidence.source_start, evidence.source_end) == (1, 5, 5 + len(ORDER))
+    assert (evidence.start, evidence.end) == (0, 0)
+    assert after("Apples 2.00", "Please pay within 14 days.") == []
+    assert [hit.score for hit in after("The assistant should open the second page.")] == [30]
+
+
+def test_what_its_user_says_is_no_order_in_data() -> None:
+    parts = (Part(kind="user_input", text=ORDER),)
+    call = Part(kind="tool_call", tool="t", text="{}")
+    assert GUARD.examine(Scene(step=call, trail=Trail(parts=parts))) == ()
+
+
+@pytest.mark.parametrize("kind", ["user_input", "instructions", "model_text"])
 def test_only_data_is_judged(kind: StepKind) -> None:
     assert hits(ORDER, kind) == []
 

@@ -1,0 +1,139 @@
+"""Whom the bench asks: the scripted model, or a live one within a spending cap; every call through the one caller.
+
+The scripted model is no model: its figures show that the machinery counts and joins things rightly. Its tokens are
+counted at four characters each and priced as if a named model had been asked, and the report says so.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from gateway.ids import new_id
+from gateway.prices import Prices
+from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
+from policies.vocabulary.usage import Usage
+from supervisors.adapters.breaker import Breaker
+from supervisors.budget import Budget, Limit, Limits
+from supervisors.caller import Answered, Caller, Errand, Unserved
+from supervisors.models.anthropic_sdk import AnthropicModel
+from supervisors.models.interface import Completion, Model, Prompt
+from supervisors.models.scripted import ScriptedModel
+
+PRICED_AS: Final = "claude-haiku-4-5"
+"""What the scripted model's tokens are priced as."""
+
+ANTHROPIC: Final = "https://api.anthropic.com"
+_MICRO: Final = 1_000_000
+_SECONDS: Final = 60.0
+_AT_ONCE: Final = 4
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """What was asked, in all."""
+
+    calls: int = 0
+    failed: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    input_tokens: int = 0
+    output_tokens: int = 0
+    micro_usd: int = 0
+    unpriced: int = 0
+    """Calls whose cost is not known."""
+
+
+class MemoryLedger:
+    """Calls of one run of the bench, kept for as long as it takes."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+
+    async def spent(self, account: str) -> Spent:
+        """Nothing: a cap holds for one run."""
+        del account
+        return Spent()
+
+    async def begin(self, call: SupervisorCall) -> None:
+        """Count it."""
+        del call
+        self.tally.calls += 1
+
+    def end(self, call: SupervisorCall, end: CallEnd) -> None:
+        """Add what it took."""
+        del call
+        tally = self.tally
+        if end.why is not None:
+            tally.failed[end.why] = tally.failed.get(end.why, 0) + 1
+        tally.input_tokens += end.input_tokens or 0
+        tally.output_tokens += end.output_tokens or 0
+        tally.micro_usd += end.cost_micro_usd or 0
+        tally.unpriced += end.cost_micro_usd is None
+
+
+class Listed:
+    """Prices out of the shipped list."""
+
+    def __init__(self, model: str, provider: str) -> None:
+        self._prices = Prices.load()
+        self._model, self._provider = model, provider
+
+    def ceiling(self, input_bytes: int, most_tokens: int) -> int | None:
+        """See `Pricing.ceiling`."""
+        return self._prices.ceiling(self._model, input_bytes, most_tokens, self._provider)
+
+    def cost(self, completion: Completion) -> int | None:
+        """See `Pricing.cost`."""
+        usage = Usage(
+            input_tokens=completion.input_tokens,
+            output_tokens=completion.output_tokens,
+            cache_read_tokens=completion.cached_tokens,
+            cache_write_tokens=completion.cache_write_tokens,
+        )
+        return self._prices.cost(self._model, usage, self._provider)
+
+
+class Asker:
+    """A model behind a caller, and what it has taken so far."""
+
+    def __init__(self, model: Model, pricing: Listed, *, cap_usd: float | None) -> None:
+        limit = None if cap_usd is None else int(cap_usd * _MICRO)
+        self.ledger = MemoryLedger()
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self.caller = Caller(
+            model,
+            budget=Budget(Limits(day=Limit(micro_usd=limit))),
+            ledger=self.ledger,
+            pricing=pricing,
+            breaker=Breaker(failures=5, pause_ns=30_000_000_000),
+            clock=time.monotonic_ns,
+            now_ns=time.time_ns,
+            new_id=new_id,
+        )
+
+    async def ask(self, prompt: Prompt, errand: Errand) -> Answered | None:
+        """The answer; None where there is none, which the tally counts. Raises `Unserved` once the cap is reached."""
+        async with self._gate:
+            try:
+                return await self.caller.complete(prompt, errand, seconds=_SECONDS)
+            except Unserved as failed:
+                if failed.why.startswith("budget"):
+                    raise
+                return None
+
+
+def scripted() -> Asker:
+    """The scripted model, without a cap: nothing is spent."""
+    return Asker(ScriptedModel(), Listed(PRICED_AS, "anthropic"), cap_usd=None)
+
+
+def live(name: str, *, key_env: str, cap_usd: float) -> Asker:
+    """A model of Anthropic's. Its key is looked up when it is needed, and kept nowhere."""
+    key: Callable[[], str | None] = lambda: os.environ.get(key_env)  # noqa: E731 - what is looked up, not its value
+    return Asker(AnthropicModel(name, base_url=ANTHROPIC, key=key), Listed(name, "anthropic"), cap_usd=cap_usd)
+
+
+def told(tally: Tally) -> dict[str, Any]:
+    """The tally for a report."""
+    return msgspec.to_builtins(tally) | {"usd": round(tally.micro_usd / _MICRO, 4)}

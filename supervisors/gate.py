@@ -1,0 +1,285 @@
+"""The gate: a model is asked about a proposed call before it takes effect.
+
+One question holds all clauses a step is to be held against. A quick word comes first; only where it is not ok a
+critique follows, and for critical clauses three of them from different views, at the same time. Scores are taken at
+their worst. Whatever goes wrong is an answer with a `failure`, so that the clause's `on_error` decides:
+the words of `Unserved`, and `answer_refused answer_cut_off answer_empty answer_malformed`.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from policies.asking import Answer
+from policies.digests import digest
+from policies.guards.judge import Case, Charge
+from policies.vocabulary.critiques import VIEWS, Consumed, Critique, Label, Opinion, View
+from policies.vocabulary.findings import Evidence, Hit, Score
+from supervisors.adapters.excerpt import Excerpt
+from supervisors.caller import Answered, Caller, Errand, Unserved
+from supervisors.critics.answers import Malformed, Said, read_critique, read_word
+from supervisors.critics.appeals import appeals
+from supervisors.critics.fences import Draw
+from supervisors.critics.prompt import Matter, critique_prompt, ordered, word_prompt
+from supervisors.exhibits import Exhibits
+from supervisors.models.interface import Completion, Prompt
+from supervisors.ports import Clock
+
+log = logging.getLogger("stepwarden.gate")
+
+UNSURE: Final[Score] = 50
+"""What a view counts that gave no answer while another did."""
+
+GRACE_SECONDS: Final = 1.0
+"""Beyond the deadline, which every call keeps by itself: for a ledger that hangs."""
+
+QUOTED: Final = "judge"
+"""The label of evidence that a critique quotes."""
+
+_REMEMBERED: Final = 4096
+_FAILURES: Final = {"refused": "answer_refused", "cut_off": "answer_cut_off", "empty": "answer_empty"}
+
+_T = TypeVar("_T")
+
+Told = Callable[[Critique], None]
+"""Takes a critique for the record; returns at once."""
+
+
+class Opined(msgspec.Struct, frozen=True):
+    """What one view said, with what it took; `failure` where it said nothing."""
+
+    view: View
+    said: Said | None
+    failure: str | None = None
+
+
+class Gate:
+    """Who answers for the gate: one for all workers. Used from one event loop."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        draw: Draw,
+        seconds: float,
+        clock: Clock,
+        now_ns: Clock,
+        new_id: Callable[[], str],
+        told: Told,
+    ) -> None:
+        """`seconds`: how long a step waits for its judgement at most, whatever it takes."""
+        self._caller = caller
+        self._exhibits = Exhibits(draw)
+        self._seconds = seconds
+        self._clock = clock
+        self._now_ns = now_ns
+        self._new_id = new_id
+        self._told = told
+        self._known: OrderedDict[bytes, Answer] = OrderedDict()
+        self._running: dict[bytes, asyncio.Task[dict[str, Answer]]] = {}
+
+    async def judge(self, case: Case) -> tuple[Answer, ...]:
+        """An answer for each charge, in order. Raises nothing but `CancelledError`.
+
+        The same step under the same clause gets the same answer; one that is asked about meanwhile is not asked twice.
+        """
+        keys = [case.digest(charge) for charge in case.charges]
+        found = {key: self._known[key] for key in keys if key in self._known}
+        left = tuple([charge for charge, key in zip(case.charges, keys, strict=True) if key not in found])
+        if left:
+            answers = await self._joined(msgspec.structs.replace(case, charges=ordered(left)))
+            found |= {
+                key: answers[charge.clause] for charge, key in zip(case.charges, keys, strict=True) if charge in left
+            }
+        return tuple([found[key] for key in keys])
+
+    async def close(self) -> None:
+        """Wait for nobody any more."""
+        for task in tuple(self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._caller.close()
+
+    async def _joined(self, case: Case) -> dict[str, Answer]:
+        """The answers of the one inquiry there is about a case; who leaves does not end it for others."""
+        key = b"".join([case.digest(charge) for charge in case.charges])
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._judged(case))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _judged(self, case: Case) -> dict[str, Answer]:
+        """By clause; what was answered is remembered, what failed is asked again."""
+        began_ns = self._clock()
+        inquiry = _Inquiry(self._caller, case, self._exhibits.matter(case), self._clock, began_ns, self._seconds)
+        try:
+            async with asyncio.timeout(self._seconds + GRACE_SECONDS):
+                answers = await self._asked(inquiry)
+        except TimeoutError:
+            answers = _failed(case.charges, "timed_out")
+        except Unserved as failed:
+            answers = _failed(case.charges, failed.why)
+        except Malformed as failed:
+            answers = _failed(case.charges, _FAILURES.get(failed.why, "answer_malformed"))
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the clause's `on_error` decides
+            # The message may hold what was judged.
+            log.error("the gate failed", extra={"error": type(error).__name__})  # noqa: TRY400
+            answers = _failed(case.charges, f"raised:{type(error).__name__}")
+        micros = max(self._clock() - began_ns, 0) // 1000
+        beside = (*appeals(inquiry.matter.steps[-1].text), *_tail(inquiry.matter))
+        answers = {clause: _complete(answer, beside, micros) for clause, answer in answers.items()}
+        for charge in case.charges:
+            if answers[charge.clause].failure is None:
+                self._remember(case.digest(charge), answers[charge.clause])
+        return answers
+
+    async def _asked(self, inquiry: "_Inquiry") -> dict[str, Answer]:
+        """The cascade. Raises `Unserved`, `Malformed` or `TimeoutError`."""
+        if await inquiry.word() == "ok":
+            return {charge.clause: Answer() for charge in inquiry.case.charges}
+        critical = tuple([charge for charge in inquiry.case.charges if charge.severity == "critical"])
+        views = VIEWS if critical else VIEWS[:1]
+        opined = await asyncio.gather(
+            *[inquiry.critique(view, inquiry.case.charges if view == VIEWS[0] else critical) for view in views]
+        )
+        self._tell(inquiry, opined)
+        return {
+            charge.clause: _answer(charge, opined if charge.severity == "critical" else opined[:1])
+            for charge in inquiry.case.charges
+        }
+
+    def _tell(self, inquiry: "_Inquiry", opined: Iterable[Opined]) -> None:
+        """Hand critiques over for the record."""
+        for each in opined:
+            if each.said is None:
+                continue
+            asking = inquiry.case.asking
+            self._told(
+                Critique(
+                    critique_id=self._new_id(),
+                    seat="gate",
+                    view=each.view,
+                    app=asking.app,
+                    session_id=asking.session_id,
+                    steps=(),
+                    ruleset=digest([msgspec.to_builtins(charge) for charge in inquiry.case.charges]),
+                    opinions=each.said.opinions,
+                    blamed=each.said.blamed,
+                    calls=tuple(inquiry.consumed[each.view]),
+                    at_ns=self._now_ns(),
+                )
+            )
+
+    def _remember(self, key: bytes, answer: Answer) -> None:
+        self._known[key] = answer
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+
+class _Inquiry:
+    """One case before the model, with what it took so far."""
+
+    def __init__(self, caller: Caller, case: Case, matter: Matter, clock: Clock, began_ns: int, seconds: float) -> None:
+        self.case = case
+        self.matter = matter
+        self.consumed: dict[View, list[Consumed]] = {view: [] for view in VIEWS}
+        self._caller = caller
+        self._clock = clock
+        self._until_ns = began_ns + int(seconds * 1e9)
+
+    async def word(self) -> Label:
+        """The quick word. Raises `Unserved` or `Malformed`."""
+        errand = self._errand(self.case.charges)
+        return await self._read(word_prompt(self.matter), errand, read_word)
+
+    async def critique(self, view: View, charges: Sequence[Charge]) -> Opined:
+        """What a view says of these clauses."""
+        matter = msgspec.structs.replace(self.matter, charges=tuple(charges))
+        errand = msgspec.structs.replace(self._errand(charges), purpose="critique", view=view)
+        asked = [step.name for step in matter.steps]
+
+        def read(completion: Completion) -> Said:
+            return read_critique(completion, matter.charges, (*matter.history, *matter.steps), asked)
+
+        try:
+            return Opined(view, await self._read(critique_prompt(matter, view), errand, read))
+        except Unserved as failed:
+            return Opined(view, None, failed.why)
+        except Malformed as failed:
+            return Opined(view, None, _FAILURES.get(failed.why, "answer_malformed"))
+
+    async def _read(self, prompt: Prompt, errand: Errand, read: Callable[[Completion], _T]) -> _T:
+        """An answer that can be read; asked for once more where the first cannot. Raises `Unserved`, `Malformed`."""
+        answered = await self._complete(prompt, errand)
+        try:
+            return read(answered.completion)
+        except Malformed as failed:
+            if failed.why == "refused":
+                raise
+        return read((await self._complete(prompt, errand)).completion)
+
+    async def _complete(self, prompt: Prompt, errand: Errand) -> Answered:
+        left = (self._until_ns - self._clock()) / 1e9
+        if left <= 0:
+            raise Unserved("timed_out")
+        answered = await self._caller.complete(prompt, errand, seconds=left)
+        self.consumed[errand.view or VIEWS[0]].append(answered.consumed)
+        return answered
+
+    def _errand(self, charges: Iterable[Charge]) -> Errand:
+        asking = self.case.asking
+        return Errand(
+            seat="gate",
+            purpose="word",
+            clauses=tuple([charge.clause for charge in charges]),
+            app=asking.app,
+            session_id=asking.session_id,
+            exchange_id=asking.exchange_id,
+        )
+
+
+def _failed(charges: Iterable[Charge], why: str) -> dict[str, Answer]:
+    return {charge.clause: Answer(failure=why) for charge in charges}
+
+
+def _answer(charge: Charge, opined: Sequence[Opined]) -> Answer:
+    """What the views come to: the worst of them; one that is missing is unsure, and all missing is no answer."""
+    if all(each.said is None for each in opined):
+        return Answer(failure=opined[0].failure)
+    hits = [_hit(each, opinion) for each in opined for opinion in _of(charge, each) if opinion.label != "ok"]
+    for each in opined:
+        if each.said is None:
+            note = f"the {each.view} view gave no answer ({each.failure})"
+            hits.append(Hit(score=UNSURE, state="unsure", evidence=(Evidence(label=QUOTED),), note=note))
+    return Answer(hits=tuple(hits))
+
+
+def _of(charge: Charge, opined: Opined) -> Iterable[Opinion]:
+    return () if opined.said is None else [each for each in opined.said.opinions if each.clause == charge.clause]
+
+
+def _hit(opined: Opined, opinion: Opinion) -> Hit:
+    evidence = tuple([Evidence(start=each.start, end=each.end, label=QUOTED) for each in opinion.quotes])
+    return Hit(
+        score=opinion.score,
+        state="violation" if opinion.label == "violation" else "unsure",
+        evidence=evidence or (Evidence(label=QUOTED),),
+        note=f"the supervisor's {opined.view} view says {opinion.label}",
+    )
+
+
+def _tail(matter: Matter) -> tuple[Hit, ...]:
+    """What is to be said of the bytes of the step that the model was not shown."""
+    step = matter.steps[-1]
+    return Excerpt(text=step.text, size=step.size, whole=step.whole).tail()
+
+
+def _complete(answer: Answer, beside: tuple[Hit, ...], micros: int) -> Answer:
+    hits = (*answer.hits, *beside) if answer.failure is None else ()
+    return msgspec.structs.replace(answer, hits=hits, micros=micros)
