@@ -393,7 +393,7 @@ class Sitting:
     def _verdicts(self, rule: Rule) -> Iterator[Verdict]:
         """Verdicts of one clause: of its score, of what failed, of what nobody can read."""
         if rule.later:
-            self._skip(rule, LATER if self._settings.supervised else NOT_ASKED, due=False)
+            self._leave(rule)
             return
         try:
             if not self._applies(rule):
@@ -408,6 +408,18 @@ class Sitting:
             if not self._scene.step.text:
                 return
         yield from self._looked(rule)
+
+    def _leave(self, rule: Rule) -> None:
+        """Leave a step to the monitor, where its clause applies and there is anything to read."""
+        why = LATER if self._settings.supervised else NOT_ASKED
+        try:
+            if not self._applies(rule):
+                return
+        except Untold:
+            why = "condition"
+        if self._scene.step.unread is not None and not self._scene.step.text:
+            why = f"unread:{_word(self._scene.step.unread)}"
+        self._skip(rule, why, due=False)
 
     def _applies(self, rule: Rule) -> bool:
         """Whether the clause's condition holds. Raises `Untold`."""

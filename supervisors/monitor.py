@@ -25,6 +25,7 @@ from supervisors.critic import Critic
 from supervisors.critics.answers import Malformed, Said
 from supervisors.critics.fences import Draw
 from supervisors.monitor_ports import Book, Clauses, Queue, Record
+from supervisors.ports import Clock
 from supervisors.transcript import SHOWN_BYTES, STEP_BYTES, Transcript, Transcripts
 
 log = logging.getLogger("stepwarden.monitor")
@@ -35,7 +36,8 @@ ATTEMPTS: Final = 3
 PATIENCE_NS: Final = 3_600_000_000_000
 """How long a step waits for a provider that is not there; then that is what is said of it."""
 
-MALFORMED: Final = "malformed"
+_MALFORMED: Final = {"refused": "answer_refused", "cut_off": "answer_cut_off", "empty": "answer_empty"}
+
 NOT_KEPT: Final = "not_kept"
 """The step's text was not kept, so there is nothing to read."""
 
@@ -110,9 +112,10 @@ class Monitor:
         settings: MonitorSettings,
         draw: Draw,
         new_id: Callable[[], str],
-        now_ns: Callable[[], int],
+        clock: Clock,
+        now_ns: Clock,
     ) -> None:
-        """`draw` gives fences, `new_id` ULIDs, `now_ns` the wall clock."""
+        """`draw` gives fences, `new_id` ULIDs; `clock` is monotonic, `now_ns` the wall clock, both nanoseconds."""
         self._caller = caller
         self._queue = queue
         self._record = record
@@ -121,12 +124,13 @@ class Monitor:
         self._settings = settings
         self._draw = draw
         self._new_id = new_id
+        self._clock = clock
         self._now_ns = now_ns
         self._canaries = Canaries(settings.canary_every)
         self._transcripts = Transcripts()
         self._reading: dict[str, asyncio.Task[None]] = {}
         """By session."""
-        self._rest_until = 0.0
+        self._rest_until_ns = 0
         self._read = self._failed = self._shed = self._waiting = 0
         self._problem: str | None = None
 
@@ -187,7 +191,7 @@ class Monitor:
         """Begin to read sessions, as many as may be read at a time; whether any was begun."""
         begun = False
         loop = asyncio.get_running_loop()
-        while self._waiting and len(self._reading) < self._settings.sessions and loop.time() >= self._rest_until:
+        while self._waiting and len(self._reading) < self._settings.sessions and self._clock() >= self._rest_until_ns:
             steps = await self._queue.next(self._settings.batch, self._reading)
             if not steps:
                 break
@@ -232,8 +236,8 @@ class Monitor:
             said = await critic.said(transcript.matter(charges, {step.step_id for step in steps}))
         except Unserved as unserved:
             await self._unserved(steps, unserved, critic.calls)
-        except Malformed:
-            await self._fail(steps, MALFORMED, critic.calls)
+        except Malformed as malformed:
+            await self._fail(steps, _MALFORMED.get(malformed.why, "answer_malformed"), critic.calls)
         else:
             self._problem = None
             self._transcripts.keep(steps[0].session_id, names, transcript)
@@ -333,7 +337,7 @@ class Monitor:
 
     def _pause(self, seconds: float) -> None:
         """Begin to read no session for a while."""
-        self._rest_until = asyncio.get_running_loop().time() + seconds
+        self._rest_until_ns = self._clock() + int(seconds * 1e9)
 
     def _say(self, why: str) -> None:
         """Tell of a problem once, not each time."""
