@@ -27,7 +27,7 @@ from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk, Review
 from policies.vocabulary.keys import Key, Principal, Role
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange, Modes
-from policies.vocabulary.monitoring import DISTRUSTED, Filed
+from policies.vocabulary.monitoring import DISTRUSTED, Awaiting, Filed
 from policies.vocabulary.sessions import Join
 from storage.critiques import DISTRUSTS
 from storage.keys import KeyRing
@@ -41,6 +41,16 @@ _REMEMBERED_SESSIONS = 2_000
 _MOMENT_SECONDS = 0.005
 _PATIENCE = 400
 """Moments an admitted request waits for a lagging writer at most: two seconds, then it goes on as it is."""
+
+
+class NoSupervisor(StepwardenError):
+    """Nobody would read what is put before a supervisor."""
+
+    status = 409
+
+    def remedy(self) -> str:
+        """What makes somebody read."""
+        return "Add a [supervisor] with a model and its key to the configuration, and start `stepwarden serve`."
 
 
 class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -147,6 +157,8 @@ class LocalKeeper:
         self.keys = keys
         self.recorder = recorder
         self.live = live
+        self.monitored = False
+        """Whether a monitor reads what is queued."""
         self._threader = threader
         self._admission = admission
         self._terminated: OrderedDict[str, bool] = OrderedDict()
@@ -307,6 +319,12 @@ class LocalKeeper:
             if filed.verdict in DISTRUSTS and filed.critique.session_id is not None:
                 self._distrusted[filed.critique.session_id] = filed.clauses
         return kept
+
+    async def demand(self, steps: Sequence[Awaiting]) -> None:
+        """Let the monitor read steps ahead of whatever else waits. Raises `NoSupervisor`."""
+        if not self.monitored:
+            raise NoSupervisor("no supervisor is configured, so nobody would read this session")
+        await self._on_writer(lambda: self.store.monitor_queue.demand(steps))
 
     async def trust(self, session_id: str, *, by: str, actor: str, hold_id: str | None = None) -> bool:
         """End the distrust of a session; whether there was any."""

@@ -15,7 +15,7 @@ from storage.sealer import sealed_until
 
 _COLUMNS: Final = "step_id, session_id, app, ruleset, clauses, risk, size, since_ns"
 _AWAITING: Final = f"SELECT {_COLUMNS}, attempts FROM monitor_queue"  # noqa: S608 - our names
-_PUT: Final = f"INSERT INTO monitor_queue ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (step_id) DO NOTHING"  # noqa: S608 - our names
+_PUT: Final = f"INSERT INTO monitor_queue ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
 _clauses = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -39,13 +39,22 @@ class MonitorQueue:
 
     def take(self, steps: Iterable[Awaiting], until: int) -> None:
         """Queue the steps of exchanges up to number `until`, all or none."""
-        work: list[Statement] = [(_PUT, _row(step)) for step in steps]
+        work: list[Statement] = [(f"{_PUT} ON CONFLICT (step_id) DO NOTHING", _row(step)) for step in steps]
         state = "INSERT INTO monitor_state (id, taken) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET taken = ?"
         self._ledger.write([*work, (state, (until, until))], entries=())
+
+    def demand(self, steps: Iterable[Awaiting]) -> None:
+        """Queue steps on a person's word; those that wait already wait for these clauses, and as risky as this."""
+        renewed = "ON CONFLICT (step_id) DO UPDATE SET clauses = excluded.clauses, risk = excluded.risk"
+        self._ledger.write([(f"{_PUT} {renewed}", _row(step)) for step in steps], entries=())
 
     def depth(self) -> int:
         """How many steps wait."""
         return int(self._ledger.read("SELECT count(*) FROM monitor_queue")[0][0])
+
+    def waiting(self, session_id: str) -> int:
+        """How many steps of a session wait."""
+        return int(self._ledger.read("SELECT count(*) FROM monitor_queue WHERE session_id = ?", (session_id,))[0][0])
 
     def next(self, limit: int, *, now_ns: int, busy: Collection[str]) -> list[Awaiting]:
         """The riskiest step that may be read now, with others of its session that are read for the same clauses.

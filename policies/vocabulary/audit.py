@@ -358,7 +358,7 @@ class ApiKeyRevoked(Entry, frozen=True, kw_only=True, tag="apikey.revoked"):
     key: str
 
 
-Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "holds", "live"]
+Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "critiques", "holds", "live"]
 
 
 class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):
