@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from litestar import Request, Response
@@ -27,6 +27,9 @@ from gateway.wire.dialects import dialects
 from storage.release import release
 from storage.store import Store
 
+if TYPE_CHECKING:
+    from gateway.supervisor import Supervisor
+
 _REMEMBERED_STATES = 1_500
 
 
@@ -46,7 +49,17 @@ def open_keeper(config: Config) -> LocalKeeper:
         live=LiveFeed(dialects().by_name()),
         strict=lambda app: config.app(app).audit == "strict",
         hold_seconds=config.limits.hold_seconds,
+        supervisor=_supervisor(config, store),
     )
+
+
+def _supervisor(config: Config, store: Store) -> "Supervisor | None":
+    """What judges beside the guards, where the configuration names a model."""
+    if config.supervisor.model is None:
+        return None
+    from gateway.supervisor import open_supervisor  # noqa: PLC0415 - only those pay for it who name a model
+
+    return open_supervisor(config, store.supervisor_calls, os.environ)
 
 
 def open_telemetry(config: Config, keeper: LocalKeeper) -> OtlpExporter | None:

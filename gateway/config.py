@@ -206,6 +206,67 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """Witnesses that every head of the log is shown to, each as `URL VKEY`; see docs/AUDIT.md."""
 
 
+_ADDRESSES = {"anthropic": "https://api.anthropic.com", "openai": "https://api.openai.com/v1", "scripted": ""}
+
+Dollars: TypeAlias = Annotated[float, Meta(ge=0, le=1_000_000)]
+Tokens: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 50)]
+
+
+class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that judges steps beside the guards; without `model` nobody is asked, and every coverage says so.
+
+    Budgets hold calls of the gate and the monitor together. A call that may cost more than is left is not made, and
+    the clause's `on_error` decides.
+    """
+
+    model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """The model's name at its provider."""
+
+    provider: Literal["anthropic", "openai", "scripted"] = "anthropic"
+    """`anthropic`; `openai` for everything that speaks `/chat/completions`, a local model included; `scripted` for a
+    few rules that stand in for a model in tests and the demo."""
+
+    base_url: str | None = None
+    """Where the model is, without `/chat/completions` or `/v1/messages`; the vendor's own address unless given. Never
+    this gateway."""
+
+    key_env: str | None = None
+    """Name of the environment variable with the key; a local model may need none."""
+
+    deadline_seconds: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    """How long a proposed call waits for the gate at most; then the clause's `on_error` decides."""
+
+    budget_usd_per_day: Dollars | None = 5.0
+    """US dollars a day (UTC), all apps together."""
+
+    budget_usd_per_app: Dollars | None = None
+    """US dollars a day for each app."""
+
+    budget_usd_per_session: Dollars | None = None
+    """US dollars for each session."""
+
+    budget_tokens_per_day: Tokens | None = None
+    """Tokens a day (UTC), input and output together, all apps together. Where tokens are limited, a model without a
+    known price may be asked; where money alone is, it is not."""
+
+    budget_tokens_per_app: Tokens | None = None
+    """Tokens a day for each app."""
+
+    budget_tokens_per_session: Tokens | None = None
+    """Tokens for each session."""
+
+    input_usd_per_million: Dollars | None = None
+    """US dollars per million input tokens, for a model that the price file does not know; with the next one."""
+
+    output_usd_per_million: Dollars | None = None
+    """US dollars per million output tokens."""
+
+    @property
+    def address(self) -> str:
+        """Where calls go, without a trailing slash."""
+        return (self.base_url or _ADDRESSES[self.provider]).rstrip("/")
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one process was told."""
 
@@ -218,6 +279,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: Telemetry
     prices: Prices
     audit: Audit = Audit()
+    supervisor: Supervisor = Supervisor()
 
     file: Path | None = None
     notes: tuple[str, ...] = ()
@@ -261,9 +323,10 @@ _PLAIN: dict[str, type[msgspec.Struct]] = {
     "telemetry": Telemetry,
     "prices": Prices,
     "audit": Audit,
+    "supervisor": Supervisor,
 }
 _NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App, "tool": Tool}
-_LATER_SECTIONS = ("supervisor", "policy", "clause")
+_LATER_SECTIONS = ("policy", "clause")
 _LATER_SETTINGS = (
     ("app", "instructions"),
     ("telemetry", "content"),
@@ -402,6 +465,7 @@ class _Reading:
             telemetry=_as(Telemetry, plain["telemetry"]),
             prices=_as(Prices, plain["prices"]),
             audit=_as(Audit, plain["audit"]),
+            supervisor=_as(Supervisor, plain["supervisor"]),
             file=path,
             notes=notes,
         )
@@ -470,6 +534,8 @@ class _Reading:
             self._examine_telemetry(telemetry)
         if isinstance(plain["audit"], Audit):
             self._examine_audit(plain["audit"])
+        if isinstance(plain["supervisor"], Supervisor):
+            self._examine_supervisor(plain["supervisor"], gateway if isinstance(gateway, Gateway) else None)
         notes = [] if providers else ["every provider is disabled: nothing can be relayed"]
         for name, provider in providers.items():
             notes += self._examine_provider(name, provider, gateway if isinstance(gateway, Gateway) else None)
@@ -493,9 +559,7 @@ class _Reading:
         elif gateway is not None and _points_at(provider.base_url, gateway):
             remedy = "Give the provider's own address; requests would go round in circles."
             self._say(table["base_url"], f"{label} is this gateway itself", remedy)
-        elif urlsplit(provider.base_url).scheme == "http" and not is_loopback(
-            urlsplit(provider.base_url).hostname or ""
-        ):
+        elif _is_plain(provider.base_url):
             yield f"provider `{name}` is reached without TLS: keys and content travel readable"
         self._examine_variable(table.get("key_env"), provider.key_env, f"`key_env` of provider `{name}`")
 
@@ -507,6 +571,29 @@ class _Reading:
         self._examine_variable(
             table.get("otlp_headers_env"), telemetry.otlp_headers_env, "`otlp_headers_env` in [telemetry]"
         )
+
+    def _examine_supervisor(self, supervisor: Supervisor, gateway: Gateway | None) -> None:
+        table = self._plain["supervisor"]
+        somewhere = next(iter(table.values()), None)
+        if supervisor.model is None:
+            if table:
+                self._say(somewhere, "[supervisor] needs `model`", "Add model = ..., or remove the section.")
+            return
+        if supervisor.provider == "anthropic" and supervisor.key_env is None:
+            self._say(somewhere, "[supervisor] needs `key_env`", "Name the variable that holds the key.")
+        if (supervisor.input_usd_per_million is None) != (supervisor.output_usd_per_million is None):
+            self._say(somewhere, "[supervisor] gives half a price", "Give input_ and output_usd_per_million together.")
+        self._examine_variable(table.get("key_env"), supervisor.key_env, "`key_env` in [supervisor]")
+        label, given = "`base_url` in [supervisor]", table.get("base_url")
+        if supervisor.base_url is None:
+            return
+        if fault := url_fault(supervisor.base_url):
+            self._say(given, f"{label} {fault}", "Write it like https://api.example.com/v1.")
+        elif gateway is not None and _points_at(supervisor.base_url, gateway):
+            remedy = "Give the model's own address: what judges must not pass what it judges."
+            self._say(given, f"{label} is this gateway itself", remedy)
+        elif supervisor.key_env is not None and _is_plain(supervisor.base_url):
+            self._say(given, f"{label}: the key would travel in the clear", "Use https, or leave `key_env` out.")
 
     def _examine_audit(self, audit: Audit) -> None:
         given = self._plain["audit"].get("witnesses")
@@ -588,6 +675,12 @@ def url_fault(url: str) -> str | None:
         (not _is_host(host) or port == 0, "needs a host"),
     )
     return next((fault for found, fault in faults if found), None)
+
+
+def _is_plain(url: str) -> bool:
+    """Whether what is sent to an address leaves this machine readable."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def _points_at(url: str, gateway: Gateway) -> bool:

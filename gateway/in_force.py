@@ -5,21 +5,22 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.config import Config
+from gateway.stations.inquiry import Judge
 from gateway.stations.judge import Supervision
 from supervisors.panel import Maker, Panel
 
 
-def in_force(config: Config, panel: Panel | None = None) -> Supervision:
+def in_force(config: Config, panel: Panel | None = None, judge: Judge | None = None) -> Supervision:
     """The clauses in force. Raises `BadPolicy` where a policy does not check, its own examples included.
 
     Policies, guards and their libraries take 13 MB of a worker: they are loaded with the first policy an app names.
-    `panel` answers for guards that are asked; without one nothing can be judged by them.
+    `panel` answers for guards that are asked, `judge` for the gate; without them nothing can be judged by them.
     """
     if not any(app.policy for app in config.apps.values()):
         return Supervision(dict.fromkeys(config.apps))
     from gateway.supervision import open_supervision  # noqa: PLC0415 - see above
 
-    return open_supervision(config, panel)
+    return open_supervision(config, panel, judge)
 
 
 def panel_of(environ: Mapping[str, str]) -> Panel:

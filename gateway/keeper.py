@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -19,7 +19,9 @@ from gateway.recorder import Recorder
 from gateway.refusals import AuditUnavailable, SessionTerminated
 from gateway.stations.asks import Ask, Done
 from gateway.stations.thread import Threader
+from policies.asking import NOT_ASKED, Answer
 from policies.errors import StepwardenError
+from policies.guards.judge import Case
 from policies.vocabulary.audit import GATEWAY, OWNER, ConfigActivated, Receipt, RequestAccepted
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
@@ -33,6 +35,9 @@ from storage.critiques import DISTRUSTS
 from storage.keys import KeyRing
 from storage.legal_holds import HoldChange
 from storage.store import Store
+
+if TYPE_CHECKING:  # only those pay for it who name a model
+    from gateway.supervisor import Supervisor
 
 T = TypeVar("T")
 
@@ -126,6 +131,10 @@ class Keeper(Protocol):
         """Refuse every later request of a session."""
         ...
 
+    async def supervise(self, case: Case) -> Sequence[Answer]:
+        """What the gateway's one supervisor says of a proposed step: an answer for each charge, in order."""
+        ...
+
 
 class LocalKeeper:
     """The keeper in this process."""
@@ -141,12 +150,15 @@ class LocalKeeper:
         live: LiveFeed,
         strict: Callable[[str], bool],
         hold_seconds: float = 240.0,
+        supervisor: "Supervisor | None" = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`strict` tells of an app whether the audit log must hold its requests before they are forwarded."""
         self.store = store
         self.modes = Modes(store.modes.changes())
         """Clauses that persons took out of force; here, so that all workers learn of it with the next exchange."""
+        self.supervisor = supervisor
+        """What judges beside the guards; None where no model is named."""
         self._now_ns = now_ns
         self._strict = strict
         self._active: tuple[ConfigActivated, ...] = ()
@@ -347,6 +359,12 @@ class LocalKeeper:
         """Refuse every later request of a session."""
         await self._on_writer(lambda: self.store.terminate(session_id, time.time_ns(), actor=actor))
         self._terminated[session_id] = True
+
+    async def supervise(self, case: Case) -> Sequence[Answer]:
+        """See `Keeper.supervise`."""
+        if self.supervisor is None:
+            return [Answer(failure=NOT_ASKED) for _ in case.charges]
+        return await self.supervisor.gate.judge(case)
 
     async def erase(self, order: Order) -> Erasure:
         """Destroy what is recorded of a scope, and forget its sessions. Raises as `Store.erase`."""

@@ -18,7 +18,9 @@ from gateway import refusals
 from gateway.keeper import LocalKeeper, Opened, Opening
 from gateway.refusals import Refused
 from gateway.stations.asks import Done
+from policies.asking import Answer
 from policies.errors import StepwardenError
+from policies.guards.judge import Case
 from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import HoldAsk
@@ -168,6 +170,11 @@ class KeeperSide(_Frames):
             return await self._keeper.activate(msgspec.msgpack.decode(call.payload, type=tuple[ConfigActivated, ...]))
         if call.method == "terminate":
             return await self._keeper.terminate(msgspec.msgpack.decode(call.payload, type=str))
+        return await self._judged(call)
+
+    async def _judged(self, call: _Call) -> object:
+        if call.method == "supervise":
+            return await self._keeper.supervise(msgspec.msgpack.decode(call.payload, type=Case))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:
@@ -222,6 +229,10 @@ class RemoteKeeper(_Frames):
     async def terminate(self, session_id: str) -> None:
         """See `Keeper.terminate`."""
         await self._ask("terminate", session_id)
+
+    async def supervise(self, case: Case) -> Sequence[Answer]:
+        """See `Keeper.supervise`; who leaves while it is judged ends nothing."""
+        return msgspec.msgpack.decode(await self._ask("supervise", case), type=tuple[Answer, ...])
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""

@@ -29,6 +29,7 @@ from gateway.api.answers import ProviderStatus
 from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
+from gateway.at_the_gate import AtTheGate
 from gateway.backtest.run import Laboratory
 from gateway.config import Config, is_loopback
 from gateway.contents import Reach
@@ -214,8 +215,10 @@ class _Gateway:
         try:
             self._refuse_exposure(keeper)
             async with AsyncExitStack() as open_things:
+                if keeper.supervisor is not None:
+                    open_things.push_async_callback(keeper.supervisor.close)
                 panel = self._panel(open_things)
-                self._supervision = in_force(config, panel)
+                self._supervision = in_force(config, panel, AtTheGate(keeper))
                 self._modes = keeper.modes
                 await keeper.activate(activation(config, self._supervision))
                 keeper.store.publisher.start()
@@ -424,7 +427,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
     panel = panel_of(os.environ)
-    supervision = in_force(config, panel)
+    supervision = in_force(config, panel, AtTheGate(keeper))
     await keeper.activate(activation(config, supervision))
     planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
@@ -453,7 +456,7 @@ def _on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: C
 
     async def read_anew() -> None:
         try:
-            supervision = await asyncio.to_thread(in_force, config, panel)
+            supervision = await asyncio.to_thread(in_force, config, panel, AtTheGate(keeper))
             await keeper.activate(activation(config, supervision))
         except BadPolicy as bad:
             wrong = [str(mistake) for mistake in bad.mistakes]

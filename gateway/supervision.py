@@ -8,6 +8,7 @@ from gateway.asking import lacking
 from gateway.config import App, Config
 from gateway.config_file import key_lines
 from gateway.notice_key import notice_key
+from gateway.stations.inquiry import Judge
 from gateway.stations.judge import Bench, Supervision
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
@@ -57,44 +58,50 @@ async def asked(config: Config, panel: Panel) -> tuple[Mistake, ...]:
     return tuple([mistake for loaded in policies.values() for mistake in await ask_examples(loaded, panel)])
 
 
-def open_supervision(config: Config, panel: Panel | None = None) -> Supervision:
+def open_supervision(config: Config, panel: Panel | None = None, judge: Judge | None = None) -> Supervision:
     """The clauses in force. Raises `BadPolicy` where a policy does not check, its own examples included.
 
-    `panel` answers for guards that are asked; without one nothing can be judged by them.
+    `panel` answers for guards that are asked, `judge` for the gate; without them nothing can be judged by them.
     """
     wrong = [mistake for mistake in examined(config) if mistake.severity == "error"]
     if wrong:
         raise BadPolicy(wrong)
     policies = policies_of(config)
-    tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
     key = notice_key(config)
-    return Supervision({name: _bench(app, policies, tags, key, panel) for name, app in config.apps.items()})
+    return Supervision({name: _bench(config, app, policies, key, panel, judge) for name, app in config.apps.items()})
 
 
 def rulesets_of(config: Config) -> dict[str, Ruleset]:
     """The clauses that would be in force for every app that names any. Raises `BadPolicy`."""
     policies = policies_of(config)
-    tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
-    return {name: _compiled(app, policies, tags) for name, app in config.apps.items() if app.policy}
+    return {name: _compiled(config, app, policies) for name, app in config.apps.items() if app.policy}
 
 
 def _bench(
-    app: App, policies: Mapping[str, Loaded], tags: Mapping[str, frozenset[str]], key: bytes, panel: Panel | None
+    config: Config,
+    app: App,
+    policies: Mapping[str, Loaded],
+    key: bytes,
+    panel: Panel | None,
+    judge: Judge | None,
 ) -> Bench | None:
     if not app.policy:
         return None
 
     def compiled() -> Ruleset:
-        return _compiled(app, policies, tags)
+        return _compiled(config, app, policies)
 
     ruleset = compiled()
     if panel is not None:
         panel.expect(ruleset.asked)
-    return Bench(ruleset, heavy=compiled, clock=time.monotonic_ns, notice_key=key, asker=panel)
+    return Bench(ruleset, heavy=compiled, clock=time.monotonic_ns, notice_key=key, asker=panel, judge=judge)
 
 
-def _compiled(app: App, policies: Mapping[str, Loaded], tags: Mapping[str, frozenset[str]]) -> Ruleset:
-    settings = Settings(app=app.name, enforce=app.enforce, unseen=app.unseen)
+def _compiled(config: Config, app: App, policies: Mapping[str, Loaded]) -> Ruleset:
+    tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
+    settings = Settings(
+        app=app.name, enforce=app.enforce, unseen=app.unseen, supervised=config.supervisor.model is not None
+    )
     return Ruleset.compile([policies[name].policy for name in app.policy], tags=tags, settings=settings)
 
 

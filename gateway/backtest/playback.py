@@ -15,6 +15,7 @@ from gateway.stations.asks import Done
 from gateway.stations.forward import Headers
 from gateway.stations.judge import binding
 from policies.asking import Answer, Question
+from policies.guards.judge import Case
 from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold, HoldAsk
@@ -110,6 +111,10 @@ class Unasked:
         del question
         return Answer()
 
+    async def judge(self, case: Case) -> Sequence[Answer]:
+        """Nothing found at the gate either."""
+        return [Answer() for _ in case.charges]
+
 
 class KeptKeeper:
     """`gateway.keeper.Keeper` out of the record of one turn; keeps what the data plane would have recorded."""
@@ -145,6 +150,10 @@ class KeptKeeper:
     async def hold(self, ask: HoldAsk) -> bool:
         """What a person decided then; where nobody did, that is a no."""
         return self._decisions.use(ask, until_ns=self._exchange.ended_ns)
+
+    async def supervise(self, case: Case) -> Sequence[Answer]:
+        """Nobody is asked."""
+        return await Unasked().judge(case)
 
     async def terminate(self, session_id: str) -> None:
         """Nothing is ended; later turns count as hypothetical."""

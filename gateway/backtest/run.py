@@ -172,7 +172,10 @@ class _Benches:
         )
         # A clock that stands still: no guard runs out of time here, however busy the machine is. And nothing runs
         # beside anything else, so that long steps may be judged by the very same guards.
-        return Bench(ruleset, heavy=lambda: ruleset, clock=_still, notice_key=self._notice_key, asker=Unasked())
+        unasked = Unasked()
+        return Bench(
+            ruleset, heavy=lambda: ruleset, clock=_still, notice_key=self._notice_key, asker=unasked, judge=unasked
+        )
 
     def close(self) -> None:
         """End the threads of long steps."""

@@ -73,14 +73,15 @@ class AnthropicModel:
         if self._client is not None and self._client.api_key != key:
             await self.close()
         if self._client is None:
-            from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient  # noqa: PLC0415 - 0.5 s and 60 MB
+            from anthropic import AsyncAnthropic  # noqa: PLC0415 - 0.5 s and 60 MB
+            from httpx2 import AsyncClient  # noqa: PLC0415 - the SDK's own default takes proxies from the environment
 
             self._client = AsyncAnthropic(
                 api_key=key,
                 base_url=self._base_url,
                 max_retries=0,
                 open_telemetry=False,
-                http_client=DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False),
+                http_client=AsyncClient(trust_env=False, follow_redirects=False),
             )
         return self._client
 
