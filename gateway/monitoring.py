@@ -1,11 +1,18 @@
 """Monitoring: the monitor joined to the record, the clauses in force and the keeper."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from gateway.api.reading import Reader
+from gateway.config import Config
+from gateway.contents import Reach
+from gateway.ids import new_id
 from gateway.intake import Intake
+from gateway.keeper import LocalKeeper
+from gateway.supervisor import Supervisor, new_fence
+from gateway.wire.dialects import dialects
 from policies.afterwards import charges_of, ruling
 from policies.evaluate import Ruleset
 from policies.examples import scene_of
@@ -19,10 +26,14 @@ from storage.audit_log import AuditLog
 from storage.monitor_queue import MonitorQueue
 from storage.rows import RecordedRow
 from supervisors.canaries import Canary, Sight
+from supervisors.monitor import Monitor, MonitorSettings, MonitorState
 from supervisors.transcript import STEP_BYTES, Seen
 
 _LEAD: Final = "instructions"
 """Kind of the steps that are shown of a session's beginning however long it is."""
+
+_SECONDS: Final = 60.0
+"""For one answer: nobody waits for it."""
 
 Rulesets = Callable[[], Mapping[str, Ruleset]]
 
@@ -140,24 +151,16 @@ def _canaries(ruleset: Ruleset, clauses: Collection[str]) -> Iterator[Canary]:
                 yield Canary(charge=charges[rule.name], steps=(*scene.trail.parts, scene.step))
 
 
-class Desk(Protocol):
-    """The slice of the keeper that acts on critiques."""
-
-    async def settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
-        """Keep critiques of steps that waited, and act on them; what was kept."""
-        ...
-
-
 class CritiquesKept:
     """Where critiques go; satisfies the monitor's `Book`."""
 
-    def __init__(self, desk: Desk, audit: AuditLog) -> None:
-        self._desk = desk
+    def __init__(self, keeper: LocalKeeper, audit: AuditLog) -> None:
+        self._keeper = keeper
         self._audit = audit
 
     async def settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
         """Keep what came of steps that waited, and act on it; what was kept."""
-        return await self._desk.settle(several)
+        return await self._keeper.settle(several)
 
     async def missed(self, canary: Canary, consumed: Consumed, sight: Sight) -> None:
         """Let the audit log say that a canary was missed."""
@@ -170,3 +173,41 @@ class CritiquesKept:
             of=sight.read,
         )
         await asyncio.to_thread(self._audit.note, entry)
+
+
+def open_monitor(config: Config, keeper: LocalKeeper, supervisor: Supervisor, rulesets: Rulesets) -> Monitor:
+    """The monitor of a gateway that has a supervisor; it reads once it is run. Raises `StorageFailed`."""
+    store = keeper.store
+    reach = Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio)
+    intake = Intake(store.monitor_queue, store, rulesets, now_ns=time.time_ns)
+    settings = config.supervisor
+    return Monitor(
+        supervisor.caller,
+        queue=WaitingSteps(store.monitor_queue, intake, now_ns=time.time_ns),
+        record=RecordedSteps(store, Reader(store, dialects().by_name(), reach)),
+        clauses=InForceClauses(rulesets),
+        book=CritiquesKept(keeper, store.audit),
+        settings=MonitorSettings(
+            seconds=_SECONDS,
+            sessions=settings.monitor_sessions,
+            room=settings.monitor_room,
+            canary_every=settings.canary_every,
+        ),
+        draw=new_fence,
+        new_id=new_id,
+        clock=time.monotonic_ns,
+        now_ns=time.time_ns,
+    )
+
+
+def counters(state: MonitorState) -> dict[str, int]:
+    """What `/api/status` counts of the monitor."""
+    return {
+        "monitor_read": state.read,
+        "monitor_failed": state.failed,
+        "monitor_shed": state.shed,
+        "monitor_waiting": state.waiting,
+        "canaries_read": state.sight.read,
+        "canaries_missed": state.sight.missed,
+        "supervisor_blind": int(state.sight.blind),
+    }

@@ -162,12 +162,13 @@ class CritiqueBook:
     def _kept(self, number: int, filed: Filed, blind: bytes) -> Iterator[Statement]:
         critique = filed.critique
         sealed = self._sealer.seal(_encode(filed), critique.critique_id.encode())
-        from_ns = min([_begun_ns(step_id) for step_id in critique.steps], default=0) or critique.at_ns
+        places = critique.steps or ((f"{critique.exchange_id}.",) if critique.exchange_id else ())
+        from_ns = min([_begun_ns(place) for place in places], default=0) or critique.at_ns
         columns = "(id, critique_id, app, session_id, from_ns, filed, blind)"
         values = (number, critique.critique_id, critique.app, critique.session_id, from_ns, sealed, blind)
         yield f"INSERT INTO critique {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", values  # noqa: S608
-        for step_id in critique.steps:
-            yield "INSERT INTO critiqued_step VALUES (?, ?)", (step_id, number)
+        for place in places:
+            yield "INSERT INTO critiqued_step VALUES (?, ?)", (place, number)
 
     def _distrusting(self, filed: Filed, session_id: str, entries: list[Entry]) -> list[Statement]:
         critique = filed.critique
@@ -212,7 +213,7 @@ def _recorded(filed: Filed, content: str) -> CritiqueRecorded:
         tenant=critique.app,
         critique=critique.critique_id,
         seat=critique.seat,
-        exchange=critique.steps[-1].partition(".")[0] if critique.steps else None,
+        exchange=critique.steps[-1].partition(".")[0] if critique.steps else critique.exchange_id,
         steps=len(critique.steps),
         policy=critique.ruleset,
         verdict=filed.verdict,

@@ -167,6 +167,7 @@ class Gate:
                     view=each.view,
                     app=asking.app,
                     session_id=asking.session_id,
+                    exchange_id=asking.exchange_id,
                     steps=(),
                     ruleset=digest([msgspec.to_builtins(charge) for charge in inquiry.case.charges]),
                     opinions=each.said.opinions,

@@ -38,7 +38,7 @@ CREATE INDEX critique_session ON critique (session_id);
 CREATE INDEX critique_from ON critique (from_ns);
 
 CREATE TABLE critiqued_step (
-    step_id   TEXT    NOT NULL,
+    step_id   TEXT    NOT NULL,          -- of one judged before it had an id: that of its exchange, and a dot
     critique  INTEGER NOT NULL,
     PRIMARY KEY (step_id, critique)
 ) STRICT, WITHOUT ROWID;
