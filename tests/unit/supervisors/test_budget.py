@@ -19,9 +19,7 @@ def budget(spender: Spender = SPENDER, spent: Spent | None = None, **limits: Lim
     return made
 
 
-@pytest.mark.parametrize(
-    ("account", "why"), [("session", "budget_session"), ("app", "budget_app"), ("day", "budget_day")]
-)
+@pytest.mark.parametrize("account", ["session", "app", "day"])
 @pytest.mark.parametrize("limit", [Limit(tokens=99), Limit(micro_usd=9)], ids=["tokens", "money"])
 def test_each_account_and_measure_refuses_by_its_own_word(account: str, limit: Limit) -> None:
     with pytest.raises(BudgetGone, match=f"budget_{account}"):
@@ -61,8 +59,8 @@ def test_a_call_outside_of_a_session_goes_on_the_app_and_the_day_alone() -> None
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40) | st.none())), st.integers(0, 200))
 def test_a_budget_is_never_overspent(calls: Sequence[tuple[int, int | None]], limit: int) -> None:
     made, spent = budget(day=Limit(tokens=limit)), 0
-    for most, given in calls:
-        took = None if given is None else min(given, most)
+    for most, billed in calls:
+        took = None if billed is None else min(billed, most)
         try:
             reserved = made.reserve(SPENDER, Ceiling(tokens=most, micro_usd=None))
         except BudgetGone:
