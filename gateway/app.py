@@ -49,17 +49,18 @@ def open_keeper(config: Config) -> LocalKeeper:
         live=LiveFeed(dialects().by_name()),
         strict=lambda app: config.app(app).audit == "strict",
         hold_seconds=config.limits.hold_seconds,
-        supervisor=_supervisor(config, store),
+        supervisor=_supervisor(config, store, recorder),
     )
 
 
-def _supervisor(config: Config, store: Store) -> "Supervisor | None":
+def _supervisor(config: Config, store: Store, recorder: Recorder) -> "Supervisor | None":
     """What judges beside the guards, where the configuration names a model."""
     if config.supervisor.model is None:
         return None
-    from gateway.supervisor import open_supervisor  # noqa: PLC0415 - only those pay for it who name a model
+    from gateway.critique_notes import CritiqueNotes  # noqa: PLC0415 - only those pay for it who name a model
+    from gateway.supervisor import open_supervisor  # noqa: PLC0415
 
-    return open_supervisor(config, store.supervisor_calls, os.environ)
+    return open_supervisor(config, store.supervisor_calls, os.environ, CritiqueNotes(store, recorder.submit).note)
 
 
 def open_telemetry(config: Config, keeper: LocalKeeper) -> OtlpExporter | None:

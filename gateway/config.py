@@ -255,6 +255,16 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
     budget_tokens_per_session: Tokens | None = None
     """Tokens for each session."""
 
+    monitor_sessions: Annotated[int, Meta(ge=1, le=64)] = 4
+    """Sessions that the monitor reads at the same time."""
+
+    monitor_room: Annotated[int, Meta(ge=100, le=1_000_000)] = 10_000
+    """Steps that may wait for the monitor; what comes beyond sheds the least risky, which is recorded."""
+
+    canary_every: Annotated[int, Meta(ge=0, le=100_000)] = 20
+    """One call of the monitor in so many goes with a step whose label is known, out of the clauses' own examples, to
+    find out whether the model still sees; 0 for none."""
+
     input_usd_per_million: Dollars | None = None
     """US dollars per million input tokens, for a model that the price file does not know; with the next one."""
 

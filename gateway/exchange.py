@@ -230,7 +230,9 @@ class DataPlane:
     def _summon(self, passage: Passage) -> Docket | None:
         """Open the docket of an exchange whose app has policies."""
         principal = passage.principal
-        bench = None if principal is None else self.supervision.bench(principal.app, passage.shadowed)
+        bench = None
+        if principal is not None:
+            bench = self.supervision.bench(principal.app, passage.shadowed, distrusted=passage.distrusted)
         if principal is not None and bench is not None:
             view, join = passage.view, passage.join
             stateful = view is not None and (view.previous_response_id or view.conversation_id) is not None
@@ -385,7 +387,7 @@ class DataPlane:
         )
         opened = await self.keeper.open(opening)
         passage.join, passage.state = opened.join, opened.state
-        passage.shadowed, passage.receipt = opened.shadowed, opened.receipt
+        passage.shadowed, passage.distrusted, passage.receipt = opened.shadowed, opened.distrusted, opened.receipt
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""

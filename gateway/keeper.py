@@ -27,8 +27,11 @@ from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk, Review
 from policies.vocabulary.keys import Key, Principal, Role
+from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange, Modes
+from policies.vocabulary.monitoring import DISTRUSTED, Awaiting, Filed
 from policies.vocabulary.sessions import Join
+from storage.critiques import DISTRUSTS
 from storage.keys import KeyRing
 from storage.legal_holds import HoldChange
 from storage.store import Store
@@ -43,6 +46,16 @@ _REMEMBERED_SESSIONS = 2_000
 _MOMENT_SECONDS = 0.005
 _PATIENCE = 400
 """Moments an admitted request waits for a lagging writer at most: two seconds, then it goes on as it is."""
+
+
+class NoSupervisor(StepwardenError):
+    """Nobody would read what is put before a supervisor."""
+
+    status = 409
+
+    def remedy(self) -> str:
+        """What makes somebody read."""
+        return "Add a [supervisor] with a model and its key to the configuration, and start `stepwarden serve`."
 
 
 class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -72,6 +85,9 @@ class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     state: bytes | None = None
     shadowed: tuple[str, ...] = ()
     """Clauses that a person took out of force, for the caller's app and now."""
+
+    distrusted: bool = False
+    """Whether a critique wants a person to look at the session's next tool call."""
 
     receipt: Receipt | None = None
     """Of the `accepted` entry, where that is durable by now: for a strict app."""
@@ -153,9 +169,13 @@ class LocalKeeper:
         self.keys = keys
         self.recorder = recorder
         self.live = live
+        self.monitored = False
+        """Whether a monitor reads what is queued."""
         self._threader = threader
         self._admission = admission
         self._terminated: OrderedDict[str, bool] = OrderedDict()
+        self._distrusted = {each.session_id: each.clauses for each in store.critiques.distrusted()}
+        """Sessions whose next tool call waits for a person, with the clauses that say so."""
 
     async def admit(self, secret: str | None) -> Principal:
         """See `Keeper.admit`. While the writer lags, an admitted caller waits a little: recording sets the pace."""
@@ -179,8 +199,9 @@ class LocalKeeper:
                 self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
                 raise
         shadowed = tuple(self.modes.shadowed(opening.accepted.tenant or "", self._now_ns()))
+        distrusted = join is not None and join.session_id in self._distrusted
         receipt = await self._accept(opening.accepted, join)
-        return Opened(join=join, state=state, shadowed=shadowed, receipt=receipt)
+        return Opened(join=join, state=state, shadowed=shadowed, distrusted=distrusted, receipt=receipt)
 
     async def _accept(self, accepted: RequestAccepted, join: Join | None) -> Receipt | None:
         """Log an accepted request; the receipt where that had to be durable. Raises `AuditUnavailable`."""
@@ -289,10 +310,45 @@ class LocalKeeper:
                 hold_id, approve=approve, answer=review, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
             )
         )
+        session_id = hold.ask.session_id
+        if approve and session_id in self._distrusted and DISTRUSTED in hold.ask.clauses:
+            await self.trust(session_id, by=review.by or review.actor, actor=review.actor, hold_id=hold_id)
         event = self._decided.pop(hold_id, None)
         if event is not None:
             event.set()
         return hold
+
+    async def settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
+        """Keep critiques of steps that waited, and act on them; what was kept.
+
+        A session is ended before its critique is kept, so that no crash in between lets it go on.
+        """
+        for filed in several:
+            if filed.verdict == "terminate" and filed.critique.session_id is not None:
+                await self.terminate(filed.critique.session_id)
+        kept = await self._on_writer(lambda: self.store.critiques.settle(several))
+        for filed in kept:
+            if filed.verdict in DISTRUSTS and filed.critique.session_id is not None:
+                self._distrusted[filed.critique.session_id] = filed.clauses
+        return kept
+
+    async def demand(self, steps: Sequence[Awaiting]) -> None:
+        """Let the monitor read steps ahead of whatever else waits. Raises `NoSupervisor`."""
+        if not self.monitored:
+            raise NoSupervisor("no supervisor is configured, so nobody would read this session")
+        await self._on_writer(lambda: self.store.monitor_queue.demand(steps))
+
+    async def trust(self, session_id: str, *, by: str, actor: str, hold_id: str | None = None) -> bool:
+        """End the distrust of a session; whether there was any."""
+        ended = await self._on_writer(
+            lambda: self.store.critiques.trust(session_id, by=by, actor=actor, hold_id=hold_id)
+        )
+        self._distrusted.pop(session_id, None)
+        return ended is not None
+
+    async def label(self, given: LabelGiven) -> None:
+        """Keep a person's label of a step."""
+        await self._on_writer(lambda: self.store.labels.record(given))
 
     async def change_mode(self, change: ModeChange) -> None:
         """Take a clause out of force for a while, or put it back, for exchanges that begin from now on."""
@@ -314,6 +370,8 @@ class LocalKeeper:
         """Destroy what is recorded of a scope, and forget its sessions. Raises as `Store.erase`."""
         erased = await self._on_writer(lambda: self.store.erase(order, time.time_ns()))
         self._threader.forget(erased.sessions)
+        for session_id in erased.sessions:
+            self._distrusted.pop(session_id, None)
         return erased
 
     async def keep(self, session_id: str, change: HoldChange) -> None:

@@ -114,6 +114,7 @@ class Passage:
         self.decoded = b""
         self.view: RequestView | None = None
         self.shadowed: tuple[str, ...] = ()
+        self.distrusted = False
         """Clauses that were out of force when this exchange was opened."""
         self.docket: Docket | None = None
         """What clauses say of this exchange; None where no policy is in force for its app."""

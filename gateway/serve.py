@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
@@ -49,6 +49,9 @@ from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
 from policies.vocabulary.modes import Modes
 from supervisors.panel import Panel
+
+if TYPE_CHECKING:  # only those pay for it who name a model
+    from supervisors.monitor import Monitor
 
 log = logging.getLogger("stepwarden.serve")
 
@@ -173,6 +176,7 @@ class _Info:
             for provider in config.providers.values()
         )
         self.gate: Gate | None = None
+        self.monitor: Monitor | None = None
         self.draining = False
 
     def witnesses(self) -> tuple[WitnessState, ...]:
@@ -188,8 +192,16 @@ class _Info:
             "waiting": state.waiting,
             "waiting_bytes": state.waiting_bytes,
             **self._keeper.store.audit.counters(),
+            **self._read_along(),
         }
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
+
+    def _read_along(self) -> Mapping[str, int]:
+        if self.monitor is None:
+            return {}
+        from gateway.monitoring import counters  # noqa: PLC0415 - loaded by now
+
+        return counters(self.monitor.state())
 
     def unready(self) -> str | None:
         """Why new requests should go elsewhere."""
@@ -207,6 +219,7 @@ class _Gateway:
         self._config = config
         self._supervision = Supervision({})
         self._modes = Modes(())
+        self._monitor: Monitor | None = None
 
     async def serve(self) -> int:
         config = self._config
@@ -223,6 +236,7 @@ class _Gateway:
                 await keeper.activate(activation(config, self._supervision))
                 keeper.store.publisher.start()
                 witnesses.start()
+                self._monitor = await self._read_along(keeper, open_things)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
@@ -231,6 +245,23 @@ class _Gateway:
         state = keeper.recorder.state()
         log.info("stopped", extra={"recorded": state.recorded, "dropped": state.dropped})
         return 0 if whole and not state.dropped else 1
+
+    async def _read_along(self, keeper: LocalKeeper, open_things: AsyncExitStack) -> "Monitor | None":
+        """Let the supervisor read what is recorded; None where there is none."""
+        if keeper.supervisor is None:
+            return None
+        from gateway.monitoring import open_monitor  # noqa: PLC0415 - only those pay for it who name a model
+
+        monitor = await asyncio.to_thread(open_monitor, self._config, keeper, keeper.supervisor, self.rulesets)
+        reading = asyncio.create_task(monitor.run())
+
+        async def stop() -> None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+        open_things.push_async_callback(stop)
+        keeper.monitored = True
+        return monitor
 
     def _panel(self, open_things: AsyncExitStack) -> Panel | None:
         """Who answers for guards that are asked, where this process relays; where others do, they have their own."""
@@ -261,6 +292,7 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, witnesses, port)
+        info.monitor = self._monitor
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         backtests = Backtests(laboratory, rest=breather())
         routes = self._routes(keeper, backtests, info, port)
@@ -319,6 +351,9 @@ class _Gateway:
                 key_ring=keeper.keys,
                 hold_book=keeper.store.holds,
                 mode_book=keeper.store.modes,
+                critique_book=keeper.store.critiques,
+                label_book=keeper.store.labels,
+                monitor_queue=keeper.store.monitor_queue,
                 in_force=self,
                 live_feed=keeper.live,
                 gateway=info,

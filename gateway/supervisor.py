@@ -19,7 +19,6 @@ from gateway.config import Supervisor as Settings
 from gateway.endpoint import Endpoint
 from gateway.ids import new_id
 from gateway.prices import Price, Prices
-from policies.vocabulary.critiques import Critique
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
 from policies.vocabulary.usage import Usage
 from storage.errors import StorageFailed
@@ -27,7 +26,7 @@ from storage.supervisor_calls import CallBook
 from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller, LedgerFailed
-from supervisors.gate import Gate
+from supervisors.gate import Gate, Told
 from supervisors.models.interface import Completion, Model
 from supervisors.models.key import LookUp
 
@@ -61,9 +60,10 @@ class Supervisor(msgspec.Struct, frozen=True):
         await self.caller.close()
 
 
-def open_supervisor(config: Config, calls: CallBook, environ: Mapping[str, str]) -> Supervisor:
+def open_supervisor(config: Config, calls: CallBook, environ: Mapping[str, str], told: Told) -> Supervisor:
     """The supervisor that the configuration names. Nothing is sent yet. Raises `PriceFileInvalid`.
 
+    `told` keeps what the gate says.
     The key is looked up in `environ` for each call, and kept nowhere.
     """
     settings = config.supervisor
@@ -88,7 +88,7 @@ def open_supervisor(config: Config, calls: CallBook, environ: Mapping[str, str])
         clock=time.monotonic_ns,
         now_ns=time.time_ns,
         new_id=new_id,
-        told=_noted,
+        told=told,
     )
     return Supervisor(caller, gate)
 
@@ -204,20 +204,3 @@ class StoredCalls:
     def end(self, call: SupervisorCall, end: CallEnd) -> None:
         """See `Ledger.end`."""
         self._calls.end(call, end)
-
-
-def _noted(critique: Critique) -> None:
-    """Say what the gate's model said, for operators; never its words."""
-    worst = max(critique.opinions, key=lambda opinion: opinion.score)
-    log.info(
-        "the gate's critique",
-        extra={
-            "critique": critique.critique_id,
-            "app": critique.app,
-            "session": critique.session_id,
-            "view": critique.view,
-            "clause": worst.clause,
-            "label": worst.label,
-            "score": worst.score,
-        },
-    )

@@ -23,7 +23,7 @@ from policies.vocabulary.coverage import Examined
 from policies.vocabulary.facts import Facts, GuardSaid, ValueOrigin
 from policies.vocabulary.findings import Evidence, Finding, FindingState, Hit
 from policies.vocabulary.steps import Side, StepKind
-from policies.vocabulary.verdicts import ALLOW, STRENGTH, Verdict, VerdictName, combine
+from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, VerdictName, combine
 
 if TYPE_CHECKING:  # the kinds of guards and their libraries weigh 13 MB, which judging nothing needs none of
     from policies.vocabulary.clauses import Clause, Policy
@@ -227,6 +227,12 @@ class Ruleset:
         rules = [_shadowed(rule) if rule.name in clauses else rule for rule in self.rules]
         return type(self)(rules, self._guards, tags=self.tags, settings=self.settings)
 
+    def also(self, rule: Rule, guard: Guard) -> Self:
+        """The same clauses, and one more with this guard."""
+        mine = msgspec.structs.replace(rule, places=((f"{rule.clause.id}.0", len(self._guards)),))
+        gate = [each for each in self._guards[-1:] if isinstance(each, JudgeGuard)]  # which has to be the last
+        return type(self)((*self.rules, mine), (*self._guards, guard, *gate), tags=self.tags, settings=self.settings)
+
     @property
     def acts(self) -> bool:
         """Whether any clause may do more than flag."""
@@ -387,7 +393,7 @@ class Sitting:
     def _verdicts(self, rule: Rule) -> Iterator[Verdict]:
         """Verdicts of one clause: of its score, of what failed, of what nobody can read."""
         if rule.later:
-            self._skip(rule, LATER if self._settings.supervised else NOT_ASKED, due=False)
+            self._leave(rule)
             return
         try:
             if not self._applies(rule):
@@ -402,6 +408,18 @@ class Sitting:
             if not self._scene.step.text:
                 return
         yield from self._looked(rule)
+
+    def _leave(self, rule: Rule) -> None:
+        """Leave a step to the monitor, where its clause applies and there is anything to read."""
+        why = LATER if self._settings.supervised else NOT_ASKED
+        try:
+            if not self._applies(rule):
+                return
+        except Untold:
+            why = "condition"
+        if self._scene.step.unread is not None and not self._scene.step.text:
+            why = f"unread:{_word(self._scene.step.unread)}"
+        self._skip(rule, why, due=False)
 
     def _applies(self, rule: Rule) -> bool:
         """Whether the clause's condition holds. Raises `Untold`."""
@@ -493,22 +511,7 @@ class Sitting:
         return self._settings.enforce and rule.clause.mode == "enforce"
 
     def _in_force(self, rule: Rule, name: VerdictName, *, asked: bool = False, reason: Any = None) -> Verdict:
-        """A verdict as strong as the clause and its app are allowed to be."""
-        if name == "allow":
-            return Verdict(asked=asked)
-        if rule.clause.mode == "shadow":
-            return Verdict(shadow=name, asked=asked)
-        if name == "flag":
-            return Verdict(name="flag", clauses=(rule.name,), asked=asked)
-        if not self._settings.enforce:
-            return Verdict(name="flag", clauses=(rule.name,), shadow=name, asked=asked)
-        return Verdict(
-            name=name,
-            reason=reason or rule.clause.reason,
-            clauses=(rule.name,),
-            recover=rule.clause.recover,
-            asked=asked,
-        )
+        return in_force(rule, self._settings, name, asked=asked, reason=reason)
 
     def _on_error(self, rule: Rule) -> Verdict:
         return self._in_force(rule, rule.clause.on_error, reason="supervision_unavailable")
@@ -581,6 +584,27 @@ class Sitting:
             micros=look.micros,
             shadow=rule.clause.mode == "shadow",
         )
+
+
+def in_force(
+    rule: Rule, settings: Settings, name: VerdictName, *, asked: bool = False, reason: ReasonCode | None = None
+) -> Verdict:
+    """A verdict as strong as the clause and its app are allowed to be."""
+    if name == "allow":
+        return Verdict(asked=asked)
+    if rule.clause.mode == "shadow":
+        return Verdict(shadow=name, asked=asked)
+    if name == "flag":
+        return Verdict(name="flag", clauses=(rule.name,), asked=asked)
+    if not settings.enforce:
+        return Verdict(name="flag", clauses=(rule.name,), shadow=name, asked=asked)
+    return Verdict(
+        name=name,
+        reason=reason or rule.clause.reason,
+        clauses=(rule.name,),
+        recover=rule.clause.recover,
+        asked=asked,
+    )
 
 
 def _registered() -> Builder:

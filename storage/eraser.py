@@ -15,6 +15,7 @@ from policies.vocabulary.audit import ContentErased
 from policies.vocabulary.erasures import Erasure, Order
 from storage import erased
 from storage.aliases import Aliases
+from storage.critiques import erased_with
 from storage.erased import Plan
 from storage.holds import HoldBook
 from storage.ledger import Ledger, Statement
@@ -213,6 +214,7 @@ class Eraser:
             *(("DELETE FROM legal_hold WHERE session_id = ?", (each,)) for each in plan.sessions),
             *(statement for each in plan.sessions for statement in forgetting(each)),
             *(("DELETE FROM hold WHERE hold_id = ?", (each,)) for each in self._asked(plan)),
+            *(statement for each in plan.sessions for statement in erased_with(each)),
             ("UPDATE erasure SET plan = NULL WHERE id = ?", (number,)),
         ]
         self._ledger.write(work, entries=())

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -208,6 +208,26 @@ class Reads:
                 ]
         page = sorted(found, key=_number)[:limit]
         return [(exchange, steps) for _, exchange, steps in page], str(page[-1][0] if page else number)
+
+    def recorded(self, after: int, until: int, limit: int) -> list[RecordedRow]:
+        """Exchanges numbered beyond `after` and up to `until` in the order of recording, at most `limit`."""
+        query = f"{spans.EXCHANGES} WHERE exchange.id > ? AND exchange.id <= ? ORDER BY exchange.id LIMIT ?"
+        found: list[RecordedRow] = []
+        for day in self._days.after(after):
+            found += self._page(day, query, (after, min(until, self._last(day)), limit))
+        return sorted(found, key=attrgetter("number"))[:limit]
+
+    def backwards(self, session_id: str, after: int) -> Iterator[RecordedRow]:
+        """A session's exchanges numbered beyond `after`, the newest first; a page in memory at a time."""
+        query = f"""
+        {spans.EXCHANGES} WHERE {_OF_SESSION} AND exchange.id > ? AND exchange.id < ? AND {_KEPT}
+        ORDER BY exchange.id DESC LIMIT {_PAGE}
+        """
+        for day in reversed(self._session_days(session_id)):
+            number = self._last(day) + 1
+            while rows := self._page(day, query, (session_id, after, number, self._last(day))):
+                number = rows[-1].number
+                yield from rows
 
     def period(self, since_ns: int, until_ns: int, *, app: str | None = None) -> Iterator[RecordedRow]:
         """What began in `[since_ns, until_ns)`, day by day and each day as it was recorded; a page in memory at a time.

@@ -19,16 +19,19 @@ from storage.aliases import Aliases
 from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
 from storage.contents import Vault
+from storage.critiques import CritiqueBook
 from storage.days import Days
 from storage.eraser import Eraser
 from storage.errors import StorageFailed
 from storage.files import ReadFiles, sizes
 from storage.holds import HoldBook
 from storage.keys import KeyRing
+from storage.labels import LabelBook
 from storage.ledger import Ledger
 from storage.legal_holds import LegalHolds
 from storage.lock import DirectoryLock
 from storage.modes import ModeBook
+from storage.monitor_queue import MonitorQueue
 from storage.opening import make_directory, seal_key_of
 from storage.partitions import DAY_NS, day_of
 from storage.pseudonyms import Pseudonyms
@@ -81,6 +84,9 @@ class Store(Reads):
                 self.keys = KeyRing(self.ledger, key)
                 self.holds = HoldBook(self.ledger, key)
                 self.modes = ModeBook(self.ledger)
+                self.monitor_queue = MonitorQueue(self.ledger)
+                self.critiques = CritiqueBook(self.ledger, self.monitor_queue, key)
+                self.labels = LabelBook(self.ledger)
                 self.aliases = Aliases(self.ledger)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
@@ -210,6 +216,7 @@ class Store(Reads):
             self._writer.drop(files, held)
         self.supervisor_calls.forget(now_ns - self._retention_days * DAY_NS)
         self._writer.forget_sessions(now_ns, self._retention_days, held)
+        self.critiques.expire((now_ns // DAY_NS - self._retention_days) * DAY_NS, held)
         return list(files)
 
     def close(self) -> None:

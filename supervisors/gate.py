@@ -167,6 +167,7 @@ class Gate:
                     view=each.view,
                     app=asking.app,
                     session_id=asking.session_id,
+                    exchange_id=asking.exchange_id,
                     steps=(),
                     ruleset=digest([msgspec.to_builtins(charge) for charge in inquiry.case.charges]),
                     opinions=each.said.opinions,
@@ -189,6 +190,7 @@ class _Inquiry:
         self.case = case
         self.matter = matter
         self.consumed: dict[View, list[Consumed]] = {view: [] for view in VIEWS}
+        """Of critiques; what the word took is in the ledger alone."""
         self._caller = caller
         self._clock = clock
         self._until_ns = began_ns + int(seconds * 1e9)
@@ -229,7 +231,8 @@ class _Inquiry:
         if left <= 0:
             raise Unserved("timed_out")
         answered = await self._caller.complete(prompt, errand, seconds=left)
-        self.consumed[errand.view or VIEWS[0]].append(answered.consumed)
+        if errand.view is not None:
+            self.consumed[errand.view].append(answered.consumed)
         return answered
 
     def _errand(self, charges: Iterable[Charge]) -> Errand:

@@ -5,6 +5,7 @@ Field names equal the vocabulary's where the meaning does. Unknown is null, neve
 
 import msgspec
 
+from gateway.api.critique_answers import Critique, Label
 from gateway.times import rfc3339
 from gateway.witnesses import WitnessState
 from policies.evaluate import Rule, Settings
@@ -682,6 +683,12 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     out_of_force: tuple[OutOfForce, ...] = ()
     """Clauses that a person had taken out of force when it was judged."""
+
+    critiques: tuple[Critique, ...] = ()
+    """What supervisors made of its steps; for operators."""
+
+    labels: tuple[Label, ...] = ()
+    """What persons said of its steps."""
 
 
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):

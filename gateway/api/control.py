@@ -16,6 +16,7 @@ from gateway.api import (
     audit,
     backtests,
     clauses,
+    critiques,
     exchanges,
     explanations,
     exports,
@@ -29,7 +30,20 @@ from gateway.api import (
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
+from gateway.api.ports import (
+    Audit,
+    Books,
+    CritiqueReader,
+    Desk,
+    GatewayInfo,
+    HoldReader,
+    InForce,
+    KeyReader,
+    LabelReader,
+    ModeReader,
+    QueueReader,
+    Records,
+)
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
 from gateway.api.self_check import SelfCheck
@@ -50,6 +64,11 @@ ROUTES = (
     exchanges.show_request,
     exchanges.show_response,
     explanations.explain_exchange,
+    critiques.list_critiques,
+    critiques.critique_session,
+    critiques.trust_session,
+    critiques.label_step,
+    critiques.list_labels,
     clauses.list_clauses,
     clauses.change_mode,
     backtests.run_backtest,
@@ -103,6 +122,7 @@ def _documented() -> Application:
         "reader",
         "backtests",
         "modes",
+        "books",
         "audit",
         "self_check",
         "principal",
@@ -131,6 +151,9 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     key_ring: KeyReader,
     hold_book: HoldReader,
     mode_book: ModeReader,
+    critique_book: CritiqueReader,
+    label_book: LabelReader,
+    monitor_queue: QueueReader,
     in_force: InForce,
     live_feed: LiveFeed,
     gateway: GatewayInfo,
@@ -147,6 +170,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "keys": key_ring,
         "holds": hold_book,
         "modes": mode_book,
+        "books": Books(hold_book, mode_book, critique_book, label_book, monitor_queue),
         "in_force": in_force,
         "live": live_feed,
         "gateway": gateway,

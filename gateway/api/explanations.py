@@ -11,8 +11,10 @@ from litestar.params import FromPath, SkipValidation
 from gateway.advice import ADVICE
 from gateway.api import answers
 from gateway.api.access import SUFFICES, requires, scope_of, sees
+from gateway.api.critique_answers import Label
+from gateway.api.critiques import shown
 from gateway.api.exchanges import content_read, missing
-from gateway.api.ports import Audit, HoldReader, InForce, ModeReader, NotFound, Records
+from gateway.api.ports import Audit, Books, InForce, ModeReader, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.contents import Placed
 from policies.evaluate import Ruleset
@@ -38,9 +40,8 @@ def explain_exchange(
     exchange_id: FromPath[str],
     records: NamedDependency[SkipValidation[Records]],
     reader: NamedDependency[SkipValidation[Reader]],
-    holds: NamedDependency[SkipValidation[HoldReader]],
+    books: NamedDependency[SkipValidation[Books]],
     in_force: NamedDependency[SkipValidation[InForce]],
-    modes: NamedDependency[SkipValidation[ModeReader]],
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.Explanation:
@@ -53,9 +54,14 @@ def explain_exchange(
     clear = principal.role in SUFFICES["operator"]
     found = _Explaining(exchange, judged, reader, records, clear=clear)
     ruleset = _ruleset(in_force, exchange.app)
-    asked = [each for each in holds.list(app=exchange.app) if each.ask.exchange_id == exchange.exchange_id]
+    asked = [each for each in books.holds.list(app=exchange.app) if each.ask.exchange_id == exchange.exchange_id]
     told = found.explanation(ruleset, tuple(answers.Hold.of(each) for each in asked) if clear else ())
-    return msgspec.structs.replace(told, out_of_force=_out_of_force(exchange, judged, modes))
+    return msgspec.structs.replace(
+        told,
+        out_of_force=_out_of_force(exchange, judged, books.modes),
+        critiques=shown(books.critiques.of_exchange(exchange.exchange_id), records, reader) if clear else (),
+        labels=tuple([Label.of(each) for each in books.labels.of_exchange(exchange.exchange_id)]),
+    )
 
 
 def _visible(records: Records, principal: Principal, exchange_id: str) -> Exchange:

@@ -1,8 +1,8 @@
 """What the control plane needs of the rest of the house, as Protocols; `storage` and the keeper fit by shape."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.api.answers import ProviderStatus
 from gateway.times import rfc3339
@@ -15,7 +15,9 @@ from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange
+from policies.vocabulary.monitoring import Awaiting, Distrust, Filed
 from policies.vocabulary.steps import Step
 from storage.audit.snapshot import Snapshot
 from storage.legal_holds import HoldChange
@@ -158,6 +160,18 @@ class Desk(Protocol):
         """Keep it no longer than others. Raises where it is not kept."""
         ...
 
+    async def demand(self, steps: Sequence[Awaiting]) -> None:
+        """Let the monitor read steps ahead of whatever else waits. Raises where nobody would."""
+        ...
+
+    async def trust(self, session_id: str, *, by: str, actor: str) -> bool:
+        """End the distrust of a session; whether there was any."""
+        ...
+
+    async def label(self, given: LabelGiven) -> None:
+        """Keep a person's label of a step."""
+        ...
+
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer. Raises where there is no such hold, or it was decided before."""
         ...
@@ -220,12 +234,62 @@ class HoldReader(Protocol):
         ...
 
 
+class CritiqueReader(Protocol):
+    """The reads of the critiques. `storage.critiques.CritiqueBook` fits."""
+
+    def of_session(self, session_id: str) -> list[Filed]:
+        """Critiques of a session, in the order in which they were made."""
+        ...
+
+    def of_exchange(self, exchange_id: str) -> list[Filed]:
+        """Critiques that were asked about steps of an exchange."""
+        ...
+
+    def distrusted(self) -> list[Distrust]:
+        """Sessions that are distrusted now."""
+        ...
+
+
+class LabelReader(Protocol):
+    """The reads of the labels. `storage.labels.LabelBook` fits."""
+
+    def of_session(self, session_id: str) -> list[LabelGiven]:
+        """Labels of a session's steps, in the order in which they were given."""
+        ...
+
+    def of_exchange(self, exchange_id: str) -> list[LabelGiven]:
+        """Labels of an exchange's steps."""
+        ...
+
+    def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
+        """Labels, newest first."""
+        ...
+
+
+class QueueReader(Protocol):
+    """What waits for the monitor. `storage.monitor_queue.MonitorQueue` fits."""
+
+    def waiting(self, session_id: str) -> int:
+        """How many steps of a session wait."""
+        ...
+
+
 class ModeReader(Protocol):
     """Who took which clause out of force. `storage.modes.ModeBook` fits."""
 
     def changes(self) -> list[ModeChange]:
         """Every change ever made, oldest first."""
         ...
+
+
+class Books(NamedTuple):
+    """What persons and supervisors said, for routes that show more than one kind of it."""
+
+    holds: HoldReader
+    modes: ModeReader
+    critiques: CritiqueReader
+    labels: LabelReader
+    queue: QueueReader
 
 
 class InForce(Protocol):

@@ -1,7 +1,7 @@
 """The control plane without a gateway: this process takes the directory's lock and serves itself."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.api.access import Access, over_socket
@@ -13,6 +13,7 @@ from gateway.backtest.run import Laboratory
 from gateway.config import Config
 from gateway.contents import Reach
 from gateway.in_force import in_force
+from gateway.keeper import NoSupervisor
 from gateway.notice_key import notice_key
 from gateway.wire.dialects import dialects
 from gateway.witnesses import WitnessState
@@ -20,7 +21,9 @@ from policies.evaluate import Ruleset
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
 from policies.vocabulary.keys import Key, Role
+from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange, Modes
+from policies.vocabulary.monitoring import DISTRUSTED, Awaiting
 from storage.legal_holds import HoldChange
 from storage.store import Store
 
@@ -77,12 +80,29 @@ class DirectDesk:
         """Keep it no longer than others."""
         self._store.legal_holds.release(session_id, change, time.time_ns())
 
+    async def demand(self, steps: Sequence[Awaiting]) -> None:
+        """Nobody reads while no gateway runs."""
+        del steps
+        raise NoSupervisor("no gateway is running here, so nobody would read this session")
+
+    async def trust(self, session_id: str, *, by: str, actor: str) -> bool:
+        """End the distrust of a session; whether there was any."""
+        return self._store.critiques.trust(session_id, by=by, actor=actor) is not None
+
+    async def label(self, given: LabelGiven) -> None:
+        """Keep a person's label of a step."""
+        self._store.labels.record(given)
+
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""
         now_ns = time.time_ns()
-        return self._store.holds.decide(
+        hold = self._store.holds.decide(
             hold_id, approve=approve, answer=review, now_ns=now_ns, expires_ns=now_ns + APPROVAL_NS
         )
+        if approve and hold.ask.session_id is not None and DISTRUSTED in hold.ask.clauses:
+            who = review.by or review.actor
+            self._store.critiques.trust(hold.ask.session_id, by=who, actor=review.actor, hold_id=hold_id)
+        return hold
 
 
 class ReadNow:
@@ -142,6 +162,9 @@ def _application(config: Config, store: Store) -> Any:
         key_ring=store.keys,
         hold_book=store.holds,
         mode_book=store.modes,
+        critique_book=store.critiques,
+        label_book=store.labels,
+        monitor_queue=store.monitor_queue,
         in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),

@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exchanges": ("gateway.cli.exchanges:exchanges", "List and show exchanges: timings, join evidence, usage, cost."),
     "explain": ("gateway.cli.explain:explain", "Why a step was stopped, and what to do about it."),
     "holds": ("gateway.cli.holds:holds", "Steps waiting for a person: list, approve, reject."),
+    "critique": ("gateway.cli.critique:critique", "Let a supervisor read a recorded session now."),
+    "label": ("gateway.cli.label:label", "A person's judgement of a step."),
     "clauses": ("gateway.cli.clauses:clauses", "Clauses in force."),
     "backtest": ("gateway.cli.backtest:backtest", "Hold recorded history against a candidate policy."),
     "keys": ("gateway.cli.keys:keys", "Create, list and revoke gateway keys."),
@@ -32,8 +34,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 LATER: dict[str, tuple[str, str]] = {
     name: (f"gateway.cli.later:{name}", line)
     for name, line in {
-        "critique": "Supervise a recorded session now.",
-        "label": "A person's judgement of a step.",
         "optimize": "Propose better guards and instructions.",
         "proposals": "Proposed changes and their evidence.",
         "revisions": "What is and was in force; activate, roll back.",

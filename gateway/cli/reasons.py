@@ -9,6 +9,7 @@ from typing import Any, Final
 from rich.padding import Padding
 from rich.text import Text
 
+from gateway.cli.critiques import critiques, labels
 from gateway.cli.tables import out_of_force
 from gateway.cli.tree import VERDICTS
 from gateway.shown import clean, clean_lines
@@ -52,6 +53,8 @@ def told(explanation: Row) -> Iterator[Any]:
     yield from _why(explanation)
     yield from _advice(explanation)
     yield from _guards(explanation["guards"])
+    yield from critiques(explanation["critiques"])
+    yield from labels(explanation["labels"])
 
 
 def _heading(explanation: Row) -> Text:

@@ -60,6 +60,7 @@ def show_session(
     as_json: bool,  # noqa: FBT001 - a flag by nature
 ) -> None:
     """One session as a tree: branches, exchanges, steps. ID may be shortened while it stays unambiguous."""
+    from gateway.cli.critiques import told
     from gateway.cli.screen import out, print_json
     from gateway.cli.tree import session_tree
 
@@ -67,12 +68,16 @@ def show_session(
     with reach(config_file, url) as api:
         detail = api.get(f"/api/sessions/{name}")
         steps = api.get(f"/api/sessions/{name}/steps", text=10_000_000 if full or as_json else PREVIEW)
+        said = api.get(f"/api/sessions/{name}/critiques")
     if as_json:
-        print_json({**detail, "steps": steps["steps"]})
+        print_json({**detail, "steps": steps["steps"], "critiques": said["critiques"], "labels": said["labels"]})
         return
     console = out()
     for part in session_tree(detail, steps["steps"], full=full, width=console.width):
         console.print(part)
+    if said["critiques"] or said["labels"] or said["waiting"]:
+        for part in told(said):
+            console.print(part)
 
 
 @sessions.command("terminate")
@@ -88,3 +93,21 @@ def terminate_session(session_id: str, config_file: Path | None, url: str | None
         print_json(ended)
     else:
         err().print(f"terminated {clean(ended['session_id'])}: its later requests are refused")
+
+
+@sessions.command("trust")
+@click.argument("session_id", metavar="ID")
+@click.option("--by", required=True, metavar="WHO", help="Who says so.")
+@reach_options
+def trust_session(session_id: str, by: str, config_file: Path | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
+    """End the distrust that a critique brought on a session: its calls wait for nobody any more."""
+    from gateway.cli.screen import clean, err, print_json
+
+    with reach(config_file, url) as api:
+        ended = api.post(f"/api/sessions/{quote(session_id, safe='')}/trust", {"by": by})
+    if as_json:
+        print_json(ended)
+    elif ended["ended"]:
+        err().print(f"trusted {clean(ended['session_id'])}, by {clean(by)}")
+    else:
+        err().print(f"{clean(ended['session_id'])} was not distrusted; nothing was changed")

@@ -43,6 +43,9 @@ VERDICTS = {
 _WOULD = {"redact": "redact", "rewrite": "rewrite", "hold": "hold", "reject": "reject", "terminate": "terminate"}
 
 _KIND_WIDTH = 17
+_NUMBER_WIDTH = 4
+"""Of a step's number in its exchange: with it a person can label the step."""
+
 _GUIDES = 9
 """Columns the tree's guides take on an ordinary branch; deeper ones are cut by the terminal's edge."""
 
@@ -184,7 +187,7 @@ class _Drawing:
     def _toolbox(self, definitions: Sequence[Row]) -> Text:
         symbol, style = SYMBOLS["tool_definitions"]
         names = ", ".join(clean(step["tool"] or "unnamed") for step in definitions)
-        line = Text(no_wrap=True, overflow="ellipsis")
+        line = Text(" " * _NUMBER_WIDTH, no_wrap=True, overflow="ellipsis")
         line.append(f"{symbol} {'tool_definitions'.ljust(_KIND_WIDTH)}", style)
         line.append(f"{len(definitions)} tools: {names}")
         return line
@@ -192,6 +195,7 @@ class _Drawing:
     def _step_line(self, step: Row) -> Text:
         symbol, style = SYMBOLS.get(step["kind"], ("?", ""))
         line = Text(no_wrap=not self._full, overflow="fold" if self._full else "ellipsis")
+        line.append(f".{step['seq']}".ljust(_NUMBER_WIDTH), "dim")
         line.append(f"{symbol} ", style)
         line.append(f"{step['kind']}{FIDELITY.get(step['fidelity'], '')}".ljust(_KIND_WIDTH), style)
         tool = step["tool"] or self._tools.get(step["call_id"])

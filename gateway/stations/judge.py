@@ -146,6 +146,7 @@ class Bench:
         self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
         """Data that calls were held against on the event loop: guards remember it there, and only there."""
         self._shadowing: Recent[frozenset[str], Bench] = Recent(_SHADOWING)
+        self._distrusting: Bench | None = None
 
     def shadowing(self, clauses: frozenset[str]) -> "Bench":
         """A bench with the same memory of what was said, and these clauses out of force; itself where it has none."""
@@ -154,18 +155,28 @@ class Bench:
             return self
         found = self._shadowing.get(mine)
         if found is None:
-            found = Bench(
-                self.ruleset.shadowing(mine),
-                heavy=lambda: self._heavy().shadowing(mine),
-                clock=self._clock,
-                notice_key=self.notice_key,
-            )
-            # What sessions hold and services answer does not depend on clauses; what was said of it does.
-            found.parts, found.offered, found.histories = self.parts, self.offered, self.histories
-            found._read_here = self._read_here
-            found._inquiry = self._inquiry
+            found = self._beside(lambda ruleset: ruleset.shadowing(mine))
             self._shadowing.put(mine, found, 0)
         return found
+
+    def distrusting(self) -> "Bench":
+        """A bench with the same memory, before which every tool call waits for a person."""
+        if self._distrusting is None:
+            from policies.distrust import distrusting  # noqa: PLC0415 - with the kinds of guards, which are here by now
+
+            self._distrusting = self._beside(distrusting)
+        return self._distrusting
+
+    def _beside(self, changed: Callable[[Ruleset], Ruleset]) -> "Bench":
+        """A bench for the same clauses, changed a little."""
+        other = Bench(
+            changed(self.ruleset), heavy=lambda: changed(self._heavy()), clock=self._clock, notice_key=self.notice_key
+        )
+        # What sessions hold and services answer does not depend on clauses; what was said of it does.
+        other.parts, other.offered, other.histories = self.parts, self.offered, self.histories
+        other._read_here = self._read_here
+        other._inquiry = self._inquiry
+        return other
 
     async def judge(self, scenes: Sequence[Scene], asking: Asking = ANYBODY) -> list[Judgement]:
         """Judge steps in order; long ones off the event loop, and what has to be asked all at once."""
@@ -601,13 +612,17 @@ class Supervision:
             if bench is not None
         }
 
-    def bench(self, app: str, shadowed: Collection[str] = ()) -> Bench | None:
+    def bench(self, app: str, shadowed: Collection[str] = (), *, distrusted: bool = False) -> Bench | None:
         """The bench for an app; apps nobody configured follow `default`. None where no policy is named.
 
-        `shadowed`: clauses that are out of force for this app now.
+        `shadowed`: clauses that are out of force for this app now; `distrusted`: whether a critique warns of the
+        session.
         """
         found = self._benches[app] if app in self._benches else self._benches.get("default")
-        return found.shadowing(frozenset(shadowed)) if found is not None and shadowed else found
+        if found is None:
+            return None
+        found = found.shadowing(frozenset(shadowed)) if shadowed else found
+        return found.distrusting() if distrusted else found
 
 
 def binding(session_id: str | None, part: Part, revisions: Sequence[str]) -> bytes:

@@ -14,8 +14,10 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from policies.errors import StepwardenError
+from policies.vocabulary.critiques import Seat
 from policies.vocabulary.exchanges import Outcome
 from policies.vocabulary.keys import Role
+from policies.vocabulary.labels import StepLabel
 from policies.vocabulary.modes import Mode
 from policies.vocabulary.verdicts import ReasonCode, VerdictName
 
@@ -228,6 +230,86 @@ class KillSwitch(Entry, frozen=True, kw_only=True, tag="kill_switch"):
     """Alias (`session_...`)."""
 
 
+class CritiqueRecorded(Entry, frozen=True, kw_only=True, tag="critique.recorded"):
+    """A supervisor read recorded steps, or could not: then nothing was judged."""
+
+    critique: str
+    seat: Seat
+    exchange: str | None = None
+    """The exchange of the last step it was asked about."""
+
+    steps: int
+    """How many it was asked about."""
+
+    policy: str
+    """Digest of the clauses that were in force when they were recorded."""
+
+    verdict: VerdictName
+    shadow: VerdictName = "allow"
+    """What clauses out of force would have asked for."""
+
+    clauses: tuple[str, ...] = ()
+    """`policy/clause` of those it found violated or could not decide; the first `CLAUSES`."""
+
+    failed: str | None = None
+    """Why nothing was judged."""
+
+    model: str | None = None
+    prompt: str | None = None
+    """Revision of the prompt."""
+
+    content: str
+    """Commitment to the critique."""
+
+
+class SessionDistrusted(Entry, frozen=True, kw_only=True, tag="session.distrusted"):
+    """After a critique the next tool call of a session waits for a person."""
+
+    session: str
+    """Alias (`session_...`)."""
+
+    critique: str
+    clauses: tuple[str, ...] = ()
+
+
+class SessionTrusted(Entry, frozen=True, kw_only=True, tag="session.trusted"):
+    """A person ended the distrust of a session."""
+
+    session: str
+    by: str
+    """Alias of the person named."""
+
+    hold: str | None = None
+    """The hold whose approval ended it; absent where it was ended by itself."""
+
+
+class LabelRecorded(Entry, frozen=True, kw_only=True, tag="label.recorded"):
+    """A person said of a step whether it was in order."""
+
+    exchange: str
+    step: int
+    """Its place in the exchange."""
+
+    label: StepLabel
+    clause: str | None = None
+    """`policy/clause`; absent where it is about the step as a whole."""
+
+    by: str
+
+
+class CanaryMissed(Entry, frozen=True, kw_only=True, tag="canary.missed"):
+    """The supervisor was shown a violation known as such, among other work, and did not see it."""
+
+    clause: str
+    model: str
+    prompt: str
+    missed: int
+    """How many of the newest canaries it missed, this one included."""
+
+    of: int
+    """How many these are."""
+
+
 class ConfigActivated(Entry, frozen=True, kw_only=True, tag="config.activated"):
     """What is in force for an app from here on; durable before it is used anywhere."""
 
@@ -276,7 +358,7 @@ class ApiKeyRevoked(Entry, frozen=True, kw_only=True, tag="apikey.revoked"):
     key: str
 
 
-Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "holds", "live"]
+Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "critiques", "holds", "live"]
 
 
 class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):

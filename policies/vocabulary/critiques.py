@@ -91,6 +91,9 @@ class Critique(msgspec.Struct, frozen=True, kw_only=True):
     view: View = "policy"
     app: str
     session_id: str | None
+    exchange_id: str | None = None
+    """`gate` only: the exchange whose step was judged, before it had an id."""
+
     steps: tuple[str, ...]
     """Ids of the steps it was asked about, in order."""
 

@@ -133,6 +133,9 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Exhibit, ...]
     """The new steps, oldest first; at least one."""
 
+    context: frozenset[str] = frozenset()
+    """Names of new steps that are only shown, since they stand between those that are asked about."""
+
     facts: Mapping[str, Facts] = {}
     """What is known of new steps, by the name they are shown under."""
 
@@ -154,7 +157,7 @@ def ordered(charges: Iterable[Charge]) -> tuple[Charge, ...]:
 
 
 def _prompt(matter: Matter, asked: str, *, most_tokens: int, schema: Mapping[str, Any] | None = None) -> Prompt:
-    names = ",".join([step.name for step in matter.steps])
+    names = ",".join([step.name for step in matter.steps if step.name not in matter.context])
     shown = "\n".join([step.fenced for step in matter.steps])
     facts = "".join([f"{line}\n" for step in matter.steps for line in _facts(step.name, matter.facts.get(step.name))])
     return Prompt(

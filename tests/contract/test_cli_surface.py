@@ -18,7 +18,7 @@ SURFACE = {
     "bench": (),
     "check": (),
     "tail": (),
-    "sessions": ("list", "show", "terminate"),
+    "sessions": ("list", "show", "terminate", "trust"),
     "exchanges": ("list", "show"),
     "explain": (),
     "backtest": (),

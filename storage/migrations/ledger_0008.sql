@@ -1,4 +1,4 @@
--- ledger 0010: calls to a supervisor's model. A row is here before anything is sent; one that never ended counts at its
+-- ledger 0008: calls to a supervisor's model. A row is here before anything is sent; one that never ended counts at its
 -- ceiling. Ids, counts and names of ours only: what was asked and answered is not here.
 CREATE TABLE supervisor_call (
     call_id            TEXT    NOT NULL PRIMARY KEY,

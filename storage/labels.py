@@ -1,0 +1,59 @@
+"""Labels: what persons say of recorded steps, in `ledger.db`."""
+
+from typing import Final, final
+
+import msgspec
+
+from policies.vocabulary.audit import LabelRecorded
+from policies.vocabulary.labels import LabelGiven
+from storage.aliases import Aliases
+from storage.ledger import Ledger
+
+_COLUMNS: Final = "step_id, session_id, app, clause, label, by, actor, at_ns"
+
+
+@final
+class LabelBook:
+    """Every label ever given, but for erased sessions. Safe from any thread; every method raises `StorageFailed`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._aliases = Aliases(ledger)
+
+    def record(self, given: LabelGiven) -> None:
+        """Keep a label, with its audit entry."""
+        exchange_id, _, seq = given.step_id.partition(".")
+        with self._ledger.lock:
+            alias, named = self._aliases.of("person", given.by)
+            entry = LabelRecorded(
+                actor=given.actor,
+                tenant=given.app,
+                exchange=exchange_id,
+                step=int(seq),
+                label=given.label,
+                clause=given.clause,
+                by=alias,
+            )
+            query = f"INSERT INTO label ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
+            self._ledger.write([*named, (query, _values(given))], entries=[entry])
+
+    def of_session(self, session_id: str) -> list[LabelGiven]:
+        """Labels of a session's steps, in the order in which they were given."""
+        return self._given("WHERE session_id = ? ORDER BY id", session_id)
+
+    def of_exchange(self, exchange_id: str) -> list[LabelGiven]:
+        """Labels of an exchange's steps, in the order in which they were given."""
+        return self._given("WHERE step_id >= ? AND step_id < ? ORDER BY id", f"{exchange_id}.", f"{exchange_id}/")
+
+    def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
+        """Labels, newest first."""
+        return self._given("WHERE app = ifnull(?, app) ORDER BY id DESC LIMIT ?", app, limit)
+
+    def _given(self, where: str, *values: str | int | None) -> "list[LabelGiven]":
+        names = LabelGiven.__struct_fields__
+        rows = self._ledger.read(f"SELECT {_COLUMNS} FROM label {where}", values)  # noqa: S608 - our names
+        return [msgspec.convert(dict(zip(names, row, strict=True)), LabelGiven) for row in rows]
+
+
+def _values(given: LabelGiven) -> tuple[str | int | None, ...]:
+    return msgspec.structs.astuple(given)

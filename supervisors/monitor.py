@@ -1,0 +1,391 @@
+"""The monitor: reads what agents did, after it happened, and says what it thinks of it.
+
+Steps wait in a durable queue. Those of one session go to the model in one call, the riskiest sessions first, a few
+sessions at a time; when more wait than there is room for, the least risky are let go, and that is recorded like a
+critique. What becomes of a step is settled once, whatever crashes: a call may be made again, a critique is kept once.
+Nothing here is in any request's way.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from policies.errors import StepwardenError
+from policies.guards.judge import Charge
+from policies.vocabulary.critiques import Consumed, Critique
+from policies.vocabulary.monitoring import SHED, Awaiting, Filed
+from policies.vocabulary.supervisor_calls import Purpose
+from supervisors.caller import Caller, Errand, Unserved
+from supervisors.canaries import Canaries, Sight
+from supervisors.critic import Critic
+from supervisors.critics.answers import Malformed, Said
+from supervisors.critics.fences import Draw
+from supervisors.monitor_ports import Book, Clauses, Queue, Record
+from supervisors.ports import Clock
+from supervisors.transcript import SHOWN_BYTES, STEP_BYTES, Transcript, Transcripts
+
+log = logging.getLogger("stepwarden.monitor")
+
+ATTEMPTS: Final = 3
+"""Attempts at a step of which none was answered properly, before that is what is said of it."""
+
+PATIENCE_NS: Final = 3_600_000_000_000
+"""How long a step waits for a provider that is not there; then that is what is said of it."""
+
+_MALFORMED: Final = {"refused": "answer_refused", "cut_off": "answer_cut_off", "empty": "answer_empty"}
+
+NOT_KEPT: Final = "not_kept"
+"""The step's text was not kept, so there is nothing to read."""
+
+NO_CLAUSE: Final = "no_clause"
+"""The clauses it was to be read for are in force no more."""
+
+_AWAY: Final = frozenset({"overloaded", "unreachable", "breaker_open", "key_missing", "key_refused", "ledger_failed"})
+"""Reasons that are none of a step's, so that it waits: what else fails counts as an attempt at it."""
+
+BUDGETS: Final = frozenset({"budget_session", "budget_app", "budget_day", "price_unknown"})
+"""Reasons that time alone does not mend soon enough: said of a step at once."""
+
+_BACKOFF_NS: Final = 5_000_000_000
+_PAUSE_SECONDS: Final = 5.0
+_SHED_AT_ONCE: Final = 500
+
+_BATCH_BYTES: Final = 64 * 1024
+"""Of the steps that one call asks about, as far as they are shown; a single one may be as long as any."""
+
+
+class MonitorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is read at a time."""
+
+    seconds: float = 60.0
+    """For one answer."""
+
+    sessions: int = 4
+    """Sessions that are read at the same time."""
+
+    batch: int = 20
+    """Steps in one call."""
+
+    room: int = 10_000
+    """Steps that may wait; what comes beyond is shed."""
+
+    canary_every: int = 20
+    """One call in so many is a canary; 0 for none."""
+
+    poll_seconds: float = 0.5
+
+
+class MonitorState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the monitor has done since it started, for people on call."""
+
+    read: int = 0
+    """Steps of which something was judged."""
+
+    failed: int = 0
+    """Steps of which nothing could be judged."""
+
+    shed: int = 0
+    """Steps that were let go because too many waited."""
+
+    waiting: int = 0
+    problem: str | None = None
+    """Why the last call failed; None once one succeeds."""
+
+    sight: Sight
+
+
+class Monitor:
+    """One gateway's monitor. Used from one event loop."""
+
+    def __init__(  # noqa: PLR0913 - all it touches, by name
+        self,
+        caller: Caller,
+        *,
+        queue: Queue,
+        record: Record,
+        clauses: Clauses,
+        book: Book,
+        settings: MonitorSettings,
+        draw: Draw,
+        new_id: Callable[[], str],
+        clock: Clock,
+        now_ns: Clock,
+    ) -> None:
+        """`draw` gives fences, `new_id` ULIDs; `clock` is monotonic, `now_ns` the wall clock, both nanoseconds."""
+        self._caller = caller
+        self._queue = queue
+        self._record = record
+        self._clauses = clauses
+        self._book = book
+        self._settings = settings
+        self._draw = draw
+        self._new_id = new_id
+        self._clock = clock
+        self._now_ns = now_ns
+        self._canaries = Canaries(settings.canary_every)
+        self._transcripts = Transcripts()
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        """By session."""
+        self._rest_until_ns = 0
+        self._read = self._failed = self._shed = self._waiting = 0
+        self._problem: str | None = None
+
+    def state(self) -> MonitorState:
+        """Counters as they stand."""
+        return MonitorState(
+            read=self._read,
+            failed=self._failed,
+            shed=self._shed,
+            waiting=self._waiting,
+            problem=self._problem,
+            sight=self._canaries.sight,
+        )
+
+    async def run(self) -> None:
+        """Read until cancelled; whatever goes wrong is said and tried again."""
+        try:
+            while True:
+                idle = True
+                try:
+                    idle = not await self._turn()
+                except asyncio.CancelledError:
+                    raise
+                except Exception:
+                    log.exception("the monitor failed, and goes on")
+                if idle:
+                    await self._rest()
+        finally:
+            for task in self._reading.values():
+                task.cancel()
+            await asyncio.gather(*self._reading.values(), return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Read until nothing waits that can be read now."""
+        while await self._turn() or self._reading:
+            if self._reading:
+                await asyncio.wait(self._reading.values(), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _turn(self) -> bool:
+        """Queue what is new, make room, and begin to read; whether there is more to do at once."""
+        more = await self._queue.fill()
+        self._waiting = await self._queue.depth()
+        if self._waiting > self._settings.room:
+            await self._make_room(self._waiting - self._settings.room)
+            return True
+        return await self._begin() or more
+
+    async def _rest(self) -> None:
+        """Wait for a session to be read, or for something new."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.poll_seconds):
+                if self._reading:
+                    await asyncio.wait(self._reading.values(), return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await asyncio.Event().wait()
+
+    async def _begin(self) -> bool:
+        """Begin to read sessions, as many as may be read at a time; whether any was begun."""
+        begun = False
+        loop = asyncio.get_running_loop()
+        while self._waiting and len(self._reading) < self._settings.sessions and self._clock() >= self._rest_until_ns:
+            steps = await self._queue.next(self._settings.batch, self._reading)
+            if not steps:
+                break
+            session_id = steps[0].session_id
+            task = loop.create_task(self._guarded(steps))
+            self._reading[session_id] = task
+            task.add_done_callback(lambda _, mine=session_id: self._reading.pop(mine, None))
+            begun = True
+        return begun
+
+    async def _guarded(self, steps: Sequence[Awaiting]) -> None:
+        """Read one session's steps; a fault of ours counts as an attempt at them."""
+        try:
+            try:
+                await self._session(steps)
+            except StepwardenError:
+                raise
+            except Exception as error:
+                log.exception("a session could not be read")
+                await self._fail(steps, f"raised:{type(error).__name__}", ())
+        except StepwardenError as error:
+            log.warning("what the supervisor says cannot be stored, and waits", extra={"reason": str(error)})
+            self._pause(_PAUSE_SECONDS)
+
+    # ------------------------------------------------------------------------------------------------ one session
+
+    async def _session(self, steps: Sequence[Awaiting]) -> None:
+        steps = _fitting(steps)
+        app, names = steps[0].app, steps[0].clauses
+        charges = self._clauses.charges(app, names)
+        if not charges:
+            await self._settle([self._unjudged(steps, NO_CLAUSE)])
+            return
+        transcript, seen = await self._shown(steps)
+        steps = await self._readable(steps, transcript, seen)
+        if not steps:
+            return
+        if self._canaries.due():
+            await self._watch(app, charges)
+        critic = Critic(self._caller, self._errand(steps[0], charges, "word"), seconds=self._settings.seconds)
+        try:
+            said = await critic.said(transcript.matter(charges, {step.step_id for step in steps}))
+        except Unserved as unserved:
+            await self._unserved(steps, unserved, critic.calls)
+        except Malformed as malformed:
+            await self._fail(steps, _MALFORMED.get(malformed.why, "answer_malformed"), critic.calls)
+        else:
+            self._problem = None
+            self._transcripts.keep(steps[0].session_id, names, transcript)
+            await self._settle([self._judged(steps, said, critic.calls)])
+
+    async def _shown(self, steps: Sequence[Awaiting]) -> tuple[Transcript, set[str]]:
+        """The session's transcript with these steps at its end, and the ids of all that is recorded of it there."""
+        session_id, names = steps[0].session_id, steps[0].clauses
+        before = self._transcripts.of(session_id, names)
+        wanted = [step.step_id for step in steps]
+        if before.size < SHOWN_BYTES and before.ids.isdisjoint(wanted):
+            most = SHOWN_BYTES - before.size
+            new = await self._record.steps(session_id, after=before.number, wanted=wanted, most=most)
+            seen = {step.step_id for step in new}
+            if seen.issuperset(wanted):
+                return before.followed(new, self._draw), seen
+        new = await self._record.steps(session_id, after=0, wanted=wanted, most=SHOWN_BYTES // 2)
+        return Transcript().followed(new, self._draw), {step.step_id for step in new}
+
+    async def _readable(self, steps: Sequence[Awaiting], transcript: Transcript, seen: set[str]) -> list[Awaiting]:
+        """The steps that can be read; of one whose text was not kept that is said, one that is gone is let go."""
+        shown = transcript.ids
+        gone = [step for step in steps if step.step_id not in seen]
+        if gone:
+            await self._queue.forget(gone)
+        unkept = [step for step in steps if step.step_id in seen and step.step_id not in shown]
+        if unkept:
+            await self._settle([self._unjudged(unkept, NOT_KEPT)])
+        return [step for step in steps if step.step_id in shown]
+
+    async def _watch(self, app: str, charges: Sequence[Charge]) -> None:
+        """Ask about a canary, under the same charges as what is read now."""
+        canary = self._canaries.pick(self._clauses.canaries(app, [charge.clause for charge in charges]))
+        if canary is None:
+            return
+        errand = Errand(seat="monitor", purpose="canary", clauses=_names(charges), app=app)
+        critic = Critic(self._caller, errand, seconds=self._settings.seconds)
+        try:
+            missed = await critic.word(canary.matter(charges, self._draw)) == "ok"
+        except (Unserved, Malformed):
+            return  # nothing is known of it; what is wrong shows in the session's own call
+        sight = self._canaries.note(missed=missed)
+        if missed:
+            log.warning(
+                "the supervisor missed a canary%s",
+                ": it is blind" if sight.blind else "",
+                extra={"clause": canary.charge.clause, "missed": sight.missed, "of": sight.read},
+            )
+            await self._book.missed(canary, critic.calls[-1], sight)
+
+    async def _unserved(self, steps: Sequence[Awaiting], unserved: Unserved, calls: Sequence[Consumed]) -> None:
+        """Nobody answered: wait where that is not about these steps, and say so where it is or lasts too long."""
+        why = unserved.why
+        self._say(why)
+        if why in BUDGETS:
+            await self._settle([self._unjudged(steps, why, calls)])
+        elif why not in _AWAY:
+            await self._fail(steps, why, calls)
+        elif min([step.since_ns for step in steps]) + PATIENCE_NS < self._now_ns():
+            await self._settle([self._unjudged(steps, why, calls)])
+        else:
+            self._pause(_PAUSE_SECONDS if unserved.retry_after_seconds is None else unserved.retry_after_seconds)
+
+    async def _fail(self, steps: Sequence[Awaiting], why: str, calls: Sequence[Consumed]) -> None:
+        """An attempt came to nothing: let the steps wait a while, or say so for good."""
+        self._say(why)
+        tried = max([step.attempts for step in steps]) + 1
+        if tried < ATTEMPTS:
+            await self._queue.postpone(steps, self._now_ns() + _BACKOFF_NS * 4 ** (tried - 1))
+        else:
+            await self._settle([self._unjudged(steps, why, calls)])
+
+    async def _make_room(self, count: int) -> None:
+        """Let go of what matters least, and say so."""
+        least = await self._queue.least_risky(min(count, _SHED_AT_ONCE), self._reading)
+        if not least:
+            await self._rest()
+            return
+        groups: dict[tuple[str, str], list[Awaiting]] = {}
+        for step in least:
+            groups.setdefault((step.session_id, step.ruleset), []).append(step)
+        await self._settle([self._unjudged(steps, SHED) for steps in groups.values()])
+        log.warning(
+            "more steps wait than the supervisor can read: the least risky are let go",
+            extra={"shed": len(least), "waiting": self._waiting, "shed_since_start": self._shed},
+        )
+
+    async def _settle(self, several: Sequence[Filed]) -> None:
+        for filed in await self._book.settle(several):
+            count = len(filed.critique.steps)
+            if filed.failure is None:
+                self._read += count
+            elif filed.failure == SHED:
+                self._shed += count
+            else:
+                self._failed += count
+
+    def _pause(self, seconds: float) -> None:
+        """Begin to read no session for a while."""
+        self._rest_until_ns = self._clock() + int(seconds * 1e9)
+
+    def _say(self, why: str) -> None:
+        """Tell of a problem once, not each time."""
+        if why != self._problem:
+            log.warning("the supervisor did not answer: %s", why)
+        self._problem = why
+
+    def _errand(self, step: Awaiting, charges: Sequence[Charge], purpose: Purpose) -> Errand:
+        return Errand(
+            seat="monitor", purpose=purpose, clauses=_names(charges), app=step.app, session_id=step.session_id
+        )
+
+    def _judged(self, steps: Sequence[Awaiting], said: Said, calls: Sequence[Consumed]) -> Filed:
+        verdict = self._clauses.ruling(steps[0].app, said.opinions)
+        return Filed(
+            critique=self._critique(steps, calls, said),
+            verdict=verdict.name,
+            shadow=verdict.shadow,
+            clauses=verdict.clauses,
+        )
+
+    def _unjudged(self, steps: Sequence[Awaiting], why: str, calls: Sequence[Consumed] = ()) -> Filed:
+        return Filed(critique=self._critique(steps, calls, Said(opinions=())), failure=why)
+
+    def _critique(self, steps: Sequence[Awaiting], calls: Sequence[Consumed], said: Said) -> Critique:
+        return Critique(
+            critique_id=self._new_id(),
+            seat="monitor",
+            app=steps[0].app,
+            session_id=steps[0].session_id,
+            steps=tuple([step.step_id for step in steps]),
+            ruleset=steps[-1].ruleset,
+            opinions=said.opinions,
+            blamed=said.blamed,
+            calls=tuple(calls),
+            at_ns=self._now_ns(),
+        )
+
+
+def _fitting(steps: Sequence[Awaiting]) -> Sequence[Awaiting]:
+    """The first of these steps, as many as one call has room for."""
+    room = _BATCH_BYTES
+    for at, step in enumerate(steps):
+        room -= min(step.size, STEP_BYTES)
+        if room < 0 and at:
+            return steps[:at]
+    return steps
+
+
+def _names(charges: Sequence[Charge]) -> tuple[str, ...]:
+    return tuple([charge.clause for charge in charges])
