@@ -46,17 +46,16 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor said of one clause."""
+    """What the supervisor found against one clause."""
 
     seat: str
+    view: str
     clause: str
     score: int
-    words: str
-    """Its feedback, or at the gate what its view came to."""
-
-    quotes: tuple[str, ...]
-    first_bad_step: str | None = None
-    """The text of that step."""
+    feedback: str
+    blamed: tuple[str, ...]
+    first_bad_step: str | None
+    """The text of that step; None at the gate, where it is the call that is judged."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,10 +200,11 @@ def _shown(stage: Stage, name: str, before: set[str], *, nothing_came_of_it: boo
     story, session = STORIES[name], stage.waited(lambda: _session(stage, before)) or ""
     exchanges = stage.waited(lambda: _acted(stage, session, story.verdict)) or []
     for each in exchanges:
-        said("gateway", f"{each['verdict']}, {each['reason']}: stepwarden explain {each['exchange_id']}")
-    found = (*_at_the_gate(stage, exchanges), *_afterwards(stage, session))
+        said("gateway", f"{each['verdict']}: stepwarden explain {each['exchange_id']}")
+    found = tuple(_found(stage, session))
     for each in found:
-        said("critique", f"{each.seat}, {each.clause}, {each.score}: {each.words}")
+        said("critique", f"{each.seat}, {each.view} view, {each.clause}, {each.score}: {each.feedback}")
+        said("", f"to blame: {', '.join(each.blamed)}")
         if each.first_bad_step is not None:
             said("", f"first bad step: {each.first_bad_step}")
     verdicts = tuple([each["verdict"] for each in exchanges])
@@ -224,32 +224,18 @@ def _acted(stage: Stage, session: str, verdict: str) -> list[Json]:
     return acted if any(each["verdict"] == verdict for each in acted) else []
 
 
-def _at_the_gate(stage: Stage, exchanges: list[Json]) -> Iterator[Said]:
-    """What the gate found of the calls in these exchanges."""
-    for exchange in exchanges:
-        explanation = stage.ask(f"/api/exchanges/{exchange['exchange_id']}/explanation")
-        for match in [match for step in explanation["steps"] for match in step["matches"]]:
-            if match["guard"].startswith("judge"):
-                yield Said(
-                    seat="gate",
-                    clause=match["clause"],
-                    score=match["score"],
-                    words=match["note"],
-                    quotes=(match["text"] or "",),
-                )
-
-
-def _afterwards(stage: Stage, session: str) -> Iterator[Said]:
-    """What the monitor says of the session's steps."""
+def _found(stage: Stage, session: str) -> Iterator[Said]:
+    """Every violation that the supervisor found in the session."""
     texts = {each["step_id"]: each["text"] for each in stage.ask(f"/api/sessions/{session}/steps")["steps"]}
     for critique in stage.ask(f"/api/sessions/{session}/critiques")["critiques"]:
         for opinion in critique["opinions"]:
-            if critique["seat"] == "monitor" and opinion["label"] == "violation":
+            if opinion["label"] == "violation":
                 yield Said(
-                    seat="monitor",
+                    seat=critique["seat"],
+                    view=critique["view"],
                     clause=opinion["clause"],
                     score=opinion["score"],
-                    words=opinion["feedback"],
-                    quotes=tuple([quote["text"] or "" for quote in opinion["quotes"]]),
+                    feedback=opinion["feedback"],
+                    blamed=tuple([blame["component"] for blame in critique["blamed"]]),
                     first_bad_step=texts.get(opinion["first_bad_step"] or ""),
                 )

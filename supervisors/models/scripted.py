@@ -147,8 +147,16 @@ def _facts(clause: ReadClause, step: ReadStep, seen: Read) -> Iterator[Sight]:
     for says in [fact.says for fact in seen.facts if fact.step == step.name]:
         score = _value_score(says, step, seen) if "value" in says else int(says.get("score", "0"))
         if score:
-            where = f"the value of {says['value']}" if "value" in says else f"the guard {says.get('guard', '')}"
-            yield Sight(step=step.name, score=score, quote=quote, why=f"By the facts on {where}.")
+            yield Sight(step=step.name, score=score, quote=quote, why=_told(says))
+
+
+def _told(says: Mapping[str, str]) -> str:
+    """One fact as a sentence."""
+    if "value" not in says:
+        return f"The guard {says.get('guard', '')} scored {says.get('score', '')}."
+    place = "an order in" if says.get("in_order") == "yes" else "nothing but"
+    source = f"what {says['tool']} returned" if "tool" in says else "a document"
+    return f"The value of {says['value']} stands in {place} {source}."
 
 
 def _value_score(says: Mapping[str, str], step: ReadStep, seen: Read) -> int:
