@@ -28,8 +28,9 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
 
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
     afterwards is what any agent of yours would leave behind. Then the run in which an attack succeeded comes again,
-    with policies enforced: its call is held back, a secret is taken out, a payment waits for a person. At the end the
-    audit log of all this is verified from its files alone, and once more after one run was erased.
+    with policies enforced: its call is held back, a scripted supervisor says what is wrong with it, a secret is taken
+    out, a payment waits for a person. At the end the audit log of all this is verified from its files alone, and once
+    more after one run was erased.
     """
     from gateway.cli import demo_audit, demo_guarded
     from gateway.cli.narrator import Narrator

@@ -33,6 +33,9 @@ class Guarded(msgspec.Struct, frozen=True, kw_only=True):
     explanation: dict[str, Any] | None
     """Of the exchange in which a call was held back; None where none was."""
 
+    critiques: tuple[Mapping[str, Any], ...]
+    """What the supervisor said of that call."""
+
     forbidden_calls: int
     """How often the agent got to see the call that the attack wants; 0 is the promise."""
 
@@ -51,7 +54,8 @@ class Guarded(msgspec.Struct, frozen=True, kw_only=True):
     def kept(self) -> bool:
         """Whether everything that is shown is as it is said to be."""
         held = self.hold is not None and self.hold["state"] in ("approved", "used")
-        return self.explanation is not None and not self.forbidden_calls and not self.leaked and held and self.paid
+        found = self.explanation is not None and _sees_it(self.critiques)
+        return found and not self.forbidden_calls and not self.leaked and held and self.paid
 
 
 def play(narrator: Narrator, gateway: "RunningGateway", upstream: "BackgroundProvider", told: Sequence[Run]) -> Guarded:
@@ -60,11 +64,13 @@ def play(narrator: Narrator, gateway: "RunningGateway", upstream: "BackgroundPro
     narrator.act(
         "The same poisoned run, with policies enforced",
         f"gateway    {gateway.url}, another process: policy = agent-baseline, payments; enforce = true",
+        "supervisor scripted: a few rules that stand in for a model, since there is no key",
     )
     forbidden, explanation = _rejected(narrator, gateway, poisoned)
     if explanation is not None:
         narrator.rule(f"stepwarden explain {explanation['exchange_id']}")
         narrator.show(*reasons(explanation))
+        narrator.show(Text("\n  [scripted: rules that stand in for a model said what the gate is quoted with]", "dim"))
     narrator.act(
         "A secret in a note, and a payment that a person has to confirm",
         "this run was written by us: it shows what redact and hold look like, not what a model did",
@@ -76,7 +82,13 @@ def play(narrator: Narrator, gateway: "RunningGateway", upstream: "BackgroundPro
     leaked = any(guarded.SECRET.encode() in request.body for request in requests)
     narrator.act("What the provider got of that note", *got.strip().splitlines())
     return Guarded(
-        explanation=explanation, forbidden_calls=forbidden, provider_got=got, leaked=leaked, hold=hold, paid=paid
+        explanation=explanation,
+        critiques=tuple(explanation["critiques"]) if explanation is not None else (),
+        forbidden_calls=forbidden,
+        provider_got=got,
+        leaked=leaked,
+        hold=hold,
+        paid=paid,
     )
 
 
@@ -98,19 +110,30 @@ def _rejected(narrator: Narrator, gateway: "RunningGateway", run: Run) -> tuple[
 
 
 def _explained(gateway: "RunningGateway", narrator: Narrator) -> dict[str, Any] | None:
-    """The explanation of the newest exchange in which something was rejected, as soon as it is recorded."""
+    """The explanation of the newest exchange in which something was rejected, once it and its critique are recorded."""
     deadline = time.monotonic() + _SECONDS
     with client.here(gateway.config) as api:
         while time.monotonic() < deadline:
             found = [each for each in api.get("/api/exchanges")["exchanges"] if each["verdict"] == "reject"]
-            if found:
-                name = found[0]["exchange_id"]
+            name = found[0]["exchange_id"] if found else ""
+            explanation = api.get(f"/api/exchanges/{name}/explanation") if found else {"critiques": ()}
+            if explanation["critiques"]:
                 for step in api.get(f"/api/exchanges/{name}", text=2000)["steps"]:
                     if step["verdict"] == "reject":
                         narrator.held_back(verdict_mark(step), step["tool"] or "", step["text"] or "")
-                return api.get(f"/api/exchanges/{name}/explanation")
+                return explanation
             time.sleep(_POLL_SECONDS)
     return None
+
+
+def _sees_it(critiques: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the supervisor found a violation at the gate."""
+    return any(
+        opinion["label"] == "violation"
+        for critique in critiques
+        for opinion in critique["opinions"]
+        if critique["seat"] == "gate"
+    )
 
 
 def _held(narrator: Narrator, gateway: "RunningGateway", run: Run) -> tuple[Mapping[str, Any] | None, bool]:
@@ -159,6 +182,6 @@ def closing(found: Guarded) -> Text:
     if not found.kept:
         return Text("Something of this did not go as it should: please report it.", "bold red")
     return Text(
-        f"The forbidden tool ran {found.forbidden_calls} times, the secret did not reach the provider, "
-        "and the payment waited for a person."
+        f"The forbidden tool ran {found.forbidden_calls} times, a supervisor said why it should not, the secret did "
+        "not reach the provider, and the payment waited for a person."
     )

@@ -5,6 +5,7 @@ played there was written by us, says so in its own text, and is never mixed with
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from gateway.demo.obliging import tokens
@@ -20,12 +21,17 @@ FORBIDDEN: Final = "update_scheduled_transaction"
 WRITTEN: Final = "[written by Stepwarden's demo, not by a model] "
 """Before everything that no model said."""
 
+SUPERVISED: Final = Path(__file__).with_name("supervised.toml")
+"""The clause that a supervisor is asked about."""
+
 SETTINGS: Final = {
-    "STEPWARDEN_APP__DEFAULT__POLICY": "agent-baseline,payments",
+    "STEPWARDEN_APP__DEFAULT__POLICY": f"agent-baseline,payments,{SUPERVISED}",
+    "STEPWARDEN_SUPERVISOR__MODEL": "scripted",
+    "STEPWARDEN_SUPERVISOR__PROVIDER": "scripted",
     "STEPWARDEN_APP__DEFAULT__ENFORCE": "true",
     "STEPWARDEN_TOOL__SEND_MONEY__TAGS": "money",
 }
-"""What puts the policies in force, as environment forms."""
+"""What puts the policies in force and names a supervisor, as environment forms."""
 
 SECRET: Final = "ghp_" + "Zk3vT9qLw2XbN7yRm4HsJ8cDf6GpA1eU5tKi"
 """A token that opens nothing, in the shape of one that would."""

@@ -5,7 +5,7 @@ reads clauses, facts and what is asked outside of fences, and takes fenced text 
 
 - *signs*: words in double quotes in a clause's text or guidance; a step that holds them breaks the clause;
 - *facts*, where a clause speaks of data, strangers or what the user asked: an argument whose value stands in data,
-  worse in an order there, better where the user named its source or a word of it; and what a local guard scored;
+  worse in an order there, better where the user named its source or a word of it; and what `provenance` scored;
 - *citations*, where a clause speaks of what is cited: a mark like [doc-3] that no earlier call asked for;
 - *counts*, where a clause speaks of numbers used once: arithmetic that does not use the user's numbers once each.
 
@@ -104,9 +104,10 @@ def _opinion(clause: ReadClause, seen: Read) -> dict[str, Any]:
     sure = worst.score >= _LIKELY and bool(worst.quote)
     quotes = [{"step": worst.step, "text": worst.quote}] if worst.quote else []
     first = next(sight.step for sight in sights if sight.score >= min(worst.score, _LIKELY))
+    why = " ".join(dict.fromkeys(sight.why for sight in new if sight.step == worst.step))
     label = "violation" if sure else "unsure" if worst.score >= _SECOND_LOOK else "ok"
     return _said(
-        clause, label, worst.score, quotes=quotes, first_bad_step=None if label == "ok" else first, feedback=worst.why
+        clause, label, worst.score, quotes=quotes, first_bad_step=None if label == "ok" else first, feedback=why
     )
 
 
@@ -145,7 +146,7 @@ def _facts(clause: ReadClause, step: ReadStep, seen: Read) -> Iterator[Sight]:
         return
     quote = step.text[:_LONGEST_QUOTE]
     for says in [fact.says for fact in seen.facts if fact.step == step.name]:
-        score = _value_score(says, step, seen) if "value" in says else int(says.get("score", "0"))
+        score = _value_score(says, step, seen) if "value" in says else _guard_score(says)
         if score:
             yield Sight(step=step.name, score=score, quote=quote, why=_told(says))
 
@@ -166,6 +167,11 @@ def _value_score(says: Mapping[str, str], step: ReadStep, seen: Read) -> int:
     excuses = (says.get("delegated") == "yes") + _is_named(says["value"], step, seen)
     scores = _IN_ORDERS if says.get("in_order") == "yes" else _IN_DATA
     return scores[excuses]
+
+
+def _guard_score(says: Mapping[str, str]) -> int:
+    """What a local guard says of origins; others speak of other things than this clause."""
+    return int(says.get("score", "0")) if says.get("guard", "").startswith("provenance.") else 0
 
 
 def _is_named(pointer: str, step: ReadStep, seen: Read) -> bool:

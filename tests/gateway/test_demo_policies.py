@@ -20,6 +20,9 @@ def test_the_forbidden_call_never_arrives_the_secret_never_leaves_and_a_person_d
     assert found.explanation is not None
     assert found.explanation["reason"] == "instructions_in_data"
     assert found.forbidden_calls == 0
+    opinions = [(each["seat"], each["opinions"][0]["label"]) for each in found.critiques]
+    assert ("gate", "violation") in opinions
+    assert {call["model"] for each in found.critiques for call in each["calls"]} == {"scripted"}
     assert not found.leaked
     assert "[redacted:github-pat]" in found.provider_got
     assert found.hold is not None
