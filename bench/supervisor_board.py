@@ -112,13 +112,13 @@ def _replayed(
     )
     with BackgroundProvider(endpoint, keep=0) as provider:
         one = Play(name=name, files=(data / "trajectories" / f"{name}.jsonl.gz",), limit=limit)
-        result = play(board, one, scratch, 4, config=_config(runs, provider.url, enforce=enforce))
+        result = play(board, one, scratch, 4, config=config_of(runs, provider.url, enforce=enforce))
     by_id = {run.name: run for run in runs}
     counts = _counted([(by_id[each["id"]], each) for each in result["runs"] if each["id"] in by_id], endpoint)
     return {**counts, "sent": endpoint.sent}
 
 
-def _config(runs: Sequence[Case], url: str, *, enforce: bool) -> str:
+def config_of(runs: Sequence[Case], url: str, *, enforce: bool) -> str:
     """The bench's clauses, the tools tagged as for the gate alone."""
     tools = sorted({tool.tool or "" for run in runs for tool in run.tools})
     tagged = "".join(f'\n[tool."{tool}"]\ntags = ["read"]\n' for tool in tools if reads(tool))

@@ -192,6 +192,7 @@ def _close(said: "Text") -> None:
         "stepwarden tail                       steps and verdicts as they happen",
         "stepwarden sessions list / show ID    what your agents did",
         "stepwarden explain EXCHANGE           why a step was stopped",
+        "stepwarden critique SESSION           what a supervisor says of a session ([supervisor] in the configuration)",
         "stepwarden backtest --policy F        what a policy would have made of what is recorded",
         "stepwarden audit verify               that nothing was removed from the log, offline",
         "stepwarden doctor                     what is wrong on this machine",

@@ -70,7 +70,7 @@ def play(narrator: Narrator, gateway: "RunningGateway", upstream: "BackgroundPro
     if explanation is not None:
         narrator.rule(f"stepwarden explain {explanation['exchange_id']}")
         narrator.show(*reasons(explanation))
-        narrator.show(Text("\n  [scripted: rules that stand in for a model said what the gate is quoted with]", "dim"))
+        narrator.show(Text("\n  [this supervisor is scripted: rules that stand in for a model]", "dim"))
     narrator.act(
         "A secret in a note, and a payment that a person has to confirm",
         "this run was written by us: it shows what redact and hold look like, not what a model did",
