@@ -57,7 +57,7 @@ class GoldEndpoint:
             users = [other.text for other in seen.steps if other.kind == "user_input"]
             with self._lock:
                 self.sent += 1
-                self.asked.add(_place(users, step.tool, step.text))
+                self.asked.add(place_of(users, step.tool, step.text))
         text = gold_answer(prompt, bad=digest_of(step.tool, step.text) in self.bad)
         spent = Spent(input_tokens=tokens(question), output_tokens=tokens(text))
         return render.answer("chat", Turn(text=text, spent=spent), Setting(model="gold"), streamed=False)
@@ -114,7 +114,7 @@ def _replayed(
         one = Play(name=name, files=(data / "trajectories" / f"{name}.jsonl.gz",), limit=limit)
         result = play(board, one, scratch, 4, config=config_of(runs, provider.url, enforce=enforce))
     by_id = {run.name: run for run in runs}
-    counts = _counted([(by_id[each["id"]], each) for each in result["runs"] if each["id"] in by_id], endpoint)
+    counts = counted([(by_id[each["id"]], each) for each in result["runs"] if each["id"] in by_id], endpoint)
     return {**counts, "sent": endpoint.sent}
 
 
@@ -126,7 +126,7 @@ def config_of(runs: Sequence[Case], url: str, *, enforce: bool) -> str:
     return config.replace("{policy}", str(POLICY)) + _SUPERVISED.format(url=url) + tagged
 
 
-def _counted(replayed: Sequence[tuple[Case, Json]], endpoint: GoldEndpoint) -> dict[str, int]:
+def counted(replayed: Sequence[tuple[Case, Json]], endpoint: GoldEndpoint) -> dict[str, int]:
     """What became of the calls that the replays reached; one ends at the first turn that was interfered with.
 
     `others_withheld`: calls beside a rejected one in the same turn, which is answered as a whole, and calls that are an
@@ -151,7 +151,7 @@ def _count(run: Case, result: Json, endpoint: GoldEndpoint, counts: dict[str, in
     labelled = {id(run.steps[index]) for index in run.bad}
     for call, verdict in zip(reached, verdicts, strict=True):
         if id(call) in labelled:
-            asked = _place(_turns(run, call), call.tool, call.text) in endpoint.asked
+            asked = place_of(_turns(run, call), call.tool, call.text) in endpoint.asked
             counts["attack_calls"] += 1
             counts["asked_about"] += asked
             counts["withheld"] += asked and verdict != "delivered"
@@ -165,5 +165,6 @@ def _turns(run: Case, call: Part) -> list[str]:
     return [step.text for step in before if step.kind == "user_input"]
 
 
-def _place(users: Sequence[str], tool: str | None, text: str) -> bytes:
+def place_of(users: Sequence[str], tool: str | None, text: str) -> bytes:
+    """A call behind what its user said, as 16 bytes: what tells the calls of different runs apart at the gate."""
     return digest_of("\n".join(users), f"{tool} {text}")
