@@ -1,7 +1,9 @@
 """A supervisor, measured on labelled sessions: what it finds, how it agrees with labels, where it errs, what it takes.
 
-    python -m bench.supervisor [--data DIR] [--only attacks|plumbing|board|gate|monitor ...] [--limit N]
+    python -m bench.supervisor [--data DIR] [--only SECTION ...] [--limit N]
     python -m bench.supervisor --live claude-haiku-4-5 --cap-usd 2 [--key-env ANTHROPIC_API_KEY] [--limit N] ...
+
+Sections: attacks, plumbing, board, gate, monitor; and labels, of a gateway named by `--config` or `--url`.
 
 Without `--live` the scripted model is asked: a few rules, no model. Its figures show that the machinery is whole, and
 say nothing of how well a model judges. Every report says who was asked. A live run ends when its cap is reached; what
@@ -22,7 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bench import judge_attacks, supervisor_board, supervisor_models
+from bench import judge_attacks, supervisor_board, supervisor_labels, supervisor_models
 from bench.conditions import conditions
 from bench.supervisor_cases import TRAJECTORIES, Case, failures, trajectories
 from bench.supervisor_clauses import PROGRESS
@@ -33,10 +35,12 @@ from bench.supervisor_scores import Bin, Scored, at, expected_error, kappa, rank
 from bench.supervisor_svg import chart
 from bench.supervisor_text import lines
 from bench.targets import ROOT
+from gateway.cli import client
+from gateway.config import Config
 from supervisors.caller import Unserved
 
 Json = dict[str, Any]
-SECTIONS: Final = ("attacks", "plumbing", "board", "gate", "monitor")
+SECTIONS: Final = ("attacks", "plumbing", "board", "gate", "monitor", "labels")
 BOARD: Final = ROOT / ".." / "shared" / "tools" / "replay_board.py"
 DATA: Final = ROOT / ".." / "shared" / "data"
 RESULTS: Final = ROOT / "bench" / "results" / "local"
@@ -216,6 +220,22 @@ def monitor(measuring: Measuring) -> Json:
     }
 
 
+def labels(measuring: Measuring) -> Json:
+    """A gateway's critiques against its own labels. Asks no model."""
+    options = measuring.options
+    with _gateway(options) as api:
+        given, critiques = supervisor_labels.read(api)
+    pairs = supervisor_labels.pairs_of(given, critiques)
+    measuring.report.reliability["labelled steps"] = reliability((pair.score, pair.bad) for pair in pairs)
+    return supervisor_labels.agreement(given, pairs)
+
+
+def _gateway(options: argparse.Namespace) -> client.ApiClient:
+    if options.url:
+        return client.elsewhere(options.url, os.environ.get("STEPWARDEN_KEY"))
+    return client.here(Config.load(options.config, environ=dict(os.environ)))
+
+
 def share(hits: int, of: int) -> Json:
     """A share with its interval."""
     return {"hits": hits, "of": of, "share": hits / of if of else None, "interval": wilson(hits, of)}
@@ -227,13 +247,14 @@ _MEASURES: Final[dict[str, Callable[[Measuring], Json]]] = {
     "board": board,
     "gate": gate,
     "monitor": monitor,
+    "labels": labels,
 }
 
 
 def measure(options: argparse.Namespace, report: Report) -> None:
     """All sections asked for, each with what it took. Raises `Unserved` once the cap is reached."""
     left = options.cap_usd
-    for name in options.only or (each for each in SECTIONS if each != "board" or options.board.is_file()):
+    for name in options.only or _at_hand(options):
         asker = supervisor_models.scripted() if options.live is None else _live(options, left)
         section: Json = {}
         report.sections[name] = section
@@ -243,6 +264,13 @@ def measure(options: argparse.Namespace, report: Report) -> None:
             took = supervisor_models.told(asker.ledger.tally)
             left -= took["usd"]
             section["took"] = took | {"usd_per_1000_steps": 1000 * took["usd"] / max(1, section.get("steps", 0))}
+
+
+def _at_hand(options: argparse.Namespace) -> list[str]:
+    """The sections that can be measured with what was named."""
+    missing = {"board"} if not options.board.is_file() else set[str]()
+    missing |= {"labels"} if not (options.config or options.url) else set[str]()
+    return [name for name in SECTIONS if name not in missing]
 
 
 def _live(options: argparse.Namespace, left: float) -> Asker:
@@ -294,6 +322,8 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, default=DATA, metavar="DIR", help="holds trajectories/ and process/")
     add("--board", type=Path, default=BOARD, metavar="F", help="the program that replays recorded runs over HTTP")
+    add("--config", type=Path, metavar="F", help="the gateway whose critiques are held against its labels")
+    add("--url", metavar="U", help="... or its address, with STEPWARDEN_KEY")
     add("--only", action="append", choices=SECTIONS, help="only this section; may be repeated")
     add("--limit", type=int, metavar="N", help="a fixed random sample of N runs a source")
     add("--live", metavar="MODEL", help="ask this model of Anthropic's; needs --cap-usd")
@@ -308,7 +338,9 @@ def _options() -> argparse.Namespace:
         parser.error(f"--live needs a key in {options.key_env}")
     if "board" in (options.only or ()) and not options.board.is_file():
         parser.error(f"there is no replay board at {options.board}; say with --board where it is")
-    if not (options.data / "trajectories").is_dir() and set(options.only or SECTIONS) != {"attacks"}:
+    if "labels" in (options.only or ()) and not (options.config or options.url):
+        parser.error("labels are a gateway's: say with --config or --url which")
+    if not (options.data / "trajectories").is_dir() and not set(options.only or SECTIONS) <= {"attacks", "labels"}:
         parser.error(f"there are no labelled sessions under {options.data}; say with --data where they are")
     return options
 

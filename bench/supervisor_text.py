@@ -96,6 +96,13 @@ def _monitor(section: Json) -> Iterator[str]:
     yield f"  {section['took']['usd_per_1000_steps']:.3f} USD for 1,000 steps"
 
 
+def _labels(section: Json) -> Iterator[str]:
+    yield f"labels: {section['answered']} of {section['labels']} labelled steps were judged by the monitor"
+    yield f"  agreement               kappa {_number(section['kappa'])}"
+    yield f"  precision at 75         {_share(section['precision'])}"
+    yield f"  recall at 75            {_share(section['recall'])}"
+
+
 def _share(counted: Json) -> str:
     if counted["share"] is None:
         return "-"
@@ -107,4 +114,11 @@ def _number(value: float | None) -> str:
     return "    -" if value is None else f"{value:5.2f}"
 
 
-_SECTIONS = {"attacks": _attacks, "plumbing": _plumbing, "board": _board, "gate": _gate, "monitor": _monitor}
+_SECTIONS = {
+    "attacks": _attacks,
+    "plumbing": _plumbing,
+    "board": _board,
+    "gate": _gate,
+    "monitor": _monitor,
+    "labels": _labels,
+}
