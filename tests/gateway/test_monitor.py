@@ -47,19 +47,10 @@ steps = [{{ kind = "model_text", text = "Please keep it." }}]
 """
 
 
-@contextmanager
-def supervised(
-    folder: Path,
-    *,
-    action: str = "reject",
-    workers: int = 1,
-    mind: Mind = sound,
-    canary_every: int = 0,
-    sample: float = 1.0,
-) -> Iterator[tuple[House, Endpoint]]:
-    with running_model(mind) as model:
-        (folder / "house.toml").write_text(policy(action, sample=sample))
-        settings = f"""
+def settings(folder: Path, base_url: str, *, action: str = "reject", canary_every: int = 0, sample: float = 1.0) -> str:
+    """Of a gateway whose clause has a supervisor read along."""
+    (folder / "house.toml").write_text(policy(action, sample=sample))
+    return f"""
 [limits]
 hold_seconds = 60
 drain_seconds = 5
@@ -71,12 +62,19 @@ enforce = true
 [supervisor]
 model = "judge-1"
 provider = "openai"
-base_url = "{model.base_url}"
+base_url = "{base_url}"
 budget_tokens_per_day = 100_000_000
 canary_every = {canary_every}
 """
-        with standing(folder, more=settings, workers=workers) as house:
-            yield house, model
+
+
+@contextmanager
+def supervised(folder: Path, *, workers: int = 1, mind: Mind = sound, **told: Any) -> Iterator[tuple[House, Endpoint]]:
+    with (
+        running_model(mind) as model,
+        standing(folder, more=settings(folder, model.base_url, **told), workers=workers) as house,
+    ):
+        yield house, model
 
 
 CALL = Turn(text="Now.", calls=(Call("call_1", "launch", '{"at": "noon"}'),), reply_id="launch01")
