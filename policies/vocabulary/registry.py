@@ -435,7 +435,7 @@ def _page() -> Iterator[str]:
         on = ", ".join(entry.on)
         yield f"| `{entry.name}` | {entry.type} | {on} | {entry.requirement} | {entry.origin} | {entry.sentence} |"
     yield "\n## Event\n"
-    yield f"`{EVALUATION}`, a log record with that event name, sent to `/v1/logs` with the trace and span of the step: one"
+    yield f"`{EVALUATION}`, a log record with that event name, sent to `/v1/logs` with trace and span of the step: one"
     yield "for each clause a critique is about, and one where nothing could be judged. Sent at least once, when the"
     yield "critique is durable. `gen_ai.evaluation.explanation` is never sent: it would hold content.\n"
     yield "| attribute | type | requirement | origin | meaning |"
