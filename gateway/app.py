@@ -57,9 +57,9 @@ def _supervisor(config: Config, store: Store) -> "Supervisor | None":
     """What judges beside the guards, where the configuration names a model."""
     if config.supervisor.model is None:
         return None
-    from gateway.supervisor import open_supervisor  # noqa: PLC0415 - only those pay for it who name a model
+    from gateway.supervisor import StoredCalls, open_supervisor  # noqa: PLC0415 - only those pay who name a model
 
-    return open_supervisor(config, store.supervisor_calls, os.environ)
+    return open_supervisor(config, StoredCalls(store.supervisor_calls), os.environ)
 
 
 def open_telemetry(config: Config, keeper: LocalKeeper) -> OtlpExporter | None:

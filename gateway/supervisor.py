@@ -26,7 +26,7 @@ from storage.errors import StorageFailed
 from storage.supervisor_calls import CallBook
 from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
-from supervisors.caller import Caller, LedgerFailed
+from supervisors.caller import Caller, Ledger, LedgerFailed
 from supervisors.gate import Gate
 from supervisors.models.interface import Completion, Model
 from supervisors.models.key import LookUp
@@ -61,7 +61,7 @@ class Supervisor(msgspec.Struct, frozen=True):
         await self.caller.close()
 
 
-def open_supervisor(config: Config, calls: CallBook, environ: Mapping[str, str]) -> Supervisor:
+def open_supervisor(config: Config, ledger: Ledger, environ: Mapping[str, str]) -> Supervisor:
     """The supervisor that the configuration names. Nothing is sent yet. Raises `PriceFileInvalid`.
 
     The key is looked up in `environ` for each call, and kept nowhere.
@@ -74,7 +74,7 @@ def open_supervisor(config: Config, calls: CallBook, environ: Mapping[str, str])
     caller = Caller(
         model_of(settings, environ),
         budget=Budget(limits),
-        ledger=StoredCalls(calls),
+        ledger=ledger,
         pricing=pricing,
         breaker=Breaker(failures=_FAILURES, pause_ns=_PAUSE_NS),
         clock=time.monotonic_ns,
@@ -204,6 +204,21 @@ class StoredCalls:
     def end(self, call: SupervisorCall, end: CallEnd) -> None:
         """See `Ledger.end`."""
         self._calls.end(call, end)
+
+
+class PassingCalls:
+    """A ledger that is kept no longer than the process, for calls of no gateway; satisfies `Ledger`."""
+
+    async def spent(self, account: str) -> Spent:
+        """Nothing yet."""
+        del account
+        return Spent()
+
+    async def begin(self, call: SupervisorCall) -> None:
+        """Kept nowhere."""
+
+    def end(self, call: SupervisorCall, end: CallEnd) -> None:
+        """Kept nowhere."""
 
 
 def _noted(critique: Critique) -> None:

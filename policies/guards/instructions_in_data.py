@@ -66,7 +66,6 @@ class InstructionsInDataGuard:
             hits.append(_unscanned(text))
         return hits
 
-
     def _after(self, scene: Scene) -> Sequence[Hit]:
         """That a call comes after an order in data, by the plainest of them; the first of equals."""
         orders = [
