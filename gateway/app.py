@@ -59,9 +59,10 @@ def _supervisor(config: Config, store: Store, recorder: Recorder) -> "Supervisor
     if config.supervisor.model is None:
         return None
     from gateway.critique_notes import CritiqueNotes  # noqa: PLC0415 - only those pay for it who name a model
-    from gateway.supervisor import open_supervisor  # noqa: PLC0415
+    from gateway.supervisor import StoredCalls, open_supervisor  # noqa: PLC0415
 
-    return open_supervisor(config, store.supervisor_calls, os.environ, CritiqueNotes(store, recorder.submit).note)
+    notes = CritiqueNotes(store, recorder.submit)
+    return open_supervisor(config, StoredCalls(store.supervisor_calls), os.environ, notes.note)
 
 
 def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | EvaluationExporter, ...]:
