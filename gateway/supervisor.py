@@ -19,6 +19,7 @@ from gateway.config import Supervisor as Settings
 from gateway.endpoint import Endpoint
 from gateway.ids import new_id
 from gateway.prices import Price, Prices
+from policies.vocabulary.critiques import Critique
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
 from policies.vocabulary.usage import Usage
 from storage.errors import StorageFailed
