@@ -19,6 +19,7 @@ from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.otlp import ExportSettings, OtlpExporter, headers_from
+from gateway.otlp_events import EvaluationExporter
 from gateway.prices import Prices
 from gateway.recorder import Recorder
 from gateway.stations.judge import Supervision
@@ -58,28 +59,33 @@ def _supervisor(config: Config, store: Store, recorder: Recorder) -> "Supervisor
     if config.supervisor.model is None:
         return None
     from gateway.critique_notes import CritiqueNotes  # noqa: PLC0415 - only those pay for it who name a model
-    from gateway.supervisor import open_supervisor  # noqa: PLC0415
+    from gateway.supervisor import StoredCalls, open_supervisor  # noqa: PLC0415
 
-    return open_supervisor(config, store.supervisor_calls, os.environ, CritiqueNotes(store, recorder.submit).note)
+    notes = CritiqueNotes(store, recorder.submit)
+    return open_supervisor(config, StoredCalls(store.supervisor_calls), os.environ, notes.note)
 
 
-def open_telemetry(config: Config, keeper: LocalKeeper) -> OtlpExporter | None:
-    """Start exporting spans where a collector is named; None where none is. Raises `HeadersInvalid`."""
+def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | EvaluationExporter, ...]:
+    """Start exporting spans and evaluations where a collector is named; nothing where none is.
+
+    Raises `HeadersInvalid`.
+    """
     telemetry = config.telemetry
     if telemetry.otlp_endpoint is None:
-        return None
-    exporter = OtlpExporter(
-        keeper.store,
-        ExportSettings(
-            endpoint=telemetry.otlp_endpoint,
-            headers=headers_from(telemetry.otlp_headers_env, os.environ),
-            servers={name: _address(provider.base_url) for name, provider in config.providers.items()},
-            version=release(),
-        ),
-        save_cursor=keeper.save_cursor,
+        return ()
+    settings = ExportSettings(
+        endpoint=telemetry.otlp_endpoint,
+        headers=headers_from(telemetry.otlp_headers_env, os.environ),
+        servers={name: _address(provider.base_url) for name, provider in config.providers.items()},
+        version=release(),
     )
-    exporter.start()
-    return exporter
+    store = keeper.store
+    exporters: list[OtlpExporter | EvaluationExporter] = [OtlpExporter(store, settings, save_cursor=keeper.save_cursor)]
+    if keeper.supervisor is not None:
+        exporters.append(EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor))
+    for exporter in exporters:
+        exporter.start()
+    return tuple(exporters)
 
 
 def _address(base_url: str) -> tuple[str, int]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.config import Config
-from gateway.stations.inquiry import Judge
 from gateway.stations.judge import Supervision
+from policies.guards.judge import Judge
 from supervisors.panel import Maker, Panel
 
 

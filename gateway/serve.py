@@ -299,7 +299,7 @@ class _Gateway:
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
         stopping = _stop_signals()
-        exporter = open_telemetry(config, keeper)
+        exporters = open_telemetry(config, keeper)
         if config.gateway.workers == 1:
             planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
             open_things.push_async_callback(planes.close)
@@ -330,7 +330,7 @@ class _Gateway:
             keeper.live.close()
             backtests.close()
             await crew.stop()
-        if exporter is not None:
+        for exporter in exporters:
             await asyncio.to_thread(exporter.stop, _GRACE_SECONDS)
         for other, task in servers:
             other.should_exit = True

@@ -8,11 +8,11 @@ from gateway.asking import lacking
 from gateway.config import App, Config
 from gateway.config_file import key_lines
 from gateway.notice_key import notice_key
-from gateway.stations.inquiry import Judge
 from gateway.stations.judge import Bench, Supervision
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
 from policies.examples import ask_examples, run_examples
+from policies.guards.judge import Judge
 from policies.loader import Loaded, load
 from policies.mistakes import BadPolicy, Mistake, nearest
 from policies.shipped import shipped
@@ -49,13 +49,13 @@ def examined(config: Config) -> tuple[Mistake, ...]:
     return tuple(dict.fromkeys(found))
 
 
-async def asked(config: Config, panel: Panel) -> tuple[Mistake, ...]:
+async def asked(config: Config, panel: Panel, judge: Judge | None = None) -> tuple[Mistake, ...]:
     """What the examples of clauses with guards that are asked come to, with those asked who answer for them."""
     try:
         policies = policies_of(config)
     except BadPolicy as bad:
         return bad.mistakes
-    return tuple([mistake for loaded in policies.values() for mistake in await ask_examples(loaded, panel)])
+    return tuple([mistake for loaded in policies.values() for mistake in await ask_examples(loaded, panel, judge)])
 
 
 def open_supervision(config: Config, panel: Panel | None = None, judge: Judge | None = None) -> Supervision:

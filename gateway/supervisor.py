@@ -19,13 +19,14 @@ from gateway.config import Supervisor as Settings
 from gateway.endpoint import Endpoint
 from gateway.ids import new_id
 from gateway.prices import Price, Prices
+from policies.vocabulary.critiques import Critique
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
 from policies.vocabulary.usage import Usage
 from storage.errors import StorageFailed
 from storage.supervisor_calls import CallBook
 from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
-from supervisors.caller import Caller, LedgerFailed
+from supervisors.caller import Caller, Ledger, LedgerFailed
 from supervisors.gate import Gate, Told
 from supervisors.models.interface import Completion, Model
 from supervisors.models.key import LookUp
@@ -60,7 +61,24 @@ class Supervisor(msgspec.Struct, frozen=True):
         await self.caller.close()
 
 
-def open_supervisor(config: Config, calls: CallBook, environ: Mapping[str, str], told: Told) -> Supervisor:
+def noted(critique: Critique) -> None:
+    """Say what the gate's model said, for operators; never its words."""
+    worst = max(critique.opinions, key=lambda opinion: opinion.score)
+    log.info(
+        "the gate's critique",
+        extra={
+            "critique": critique.critique_id,
+            "app": critique.app,
+            "session": critique.session_id,
+            "view": critique.view,
+            "clause": worst.clause,
+            "label": worst.label,
+            "score": worst.score,
+        },
+    )
+
+
+def open_supervisor(config: Config, ledger: Ledger, environ: Mapping[str, str], told: Told = noted) -> Supervisor:
     """The supervisor that the configuration names. Nothing is sent yet. Raises `PriceFileInvalid`.
 
     `told` keeps what the gate says.
@@ -74,7 +92,7 @@ def open_supervisor(config: Config, calls: CallBook, environ: Mapping[str, str],
     caller = Caller(
         model_of(settings, environ),
         budget=Budget(limits),
-        ledger=StoredCalls(calls),
+        ledger=ledger,
         pricing=pricing,
         breaker=Breaker(failures=_FAILURES, pause_ns=_PAUSE_NS),
         clock=time.monotonic_ns,
@@ -204,3 +222,18 @@ class StoredCalls:
     def end(self, call: SupervisorCall, end: CallEnd) -> None:
         """See `Ledger.end`."""
         self._calls.end(call, end)
+
+
+class PassingCalls:
+    """A ledger that is kept no longer than the process, for calls of no gateway; satisfies `Ledger`."""
+
+    async def spent(self, account: str) -> Spent:
+        """Nothing yet."""
+        del account
+        return Spent()
+
+    async def begin(self, call: SupervisorCall) -> None:
+        """Kept nowhere."""
+
+    def end(self, call: SupervisorCall, end: CallEnd) -> None:
+        """Kept nowhere."""

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from policies.asking import Asker
+from policies.asking import Answers, Asker, Asking, Question
 from policies.evaluate import Judgement, Ruleset, Settings, Sitting
+from policies.guards.judge import Charge, Judge, JudgeSpec, NoJudge, put
 from policies.guards.registry import is_asked, kind_of
 from policies.loader import Loaded
 from policies.mistakes import Mistake
@@ -26,6 +27,8 @@ STEP_NS: Final = 1_000_000_000
 
 UNRUN: Final = "Run `stepwarden check --ask` where it can be."
 """The remedy for examples that only whoever is asked can judge."""
+
+UNASKABLE: Final = "Check the configuration that names the policy and a [supervisor], or look at `stepwarden critique`."
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,19 +66,41 @@ def run_examples(loaded: Loaded) -> tuple[Mistake, ...]:
     return tuple(mistakes)
 
 
-async def ask_examples(loaded: Loaded, asker: Asker) -> tuple[Mistake, ...]:
-    """Run the examples that `run_examples` leaves out, with those asked who answer."""
+async def ask_examples(loaded: Loaded, asker: Asker, judge: Judge | None = None) -> tuple[Mistake, ...]:
+    """Run the examples that `run_examples` leaves out, with those asked who answer.
+
+    `judge` is the gate; without one, and where the monitor alone judges, a warning says that they were not run.
+    """
     mistakes: list[Mistake] = []
     for at, clause in enumerate(loaded.policy.clause):
         if not asked_kinds(clause):
             continue
-        for place, example, sitting in _sittings(loaded.policy, clause):
-            answers = {question.number: await asker.ask(question) for question in sitting.questions()}
-            judged = sitting.judgement(answers)
+        if why := _unaskable(clause, judge):
+            message = f"clause `{clause.id}`: its examples were not run, since {why}"
+            mistakes.append(loaded.mistake(("clause", at, "example", 0), message, UNASKABLE, warning=True))
+            continue
+        for place, example, sitting in _sittings(loaded.policy, clause, supervised=judge is not None):
+            judged = sitting.judgement(await _asked(sitting.questions(), asker, judge))
             outcome = _outcome(f"{loaded.policy.policy.id}/{clause.id}", place, example, threshold(clause), judged)
             if outcome.message:
                 mistakes.append(_mistake(loaded, at, outcome))
     return tuple(mistakes)
+
+
+def _unaskable(clause: Clause, judge: Judge | None) -> str | None:
+    """Why nobody can be asked about examples of a clause; None where somebody can."""
+    seats = [spec.seat for spec in clause.guards if isinstance(spec, JudgeSpec)]
+    if seats and judge is None:
+        return "no configuration that was checked names a supervisor"
+    return "the monitor judges them, which reads recorded sessions" if "monitor" in seats else None
+
+
+async def _asked(questions: Sequence[Question], asker: Asker, judge: Judge | None) -> Answers:
+    charged = [question for question in questions if isinstance(question.spec, Charge)]
+    others = [question for question in questions if not isinstance(question.spec, Charge)]
+    judged = await put(charged, judge or NoJudge(), Asking(app="example"))
+    found = {question.number: answer for question, answer in zip(charged, judged, strict=True)}
+    return found | {question.number: await asker.ask(question) for question in others}
 
 
 def asked_kinds(clause: Clause) -> list[str]:
@@ -95,11 +120,11 @@ def outcomes(policy: Policy, clause: Clause) -> Iterator[Outcome]:
         yield _outcome(f"{policy.policy.id}/{clause.id}", place, example, threshold(clause), sitting.judgement())
 
 
-def _sittings(policy: Policy, clause: Clause) -> Iterator[tuple[int, Example, Sitting]]:
+def _sittings(policy: Policy, clause: Clause, *, supervised: bool = False) -> Iterator[tuple[int, Example, Sitting]]:
     """Each example of a clause, begun to be judged by it alone and as if enforced."""
     enforced = msgspec.structs.replace(clause, mode="enforce")
     alone = msgspec.structs.replace(policy, clause=(enforced,))
-    settings = Settings(app="example", enforce=True)
+    settings = Settings(app="example", enforce=True, supervised=supervised)
     rules = Ruleset.compile([alone], settings=settings)
     for place, example in enumerate(clause.example):
         tagged = rules.tagged(tags_of(example, clause))

@@ -12,6 +12,8 @@ import msgspec
 from gateway.cli.options import CONFIG_FILE, config_option, json_option, load_config
 
 if TYPE_CHECKING:
+    from gateway.config import Config
+    from policies.guards.judge import Judge
     from policies.mistakes import Mistake
     from supervisors.panel import Panel
 
@@ -25,7 +27,9 @@ class Checked(msgspec.Struct, kw_only=True):
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[F...]")
-@click.option("--ask", is_flag=True, help="Also run examples whose guards have to be asked: services, libraries.")
+@click.option(
+    "--ask", is_flag=True, help="Also run examples whose guards have to be asked: services, libraries, a model."
+)
 @config_option
 @json_option
 def check(
@@ -40,8 +44,9 @@ def check(
     it names. Each clause's examples are run, and the set is looked at as a whole: clauses that never apply, that
     shadow or contradict each other, tools without tags, tools that nobody watches.
 
-    Examples of a clause with an `external` or `validator` guard are run with --ask alone, since that sends them to
-    the service or loads the library; without it a warning says that they were not run.
+    Examples of a clause with an `external`, `validator` or `judge` guard are run with --ask alone, since that sends
+    them to the service or the supervisor's model, or loads the library; without it a warning says that they were not
+    run. Those of the monitor are not run here: it reads recorded sessions.
 
     Without F, the configuration this directory would run with, environment included. Exits 1 where there is an
     error; warnings are shown and change nothing.
@@ -121,6 +126,21 @@ def _with_asked(
     return [*[mistake for mistake in found if mistake.remedy != UNRUN], *asyncio.run(asked())]
 
 
+async def _supervised(
+    config: "Config", examples: "Callable[[Judge | None], Awaitable[tuple[Mistake, ...]]]"
+) -> "tuple[Mistake, ...]":
+    """What examples come to with the configured supervisor asked; its calls are no gateway's, and in no ledger."""
+    if config.supervisor.model is None:
+        return await examples(None)
+    from gateway.supervisor import PassingCalls, open_supervisor
+
+    supervisor = open_supervisor(config, PassingCalls(), os.environ)
+    try:
+        return await examples(supervisor.gate)
+    finally:
+        await supervisor.close()
+
+
 def _configuration(file: Path | None, *, ask: bool) -> Checked:
     """A configuration with every policy it names."""
     from gateway.config_file import ConfigError
@@ -138,7 +158,7 @@ def _configuration(file: Path | None, *, ask: bool) -> Checked:
         )
     mistakes = list(examined(config))
     if ask:
-        mistakes = _with_asked(mistakes, lambda panel: asked(config, panel))
+        mistakes = _with_asked(mistakes, lambda panel: _supervised(config, lambda judge: asked(config, panel, judge)))
     wrong = any(mistake.severity == "error" for mistake in mistakes)
     return Checked(mistakes=mistakes, notes=[*config.notes, *(() if wrong else _in_force(config))])
 

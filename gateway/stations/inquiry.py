@@ -2,31 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.wire.memory import Recent
-from policies.asking import NOT_ASKED, Answer, Answers, Asker, Asking, Question
-from policies.guards.judge import Case, Charge
-from policies.vocabulary.facts import Facts
+from policies.asking import Answer, Answers, Asker, Asking, Question
+from policies.guards.judge import Charge, Judge, put
 
 _BYTES: Final = 1 << 20
 _OF_AN_ANSWER: Final = 400
-
-
-class Judge(Protocol):
-    """Whoever puts proposed steps to the gate."""
-
-    async def judge(self, case: Case) -> Sequence[Answer]:
-        """An answer for each charge, in order; never raises but when it is cancelled."""
-        ...
-
-
-class NoJudge:
-    """The gate where there is nobody to ask."""
-
-    async def judge(self, case: Case) -> Sequence[Answer]:
-        """No answer."""
-        return [Answer(failure=NOT_ASKED) for _ in case.charges]
 
 
 class Inquiry:
@@ -52,7 +35,7 @@ class Inquiry:
         charged = [question for question in left if isinstance(question.spec, Charge)]
         others = [question for question in left if not isinstance(question.spec, Charge)]
         judged, answers = await asyncio.gather(
-            self._judged(charged, asking), asyncio.gather(*[self._asker.ask(question) for question in others])
+            put(charged, self._judge, asking), asyncio.gather(*[self._asker.ask(question) for question in others])
         )
         numbers = [question.number for question in (*charged, *others)]
         fresh = dict(zip(numbers, (*judged, *answers), strict=True))
@@ -60,11 +43,3 @@ class Inquiry:
             if answer.failure is None:
                 self._known.put(digests[number], answer, _OF_AN_ANSWER * (1 + len(answer.hits)))
         return found | fresh
-
-    async def _judged(self, questions: Sequence[Question], asking: Asking) -> Sequence[Answer]:
-        """What the gate says; all questions of a step show it the same."""
-        charges = tuple([question.spec for question in questions if isinstance(question.spec, Charge)])
-        if not charges:
-            return ()
-        scene, facts = questions[0].scene, questions[0].facts
-        return await self._judge.judge(Case(charges=charges, scene=scene, facts=facts or Facts(), asking=asking))

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from gateway.stations.histories import Histories, Stored
-from gateway.stations.inquiry import Inquiry, Judge, NoJudge
+from gateway.stations.inquiry import Inquiry
 from gateway.stations.needs import needs_of
 from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.interface import Message, RequestView
@@ -25,6 +25,7 @@ from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
 from policies.asking import Answers, Asker, Asking, Nobody, Question
 from policies.evaluate import UNJUDGED, Judgement, Ruleset, Sitting
+from policies.guards.judge import Judge, NoJudge
 from policies.trail import Scene, Trail, utf8
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding

@@ -5,12 +5,13 @@ answer is read is told in `supervisors/`; without a `[supervisor]` nobody is, an
 """
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
 from msgspec import Meta
 
-from policies.asking import Asked, Asking, Question
+from policies.asking import NOT_ASKED, Answer, Asked, Asking, Question
 from policies.guards.interface import BadGuard
 from policies.trail import Scene, Trail
 from policies.vocabulary.critiques import Seat
@@ -73,6 +74,31 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self, charge: Charge) -> bytes:
         """16 bytes that are the same for the same step under the same clause, whoever asks."""
         return Question(number=0, spec=charge, scene=self.scene, facts=self.facts).digest()
+
+
+class Judge(Protocol):
+    """Whoever puts proposed steps to the gate."""
+
+    async def judge(self, case: Case) -> Sequence[Answer]:
+        """An answer for each charge, in order; never raises but when it is cancelled."""
+        ...
+
+
+class NoJudge:
+    """The gate where there is nobody to ask."""
+
+    async def judge(self, case: Case) -> Sequence[Answer]:
+        """No answer."""
+        return [Answer(failure=NOT_ASKED) for _ in case.charges]
+
+
+async def put(questions: Sequence[Question], judge: Judge, asking: Asking) -> Sequence[Answer]:
+    """The gate's answers to its questions about one step, which all show the same."""
+    charges = tuple([question.spec for question in questions if isinstance(question.spec, Charge)])
+    if not charges:
+        return ()
+    scene, facts = questions[0].scene, questions[0].facts
+    return await judge.judge(Case(charges=charges, scene=scene, facts=facts or Facts(), asking=asking))
 
 
 class JudgeGuard(Asked):

@@ -321,6 +321,93 @@ Text is cut at 1,024 characters (content excepted); a number that fits no 64-bit
 """
 
 
+class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One attribute of an event."""
+
+    name: str
+    type: AttributeType
+    requirement: Requirement
+    origin: Origin
+    sentence: str
+
+
+EVALUATION = "gen_ai.evaluation.result"
+"""The one event: what a critique says of one clause."""
+
+EVENT_ATTRIBUTES: tuple[EventEntry, ...] = (
+    EventEntry(
+        name="gen_ai.evaluation.name",
+        type="string",
+        requirement="required",
+        origin="OTel GenAI",
+        sentence="The clause, as `policy/clause`.",
+    ),
+    EventEntry(
+        name="gen_ai.evaluation.score.label",
+        type="string",
+        requirement="conditional",
+        origin="OTel GenAI",
+        sentence="`ok`, `unsure` or `violation`; absent where nothing was judged.",
+    ),
+    EventEntry(
+        name="gen_ai.evaluation.score.value",
+        type="double",
+        requirement="conditional",
+        origin="OTel GenAI",
+        sentence="0 routine to 100; absent where nothing was judged.",
+    ),
+    EventEntry(
+        name="gen_ai.response.id",
+        type="string",
+        requirement="conditional",
+        origin="OTel GenAI",
+        sentence="Of the exchange that holds the step.",
+    ),
+    EventEntry(
+        name="error.type",
+        type="string",
+        requirement="conditional",
+        origin="OTel",
+        sentence="Why nothing was judged (`shed`, `budget_day`, `answer_malformed`, ...).",
+    ),
+    EventEntry(
+        name="stepwarden.critique.id",
+        type="string",
+        requirement="required",
+        origin="Stepwarden",
+        sentence="The critique; `stepwarden critique SESSION --list` shows its words, which no event holds.",
+    ),
+    EventEntry(
+        name="stepwarden.critique.seat",
+        type="string",
+        requirement="required",
+        origin="Stepwarden",
+        sentence="`gate` or `monitor`.",
+    ),
+    EventEntry(
+        name="stepwarden.critique.steps",
+        type="int",
+        requirement="required",
+        origin="Stepwarden",
+        sentence="How many steps it was asked about; the span is that of the first bad one, else of the last.",
+    ),
+    EventEntry(
+        name="stepwarden.critique.verdict",
+        type="string",
+        requirement="required",
+        origin="Stepwarden",
+        sentence="The strongest that the bands of its clauses in force came to.",
+    ),
+    EventEntry(
+        name="stepwarden.app",
+        type="string",
+        requirement="required",
+        origin="Stepwarden",
+        sentence="The app.",
+    ),
+)
+
+
 def span_type(name: str, kind: SpanKind) -> SpanType | None:
     """The type of a span with this name and kind; None where it is not registered."""
     for entry in SPANS:
@@ -347,6 +434,14 @@ def _page() -> Iterator[str]:
     for entry in ATTRIBUTES:
         on = ", ".join(entry.on)
         yield f"| `{entry.name}` | {entry.type} | {on} | {entry.requirement} | {entry.origin} | {entry.sentence} |"
+    yield "\n## Event\n"
+    yield f"`{EVALUATION}`, a log record with that event name, sent to `/v1/logs` with trace and span of the step: one"
+    yield "for each clause a critique is about, and one where nothing could be judged. Sent at least once, when the"
+    yield "critique is durable. `gen_ai.evaluation.explanation` is never sent: it would hold content.\n"
+    yield "| attribute | type | requirement | origin | meaning |"
+    yield "|---|---|---|---|---|"
+    for entry in EVENT_ATTRIBUTES:
+        yield f"| `{entry.name}` | {entry.type} | {entry.requirement} | {entry.origin} | {entry.sentence} |"
     yield ""
 
 

@@ -38,3 +38,20 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
     failed: bool = False
     """Status ERROR; otherwise the status is left unset."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One OpenTelemetry event: a log record with a name. Name and attributes are those of the registry."""
+
+    name: str
+
+    trace_id: bytes | None = None
+    """16 bytes, of the span it is about; None where that is not known."""
+
+    span_id: bytes | None = None
+    """8 bytes."""
+
+    at_ns: int
+    """Wall clock, Unix epoch, nanoseconds, UTC."""
+
+    attributes: Mapping[str, Value] = {}

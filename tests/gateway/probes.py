@@ -37,6 +37,7 @@ SETTINGS: Final[Mapping[str, Json]] = {
     "egress": {"deny": ["sink.example", "@collect.example"]},
     "sequence": {"count": {"max": 0, "tools": {"names": ["send_email", "fetch*", "web_search"]}}},
     "own": {"guard": "tests.fakes.house_guards:NoWord"},
+    "judge": {"seat": "gate", "guidance": 'No call holds "probe-7".'},
     "validator": {"validator": "house_validators:NoWord", "args": {"word": "probe-7"}, "deadline_ms": 20_000},
     "presidio": {"deadline_ms": 20_000},
     "external": {"url": "http://127.0.0.1:9/judge", "deadline_ms": 20_000},

@@ -116,3 +116,29 @@ def test_an_address_that_makes_no_sense_is_told_with_its_line(tmp_path: Path) ->
     assert (code, mistake["line"]) == (1, 10)
     assert "key_env" in mistake["message"]
     assert "hunter2" not in json.dumps(said)
+
+
+GATE = CLAUSE.replace("The judge agrees.", "No call holds the word bad.").replace("model_text", "tool_call")
+GATE = GATE.replace('text = "bad"', 'tool = "t", text = "bad"').replace('text = "good"', 'tool = "t", text = "good"')
+
+
+@pytest.mark.parametrize(("guidance", "wrong"), [('Not \\"bad\\".', 0), ('Not \\"good\\".', 2)])
+def test_asking_puts_examples_to_the_configured_supervisor(tmp_path: Path, guidance: str, wrong: int) -> None:
+    guard = f'kind = "judge", seat = "gate", guidance = "{guidance}"'
+    (tmp_path / "house.toml").write_text(GATE.replace("GUARD", guard))
+    file = tmp_path / "stepwarden.toml"
+    file.write_text('[app.default]\npolicy = ["house.toml"]\n[supervisor]\nprovider = "scripted"\nmodel = "scripted"\n')
+    done = CliRunner().invoke(stepwarden, ["check", str(file), "--json", "--ask"], standalone_mode=False)
+    said = json.loads(done.stdout)
+    assert [mistake["severity"] for mistake in said["mistakes"]] == ["error"] * wrong, said
+
+
+@pytest.mark.parametrize("seat", ["gate", "monitor"])
+def test_without_a_supervisor_a_warning_says_that_nobody_could_be_asked(tmp_path: Path, seat: str) -> None:
+    (tmp_path / "house.toml").write_text(GATE.replace("GUARD", f'kind = "judge", seat = "{seat}"'))
+    done = CliRunner().invoke(
+        stepwarden, ["check", str(tmp_path / "house.toml"), "--json", "--ask"], standalone_mode=False
+    )
+    (warning,) = json.loads(done.stdout)["mistakes"]
+    assert (done.return_value, warning["severity"]) == (0, "warning")
+    assert "[supervisor]" in warning["remedy"]
