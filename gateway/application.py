@@ -19,7 +19,7 @@ class Application(Litestar):
 
     def __init__(self, *args: Any, at_once: Mapping[bytes, Any] | None = None, **kwargs: Any) -> None:
         """`at_once`: mounted applications by first path segment, which answer whatever happens and never raise."""
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType] - its types name what we do not use
         self._at_once = at_once or {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
