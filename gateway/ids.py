@@ -6,17 +6,25 @@ the system each time would give the interpreter lock away in the middle of every
 
 import random
 import time
+from functools import lru_cache
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple([high + low for high in _CROCKFORD for low in _CROCKFORD])
-_SHIFTS = tuple(range(120, -1, -10))
+_SHIFTS = tuple(range(70, -1, -10))
+_SHIFTS_OF_TIME = tuple(range(40, -1, -10))
 
 
 def new_id(at_ns: int | None = None) -> str:
     """Mint a ULID: 26 characters, 48 bits of milliseconds and 80 of randomness (github.com/ulid/spec)."""
-    milliseconds = (time.time_ns() if at_ns is None else at_ns) // 1_000_000
-    value = (milliseconds << 80) | random.getrandbits(80)
-    return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
+    value = random.getrandbits(80)
+    moment = _moment((time.time_ns() if at_ns is None else at_ns) // 1_000_000)
+    return moment + "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
+
+
+@lru_cache(maxsize=2)
+def _moment(milliseconds: int) -> str:
+    """The 10 characters that say when; an exchange and its session begin in the same millisecond as a rule."""
+    return "".join([_PAIRS[(milliseconds >> shift) & 1023] for shift in _SHIFTS_OF_TIME])
 
 
 def new_span(size: int = 8) -> bytes:

@@ -170,9 +170,11 @@ class Prices:
             return None
         total = Decimal(0)
         for tokens, rate in _charges(usage, rates):
-            if tokens is None or tokens < 0 or (rate is None and tokens > 0):
+            if tokens == 0:
+                continue
+            if tokens is None or tokens < 0 or rate is None:
                 return None
-            total += tokens * (rate or Decimal(0))
+            total += tokens * rate
         return int(total.to_integral_value(rounding=ROUND_HALF_UP))
 
     def ceiling(

@@ -7,6 +7,7 @@ caller's own error shape; only what cannot be parsed at all is answered here.
 """
 
 import asyncio
+import re
 import socket
 import struct
 from collections import deque
@@ -32,6 +33,9 @@ _LINGER_SECONDS = 5.0
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that the other end sees as a reset."""
+
+_HOST = re.compile(rb"[\w!$&'()*+,;=\-.~:\[\]@%]*+")
+"""What a host with its port can be written in (RFC 3986 section 3.2.2)."""
 
 
 class Door:
@@ -342,7 +346,8 @@ class GuardedHttp(HttpToolsProtocol):
         """What makes this head readable in two ways."""
         named = dict(self.headers)
         version = self.parser.get_http_version()
-        plain = version == "1.1" and b"host" in named and b"transfer-encoding" not in named and not upgrade
+        host = _HOST.fullmatch(named.get(b"host", b"")) is not None
+        plain = version == "1.1" and b"host" in named and host and b"transfer-encoding" not in named and not upgrade
         if plain and len(named) == len(self.headers) and self.url[:1] == b"/" and b"#" not in self.url:
             return None
         names = [name for name, _ in self.headers]
@@ -354,6 +359,7 @@ class GuardedHttp(HttpToolsProtocol):
             (not self.url.startswith(b"/"), "The request target must be a path, not an absolute address."),
             (b"#" in self.url, "The request target must not hold a fragment."),
             (hosts > 1 or (hosts == 0 and version != "1.0"), "The request must carry exactly one Host header."),
+            (not host, "The Host header must name a host."),
             (bool(encodings) and lengths > 0, "Content-Length and Transfer-Encoding must not be sent together."),
             (lengths > 1 or len(encodings) > 1, "The body's length must be announced once."),
             (encodings not in ([], [b"chunked"]), "The only transfer encoding understood is `chunked`."),

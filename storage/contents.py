@@ -108,7 +108,7 @@ class ContentWriter:
     """Adds to one month's file. One thread; `begin`, any number of `put` and `chain`, `flush`, `commit`."""
 
     def __init__(self, path: Path, vault: Vault, schema: Schema, *, remembered: int) -> None:
-        self.file = WriteFile(path, schema, durability="NORMAL", page_size=2048, cache_kib=2048)
+        self.file = WriteFile(path, schema, durability="NORMAL", page_size=2048)
         self._shrink = vault.codec.shrink
         self._contents: Known[bytes, int] = Known(remembered)
         self._states: Known[tuple[int, int], Link] = Known(remembered)
@@ -191,7 +191,7 @@ class ContentWriter:
         return number
 
     def _names_there(self) -> Iterator[bytes]:
-        return (cid for (cid,) in self.file.connection.execute("SELECT substr(cid, 1, 3) FROM content"))
+        return (cid for (cid,) in self.file.connection.execute("SELECT substr(cid, -3) FROM content"))
 
     def _add(self, cid: bytes, plain: bytes, scope: Scope) -> int:
         number = self._fresh_contents[cid] = self._next_content
@@ -263,6 +263,6 @@ class ContentReader:
         if scope is None:
             scope = self._scopes[number] = self._vault.scope(number, self._month)
         plain = self._vault.codec.grow(codec, scope.sealer.open(sealed, _binding(cid, codec, length)), length)
-        if scope.cid(plain) != cid:
+        if not scope.is_named(plain, cid):
             raise ContentDamaged("a content is not what its name says")
         return plain

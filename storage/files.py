@@ -42,6 +42,7 @@ class WriteFile:
         Raises `SchemaTooNew` or `sqlite3.Error`.
         """
         self.path = path
+        self._log = f"{path}-wal"
         _create_private(path)
         self.connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=PATIENCE_SECONDS
@@ -68,7 +69,7 @@ class WriteFile:
 
     def relieve(self) -> None:
         """Checkpoint once the log has grown; waits for readers only where it grew far beyond its bounds."""
-        size = _size(self.path.with_name(f"{self.path.name}-wal"))
+        size = _size(self._log)
         if size > _WAL_SOFT:
             # A failed checkpoint loses nothing: the log stays as it is and the next batch tries again.
             with suppress(sqlite3.Error):
@@ -196,8 +197,8 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def _size(path: Path) -> int:
+def _size(path: Path | str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116 - a path object costs more than the call, after every commit
     except FileNotFoundError:
         return 0

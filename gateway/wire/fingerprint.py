@@ -20,6 +20,9 @@ _LONG: Final = 24
 _MOST_CHOICES: Final = 128
 """Choices of one reply worth recognising: as many as any provider gives."""
 
+_SPACES: Final = bytes(code for code in range(128) if chr(code).isspace())
+_TO_SPACES: Final = bytes.maketrans(_SPACES, b" " * len(_SPACES))
+
 
 def fingerprint(parts: Iterable[Part]) -> bytes:
     """16 bytes over a turn's text and calls.
@@ -54,7 +57,7 @@ def _choice(pointer: str) -> str:
 
 def text_digest(text: str) -> bytes:
     """16 bytes over a text, its spaces normalised."""
-    return blake2b(" ".join(text.split()).encode("utf-8", "replace"), digest_size=DIGEST).digest()
+    return blake2b(_spaced(text), digest_size=DIGEST).digest()
 
 
 def offered(parts: Iterable[Part]) -> tuple[bytes, ...]:
@@ -90,5 +93,16 @@ def _strings(value: Any) -> Iterator[str]:
             waiting.extend(reversed(item))  # pyright: ignore[reportUnknownArgumentType] - parsed JSON
 
 
+def _spaced(text: str) -> bytes:
+    """A text with single spaces between its words: `" ".join(text.split())`, which makes an object of every word."""
+    if not text.isascii():
+        return " ".join(text.split()).encode("utf-8", "replace")
+    spaced = text.encode().translate(_TO_SPACES)
+    while b"  " in spaced:
+        spaced = spaced.replace(b"  ", b" ")
+    return spaced.strip(b" ")
+
+
 def _squeeze(text: str) -> str:
-    return "".join(text.split())
+    """A text without its spaces: `"".join(text.split())`."""
+    return text.encode().translate(None, _SPACES).decode() if text.isascii() else "".join(text.split())

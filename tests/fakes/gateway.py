@@ -1,6 +1,7 @@
 """A real gateway process on loopback, for tests that talk to it as a user's client does."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 30.0
 """Seconds; generous, as the machine of a test run is busy."""
+
+_PORTS = range(20_000, 32_000)
+"""Systems hand out ports from 32,768 on (Linux) or 49,152 on (others) to whoever asks for any."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,23 @@ class GatewayProcess:
 
 
 def free_port() -> int:
-    """A port nobody listens on; another process may take it before the caller does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody listens on and no other process is given: below those the system hands out by itself, and each
+    test process of a run (`PYTEST_XDIST_WORKER`) has its own.
+    """
+    here, of = _place()
+    tried = range(_PORTS.start + here, _PORTS.stop, of)
+    for _ in range(100):
+        port = secrets.choice(tried)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free for a gateway")
+
+
+def _place() -> tuple[int, int]:
+    """Which of how many test processes this is."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return int(worker), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def config_text(*, port: int, folder: Path, providers: Mapping[str, str], more: str = "") -> str:

@@ -18,10 +18,9 @@ ANSWER = b'{"choices": [{"message": {"role": "assistant", "content": "forty-two"
 class Hasty(ThreadingTCPServer):
     """A provider that answers every request at its head, keeps the connection, and then reads the body announced.
 
-    It would read a body that never came out of whatever comes next on the connection.
+    It would read a body that never came out of whatever comes next on the connection. Closing it waits for the threads
+    of its connections, so that none of them runs on beside all later tests.
     """
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), HastyConnection)
@@ -34,12 +33,21 @@ class HastyConnection(StreamRequestHandler):
 
     def handle(self) -> None:
         assert isinstance(self.server, Hasty)
-        while head := b"".join(iter(self.rfile.readline, b"\r\n")):
+        while head := self._head():
             lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
             self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
             self.wfile.write(b"content-length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER))
             if lengths:
                 self.server.carried.append((head, self.rfile.read(int(lengths[0].partition(b":")[2]))))
+
+    def _head(self) -> bytes:
+        """The next request's head without its blank line; empty where the connection ends."""
+        lines: list[bytes] = []
+        while (line := self.rfile.readline()) != b"\r\n":
+            if not line:
+                return b""
+            lines.append(line)
+        return b"".join(lines)
 
 
 @pytest.fixture(scope="module")

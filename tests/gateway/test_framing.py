@@ -40,6 +40,8 @@ REFUSED = {
     "two hosts": head(HOST, b"host: other.test\r\n", LENGTH) + BODY,
     "the same host twice": head(HOST, HOST, LENGTH) + BODY,
     "no host": head(LENGTH) + BODY,
+    "a host with a path": head(b"host: other.test/v1\r\n", LENGTH) + BODY,
+    "a host with a space": head(b"host: other test\r\n", LENGTH) + BODY,
     "an absolute target": head(HOST, LENGTH, line=b"POST http://other.test/openai/v1/chat/completions HTTP/1.1\r\n")
     + BODY,
     "an asterisk": head(HOST, line=b"OPTIONS * HTTP/1.1\r\n"),
