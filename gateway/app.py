@@ -171,5 +171,4 @@ def create_app(
         exception_handlers={**EXCEPTION_HANDLERS, NotFoundException: not_found},
         openapi_config=None,
         logging_config=None,
-        at_once={name.encode(): plane for name, plane in planes.items()},
     )
