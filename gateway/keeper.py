@@ -261,12 +261,13 @@ class LocalKeeper:
         )
         if hold.state != "waiting":
             return hold.state == "approved"
+        self.live.announce(hold)
         decided = self._decided.setdefault(hold.hold_id, asyncio.Event())
         try:
             await asyncio.wait_for(decided.wait(), max(hold.expires_ns - time.time_ns(), 0) / 1e9)
         except TimeoutError:
             self._decided.pop(hold.hold_id, None)
-            await self._on_writer(lambda: self.store.holds.expire(hold.hold_id))
+            self.live.announce(await self._on_writer(lambda: self.store.holds.expire(hold.hold_id)))
         return await self._on_writer(lambda: self.store.holds.use(hold.hold_id, ask.exchange_id))
 
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
@@ -280,6 +281,7 @@ class LocalKeeper:
         event = self._decided.pop(hold_id, None)
         if event is not None:
             event.set()
+        self.live.announce(hold)
         return hold
 
     async def change_mode(self, change: ModeChange) -> None:

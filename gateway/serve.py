@@ -26,6 +26,7 @@ from gateway import logs, memory, sockets
 from gateway.activation import activation
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.assets import dashboard_routes
 from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
@@ -186,6 +187,8 @@ class _Info:
             "dropped": state.dropped,
             "waiting": state.waiting,
             "waiting_bytes": state.waiting_bytes,
+            "holds_waiting": self._keeper.store.holds.waiting(time.time_ns()),
+            "viewers": self._keeper.live.viewers,
             **self._keeper.store.audit.counters(),
         }
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
@@ -272,7 +275,7 @@ class _Gateway:
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
             _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, planes.supervise))
-            server = _server(create_app(planes.planes, routes), config)
+            server = _server(create_app(planes.planes, [*routes, dashboard_routes()]), config)
             _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -305,6 +308,7 @@ class _Gateway:
         config = self._config
         access = Access(
             keeper.keys,
+            keeper.store.sign_ins,
             host=config.gateway.host,
             port=port,
             allowed_hosts=config.gateway.allowed_hosts,
@@ -324,6 +328,7 @@ class _Gateway:
                 audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
                 access=access,
+                sign_ins=keeper.store.sign_ins,
                 reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
             )
         )
@@ -427,7 +432,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
-    server = _server(create_app(planes.planes, relayed=relay.segments()), config)
+    server = _server(create_app(planes.planes, [dashboard_routes()], relayed=relay.segments()), config)
     _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _either(stopping.wait(), serving)

@@ -24,12 +24,15 @@ from gateway.api import (
     live,
     retention,
     sessions,
+    sign_in,
     status,
+    turns,
+    usage,
 )
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
+from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records, SignIns
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
 from gateway.api.self_check import SelfCheck
@@ -45,6 +48,13 @@ ROUTES = (
     sessions.show_session,
     sessions.show_steps,
     sessions.terminate_session,
+    turns.list_turns,
+    turns.list_branches,
+    turns.show_facets,
+    usage.show_usage,
+    sign_in.sign_in,
+    sign_in.sign_out,
+    sign_in.show_me,
     exchanges.list_exchanges,
     exchanges.show_exchange,
     exchanges.show_request,
@@ -63,6 +73,8 @@ ROUTES = (
     audit.rotate_key,
     audit.list_witnesses,
     audit.verify_log,
+    audit.list_entries,
+    audit.list_signing_keys,
     audit.show_entry,
     audit.show_proof,
     audit.show_receipt,
@@ -106,6 +118,8 @@ def _documented() -> Application:
         "audit",
         "self_check",
         "principal",
+        "access",
+        "sign_ins",
     )
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
@@ -139,6 +153,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     audit_log: Audit,
     dialects: Dialects,
     access: Access,
+    sign_ins: SignIns,
     reach: Reach | None = None,
 ) -> list[Router]:
     """The control plane's routes for any Litestar application, with their own door, headers and failures."""
@@ -154,6 +169,8 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "backtests": backtest_desk,
         "audit": audit_log,
         "self_check": SelfCheck(audit_log),
+        "access": access,
+        "sign_ins": sign_ins,
         "document": Document(),
         "reader": Reader(records, dialects, reach or Reach()),
     }

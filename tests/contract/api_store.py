@@ -234,7 +234,8 @@ class Plane:
             ),
             audit_log=self.store.audit,
             dialects=READABLE,
-            access=Access(self.store.keys, **told),
+            access=Access(self.store.keys, self.store.sign_ins, **told),
+            sign_ins=self.store.sign_ins,
         )
         return control_app(routes)
 

@@ -11,6 +11,7 @@ from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.steps import SeenCall
 from policies.vocabulary.usage import Usage
 from storage.errors import AmbiguousPrefix
+from storage.sessions import SessionFilter
 from storage.store import Store
 from tests.unit.storage.stored import START_NS, recording
 
@@ -42,8 +43,8 @@ def test_sessions_come_newest_first_in_pages_and_by_app(store: Store) -> None:
     store.append([recording(9, session="S0", app="b")])
     assert [row.session_id for row in store.sessions()] == ["S0", "S6", "S5", "S4", "S3", "S2", "S1"]
     assert [row.session_id for row in store.sessions(limit=2, before="S6")] == ["S5", "S4"]
-    assert [row.session_id for row in store.sessions(app="a")] == ["S5", "S3", "S1"]
-    assert [row.session_id for row in store.sessions(since_ns=START_NS + 6_000_000)] == ["S0", "S6"]
+    assert [row.session_id for row in store.sessions(SessionFilter(app="a"))] == ["S5", "S3", "S1"]
+    assert [row.session_id for row in store.sessions(SessionFilter(since_ns=START_NS + 6_000_000))] == ["S0", "S6"]
 
 
 def test_a_unique_beginning_of_an_id_is_enough(store: Store) -> None:
@@ -78,7 +79,7 @@ def test_within_an_app_the_ids_of_others_do_not_exist(store: Store) -> None:
     assert store.session("alpha", app="b") is None
     assert store.exchange("01JX", app="a") == mine.exchange
     assert store.exchange(mine.exchange.exchange_id, app="b") is None
-    assert store.sessions(before="alps", app="a") == store.sessions(before="nobody's", app="a") == []
+    assert store.sessions(SessionFilter(app="a"), before="alps") == store.sessions(SessionFilter(app="a"), before="nobody's") == []
 
 
 def test_what_is_recent_in_a_quiet_app_is_found_behind_a_busy_one(store: Store) -> None:
