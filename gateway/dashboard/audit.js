@@ -8,7 +8,8 @@ import { hex, verify } from "./proof.js";
 
 const PAGE = 100;
 const KEPT = "stepwarden.vkey";
-const COMMON = new Set(["v", "seq", "ts", "type", "actor", "tenant", "exchange"]);
+const COMMON = new Set(["v", "seq", "ts", "type", "actor", "tenant", "exchange", "trace", "span", "root"]);
+const SAID = ["decision", "verdict", "outcome", "status", "reason", "what", "clause", "mode", "hold", "key", "role", "provider", "operation", "by", "basis", "count", "session", "policy", "config"];
 const KINDS = ["request.", "guard.", "action.", "human.", "override.", "kill_switch", "config.", "clause.", "apikey.", "access.", "content.", "legal_hold.", "retention.", "step.", "checkpoint.", "verify.", "ingest.", "log."];
 
 export async function audit(main, where) {
@@ -111,7 +112,8 @@ export async function audit(main, where) {
 }
 
 function summary(entry) {
-  const told = Object.entries(entry).filter(([name, value]) => !COMMON.has(name) && typeof value !== "object" && !/^[A-Za-z0-9+/]{43}=$/.test(String(value)))
+  const place = (name) => (SAID.includes(name) ? SAID.indexOf(name) : SAID.length);
+  const told = Object.entries(entry).sort(([a], [b]) => place(a) - place(b)).filter(([name, value]) => !COMMON.has(name) && typeof value !== "object" && !/^[A-Za-z0-9+/]{43}=$/.test(String(value)))
     .slice(0, 5).map(([name, value]) => h("span.pair", {}, h("i", {}, name), ` ${String(value).slice(0, 80)}`));
   return told.length ? told : h("span.dim", {}, entry.exchange ?? "");
 }

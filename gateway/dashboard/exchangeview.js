@@ -72,10 +72,19 @@ export class ExchangeView {
       this.why.advice ? h("p.advice", {}, this.why.advice) : null,
       h("div.columns", {},
         h("div.rendered", { tabindex: "0", role: "region", "aria-label": "What was new" },
-          steps.length ? steps.map((step) => this.step(step, why.get(step.seq))) : h("p.dim", {}, "This exchange carries no steps."),
+          steps.length ? this.steps(steps, why) : h("p.dim", {}, "This exchange carries no steps."),
           this.guards()),
         h("div.wire", { hidden: !this.wire })));
     if (this.wire) this.loadWire();
+  }
+
+  // Tool definitions that nothing was said of are folded.
+  steps(steps, why) {
+    const quiet = steps.filter((step) => step.kind === "tool_definitions" && step.verdict === "allow" && !why.get(step.seq)?.matches.length);
+    const shown = (step) => this.step(step, why.get(step.seq));
+    if (quiet.length < 2) return steps.map(shown);
+    const fold = h("details.stepview", { "data-seq": quiet[0].seq }, h("summary", {}, kind("tool_definitions"), h("b", {}, `${quiet.length} `), h("span.dim", {}, quiet.map((each) => each.tool).join(", "))), quiet.map(shown));
+    return steps.flatMap((step) => (step === quiet[0] ? [fold] : quiet.includes(step) ? [] : [shown(step)]));
   }
 
   step(step, said) {
@@ -101,7 +110,7 @@ export class ExchangeView {
       h("div.line", {}, h("a", { href: `#/policies?clause=${encodeURIComponent(match.clause)}`, title: match.clause }, clauseName(match.clause)),
         h("span.tag", {}, match.guard), match.label ? h("span.tag", {}, match.label) : null, match.pointer ? h("span.mono.dim", {}, match.pointer) : null,
         h("span.grow"), h("span.score", { title: "Score: 0 routine, 50 a second look, 75 likely, 90 near-certain" },
-          h("meter", { min: 0, max: 100, value: match.score, "aria-label": "score" }), match.score), h("span.dim", {}, match.state)),
+          h("meter", { min: 0, max: 100, low: 50, high: 75, optimum: 0, value: match.score, "aria-label": "score" }), match.score), h("span.dim", {}, match.state)),
       match.note ? h("p", {}, match.note) : null,
       match.text ? h("p.quote", {}, match.text) : null,
       match.source ? h("p.source", {}, `goes back to ${match.source.kind.replaceAll("_", " ")}${match.source.tool ? ` of ${match.source.tool}` : ""}`,
@@ -124,6 +133,7 @@ export class ExchangeView {
 
   flip() {
     this.wire = !this.wire;
+    this.element.closest(".split")?.classList.toggle("wide", this.wire);
     this.draw();
   }
 

@@ -9,6 +9,7 @@ import { empty } from "./parts.js";
 export async function holds(main) {
   const waiting = h("div.cards");
   const decided = h("div.cards");
+  const past = h("section", { hidden: true }, h("h2", {}, "Decided"), decided);
   const count = h("span.dim");
   let cards = [], at = -1;
 
@@ -16,7 +17,7 @@ export async function holds(main) {
     h("div.bar", {}, h("h1", {}, "Holds"), count, h("span.grow"),
       h("span.keys", {}, h("kbd", {}, "j"), h("kbd", {}, "k"), " move  ", h("kbd", {}, "a"), " approve  ", h("kbd", {}, "r"), " reject")),
     h("section", { "aria-label": "Waiting" }, waiting),
-    h("section", {}, h("h2", {}, "Decided"), decided)));
+    past));
 
   async function load() {
     const found = (await get("/api/holds")).holds;
@@ -24,6 +25,7 @@ export async function holds(main) {
     cards = open.map((each) => new HoldCard(each, { decided: load }));
     put(count, open.length ? `${open.length} waiting` : "");
     put(waiting, cards.length ? cards.map((each) => each.element) : empty("Nothing waits.", "A step that a clause holds stands here until somebody decides, and the agent waits with it."));
+    past.hidden = open.length === found.length;
     put(decided, found.filter((each) => each.state !== "waiting").slice(0, 60).map((each) => new HoldCard(each, { brief: true }).element));
     if (at >= 0) move(Math.min(at, cards.length - 1));
   }

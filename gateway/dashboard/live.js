@@ -18,10 +18,10 @@ export async function live(main) {
   const pause = h("button.quiet", { type: "button", "aria-pressed": "false", onclick: () => hold(!paused) }, "Pause");
   const state = h("span.state");
   const perSecond = Array(SECONDS).fill(0);
-  const pending = [];
+  const pending = [], tools = [];
   const sessions = new Map();
   const holds = new Map();
-  let paused = false, due, total = 0;
+  let paused = false, due;
 
   put(main, h("div.livepage", {},
     h("section", { "aria-labelledby": "live-h" },
@@ -72,8 +72,15 @@ export async function live(main) {
     while (stream.children.length > ROWS) stream.lastElementChild.remove();
   }
 
-  function add(row) {
-    pending.push(row);
+  // Definitions of tools come by the dozen: those that nothing was said of stand in one row.
+  function stepRows(step) {
+    const [first, ...others] = tools.splice(0);
+    const made = first ? [() => stepRow(first, others)] : [];
+    return step ? [...made, () => stepRow(step)] : made;
+  }
+
+  function add(...rows) {
+    pending.push(...rows);
     if (pending.length > 2 * ROWS) pending.splice(0, ROWS);
     if (!paused) due ??= requestAnimationFrame(draw);
   }
@@ -81,10 +88,10 @@ export async function live(main) {
   function heard(what, data) {
     if (what === "step") {
       perSecond[SECONDS - 1] += 1;
-      total += 1;
-      add(() => stepRow(data));
+      if (data.kind === "tool_definitions" && data.verdict === "allow" && data.shadow === "allow") tools.push(data);
+      else add(...stepRows(data));
     } else if (what === "exchange") {
-      add(() => turnRow(data));
+      add(...stepRows(null), () => turnRow(data));
       if (data.join) seen(data);
     } else if (what === "hold") {
       heldOrNot(data);
@@ -144,12 +151,15 @@ export async function live(main) {
   };
 }
 
-function stepRow(step) {
+function stepRow(step, others = []) {
+  const what = others.length
+    ? [h("b", {}, `${others.length + 1} `), h("span.dim", {}, [step, ...others].map((each) => each.tool).join(", "))]
+    : [step.tool ? h("b.tool", {}, step.tool) : null, (step.text ?? "").slice(0, 300)];
   return h("li.step", { class: step.verdict !== "allow" ? `is-${step.verdict}` : "", "data-step": step.step_id },
     h("time", { datetime: step.ended_at }, clock(step.ended_at)),
     sessionLink(step.session_id),
     kind(step.kind),
-    h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, (step.text ?? "").slice(0, 300)),
+    h("span.what", {}, what),
     h("span.marks", {}, verdict(step.verdict, step.shadow, step.reason)));
 }
 

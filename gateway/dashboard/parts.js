@@ -59,12 +59,19 @@ export function sparkline(values, { label, width = 120, height = 28, second = nu
     });
     return d;
   };
-  const points = values.map((value, i) => (value === null ? null : `${x(i).toFixed(1)},${y(value).toFixed(1)}`)).filter(Boolean);
-  const ends = [points[0], points.at(-1)].map((each) => each?.split(",")[0]);
-  const area = points.length ? `${ends[0]},${height - 1} ${points.join(" ")} ${ends[1]},${height - 1}` : "";
+  // The ground under each run of known values; nothing is drawn where nothing is known.
+  const areas = [];
+  values.forEach((value, i) => {
+    if (value === null) return;
+    if ((values[i - 1] ?? null) === null) areas.push([]);
+    areas.at(-1).push([x(i), y(value)]);
+  });
+  const ground = (run) => [[run[0][0], height - 1], ...run, [run.at(-1)[0], height - 1]].map((each) => each.map((one) => one.toFixed(1)).join(",")).join(" ");
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, preserveAspectRatio: "none" },
     svg("line", { x1: 0, x2: width, y1: height - 1, y2: height - 1, class: "base" }),
-    svg("polygon", { points: area, class: "area" }),
+    areas.map((run) => svg("polygon", { points: ground(run), class: "area" })),
     second ? svg("path", { d: path(second), class: "second" }) : null,
-    svg("path", { d: path(values), class: "line" }));
+    svg("path", { d: path(values), class: "line" }),
+    values.map((value, i) => (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null
+      ? svg("path", { d: `M${x(i).toFixed(1)} ${y(value).toFixed(1)}h.01`, class: "alone" }) : null)));
 }

@@ -22,12 +22,13 @@ function section(app, counted, wanted) {
     h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Clauses of ${app.app}` }, h("table.clauses", {},
       h("thead", {}, h("tr", {}, ["Clause", "Severity", "In force", "Does", "Guards"].map((each) => h("th", { scope: "col" }, each)),
         h("th.n", { scope: "col" }, "Fired"), h("th.n", { scope: "col" }, "Acted"), h("th.n", { scope: "col" }, "Would have"))),
-      h("tbody", {}, app.clauses.map((each) => row(each, most, wanted))))));
+      h("tbody", {}, app.clauses.map((each) => row(each, app, most, wanted))))));
 }
 
-function row(clause, most, wanted) {
+function row(clause, app, most, wanted) {
   const fired = clause.fired ?? 0, stopped = clause.stopped ?? 0;
-  const would = clause.acts ? 0 : fired;
+  const watched = clause.mode === "shadow" || clause.out_of_force || (!app.enforce && clause.action.some((band) => band.do !== "flag"));
+  const would = watched ? fired : 0;
   const bands = clause.action.map((band) => `${band.do}${band.else ? ` or ${band.else}` : ""} at ${band.at}`).join(", ");
   return h("tr.clause", { class: clause.name === wanted ? "chosen" : "" },
     h("th", { scope: "row" }, h("span.name", { title: clause.name }, clauseName(clause.name)), clause.protected ? h("span.tag", { title: "Takes an admin to take out of force" }, "protected") : null,

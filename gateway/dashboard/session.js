@@ -4,7 +4,7 @@ import { get, may, post } from "./api.js";
 import { announce, ask, h, put } from "./dom.js";
 import { ExchangeView } from "./exchangeview.js";
 import { listen } from "./feed.js";
-import { clock, count, full, money, plural, short, took } from "./format.js";
+import { STRENGTH, clock, count, full, money, plural, short, took } from "./format.js";
 import { LongList } from "./list.js";
 import { failure, kind, verdict } from "./parts.js";
 
@@ -17,6 +17,17 @@ export async function session(main, where) {
   const view = new SessionView(where.id, where.query.get("turn"));
   await view.open(main);
   return () => view.close();
+}
+
+// Definitions of tools come by the dozen and say little one by one: those that nothing was said of stand in one row.
+function grouped(steps) {
+  const groups = [];
+  for (const step of steps) {
+    const quiet = step.kind === "tool_definitions" && step.verdict === "allow" && step.shadow === "allow" && !step.findings;
+    if (quiet && groups.at(-1)?.quiet) groups.at(-1).push(step);
+    else groups.push(Object.assign([step], { quiet }));
+  }
+  return groups;
 }
 
 class SessionView {
@@ -49,8 +60,7 @@ class SessionView {
     this.drawChips();
     put(this.view.element, h("p.hint", {}, "Choose a turn or a step: ", h("kbd", {}, "↑"), h("kbd", {}, "↓"), " move."));
     this.stop = listen((what, data) => this.heard(what, data));
-    const first = this.wanted ? -1 : this.rows.findIndex((row) => row.step && row.step.verdict !== "allow");
-    if (!this.wanted) this.choose(first >= 0 ? first : 0);
+    if (!this.wanted) this.choose(this.strongest());
     await this.rest(page.next);
     if (this.wanted) this.find(this.wanted);
   }
@@ -104,11 +114,16 @@ class SessionView {
       if (!seen.has(turn.branch_id) && this.branches.size > 1) this.rows.push({ branch: this.branches.get(turn.branch_id), turn });
       seen.add(turn.branch_id);
       this.rows.push({ turn });
-      for (const step of turn.steps) this.rows.push({ turn, step });
+      for (const group of grouped(turn.steps)) this.rows.push({ turn, step: group[0], group });
     }
     this.total = Math.max(...shown.slice(-50).map((turn) => turn.at + turn.took_ms), at, 1);
     this.list.size(this.rows.length);
     this.list.again();
+  }
+
+  strongest() {
+    const most = Math.max(...this.rows.map((row) => (row.step ? STRENGTH.indexOf(row.step.verdict) : 0)), 0);
+    return most === 0 ? 0 : this.rows.findIndex((row) => row.step && STRENGTH.indexOf(row.step.verdict) === most);
   }
 
   drawHead() {
@@ -137,16 +152,18 @@ class SessionView {
   }
 
   draw(row) {
-    const { turn, step, branch } = row;
+    const { turn, step, branch, group } = row;
     const lane = this.branches.get(turn.branch_id) ?? { lane: 0, depth: 0 };
     const gutter = h("span.lane", { class: `lane-${lane.lane % 6}`, style: { "margin-left": `${Math.min(lane.depth, 6) * 12}px` }, "aria-hidden": "true" });
     if (branch) return [gutter, h("span.what", {}, h("b", {}, branch.agent_name ?? (branch.parent_branch_id ? "branch" : "main")),
       h("span.dim", {}, ` ${branch.relation.replaceAll("_", " ")}, joined by ${branch.evidence.replaceAll("_", " ")}`))];
-    if (step) return [gutter, kind(step.kind), h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, this.preview(turn, step)),
+    if (step) return [gutter, kind(step.kind), group.length > 1
+      ? h("span.what", {}, h("b", {}, count(group.length)), h("span.dim", {}, ` ${group.map((each) => each.tool).join(", ")}`))
+      : h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, this.preview(turn, step)),
       h("span.marks", {}, step.findings && step.verdict === "allow" ? h("span.verdict.v-quiet", {}, plural(step.findings, "finding")) : null, verdict(step.verdict, step.shadow, step.reason)), this.bar(turn, step)];
     const bad = turn.outcome !== "complete" || turn.status >= 400;
     return [gutter, h("time", {}, clock(turn.started_at)),
-      h("span.what", {}, h("b", {}, turn.model ?? "?"), h("span.dim", {}, ` ${took(turn.took_ms)} · ${count(turn.input_tokens)} in · ${count(turn.output_tokens)} out · ${money(turn.cost_micro_usd)}`),
+      h("span.what", {}, h("b", {}, turn.model ?? "?"), h("span.dim", {}, `${took(turn.took_ms)} · ${count(turn.input_tokens)} → ${count(turn.output_tokens)} · ${money(turn.cost_micro_usd)}`),
         turn.in_place_of ? h("span.tag", { title: "The provider was asked again in the caller's place" }, "asked again") : null, turn.retry ? h("span.tag", {}, `retry ${turn.retry}`) : null),
       h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, turn.error_type ?? turn.outcome.replaceAll("_", " ")) : null), this.bar(turn, null)];
   }

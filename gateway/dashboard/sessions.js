@@ -23,7 +23,7 @@ export async function sessions(main, where) {
   const select = (name, label, choices) => {
     const known = choices.some(([value]) => value === asked[name]) ? choices : [...choices, [asked[name], asked[name]]];
     return h("label", {}, h("span.unseen", {}, label),
-      h("select", { name, class: asked[name] ? "set" : "", onchange: (event) => go({ ...asked, [name]: event.target.value }) },
+      h("select", { name, class: asked[name] ? "set" : "", onchange: (event) => go({ ...addressed(), [name]: event.target.value }) },
         known.map(([value, text]) => h("option", { value, selected: value === asked[name] }, text))));
   };
 
@@ -59,6 +59,12 @@ export async function sessions(main, where) {
   async function load() {
     fill(await get("/api/sessions", { ...asked, limit: PAGE, before: next }));
   }
+}
+
+// What the address asks for by now: a second choice may come before the first is drawn.
+function addressed() {
+  const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
+  return Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
 }
 
 function go(asked) {

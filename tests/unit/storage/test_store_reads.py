@@ -79,7 +79,11 @@ def test_within_an_app_the_ids_of_others_do_not_exist(store: Store) -> None:
     assert store.session("alpha", app="b") is None
     assert store.exchange("01JX", app="a") == mine.exchange
     assert store.exchange(mine.exchange.exchange_id, app="b") is None
-    assert store.sessions(SessionFilter(app="a"), before="alps") == store.sessions(SessionFilter(app="a"), before="nobody's") == []
+    assert (
+        store.sessions(SessionFilter(app="a"), before="alps")
+        == store.sessions(SessionFilter(app="a"), before="nobody's")
+        == []
+    )
 
 
 def test_what_is_recent_in_a_quiet_app_is_found_behind_a_busy_one(store: Store) -> None:
