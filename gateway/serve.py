@@ -35,6 +35,7 @@ from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
+from gateway.first_key import person, show_first_key
 from gateway.in_force import in_force, panel_of
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
@@ -216,6 +217,7 @@ class _Gateway:
         witnesses = Witnesses([read_address(each) for each in config.audit.witnesses], keeper.store.audit)
         try:
             self._refuse_exposure(keeper)
+            await show_first_key(config.gateway, keeper, has_admin=keeper.keys.any("admin"), to=person())
             async with AsyncExitStack() as open_things:
                 panel = self._panel(open_things)
                 self._supervision = in_force(config, panel)

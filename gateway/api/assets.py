@@ -26,9 +26,9 @@ POLICY: Final = (
 """Content-Security-Policy of the page."""
 
 _TYPES: Final = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
     "svg": "image/svg+xml",
 }
 _PAGE: Final = "index.html"

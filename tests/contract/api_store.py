@@ -216,8 +216,12 @@ class Plane:
 
     def application(self, **access: Any) -> Litestar:
         """The application; `access` overrides what the door is told."""
+        return control_app(self.routes(**access))
+
+    def routes(self, **access: Any) -> list[Any]:
+        """The control plane's routes."""
         told: dict[str, Any] = {"host": "127.0.0.1", "port": PORT, "allowed_hosts": (), "now_ns": time.time_ns} | access
-        routes = control_routes(
+        return control_routes(
             records=self.store,
             key_ring=self.store.keys,
             hold_book=self.store.holds,
@@ -237,7 +241,6 @@ class Plane:
             access=Access(self.store.keys, self.store.sign_ins, **told),
             sign_ins=self.store.sign_ins,
         )
-        return control_app(routes)
 
     def keys(self, *, app: str = "default") -> dict[str, str]:
         """A key of every role."""
