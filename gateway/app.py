@@ -18,6 +18,7 @@ from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
 from gateway.keeper import Keeper, LocalKeeper
+from gateway.metrics import Metrics
 from gateway.otlp import ExportSettings, OtlpExporter, headers_from
 from gateway.prices import Prices
 from gateway.recorder import Recorder
@@ -35,12 +36,19 @@ def open_keeper(config: Config) -> LocalKeeper:
     store = Store.open(
         config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
     )
-    recorder = Recorder(store, queue_exchanges=config.limits.queue_exchanges, queue_bytes=config.limits.queue_bytes)
+    metrics = Metrics()
+    recorder = Recorder(
+        store,
+        queue_exchanges=config.limits.queue_exchanges,
+        queue_bytes=config.limits.queue_bytes,
+        written=metrics.record,
+    )
     recorder.start()
     return LocalKeeper(
         store=store,
         keys=store.keys,
         recorder=recorder,
+        metrics=metrics,
         threader=Threader(store, new_id=new_id, new_span=new_span, capacity=_REMEMBERED_STATES),
         admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
         live=LiveFeed(dialects().by_name()),

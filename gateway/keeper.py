@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.admission import Admission
 from gateway.api.live import LiveFeed
+from gateway.metrics import Metrics
 from gateway.recorder import Recorder
 from gateway.refusals import AuditUnavailable, SessionTerminated
 from gateway.stations.asks import Ask, Done
@@ -120,6 +121,7 @@ class LocalKeeper:
         store: Store,
         keys: KeyRing,
         recorder: Recorder,
+        metrics: Metrics,
         threader: Threader,
         admission: Admission,
         live: LiveFeed,
@@ -140,6 +142,7 @@ class LocalKeeper:
         """Of holds that somebody waits for, set when they are decided."""
         self.keys = keys
         self.recorder = recorder
+        self.metrics = metrics
         self.live = live
         self._threader = threader
         self._admission = admission

@@ -39,6 +39,7 @@ from gateway.first_key import person, show_first_key
 from gateway.in_force import in_force, panel_of
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
+from gateway.loop_lag import LoopLag
 from gateway.notice_key import notice_key
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
@@ -174,7 +175,12 @@ class _Info:
             for provider in config.providers.values()
         )
         self.gate: Gate | None = None
+        self.lag = LoopLag()
         self.draining = False
+
+    def metrics(self) -> bytes:
+        """What Prometheus scrapes."""
+        return self._keeper.metrics.text({**self.counters(), "event_loop_lag_seconds": self.lag.worst()})
 
     def witnesses(self) -> tuple[WitnessState, ...]:
         """How far each witness of the audit log is."""
@@ -263,6 +269,8 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, witnesses, port)
+        watching = asyncio.create_task(info.lag.watch())
+        open_things.callback(watching.cancel)
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         backtests = Backtests(laboratory, rest=breather())
         routes = self._routes(keeper, backtests, info, port)

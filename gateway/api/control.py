@@ -85,6 +85,7 @@ ROUTES = (
     status.healthz,
     status.readyz,
     status.show_status,
+    status.show_metrics,
     live.live_feed,
 )
 

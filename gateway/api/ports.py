@@ -323,6 +323,10 @@ class GatewayInfo(Protocol):
         """Counts since start: recorded, dropped, in flight, queue depths."""
         ...
 
+    def metrics(self) -> bytes:
+        """What Prometheus scrapes; empty where no gateway runs."""
+        ...
+
     def witnesses(self) -> tuple[WitnessState, ...]:
         """How far each witness of the audit log is."""
         ...

@@ -113,6 +113,10 @@ class NotServing:
         """None."""
         return {}
 
+    def metrics(self) -> bytes:
+        """None."""
+        return b""
+
     def witnesses(self) -> tuple[WitnessState, ...]:
         """None are asked."""
         return ()

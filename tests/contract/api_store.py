@@ -189,6 +189,9 @@ class Standing:
     def counters(self) -> Mapping[str, int]:
         return {"recorded": 1}
 
+    def metrics(self) -> bytes:
+        return b"# TYPE up gauge\nup 1\n"
+
     def witnesses(self) -> tuple[WitnessState, ...]:
         return ()
 

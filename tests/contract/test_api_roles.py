@@ -49,6 +49,7 @@ ROUTES = {
     ("POST", "/api/keys"): "admin",
     ("POST", "/api/keys/{key_id:str}/revoke"): "admin",
     ("GET", "/api/status"): "viewer",
+    ("GET", "/metrics"): "viewer",
     ("GET", "/api/live"): "viewer",
     ("GET", "/api/openapi.json"): "viewer",
     ("GET", "/healthz"): "anyone",

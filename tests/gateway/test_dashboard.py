@@ -111,3 +111,22 @@ def test_the_first_admin_key_is_shown_to_a_person_once_and_to_no_log(tmp_path: P
 
 def test_on_loopback_no_key_is_made_that_nobody_asked_for(tmp_path: Path) -> None:
     assert "swk_" not in told(tmp_path, terminal=True, more="")
+
+
+def test_metrics_are_scraped_with_a_key_that_may_see_every_app(served: House) -> None:
+    every = served.key(name="prometheus", role="viewer", app="*")["secret"]
+    one = served.key(name="one app's", role="viewer", app="default")["secret"]
+    caller = served.key(name="agent")["secret"]
+    assert served.ask(ANTHROPIC.call(headers=[(b"stepwarden-key", caller.encode())])).status == 200
+
+    def counted() -> str | None:
+        status, headers, body = asked(served, "/metrics", authorization=f"Bearer {every}")
+        assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        return body.decode() if b"gen_ai_client_inference_duration_seconds_count" in body else None
+
+    text = waited(counted)
+    assert 'gen_ai_request_model="claude-haiku-4-5"' in text
+    for name in ("recorded_total", "dropped_total", "waiting", "holds_waiting", "event_loop_lag_seconds"):
+        assert f"\nstepwarden_{name} " in text
+    assert asked(served, "/metrics", authorization=f"Bearer {one}")[0] == 403
+    assert asked(served, "/metrics")[0] == 401
