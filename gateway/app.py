@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 
 from gateway.admission import Admission
+from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
 from gateway.application import Application, Mount
@@ -31,7 +32,7 @@ from storage.store import Store
 _REMEMBERED_STATES = 1_500
 
 
-def open_keeper(config: Config) -> LocalKeeper:
+def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
     """Open the store and everything that shares state. Raises `DirectoryInUse` and the store's other errors."""
     store = Store.open(
         config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
@@ -41,7 +42,7 @@ def open_keeper(config: Config) -> LocalKeeper:
         store,
         queue_exchanges=config.limits.queue_exchanges,
         queue_bytes=config.limits.queue_bytes,
-        written=metrics.record,
+        written=(metrics.record, bell.recorded),
     )
     recorder.start()
     return LocalKeeper(
@@ -49,6 +50,7 @@ def open_keeper(config: Config) -> LocalKeeper:
         keys=store.keys,
         recorder=recorder,
         metrics=metrics,
+        bell=bell,
         threader=Threader(store, new_id=new_id, new_span=new_span, capacity=_REMEMBERED_STATES),
         admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
         live=LiveFeed(dialects().by_name()),

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from gateway.admission import Admission
+from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.metrics import Metrics
 from gateway.recorder import Recorder
@@ -122,6 +123,7 @@ class LocalKeeper:
         keys: KeyRing,
         recorder: Recorder,
         metrics: Metrics,
+        bell: Bell,
         threader: Threader,
         admission: Admission,
         live: LiveFeed,
@@ -143,6 +145,7 @@ class LocalKeeper:
         self.keys = keys
         self.recorder = recorder
         self.metrics = metrics
+        self.bell = bell
         self.live = live
         self._threader = threader
         self._admission = admission
@@ -264,13 +267,13 @@ class LocalKeeper:
         )
         if hold.state != "waiting":
             return hold.state == "approved"
-        self.live.announce(hold)
+        self._announce(hold)
         decided = self._decided.setdefault(hold.hold_id, asyncio.Event())
         try:
             await asyncio.wait_for(decided.wait(), max(hold.expires_ns - time.time_ns(), 0) / 1e9)
         except TimeoutError:
             self._decided.pop(hold.hold_id, None)
-            self.live.announce(await self._on_writer(lambda: self.store.holds.expire(hold.hold_id)))
+            self._announce(await self._on_writer(lambda: self.store.holds.expire(hold.hold_id)))
         return await self._on_writer(lambda: self.store.holds.use(hold.hold_id, ask.exchange_id))
 
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
@@ -284,7 +287,7 @@ class LocalKeeper:
         event = self._decided.pop(hold_id, None)
         if event is not None:
             event.set()
-        self.live.announce(hold)
+        self._announce(hold)
         return hold
 
     async def change_mode(self, change: ModeChange) -> None:
@@ -310,6 +313,10 @@ class LocalKeeper:
     async def release(self, session_id: str, change: HoldChange) -> None:
         """Keep it no longer than others. Raises `NotHeld`."""
         await self._on_writer(lambda: self.store.legal_holds.release(session_id, change, time.time_ns()))
+
+    def _announce(self, hold: Hold) -> None:
+        self.live.announce(hold)
+        self.bell.held(hold)
 
     def _spend(self, spent: tuple[str, int] | None) -> None:
         if spent is not None:

@@ -85,9 +85,9 @@ class Recorder:
         *,
         queue_exchanges: int,
         queue_bytes: int,
-        written: Callable[[Sequence[Recording]], None] | None = None,
+        written: Sequence[Callable[[Sequence[Recording]], None]] = (),
     ) -> None:
-        """`written` hears of every batch that is in the record, on the writer thread."""
+        """`written` hear of every batch that is in the record, on the writer thread."""
         self._store = store
         self._written = written
         self._limit = queue_exchanges
@@ -224,13 +224,12 @@ class Recorder:
         return False
 
     def _tell(self, batch: list[Recording]) -> None:
-        """Whoever counts may be wrong; the batch is written all the same, and must not be written again."""
-        if self._written is None:
-            return
-        try:
-            self._written(batch)
-        except Exception:
-            log.exception("a batch that is recorded was not counted")
+        """Who hears of it may fail; the batch is written all the same, and must not be written again."""
+        for told in self._written:
+            try:
+                told(batch)
+            except Exception:
+                log.exception("whoever hears of what is recorded failed")
 
     def _give_back(self, batch: list[Recording]) -> None:
         if self._stopping.is_set():

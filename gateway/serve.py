@@ -24,6 +24,8 @@ import uvloop
 
 from gateway import logs, memory, sockets
 from gateway.activation import activation
+from gateway.alerts.bell import Bell
+from gateway.alerts.occurrences import Occurrence
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
 from gateway.api.assets import dashboard_routes
@@ -197,6 +199,7 @@ class _Info:
             "holds_waiting": self._keeper.store.holds.waiting(time.time_ns()),
             "viewers": self._keeper.live.viewers,
             **self._keeper.store.audit.counters(),
+            **self._keeper.bell.counts,
         }
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
@@ -216,10 +219,13 @@ class _Gateway:
         self._config = config
         self._supervision = Supervision({})
         self._modes = Modes(())
+        self._dashboard = ""
+        """Where people open the dashboard."""
 
     async def serve(self) -> int:
         config = self._config
-        keeper = open_keeper(config)
+        bell = Bell(tuple(config.alerts.values()), os.environ, lambda: self._dashboard)
+        keeper = open_keeper(config, bell)
         witnesses = Witnesses([read_address(each) for each in config.audit.witnesses], keeper.store.audit)
         try:
             self._refuse_exposure(keeper)
@@ -231,6 +237,8 @@ class _Gateway:
                 await keeper.activate(activation(config, self._supervision))
                 keeper.store.publisher.start()
                 witnesses.start()
+                bell.start(lambda: (keeper.store.audit.failing, keeper.recorder.state().dropped))
+                open_things.push_async_callback(bell.stop)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
@@ -269,6 +277,8 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, witnesses, port)
+        named = config.gateway.allowed_hosts
+        self._dashboard = f"https://{named[0]}" if named else info.listening or ""
         watching = asyncio.create_task(info.lag.watch())
         open_things.callback(watching.cancel)
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
@@ -337,6 +347,7 @@ class _Gateway:
                 backtest_desk=backtests,
                 audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
+                unverified=lambda: keeper.bell.hear(Occurrence(occasion="not_verified")),
                 access=access,
                 sign_ins=keeper.store.sign_ins,
                 reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),

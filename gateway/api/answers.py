@@ -581,7 +581,7 @@ class ModelUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Exchanges in each slot."""
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
     """A span of time in slots of equal length."""
 
     since: str

@@ -1,6 +1,6 @@
 """The control plane put together: one router whose every route passes the same door."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -155,6 +155,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     dialects: Dialects,
     access: Access,
     sign_ins: SignIns,
+    unverified: Callable[[], None] | None = None,
     reach: Reach | None = None,
 ) -> list[Router]:
     """The control plane's routes for any Litestar application, with their own door, headers and failures."""
@@ -169,7 +170,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "desk": desk,
         "backtests": backtest_desk,
         "audit": audit_log,
-        "self_check": SelfCheck(audit_log),
+        "self_check": SelfCheck(audit_log, unverified),
         "access": access,
         "sign_ins": sign_ins,
         "document": Document(),

@@ -38,7 +38,7 @@ def show_usage(
     since: Annotated[str, QueryParameter(max_length=64, description="RFC 3339, or `2h` back from now.")] = "24h",
     slots: Annotated[int, QueryParameter(ge=1, le=200, description="Into how many parts the span is cut.")] = 48,
     app: Annotated[str | None, QueryParameter(max_length=200, description="Only this app's.")] = None,
-) -> answers.Usage:
+) -> answers.UsageReport:
     """Exchanges, tokens, cost and times from then until now, in slots of equal length, and by app and model."""
     now_ns = time.time_ns()
     since_ns = moment_ns(since, now_ns=now_ns)
@@ -50,7 +50,7 @@ def show_usage(
     for row in rows:
         by_slot[row.slot].append(row)
         by_model[row.app, row.model].append(row)
-    return answers.Usage(
+    return answers.UsageReport(
         since=rfc3339(since_ns),
         until=rfc3339(now_ns),
         slot_seconds=slot_ns / 1e9,

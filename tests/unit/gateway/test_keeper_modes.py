@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.admission import Admission
+from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.ids import new_id, new_span
 from gateway.keeper import LocalKeeper, Opening
@@ -39,6 +40,7 @@ def kept(tmp_path: Path) -> Iterator[Callable[[Callable[[], int]], LocalKeeper]]
         recorder.start()
         keeper = LocalKeeper(
             metrics=Metrics(),
+            bell=Bell((), {}, str),
             store=store, keys=store.keys, recorder=recorder, live=LiveFeed({}), now_ns=now_ns,
             threader=Threader(store, new_id=new_id, new_span=new_span, capacity=16),
             admission=Admission(store.keys, loopback=True, now_ns=now_ns), strict=lambda _: False,
