@@ -253,6 +253,38 @@ def test_costs_and_policies_say_what_happened(page: Page) -> None:
     expect(page.locator(".clause", has_text="no-orders-from-data")).to_contain_text("enforced")
 
 
+def test_a_clause_is_taken_out_of_force_for_a_while_and_put_back(page: Page, standing: Stage) -> None:
+    page.goto("/#/policies")
+    clause = page.locator(".clause", has_text="no-runaway-loops")
+    clause.locator("button").click()
+    page.locator("dialog input[name=by]").fill("Ada")
+    page.locator("dialog textarea").fill("a long batch today")
+    page.locator("dialog .danger").click()
+    expect(clause).to_contain_text("by Ada")
+    clause.locator("button").click()
+    page.locator("dialog input[name=by]").fill("Ada")
+    page.locator("dialog textarea").fill("it is over")
+    page.locator("dialog .primary").click()
+    expect(clause).to_contain_text("enforced")
+    kinds = [json.loads(each["entry"]) for each in standing.api("/api/audit/entries", kind="clause.")["entries"]]
+    assert [each["mode"] for each in kinds] == ["enforce", "shadow"]
+
+
+def test_with_workers_steps_and_holds_still_reach_the_page(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with stage(tmp_path_factory.mktemp("workers"), workers=2) as opened, tab(browser, opened.url) as seen:
+        seen.page.goto("/#/live")
+        expect(seen.page.locator(".state.ok")).to_be_visible()
+        waiting = opened.payment()
+        expect(seen.page.locator(".stream .step", has_text="read_file").first).to_be_visible()
+        seen.page.locator(".hold .approve").click()
+        seen.page.locator("dialog input").fill("Ada")
+        seen.page.locator("dialog .primary").click()
+        assert any(isinstance(each, ToolReturned) and each.tool == "send_money" for each in waiting.ended())
+        seen.assert_clean()
+
+
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, dict[str, str]]]:
     """A gateway with keys: nobody is its owner by sitting there."""
