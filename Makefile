@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e serve dev fmt check torture bench bench-guards bench-supervisor docs lock clean
+.PHONY: help demo test e2e serve dev fmt check torture bench bench-guards bench-supervisor screenshots docs lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z0-9_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ bench-guards: $(READY)  ## measure the guards: attacks, honest work, spans, cost
 
 bench-supervisor: $(READY)  ## measure a supervisor on labelled sessions: scripted, or ARGS="--live MODEL --cap-usd N" (--data DIR)
 	$(BIN)/python -m bench.supervisor $(ARGS)
+
+screenshots: $(READY)  ## take the pictures of the dashboard anew (needs chromium)
+	$(BIN)/python -m tests.e2e.screenshots
 
 docs: $(READY)  ## write the generated documents anew
 	$(BIN)/python -m policies.vocabulary.registry > docs/SPANS.md

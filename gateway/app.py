@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 
 from gateway.admission import Admission
+from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
 from gateway.application import Application, Mount
@@ -18,6 +19,7 @@ from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
 from gateway.keeper import Keeper, LocalKeeper
+from gateway.metrics import Metrics
 from gateway.otlp import ExportSettings, OtlpExporter, headers_from
 from gateway.otlp_events import EvaluationExporter
 from gateway.prices import Prices
@@ -34,17 +36,25 @@ if TYPE_CHECKING:
 _REMEMBERED_STATES = 1_500
 
 
-def open_keeper(config: Config) -> LocalKeeper:
+def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
     """Open the store and everything that shares state. Raises `DirectoryInUse` and the store's other errors."""
     store = Store.open(
         config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
     )
-    recorder = Recorder(store, queue_exchanges=config.limits.queue_exchanges, queue_bytes=config.limits.queue_bytes)
+    metrics = Metrics()
+    recorder = Recorder(
+        store,
+        queue_exchanges=config.limits.queue_exchanges,
+        queue_bytes=config.limits.queue_bytes,
+        written=(metrics.record, bell.recorded),
+    )
     recorder.start()
     return LocalKeeper(
         store=store,
         keys=store.keys,
         recorder=recorder,
+        metrics=metrics,
+        bell=bell,
         threader=Threader(store, new_id=new_id, new_span=new_span, capacity=_REMEMBERED_STATES),
         admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
         live=LiveFeed(dialects().by_name()),

@@ -277,6 +277,63 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
         return (self.base_url or _ADDRESSES[self.provider]).rstrip("/")
 
 
+Occasion: TypeAlias = Literal[
+    "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "guard_not_run", "dropped",
+    "audit_failing", "not_verified",
+]  # fmt: skip
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to tell of what. Messages hold names, ids and codes, never content."""
+
+    name: str
+    """The table's own name."""
+
+    on: tuple[Occasion, ...]
+    """What to tell of: `hold` (a step waits), a verdict (`flag redact rewrite reject terminate`), `failed` (a call had
+    no whole answer), `spent` (see `over_usd`), `guard_not_run`, `dropped` (something could not be recorded),
+    `audit_failing`, `not_verified` (`POST /api/audit/verify` found something)."""
+
+    apps: tuple[str, ...] = ()
+    """Only of these apps; empty is every app."""
+
+    to: Literal["webhook", "slack", "email"] = "webhook"
+    """`webhook`: JSON, signed as Standard Webhooks has it; `slack`: Slack and what takes its format; `email`."""
+
+    url_env: str | None = None
+    """Name of the environment variable with the address to post to: such addresses are often secrets."""
+
+    secret_env: str | None = None
+    """Name of the environment variable with the secret that webhooks are signed with."""
+
+    mail_from: str | None = None
+    """Sender, for `email`."""
+
+    mail_to: tuple[str, ...] = ()
+    """Receivers, for `email`."""
+
+    smtp: str | None = None
+    """`smtp://HOST:PORT` (STARTTLS, but on loopback) or `smtps://HOST:PORT`, for `email`."""
+
+    smtp_user: str | None = None
+    """User name at the mail server."""
+
+    smtp_password_env: str | None = None
+    """Name of the environment variable with its password."""
+
+    at: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    """How many must happen within `within_seconds`, in one app, before anybody is told."""
+
+    within_seconds: Seconds = 60.0
+    """The time in which they count, and in which `spent` adds up."""
+
+    quiet_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    """How long nothing more is said of the same in the same app; then comes one message with all there was."""
+
+    over_usd: Annotated[float, Meta(gt=0, le=1_000_000_000)] | None = None
+    """For `spent`: US dollars within `within_seconds`."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one process was told."""
 
@@ -290,6 +347,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     prices: Prices
     audit: Audit = Audit()
     supervisor: Supervisor = Supervisor()
+    alerts: Mapping[str, Alert] = msgspec.field(default_factory=dict[str, Alert])
 
     file: Path | None = None
     notes: tuple[str, ...] = ()
@@ -335,7 +393,12 @@ _PLAIN: dict[str, type[msgspec.Struct]] = {
     "audit": Audit,
     "supervisor": Supervisor,
 }
-_NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App, "tool": Tool}
+_NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App, "tool": Tool, "alert": Alert}
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "webhook": ("url_env",),
+    "slack": ("url_env",),
+    "email": ("smtp", "mail_from", "mail_to"),
+}
 _LATER_SECTIONS = ("policy", "clause")
 _LATER_SETTINGS = (
     ("app", "instructions"),
@@ -370,7 +433,12 @@ class _Reading:
         self._mistakes = mistakes
         self._here = here
         self._plain: dict[str, dict[str, Given]] = {name: {} for name in _PLAIN}
-        self._named: dict[str, dict[str, dict[str, Given]]] = {"provider": {}, "app": {"default": {}}, "tool": {}}
+        self._named: dict[str, dict[str, dict[str, Given]]] = {
+            "provider": {},
+            "app": {"default": {}},
+            "tool": {},
+            "alert": {},
+        }
         self._headers: dict[tuple[str, str], Given] = {}
         shipped = Origin(place="shipped", base=here)
         for name, table in _SHIPPED.items():
@@ -458,6 +526,9 @@ class _Reading:
         providers = {name: each for name, each in self._build_named("provider") if each.enabled}
         apps = dict(self._build_named("app"))
         tools = dict(self._build_named("tool"))
+        alerts = dict(self._build_named("alert"))
+        for name, alert in alerts.items():
+            self._examine_alert(name, alert)
         notes = self._examined(plain, providers)
         if self._mistakes:
             return None
@@ -476,6 +547,7 @@ class _Reading:
             prices=_as(Prices, plain["prices"]),
             audit=_as(Audit, plain["audit"]),
             supervisor=_as(Supervisor, plain["supervisor"]),
+            alerts=alerts,
             file=path,
             notes=notes,
         )
@@ -614,6 +686,26 @@ class _Reading:
                 self._say(given, f"the URL of {label} {fault}", remedy)
             elif fault := _address_fault(each):
                 self._say(given, f"{label}: {fault}", remedy)
+
+    def _examine_alert(self, name: str, alert: Alert) -> None:
+        """Whether it can tell anybody, and will ever."""
+        table, label = self._named["alert"][name], f"alert `{name}`"
+        if not alert.on:
+            self._say(table.get("on"), f"{label} tells of nothing", 'Write on = ["hold", "reject"], say.')
+        if ("spent" in alert.on) != (alert.over_usd is not None):
+            remedy = 'Write over_usd = 50.0 with on = ["spent"]; leave it out with anything else alone.'
+            self._say(table.get("over_usd") or table.get("on"), f"{label}: `spent` and `over_usd` go together", remedy)
+        missing = [each for each in _NEEDED[alert.to] if not getattr(alert, each)]
+        if missing:
+            remedy = f"Add {' and '.join(f'{each} = ...' for each in missing)} to [alert.{name}]."
+            self._say(table.get("to") or table.get("on"), f"{label} goes to {alert.to} and says not where", remedy)
+        for key in ("url_env", "secret_env", "smtp_password_env"):
+            self._examine_variable(table.get(key), getattr(alert, key), f"`{key}` of {label}")
+        if alert.smtp is not None and urlsplit(alert.smtp).scheme not in ("smtp", "smtps"):
+            self._say(table.get("smtp"), f"`smtp` of {label} is no mail server", "Write smtp://mail.example.com:587.")
+        for each in (*alert.mail_to, alert.mail_from or ""):
+            if any(ord(character) < ord(" ") for character in each):
+                self._say(table.get("mail_to"), f"{label} has an address with a control character", "Take it out.")
 
     def _examine_variable(self, given: Given | None, name: str | None, label: str) -> None:
         if name is not None and not _VARIABLE.fullmatch(name):

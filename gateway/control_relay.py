@@ -22,7 +22,10 @@ from gateway.refusals import Refused
 from gateway.stations import forward, ingress
 
 _PEER = b"stepwarden-peer"
-_SEGMENTS = ("api", "healthz", "readyz")
+_SEGMENTS = ("api", "healthz", "readyz", "metrics")
+_KEPT = frozenset({b"host", b"cookie", b"stepwarden-key", b"stepwarden-csrf"})
+"""What no provider gets, and the keeper does: whom the control plane lets in depends on it."""
+
 _SECONDS = 3600.0
 _GONE = Fault(type="keeper_lost", message="The keeper cannot be reached.", remedy="Try again in a moment.")
 
@@ -93,7 +96,8 @@ def _headers(scope: Any) -> forward.Headers:
     `Connection` goes first: whoever could name Origin or X-Forwarded-For in it would take them from the check.
     """
     headers = [pair for pair in scope["headers"] if pair[0] != b"connection"]
-    kept = [pair for pair in headers if pair[0] in {b"host", b"stepwarden-key"}]
+    kept = [pair for pair in headers if pair[0] in _KEPT]
+    headers = [pair for pair in headers if pair[0] not in _KEPT]
     peer = [(_PEER, scope["client"][0].encode())] if scope["client"] else []
     return [*kept, *forward.request_headers(headers), *peer]
 

@@ -1,6 +1,6 @@
 """One address that guards ask: JSON there, a bounded answer back, over the gateway's HTTP client."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -39,12 +39,14 @@ class Endpoint:
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._client: ProviderClient | None = None
 
-    async def post(self, body: bytes, *, key: str | None, most: int) -> Posted:
-        """See `supervisors.ports.Post`."""
+    async def post(
+        self, body: bytes, *, key: str | None, most: int, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> Posted:
+        """See `supervisors.ports.Post`; `headers` go with it."""
         if self._client is None:
             self._client = ProviderClient(self._base, connect_seconds=_SECONDS, idle_seconds=_SECONDS)
         try:
-            answer = await self._client.send("POST", self._target, _headers(key), body)
+            answer = await self._client.send("POST", self._target, [*_headers(key), *headers], body)
         except (UpstreamUnreachable, UpstreamTimedOut, UpstreamBroke, UpstreamMalformed) as error:
             raise Unposted(_WHY[type(error)]) from None
         except BadFraming:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from gateway.admission import Admission
+from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
+from gateway.metrics import Metrics
 from gateway.recorder import Recorder
 from gateway.refusals import AuditUnavailable, SessionTerminated
 from gateway.stations.asks import Ask, Done
@@ -145,6 +147,8 @@ class LocalKeeper:
         store: Store,
         keys: KeyRing,
         recorder: Recorder,
+        metrics: Metrics,
+        bell: Bell,
         threader: Threader,
         admission: Admission,
         live: LiveFeed,
@@ -168,6 +172,8 @@ class LocalKeeper:
         """Of holds that somebody waits for, set when they are decided."""
         self.keys = keys
         self.recorder = recorder
+        self.metrics = metrics
+        self.bell = bell
         self.live = live
         self.monitored = False
         """Whether a monitor reads what is queued."""
@@ -294,12 +300,13 @@ class LocalKeeper:
         )
         if hold.state != "waiting":
             return hold.state == "approved"
+        self._announce(hold)
         decided = self._decided.setdefault(hold.hold_id, asyncio.Event())
         try:
             await asyncio.wait_for(decided.wait(), max(hold.expires_ns - time.time_ns(), 0) / 1e9)
         except TimeoutError:
             self._decided.pop(hold.hold_id, None)
-            await self._on_writer(lambda: self.store.holds.expire(hold.hold_id))
+            self._announce(await self._on_writer(lambda: self.store.holds.expire(hold.hold_id)))
         return await self._on_writer(lambda: self.store.holds.use(hold.hold_id, ask.exchange_id))
 
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
@@ -316,6 +323,7 @@ class LocalKeeper:
         event = self._decided.pop(hold_id, None)
         if event is not None:
             event.set()
+        self._announce(hold)
         return hold
 
     async def settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
@@ -381,6 +389,10 @@ class LocalKeeper:
     async def release(self, session_id: str, change: HoldChange) -> None:
         """Keep it no longer than others. Raises `NotHeld`."""
         await self._on_writer(lambda: self.store.legal_holds.release(session_id, change, time.time_ns()))
+
+    def _announce(self, hold: Hold) -> None:
+        self.live.announce(hold)
+        self.bell.held(hold)
 
     def _spend(self, spent: tuple[str, int] | None) -> None:
         if spent is not None:

@@ -79,8 +79,17 @@ class RecorderState(msgspec.Struct, frozen=True, kw_only=True):
 class Recorder:
     """Owns the writer thread. `put` and `submit` may be called from any thread."""
 
-    def __init__(self, store: RecordStore, *, queue_exchanges: int, queue_bytes: int) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        *,
+        queue_exchanges: int,
+        queue_bytes: int,
+        written: Sequence[Callable[[Sequence[Recording]], None]] = (),
+    ) -> None:
+        """`written` hear of every batch that is in the record, on the writer thread."""
         self._store = store
+        self._written = written
         self._limit = queue_exchanges
         self._limit_bytes = queue_bytes
         self._waiting: deque[Recording] = deque()
@@ -200,7 +209,8 @@ class Recorder:
     def _append(self, batch: list[Recording]) -> bool:
         for attempt, pause in enumerate((*_RETRY_SECONDS, _RETRY_SECONDS[-1])):
             try:
-                self._store.append([self._link(recording) for recording in batch])
+                linked = [self._link(recording) for recording in batch]
+                self._store.append(linked)
             except StepwardenError as error:
                 self._failing = True
                 log.warning("recording failed, will retry", extra={"attempt": attempt + 1, "reason": str(error)})
@@ -208,9 +218,18 @@ class Recorder:
             else:
                 self._recorded += len(batch)
                 self._failing = False
+                self._tell(linked)
                 return True
         self._give_back(batch)
         return False
+
+    def _tell(self, batch: list[Recording]) -> None:
+        """Who hears of it may fail; the batch is written all the same, and must not be written again."""
+        for told in self._written:
+            try:
+                told(batch)
+            except Exception:
+                log.exception("whoever hears of what is recorded failed")
 
     def _give_back(self, batch: list[Recording]) -> None:
         if self._stopping.is_set():

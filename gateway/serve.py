@@ -24,8 +24,11 @@ import uvloop
 
 from gateway import logs, memory, sockets
 from gateway.activation import activation
+from gateway.alerts.bell import Bell
+from gateway.alerts.occurrences import Occurrence
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
+from gateway.api.assets import dashboard_routes
 from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
@@ -35,9 +38,11 @@ from gateway.config import Config, is_loopback
 from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
+from gateway.first_key import person, show_first_key
 from gateway.in_force import in_force, panel_of
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
+from gateway.loop_lag import LoopLag
 from gateway.notice_key import notice_key
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
@@ -177,7 +182,12 @@ class _Info:
         )
         self.gate: Gate | None = None
         self.monitor: Monitor | None = None
+        self.lag = LoopLag()
         self.draining = False
+
+    def metrics(self) -> bytes:
+        """What Prometheus scrapes."""
+        return self._keeper.metrics.text({**self.counters(), "event_loop_lag_seconds": self.lag.worst()})
 
     def witnesses(self) -> tuple[WitnessState, ...]:
         """How far each witness of the audit log is."""
@@ -191,8 +201,11 @@ class _Info:
             "dropped": state.dropped,
             "waiting": state.waiting,
             "waiting_bytes": state.waiting_bytes,
+            "holds_waiting": self._keeper.store.holds.waiting(time.time_ns()),
+            "viewers": self._keeper.live.viewers,
             **self._keeper.store.audit.counters(),
             **self._read_along(),
+            **self._keeper.bell.counts,
         }
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
@@ -220,13 +233,17 @@ class _Gateway:
         self._supervision = Supervision({})
         self._modes = Modes(())
         self._monitor: Monitor | None = None
+        self._dashboard = ""
+        """Where people open the dashboard."""
 
     async def serve(self) -> int:
         config = self._config
-        keeper = open_keeper(config)
+        bell = Bell(tuple(config.alerts.values()), os.environ, lambda: self._dashboard)
+        keeper = open_keeper(config, bell)
         witnesses = Witnesses([read_address(each) for each in config.audit.witnesses], keeper.store.audit)
         try:
             self._refuse_exposure(keeper)
+            await show_first_key(config.gateway, keeper, has_admin=keeper.keys.any("admin"), to=person())
             async with AsyncExitStack() as open_things:
                 if keeper.supervisor is not None:
                     open_things.push_async_callback(keeper.supervisor.close)
@@ -237,6 +254,8 @@ class _Gateway:
                 keeper.store.publisher.start()
                 witnesses.start()
                 self._monitor = await self._read_along(keeper, open_things)
+                bell.start(lambda: (keeper.store.audit.failing, keeper.recorder.state().dropped))
+                open_things.push_async_callback(bell.stop)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
@@ -293,6 +312,10 @@ class _Gateway:
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, witnesses, port)
         info.monitor = self._monitor
+        named = config.gateway.allowed_hosts
+        self._dashboard = f"https://{named[0]}" if named else info.listening or ""
+        watching = asyncio.create_task(info.lag.watch())
+        open_things.callback(watching.cancel)
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         backtests = Backtests(laboratory, rest=breather())
         routes = self._routes(keeper, backtests, info, port)
@@ -307,7 +330,7 @@ class _Gateway:
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
             _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, planes.supervise))
-            server = _server(create_app(planes.planes, routes), config)
+            server = _server(create_app(planes.planes, [*routes, dashboard_routes()]), config)
             _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -340,6 +363,7 @@ class _Gateway:
         config = self._config
         access = Access(
             keeper.keys,
+            keeper.store.sign_ins,
             host=config.gateway.host,
             port=port,
             allowed_hosts=config.gateway.allowed_hosts,
@@ -361,7 +385,9 @@ class _Gateway:
                 backtest_desk=backtests,
                 audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
+                unverified=lambda: keeper.bell.hear(Occurrence(occasion="not_verified")),
                 access=access,
+                sign_ins=keeper.store.sign_ins,
                 reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
             )
         )
@@ -465,7 +491,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
-    server = _server(create_app(planes.planes, relayed=relay.segments()), config)
+    server = _server(create_app(planes.planes, [dashboard_routes()], relayed=relay.segments()), config)
     _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _either(stopping.wait(), serving)

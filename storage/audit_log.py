@@ -141,6 +141,18 @@ class AuditLog:
             raise EntryNotFound(f"the audit log has no entry {index}")
         return lines[0]
 
+    def entries(self, before: int, limit: int) -> list[tuple[int, bytes]]:
+        """At most `limit` entries below an index, with their indexes, newest first.
+
+        Raises `StorageFailed` or `LogDamaged`.
+        """
+        end = min(before, self.size)
+        return list(self._from(max(end - limit, 0), end))[::-1]
+
+    def vkeys(self) -> list[str]:
+        """Every key that ever signed this log, oldest first; a convenience, never a reason to trust one."""
+        return self.snapshot().vkeys
+
     def proof(self, index: int, extra: bytes | None = None) -> bytes:
         """That an entry is in the log, as a `.tlog-proof`; published first where it was not yet.
 
@@ -186,7 +198,7 @@ class AuditLog:
         return _read_line(self.entry(index)).ts
 
     def _from(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
-        while first < end and (lines := self._lines(first)):
+        while first < end and (lines := self._lines(first)[: end - first]):
             yield from enumerate(lines, first)
             first += len(lines)
 

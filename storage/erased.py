@@ -133,5 +133,5 @@ def forget_sessions(meta: sqlite3.Connection, gone: Sequence[str]) -> None:
     keys = [(each,) for each in gone]
     of_branch = "branch IN (SELECT id FROM branch WHERE session_id = ?)"
     meta.executemany(f"DELETE FROM joining_state WHERE {of_branch}", keys)  # noqa: S608 - literals
-    for table in ("branch", "participant", "session"):
+    for table in ("branch", "participant", "session_clause", "session"):
         meta.executemany(f"DELETE FROM {table} WHERE session_id = ?", keys)  # noqa: S608 - literals

@@ -105,6 +105,11 @@ class HoldBook:
         )
         return [self._hold(row) for row in self._ledger.read(query, (state, app, limit))]
 
+    def waiting(self, now_ns: int) -> int:
+        """How many wait for a person."""
+        query = "SELECT count(*) FROM hold WHERE state = 'waiting' AND expires_ns > ?"
+        return int(self._ledger.read(query, (now_ns,))[0][0])
+
     def _newest(self, binding: bytes) -> Hold | None:
         query = f"SELECT {_COLUMNS} FROM hold WHERE binding = ? ORDER BY id DESC LIMIT 1"  # noqa: S608 - our names
         rows = self._ledger.read(query, (binding,))

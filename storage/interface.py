@@ -17,6 +17,7 @@ from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.steps import SeenCall, Step
 from storage.rows import BranchRow, SessionRow, StateRow, StoredBody, StoreStats
+from storage.sessions import EVERY_SESSION, SessionFilter
 
 
 class RecordingStore(Protocol):
@@ -47,7 +48,7 @@ class SpanStore(Protocol):
     """The reading slice for sessions, exchanges and steps."""
 
     def sessions(
-        self, *, limit: int = 50, before: str | None = None, app: str | None = None, since_ns: int | None = None
+        self, wanted: SessionFilter = EVERY_SESSION, *, limit: int = 50, before: str | None = None
     ) -> list[SessionRow]:
         """Sessions by newest activity; `before` is the last id of the page before."""
         ...

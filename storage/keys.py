@@ -103,6 +103,10 @@ class KeyRing:
         held = self._keys.get(digest)
         return held.key if held is not None and hmac.compare_digest(held.digest, digest) else None
 
+    def named(self, key_id: str) -> Key | None:
+        """The key with this id, also where it is revoked or expired; None where there is none."""
+        return next((held.key for held in tuple(self._keys.values()) if held.key.key_id == key_id), None)
+
     def list(self) -> list[Key]:
         """Every key ever made, oldest first."""
         return sorted((held.key for held in self._keys.values()), key=lambda key: (key.created_ns, key.key_id))

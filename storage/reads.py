@@ -16,10 +16,12 @@ from storage.days import Days
 from storage.errors import AmbiguousPrefix, ContentDamaged, StorageFailed
 from storage.files import ReadFiles
 from storage.partitions import month_of
-from storage.rows import BranchRow, RecordedRow, SessionRow, StateRow, StoredBody
+from storage.rows import BranchRow, FacetRow, RecordedRow, SessionRow, StateRow, StoredBody
+from storage.sessions import EVERY_SESSION, SessionFilter
 from storage.step_rows import newest_call
 from storage.step_seals import Rows, rows_between
 from storage.ulids import pack, span_of
+from storage.usage import UsageRow, usage
 
 Side: TypeAlias = Literal["request", "response"]
 
@@ -79,11 +81,16 @@ class Reads:
         return None
 
     def sessions(
-        self, *, limit: int = 50, before: str | None = None, app: str | None = None, since_ns: int | None = None
+        self, wanted: SessionFilter = EVERY_SESSION, *, limit: int = 50, before: str | None = None
     ) -> list[SessionRow]:
         """Sessions by newest activity; `before` is the last id of the page before."""
         with self._meta() as connection:
-            return sessions.sessions(connection, limit=limit, before=before, app=app, since_ns=since_ns)
+            return sessions.sessions(connection, wanted, limit=limit, before=before)
+
+    def facets(self, app: str | None = None) -> FacetRow:
+        """What the newest sessions can be told apart by; with `app`, only its own."""
+        with self._meta() as connection:
+            return sessions.facets(connection, app)
 
     def session(self, session_id: str, *, app: str | None = None) -> SessionRow | None:
         """A session by its id or an unambiguous beginning of it, among those of `app`. Raises `AmbiguousPrefix`."""
@@ -113,6 +120,22 @@ class Reads:
                 )
                 found += [(row["id"], spans.exchange_of(row)) for row in rows]
         return [exchange for _, exchange in sorted(found, key=_number)]
+
+    def turns(self, session_id: str, *, after: int = 0, limit: int = _PAGE) -> list[RecordedRow]:
+        """Exchanges of a session with all that is recorded of them, in order, from the one after a number on."""
+        query = f"{spans.EXCHANGES} WHERE {_OF_SESSION} AND exchange.id > ? AND {_KEPT} ORDER BY exchange.id LIMIT ?"
+        found: list[RecordedRow] = []
+        for day in self._session_days(session_id):
+            found += self._page(day, query, (session_id, after, self._last(day), limit))
+        return sorted(found, key=lambda row: row.number)[:limit]
+
+    def usage(self, since_ns: int, until_ns: int, slot_ns: int, *, app: str | None = None) -> list[UsageRow]:
+        """What began in `[since_ns, until_ns)`, summed by slot of time, app and model."""
+        found: list[UsageRow] = []
+        for day in self._days.between(since_ns, until_ns):
+            with self._spans(day) as connection:
+                found += usage(connection, (since_ns, until_ns, slot_ns, app, self._last(day)))
+        return found
 
     def exchange(self, exchange_id: str, *, app: str | None = None) -> Exchange | None:
         """An exchange by its id or an unambiguous beginning of it, among those of `app`. Raises `AmbiguousPrefix`."""

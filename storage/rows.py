@@ -5,6 +5,7 @@ import msgspec
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.steps import Step
+from policies.vocabulary.verdicts import VerdictName
 
 
 class StateRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,21 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     """Exchanges without a known cost: where above 0, `cost_micro_usd` is a lower bound."""
 
     terminated_ns: int | None
+    verdict: VerdictName | None
+    """The strongest of its exchanges; None where they are from before that was kept."""
+
+    shadow: VerdictName | None
+    """The strongest that clauses out of force would have given."""
+
+
+class FacetRow(msgspec.Struct, frozen=True):
+    """What the newest sessions can be told apart by, each in order."""
+
+    apps: tuple[str, ...]
+    agents: tuple[str, ...]
+    models: tuple[str, ...]
+    clauses: tuple[str, ...]
+    """`policy/clause` of those that found something."""
 
 
 class BranchRow(msgspec.Struct, frozen=True, kw_only=True):

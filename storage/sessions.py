@@ -1,7 +1,7 @@
 """Sessions: what exchanges add up to, in `meta.db`."""
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -9,8 +9,10 @@ import msgspec
 from blake3 import blake3
 
 from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.judgements import Judged
 from policies.vocabulary.sessions import Join
-from storage.rows import BranchRow, SessionRow, StateRow
+from policies.vocabulary.verdicts import STRENGTH, VerdictName
+from storage.rows import BranchRow, FacetRow, SessionRow, StateRow
 from storage.sums import BranchSum, SessionSum, bound, ended_well
 from storage.ulids import pack, unpack
 
@@ -29,6 +31,33 @@ class Addition(msgspec.Struct, frozen=True):
     end_user: bytes | None
     """16 bytes: keyed hash of the end user as the client named it."""
 
+    judged: Judged | None = None
+    """What clauses said of it."""
+
+
+class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions are looked for; None leaves a question open. Times: Unix epoch, nanoseconds."""
+
+    app: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    clause: str | None = None
+    """`policy/clause` that found something."""
+
+    verdict: VerdictName | None = None
+    """Sessions with this verdict or a stronger one."""
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    """The newest activity lies before this."""
+
+    cost_micro_usd: int | None = None
+    """What it cost at least."""
+
+
+EVERY_SESSION = SessionFilter()
+
+_VERDICTS: tuple[VerdictName, ...] = tuple(sorted(STRENGTH, key=STRENGTH.__getitem__))
 
 _TWINS = 32
 """Exchanges that can share one state (a common opening, say) before older ones are no longer offered."""
@@ -38,8 +67,8 @@ _GO_ON_FROM_REPLIES = frozenset({"openai_responses"})
 
 _SESSION = """
 INSERT INTO session (session_id, app, key_id, name, derived, agent, client, models, started_ns, last_ns, exchanges,
-                     steps, input_tokens, output_tokens, cost_micro_usd, unpriced)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                     steps, input_tokens, output_tokens, cost_micro_usd, unpriced, verdict, shadow)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id) DO UPDATE SET
     name = ifnull(name, excluded.name),
     agent = ifnull(agent, excluded.agent),
@@ -59,7 +88,9 @@ ON CONFLICT (session_id) DO UPDATE SET
                          ELSE ifnull(output_tokens, 0) + excluded.output_tokens END,
     cost_micro_usd = CASE WHEN excluded.cost_micro_usd IS NULL THEN cost_micro_usd
                           ELSE ifnull(cost_micro_usd, 0) + excluded.cost_micro_usd END,
-    unpriced = unpriced + excluded.unpriced
+    unpriced = unpriced + excluded.unpriced,
+    verdict = max(ifnull(verdict, 0), excluded.verdict),
+    shadow = max(ifnull(shadow, 0), excluded.shadow)
 """
 _BRANCH = """
 INSERT INTO branch (session_id, branch_id, parent_branch_id, agent_name, evidence, relation, first_exchange_id,
@@ -76,6 +107,10 @@ INSERT INTO joining_state (branch, state, exchange_id, response, reply_fingerpri
 VALUES ((SELECT id FROM branch WHERE session_id = ? AND branch_id = ?), ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _PARTICIPANT = "INSERT INTO participant (end_user, session_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_CLAUSE = """
+INSERT INTO session_clause (session_id, clause, exchanges) VALUES (?, ?, ?)
+ON CONFLICT (session_id, clause) DO UPDATE SET exchanges = exchanges + excluded.exchanges
+"""
 _STATE_SELECT = """
 SELECT state, branch.session_id, branch.branch_id, j.exchange_id, reply_fingerprint, depth, complete, j.derived, at_ns,
        complete AND newest IS NOT NULL AND newest IS NOT j.exchange_id AS taken,
@@ -87,7 +122,7 @@ JOIN session ON session.session_id = branch.session_id
 _SESSION_SELECT = """
 SELECT session_id, app, key_id, name, derived, agent, client, models, started_ns, last_ns, exchanges, steps,
        (SELECT count(*) FROM branch WHERE branch.session_id = session.session_id) AS branches,
-       input_tokens, output_tokens, cost_micro_usd, unpriced, terminated_ns
+       input_tokens, output_tokens, cost_micro_usd, unpriced, terminated_ns, verdict, shadow
 FROM session
 """
 
@@ -106,7 +141,7 @@ def add(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
         in_session = by_session.get(join.session_id)
         if in_session is None:
             in_session = by_session[join.session_id] = SessionSum(exchange, join)
-        in_session.add(exchange, join, one.steps)
+        in_session.add(exchange, join, one.steps, one.judged)
         in_branch = by_branch.get(key := (join.session_id, join.branch_id))
         if in_branch is None:
             in_branch = by_branch[key] = BranchSum(exchange, join)
@@ -120,6 +155,7 @@ def add(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
     connection.executemany(_BRANCH, [one.values() for one in by_branch.values()])
     connection.executemany(_STATE, states)
     connection.executemany(_PARTICIPANT, participants)
+    connection.executemany(_CLAUSE, [row for one in by_session.values() for row in one.clauses()])
     connection.execute("UPDATE progress SET exchange = max(exchange, ?)", (additions[-1].number,))
 
 
@@ -174,22 +210,49 @@ def starting(connection: sqlite3.Connection, prefix: str, *, app: str | None = N
 
 
 def sessions(
-    connection: sqlite3.Connection, *, limit: int, before: str | None, app: str | None, since_ns: int | None
+    connection: sqlite3.Connection, wanted: SessionFilter, *, limit: int, before: str | None
 ) -> list[SessionRow]:
     """Sessions by newest activity; `before` is the last id of the previous page."""
     where, values = ["1"], list[Any]()
     if before is not None:
         # Of another app, `before` must read like an id that nobody has.
         where.append("(last_ns, id) < (SELECT last_ns, id FROM session WHERE session_id = ? AND app = ifnull(?, app))")
-        values += [before, app]
-    if app is not None:
-        where.append("app = ?")
-        values.append(app)
-    if since_ns is not None:
-        where.append("last_ns >= ?")
-        values.append(since_ns)
+        values += [before, wanted.app]
+    for condition, value in _conditions(wanted):
+        if value is not None:
+            where.append(condition)
+            values.append(value)
     query = f"{_SESSION_SELECT} WHERE {' AND '.join(where)} ORDER BY last_ns DESC, id DESC LIMIT ?"
     return [_session_of(row) for row in connection.execute(query, (*values, limit))]
+
+
+def _conditions(wanted: SessionFilter) -> Iterator[tuple[str, str | int | None]]:
+    yield "app = ?", wanted.app
+    yield "agent = ?", wanted.agent
+    yield "EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?)", wanted.model
+    yield "session_id IN (SELECT session_id FROM session_clause WHERE clause = ?)", wanted.clause
+    yield "verdict >= ?", None if wanted.verdict is None else STRENGTH[wanted.verdict]
+    yield "last_ns >= ?", wanted.since_ns
+    yield "last_ns < ?", wanted.until_ns
+    yield "cost_micro_usd >= ?", wanted.cost_micro_usd
+
+
+_FACETS = tuple(
+    # Composed of literals: the newest sessions of an app, and what is told apart in them.
+    f"WITH newest AS (SELECT * FROM session WHERE app = ifnull(?, app) ORDER BY last_ns DESC LIMIT 2000) {select}"  # noqa: S608
+    for select in (
+        "SELECT DISTINCT app FROM newest ORDER BY 1",
+        "SELECT DISTINCT agent FROM newest WHERE agent IS NOT NULL ORDER BY 1 LIMIT 500",
+        "SELECT DISTINCT value FROM newest, json_each(models) ORDER BY 1 LIMIT 500",
+        "SELECT DISTINCT clause FROM session_clause WHERE session_id IN (SELECT session_id FROM newest) ORDER BY 1",
+    )
+)
+
+
+def facets(connection: sqlite3.Connection, app: str | None) -> FacetRow:
+    """What the newest sessions can be told apart by."""
+    found = (tuple(row[0] for row in connection.execute(query, (app,))) for query in _FACETS)
+    return FacetRow(*found)
 
 
 def branches(connection: sqlite3.Connection, session_id: str) -> list[BranchRow]:
@@ -220,7 +283,8 @@ def expire(connection: sqlite3.Connection, before_ns: int, rows: int, held: Coll
         if went and table == "joining_state":
             return went
     if not went:
-        connection.execute("DELETE FROM participant WHERE session_id NOT IN (SELECT session_id FROM session)")
+        for table in ("participant", "session_clause"):
+            connection.execute(f"DELETE FROM {table} WHERE session_id NOT IN (SELECT session_id FROM session)")  # noqa: S608
     return went
 
 
@@ -235,4 +299,5 @@ def _state_of(row: sqlite3.Row) -> StateRow:
 def _session_of(row: sqlite3.Row) -> SessionRow:
     values = dict(row)
     values.update(derived=bool(values["derived"]), models=tuple(msgspec.json.decode(values["models"])))
+    values.update({name: None if values[name] is None else _VERDICTS[values[name]] for name in ("verdict", "shadow")})
     return SessionRow(**values)

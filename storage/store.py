@@ -46,6 +46,7 @@ from storage.seal import derive
 from storage.sealer import Sealer, sealed_until
 from storage.secret import Secret
 from storage.sequencer import Sequencer
+from storage.sign_ins import SignInBook
 from storage.supervisor_calls import CallBook
 from storage.ulids import pack
 from storage.writer import ContentMode, Writer
@@ -83,6 +84,7 @@ class Store(Reads):
                 opened.callback(self._writer.close)
                 self.keys = KeyRing(self.ledger, key)
                 self.holds = HoldBook(self.ledger, key)
+                self.sign_ins = SignInBook(self.ledger, key)
                 self.modes = ModeBook(self.ledger)
                 self.monitor_queue = MonitorQueue(self.ledger)
                 self.critiques = CritiqueBook(self.ledger, self.monitor_queue, key)

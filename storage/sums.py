@@ -1,11 +1,14 @@
 """Sums: what the exchanges of one batch add to their sessions and branches, one row for each."""
 
+from collections.abc import Iterator
 from typing import Any, final
 
 import msgspec
 
 from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.judgements import Judged
 from policies.vocabulary.sessions import Join
+from policies.vocabulary.verdicts import STRENGTH
 from storage.ulids import pack
 
 _OK = 200
@@ -37,9 +40,16 @@ class SessionSum:
         self._input: int | None = None
         self._output: int | None = None
         self._cost: int | None = None
+        self._verdict = self._shadow = 0
+        self._clauses: dict[str, int] = {}
 
-    def add(self, exchange: Exchange, join: Join, steps: int) -> None:
+    def add(self, exchange: Exchange, join: Join, steps: int, judged: Judged | None) -> None:
         """Count one."""
+        self._verdict = max(self._verdict, STRENGTH[exchange.verdict])
+        if judged is not None:
+            self._shadow = max(self._shadow, STRENGTH[judged.verdict.shadow])
+            for clause in {finding.clause for said in judged.steps for finding in said.findings}:
+                self._clauses[clause] = self._clauses.get(clause, 0) + 1
         usage, model = exchange.usage, exchange.model or exchange.model_requested
         self._name = self._name or join.name
         if join.parent_branch_id is None:
@@ -66,8 +76,13 @@ class SessionSum:
         return (
             join.session_id, first.app, first.key_id, self._name, join.derived, self._agent, self._client,
             msgspec.json.encode(sorted(self._models)).decode(), self._started, self._last, self._exchanges,
-            self._steps, self._input, self._output, self._cost, self._unpriced,
+            self._steps, self._input, self._output, self._cost, self._unpriced, self._verdict, self._shadow,
         )  # fmt: skip
+
+    def clauses(self) -> Iterator[tuple[str, str, int]]:
+        """The rows of clauses that found something."""
+        for clause, exchanges in self._clauses.items():
+            yield self._join.session_id, clause, exchanges
 
 
 @final

@@ -284,6 +284,7 @@ class Writer:
                         recording.state,
                         recording.reply_fingerprint,
                         place.end_user,
+                        recording.judged,
                     )
                 )
                 number += 1
@@ -504,4 +505,5 @@ def _addition(row: sqlite3.Row) -> sessions.Addition:
         row["joining_state"],
         row["reply_fingerprint"],
         row["end_user"],
+        spans.judged_of(row),
     )

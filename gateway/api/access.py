@@ -14,21 +14,26 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from gateway import cookies
 from gateway.config import is_loopback
 from gateway.server import DOOR
 from gateway.stations import ingress
 from policies.errors import StepwardenError
 from policies.vocabulary.audit import OWNER
 from policies.vocabulary.keys import Key, Principal, Role
+from policies.vocabulary.sign_ins import SignIn
 
-Needs: TypeAlias = Literal["anyone", "app", "viewer", "auditor", "operator", "admin"]
-"""What a route asks for; `anyone` is said aloud, never assumed; `app` is any key at all."""
+Needs: TypeAlias = Literal["anyone", "visitor", "app", "viewer", "auditor", "overseer", "operator", "admin"]
+"""What a route asks for; `anyone` is said aloud, never assumed. `visitor`: whoever comes by an address of ours and from
+no foreign page. `app`: any key at all. `overseer`: who may see what waits for a person; auditors decide nothing."""
 
 SUFFICES: Mapping[Needs, frozenset[Role]] = {
     "anyone": frozenset({"app", "viewer", "auditor", "operator", "admin"}),
+    "visitor": frozenset({"app", "viewer", "auditor", "operator", "admin"}),
     "app": frozenset({"app", "viewer", "auditor", "operator", "admin"}),
     "viewer": frozenset({"viewer", "auditor", "operator", "admin"}),
     "auditor": frozenset({"auditor", "admin"}),
+    "overseer": frozenset({"auditor", "operator", "admin"}),
     "operator": frozenset({"operator", "admin"}),
     "admin": frozenset({"admin"}),
 }
@@ -40,6 +45,18 @@ _ROLE = "role"
 _SOCKET = "stepwarden.control_socket"
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 _LOG = logging.getLogger(__name__)
+
+
+class SignIns(Protocol):
+    """The slice of the sign-ins that access needs; `storage.sign_ins.SignInBook` fits."""
+
+    def find(self, token: str) -> SignIn | None:
+        """The sign-in of this token, if it holds still."""
+        ...
+
+    def csrf(self, token: str) -> str:
+        """What a request must show beside the cookie to change anything."""
+        ...
 
 
 class NotHere(StepwardenError):
@@ -61,7 +78,7 @@ class NoKey(StepwardenError):
         """How to obtain one."""
         return (
             "Send `Authorization: Bearer swk_...`, or set STEPWARDEN_KEY for the command line, "
-            "with a key made by `stepwarden keys create --role viewer`."
+            "with a key made by `stepwarden keys create --role viewer`; in a browser, sign in with it."
         )
 
 
@@ -75,11 +92,25 @@ class NotAllowed(StepwardenError):
         return "Use a key whose role allows this; `stepwarden keys create --role ...` makes one."
 
 
+class NotOurPage(StepwardenError):
+    """A browser that is signed in was to change something, and did not say what only our own page knows."""
+
+    status = 403
+
+    def remedy(self) -> str:
+        """What a program does instead."""
+        return "Reload the dashboard; programs send `Authorization: Bearer swk_...` and no cookie."
+
+
 class Keys(Protocol):
     """The slice of the key ring that access needs; `storage.keys.KeyRing` fits."""
 
     def find(self, secret: str) -> Key | None:
         """The key with this secret, whatever its state."""
+        ...
+
+    def named(self, key_id: str) -> Key | None:
+        """The key with this id, whatever its state."""
         ...
 
     def list(self) -> list[Key]:
@@ -120,9 +151,17 @@ class Access:
     """Decides, for one connection and one routed handler, who calls and whether that is enough."""
 
     def __init__(
-        self, keys: Keys, *, host: str, port: int, allowed_hosts: Iterable[str], now_ns: Callable[[], int]
+        self,
+        keys: Keys,
+        sign_ins: SignIns,
+        *,
+        host: str,
+        port: int,
+        allowed_hosts: Iterable[str],
+        now_ns: Callable[[], int],
     ) -> None:
         self._keys = keys
+        self._sign_ins = sign_ins
         self._now_ns = now_ns
         local = {"127.0.0.1", "[::1]", "localhost"} if is_loopback(host) or host in _ANYWHERE else set[str]()
         names = local | {_bracketed(host)}
@@ -140,6 +179,9 @@ class Access:
         if needs == "anyone":
             return
         try:
+            if needs == "visitor":
+                self.visited(scope)
+                return
             principal = self.principal(connection)
             if needs is None or principal.role not in SUFFICES[needs]:
                 raise NotAllowed(f"this route is not for the role `{principal.role}`")
@@ -157,10 +199,31 @@ class Access:
         host = self._checked_host(headers)
         secret = _secret(headers)
         if secret is not None:
-            return self._principal_of(secret)
+            return self._principal_of(self._keys.find(secret))
+        token = cookies.token(headers, secure=is_secure(host))
+        signed_in = None if token is None else self._sign_ins.find(token)
+        if token is not None and signed_in is not None:
+            self._refuse_foreign_change(scope, token)
+            return self._principal_of(self._keys.named(signed_in.key_id))
         if self._is_local(scope, host) and not self._keys.list():
             return Principal(role="admin", app=EVERY_APP)
         raise NoKey("this route needs a gateway key")
+
+    def visited(self, scope: Mapping[str, Any]) -> str:
+        """The name by which this was asked for, from a page of ours or none. Raises `NotHere`."""
+        return self._checked_host(scope["headers"])
+
+    def key(self, secret: str) -> Key:
+        """The key with this secret, where it is good. Raises `NoKey`."""
+        return self._good(self._keys.find(secret))
+
+    def _refuse_foreign_change(self, scope: Mapping[str, Any], token: str) -> None:
+        """Reading is bound by the cookie's SameSite and the checks above; changing needs what only our page can say."""
+        if scope["method"] in _READING:
+            return
+        said = ingress.header(scope["headers"], b"stepwarden-csrf") or b""
+        if not hmac.compare_digest(said, self._sign_ins.csrf(token).encode()):
+            raise NotOurPage("this change does not come from the dashboard's own page")
 
     def _checked_host(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The one Host, known and matched by Origin where there is one."""
@@ -185,13 +248,18 @@ class Access:
         relayed = any(name in _FORWARDED for name, _ in scope["headers"])
         return client is not None and is_loopback(client[0]) and is_loopback(_without_port(host)) and not relayed
 
-    def _principal_of(self, secret: str) -> Principal:
-        key = self._keys.find(secret)
+    def _good(self, key: Key | None) -> Key:
         now = self._now_ns()
         if key is None or key.revoked_ns is not None or (key.expires_ns is not None and key.expires_ns <= now):
             raise NoKey("this gateway key is unknown, expired or revoked")
+        return key
+
+    def _principal_of(self, found: Key | None) -> Principal:
+        key = self._good(found)
         return Principal(role=key.role, app=EVERY_APP if key.role == "admin" else key.app, key_id=key.key_id)
 
+
+_READING = frozenset({"GET", "HEAD"})
 
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
@@ -216,6 +284,11 @@ def scope_of(principal: Principal, asked: str | None) -> str | None:
     if asked is not None and asked != principal.app:
         raise NotAllowed("this key belongs to another app")
     return principal.app
+
+
+def is_secure(host: str) -> bool:
+    """Whether a page asked for by this name can only have come over TLS: any name but loopback's."""
+    return not is_loopback(_without_port(host))
 
 
 def _extensions(scope: Mapping[str, Any]) -> dict[str, Any]:

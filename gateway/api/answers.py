@@ -3,6 +3,9 @@
 Field names equal the vocabulary's where the meaning does. Unknown is null, never 0.
 """
 
+import re
+from typing import Final
+
 import msgspec
 
 from gateway.api.critique_answers import Critique, Label
@@ -15,7 +18,9 @@ from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import ALLOW
-from storage.rows import BranchRow, SessionRow, StoreStats
+from storage.rows import BranchRow, RecordedRow, SessionRow, StoreStats
+
+_HALVES: Final = re.compile("[\ud800-\udfff]")
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +77,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     unpriced: int
     terminated_at: str | None
+    verdict: str | None = None
+    """The strongest of its exchanges; null where they are from before that was kept."""
+
+    shadow: str | None = None
+    """The strongest that clauses out of force, or an app that does not enforce, would have given."""
 
     @classmethod
     def of(cls, row: SessionRow) -> "Session":
@@ -94,6 +104,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             cost_micro_usd=row.cost_micro_usd,
             unpriced=row.unpriced,
             terminated_at=_time(row.terminated_ns),
+            verdict=row.verdict,
+            shadow=row.shadow,
         )
 
 
@@ -388,6 +400,225 @@ class CreatedKey(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
 
 
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls."""
+
+    role: str
+    app: str
+    """`*`: every app's."""
+
+    key_id: str | None
+    """Null for who owns the machine, while there are no keys."""
+
+    name: str | None
+    csrf: str | None
+    """For the header `stepwarden-csrf` of every change a signed-in browser asks for; null for other callers."""
+
+    expires_at: str | None
+    """When the sign-in ends; null where there is none."""
+
+
+class SignedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The cookie means nothing any more."""
+
+    signed_in: bool
+
+
+class TurnStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a turn, without its text."""
+
+    seq: int
+    kind: str
+    fidelity: str
+    side: str
+    tool: str | None
+    call_id: str | None
+    unread: str | None
+    server_side: bool
+    size: int
+    """UTF-8 bytes of the whole text."""
+
+    at_ms: float
+    """From the start of its turn to its own, milliseconds."""
+
+    took_ms: float
+    verdict: str = "allow"
+    reason: str | None = None
+    shadow: str = "allow"
+    findings: int = 0
+
+    @classmethod
+    def of(cls, step: steps.Step, started_ns: int, said: judgements.StepJudgement | None) -> "TurnStep":
+        """The answer for one step."""
+        verdict = ALLOW if said is None else said.verdict
+        return cls(
+            seq=step.seq,
+            kind=step.kind,
+            fidelity=step.fidelity,
+            side=step.side,
+            tool=step.tool,
+            call_id=step.call_id,
+            unread=step.unread,
+            server_side=step.server_side,
+            size=step.size,
+            at_ms=(step.started_ns - started_ns) / 1e6,
+            took_ms=(step.ended_ns - step.started_ns) / 1e6,
+            verdict=verdict.name,
+            reason=verdict.reason,
+            shadow=verdict.shadow,
+            findings=0 if said is None else len(said.findings),
+        )
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange of a session, with its steps: what is new in it, for history that is sent again makes no steps."""
+
+    number: int
+    """Its place in the order of recording; pass the last as `after`."""
+
+    exchange_id: str
+    branch_id: str | None
+    started_at: str
+    first_token_ms: float | None
+    """From its start, milliseconds."""
+
+    took_ms: float
+    model: str | None
+    outcome: str
+    status: int | None
+    error_type: str | None
+    retry: int
+    in_place_of: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_micro_usd: int | None
+    verdict: str
+    shadow: str
+    unread: str | None
+    steps: tuple[TurnStep, ...]
+
+    @classmethod
+    def of(cls, row: RecordedRow) -> "Turn":
+        """The answer for one recorded exchange."""
+        x, judged = row.exchange, row.judged
+        said = {} if judged is None else {each.seq: each for each in judged.steps}
+        return cls(
+            number=row.number,
+            exchange_id=x.exchange_id,
+            branch_id=None if x.join is None else x.join.branch_id,
+            started_at=rfc3339(x.started_ns),
+            first_token_ms=None if x.first_token_ns is None else (x.first_token_ns - x.started_ns) / 1e6,
+            took_ms=(x.ended_ns - x.started_ns) / 1e6,
+            model=x.model or x.model_requested,
+            outcome=x.outcome,
+            status=x.status,
+            error_type=x.error_type,
+            retry=x.retry,
+            in_place_of=x.in_place_of,
+            input_tokens=x.usage.input_tokens,
+            output_tokens=x.usage.output_tokens,
+            cost_micro_usd=x.cost_micro_usd,
+            verdict=x.verdict,
+            shadow="allow" if judged is None else judged.verdict.shadow,
+            unread=None if judged is None else judged.unread,
+            steps=tuple(TurnStep.of(step, x.started_ns, said.get(step.seq)) for step in row.steps),
+        )
+
+
+class TurnList(msgspec.Struct, frozen=True, kw_only=True):
+    """Turns of one session, in order."""
+
+    session_id: str
+    turns: tuple[Turn, ...]
+    next: int | None
+    """Pass as `after` for the page after this one; null on the last."""
+
+
+class BranchList(msgspec.Struct, frozen=True, kw_only=True):
+    """A session in sum, with its branches, oldest first."""
+
+    session: Session
+    branches: tuple[Branch, ...]
+
+
+class Facets(msgspec.Struct, frozen=True, kw_only=True):
+    """What the newest sessions can be told apart by."""
+
+    apps: tuple[str, ...]
+    agents: tuple[str, ...]
+    models: tuple[str, ...]
+    clauses: tuple[str, ...]
+
+
+class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What some exchanges add up to; null is unknown."""
+
+    exchanges: int
+    failed: int
+    """Without a whole answer, or with an error status."""
+
+    stopped: int
+    """Held, rejected, or their session ended."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_micro_usd: int | None
+    unpriced: int
+    duration_p50_ms: float | None
+    duration_p95_ms: float | None
+    first_token_p50_ms: float | None
+    first_token_p95_ms: float | None
+
+
+class ModelUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """One model as one app used it."""
+
+    app: str
+    model: str
+    """Empty where none was named."""
+
+    sum: UsageSum
+    slots: tuple[int, ...]
+    """Exchanges in each slot."""
+
+
+class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A span of time in slots of equal length."""
+
+    since: str
+    until: str
+    slot_seconds: float
+    total: UsageSum
+    slots: tuple[UsageSum, ...]
+    models: tuple[ModelUsage, ...]
+    """Most used first."""
+
+
+class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the audit log."""
+
+    index: int
+    entry: str
+    """The exact bytes that are hashed into the log, as text."""
+
+
+class AuditLines(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries, newest first."""
+
+    size: int
+    """How many entries the log has."""
+
+    entries: tuple[AuditLine, ...]
+    next: int | None
+    """Pass as `before` for the page after this one; null at the beginning of the log."""
+
+
+class AuditKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Every vkey that ever signed the log, oldest first: for comparing with the one you hold, not for trusting."""
+
+    vkeys: tuple[str, ...]
+
+
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions, newest activity first."""
 
@@ -533,12 +764,21 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     fired: int | None = None
     """In how many of the newest exchanges it found something; null where nobody counted."""
 
+    stopped: int | None = None
+    """In how many of them it asked for what was done: for more than a flag."""
+
     out_of_force: OutOfForce | None = None
     """Where a person took it out of force for a while."""
 
     @classmethod
     def of(
-        cls, rule: Rule, settings: Settings, *, fired: int | None = None, change: ModeChange | None = None
+        cls,
+        rule: Rule,
+        settings: Settings,
+        *,
+        fired: int | None = None,
+        stopped: int | None = None,
+        change: ModeChange | None = None,
     ) -> "Clause":
         """The answer for one clause of a ruleset."""
         clause = rule.clause
@@ -558,6 +798,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
             protected=clause.protected,
             taxonomy=clause.taxonomy,
             fired=fired,
+            stopped=stopped,
             out_of_force=None if change is None else OutOfForce.of(change),
         )
 
@@ -839,7 +1080,8 @@ def _time(at_ns: int | None) -> str | None:
 
 def _sound(text: str) -> str:
     """Text that UTF-8 can carry: lone surrogates, which JSON from providers may hold, become U+FFFD."""
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+    # One character for one, of as many bytes: what findings say of places in it stays true.
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)
 
 
 def _hex(digest: bytes | None) -> str | None:

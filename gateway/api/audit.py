@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, SkipValidation
+from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
@@ -22,8 +22,17 @@ from storage.step_seals import Sealed
 _LOG: Final = logging.getLogger("stepwarden.audit")
 
 
+_AT_ONCE: Final = 256
+_LOOKED: Final = 20_000
+"""Entries that one call looks through at most for those that fit."""
+
+
 class _Of(msgspec.Struct):
+    type: str
     tenant: str | None = None
+
+
+_read_line = msgspec.json.Decoder(_Of).decode
 
 
 @post("/api/audit/verify", opt=requires("auditor"), status_code=200)
@@ -65,6 +74,35 @@ def show_head(audit: NamedDependency[SkipValidation[Audit]]) -> Response[bytes]:
     return _text(audit.head())
 
 
+@get("/api/audit/entries", opt=requires("auditor"), sync_to_thread=True)
+def list_entries(
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    limit: Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")] = 100,
+    before: Annotated[int | None, QueryParameter(ge=0, description="`next` of the page before.")] = None,
+    kind: Annotated[str | None, QueryParameter(max_length=64, description="Only entries whose type starts so.")] = None,
+) -> answers.AuditLines:
+    """Entries of the log, newest first, without those of other apps. A page may be short, or empty, before the end."""
+    size = audit.size
+    found: list[answers.AuditLine] = []
+    end = looked = size if before is None else min(before, size)
+    while len(found) < limit and end > 0 and looked - end < _LOOKED:
+        for index, entry in audit.entries(end, _AT_ONCE):
+            end = index
+            line = _read_line(entry)
+            if principal.app in {EVERY_APP, line.tenant} and line.type.startswith(kind or ""):
+                found.append(answers.AuditLine(index=index, entry=entry.decode()))
+                if len(found) == limit:
+                    break
+    return answers.AuditLines(size=size, entries=tuple(found), next=end or None)
+
+
+@get("/api/audit/keys", opt=requires("auditor"), sync_to_thread=True)
+def list_signing_keys(audit: NamedDependency[SkipValidation[Audit]]) -> answers.AuditKeys:
+    """The keys that signed the log, as it says itself."""
+    return answers.AuditKeys(vkeys=tuple(audit.vkeys()))
+
+
 @get("/api/audit/entries/{index:int}", opt=requires("auditor"), sync_to_thread=True)
 def show_entry(
     index: FromPath[int],
@@ -73,7 +111,7 @@ def show_entry(
 ) -> Response[bytes]:
     """One entry, exactly the bytes that are hashed into the log."""
     entry = audit.entry(index)
-    if principal.app not in {EVERY_APP, msgspec.json.decode(entry, type=_Of).tenant}:
+    if principal.app not in {EVERY_APP, _read_line(entry).tenant}:
         raise NotFound("no entry of this app stands there")
     return Response(entry, media_type="application/json", headers=SAFE_HEADERS)
 

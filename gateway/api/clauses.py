@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from litestar import get, post
@@ -20,6 +20,7 @@ from policies.evaluate import Rule
 from policies.mistakes import nearest
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.modes import EVERY, LONGEST_NS, Mode, ModeChange, Modes
+from policies.vocabulary.verdicts import STRENGTH
 
 _LOG: Final = logging.getLogger("stepwarden.clauses")
 
@@ -35,7 +36,7 @@ def list_clauses(
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.ClauseList:
     """The clauses in force, app by app, with how often each found something in the newest exchanges."""
-    counted, fired = _fired(records, scope_of(principal, None))
+    counted, fired, stopped = _fired(records, scope_of(principal, None))
     changed, now_ns = Modes(modes.changes()), time.time_ns()
     shown = [
         answers.AppClauses(
@@ -44,7 +45,13 @@ def list_clauses(
             unseen=ruleset.settings.unseen,
             ruleset=ruleset.revision,
             clauses=tuple(
-                answers.Clause.of(rule, ruleset.settings, fired=fired[app, rule.name], change=shadowed.get(rule.name))
+                answers.Clause.of(
+                    rule,
+                    ruleset.settings,
+                    fired=fired[app, rule.name],
+                    stopped=stopped[app, rule.name],
+                    change=shadowed.get(rule.name),
+                )
                 for rule in ruleset.rules
             ),
         )
@@ -165,13 +172,19 @@ def _until_ns(ask: ModeAsk, now_ns: int) -> int | None:
     return now_ns + ask.seconds * 1_000_000_000
 
 
-def _fired(records: Records, app: str | None) -> tuple[int, Counter[tuple[str, str]]]:
-    """How many exchanges were looked at, and in how many of them each app's clauses found something."""
-    fired: Counter[tuple[str, str]] = Counter()
+_Counted: TypeAlias = Counter[tuple[str, str]]
+"""By app and clause."""
+
+
+def _fired(records: Records, app: str | None) -> tuple[int, _Counted, _Counted]:
+    """How many exchanges were looked at, in how many each clause found something, and had its way beyond a flag."""
+    fired, stopped = _Counted(), _Counted()
     recent = records.recent(limit=COUNTED, app=app)
     for exchange in recent:
         judged = records.judged(exchange.exchange_id)
         if judged is not None:
             found = {finding.clause for said in judged.steps for finding in said.findings}
             fired.update((exchange.app, clause) for clause in found)
-    return len(recent), fired
+            verdicts = [said.verdict for said in judged.steps if STRENGTH[said.verdict.name] > STRENGTH["flag"]]
+            stopped.update((exchange.app, clause) for clause in {one for each in verdicts for one in each.clauses})
+    return len(recent), fired, stopped

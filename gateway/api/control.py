@@ -1,6 +1,6 @@
 """The control plane put together: one router whose every route passes the same door."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -25,7 +25,10 @@ from gateway.api import (
     live,
     retention,
     sessions,
+    sign_in,
     status,
+    turns,
+    usage,
 )
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
@@ -43,6 +46,7 @@ from gateway.api.ports import (
     ModeReader,
     QueueReader,
     Records,
+    SignIns,
 )
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
@@ -59,6 +63,13 @@ ROUTES = (
     sessions.show_session,
     sessions.show_steps,
     sessions.terminate_session,
+    turns.list_turns,
+    turns.list_branches,
+    turns.show_facets,
+    usage.show_usage,
+    sign_in.sign_in,
+    sign_in.sign_out,
+    sign_in.show_me,
     exchanges.list_exchanges,
     exchanges.show_exchange,
     exchanges.show_request,
@@ -82,6 +93,8 @@ ROUTES = (
     audit.rotate_key,
     audit.list_witnesses,
     audit.verify_log,
+    audit.list_entries,
+    audit.list_signing_keys,
     audit.show_entry,
     audit.show_proof,
     audit.show_receipt,
@@ -92,6 +105,7 @@ ROUTES = (
     status.healthz,
     status.readyz,
     status.show_status,
+    status.show_metrics,
     live.live_feed,
 )
 
@@ -126,6 +140,8 @@ def _documented() -> Application:
         "audit",
         "self_check",
         "principal",
+        "access",
+        "sign_ins",
     )
     nothing = {name: _given(name) for name in names}
     config = OpenAPIConfig(
@@ -162,6 +178,8 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     audit_log: Audit,
     dialects: Dialects,
     access: Access,
+    sign_ins: SignIns,
+    unverified: Callable[[], None] | None = None,
     reach: Reach | None = None,
 ) -> list[Router]:
     """The control plane's routes for any Litestar application, with their own door, headers and failures."""
@@ -177,7 +195,9 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "desk": desk,
         "backtests": backtest_desk,
         "audit": audit_log,
-        "self_check": SelfCheck(audit_log),
+        "self_check": SelfCheck(audit_log, unverified),
+        "access": access,
+        "sign_ins": sign_ins,
         "document": Document(),
         "reader": Reader(records, dialects, reach or Reach()),
     }

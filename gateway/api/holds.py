@@ -32,7 +32,7 @@ def _visible(holds: HoldReader, principal: Principal, hold_id: str) -> Hold:
     return hold
 
 
-@get("/api/holds", opt=requires("operator"), sync_to_thread=True)
+@get("/api/holds", opt=requires("overseer"), sync_to_thread=True)
 def list_holds(
     holds: NamedDependency[SkipValidation[HoldReader]],
     audit: NamedDependency[SkipValidation[Audit]],

@@ -14,7 +14,7 @@ from litestar.params import SkipValidation
 from litestar.response import Stream
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, actor_of, requires, scope_of, sees
+from gateway.api.access import EVERY_APP, SUFFICES, actor_of, requires, scope_of, sees
 from gateway.api.ports import Audit
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Dialects
@@ -22,6 +22,7 @@ from gateway.contents import Reach, Recorded, texts
 from policies.errors import StepwardenError
 from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.holds import Hold
 from policies.vocabulary.keys import Principal
 
 _LONGEST = 2000
@@ -86,7 +87,7 @@ class LiveFeed:
         *,
         reach: Reach | None = None,
         capacity: int = 1000,
-        viewers: int = 32,
+        viewers: int = 64,
         quiet_seconds: float = 15.0,
     ) -> None:
         self._dialects = dialects
@@ -110,6 +111,17 @@ class LiveFeed:
         for event in self._events(recording):
             for viewer in watching:
                 viewer.offer(event)
+
+    def announce(self, hold: Hold) -> None:
+        """Show that a step waits for a person, or no longer does; what is asked only to those who may read holds."""
+        watching = [viewer for viewer in self._viewers if sees(viewer.principal, hold.ask.app)]
+        if not watching:
+            return
+        whole = answers.Hold.of(hold)
+        full = _event("hold", hold.hold_id, whole)
+        bare = _event("hold", hold.hold_id, msgspec.structs.replace(whole, text=""))
+        for viewer in watching:
+            viewer.offer(full if viewer.principal.role in SUFFICES["overseer"] else bare)
 
     def close(self) -> None:
         """End every stream, so that a draining server need not wait for them."""

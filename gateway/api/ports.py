@@ -18,12 +18,15 @@ from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.monitoring import Awaiting, Distrust, Filed
+from policies.vocabulary.sign_ins import SignIn
 from policies.vocabulary.steps import Step
 from storage.audit.snapshot import Snapshot
 from storage.legal_holds import HoldChange
 from storage.rotation import Rotated
-from storage.rows import BranchRow, ErasedRow, RecordedRow, SessionRow, StoredBody, StoreStats
+from storage.rows import BranchRow, ErasedRow, FacetRow, RecordedRow, SessionRow, StoredBody, StoreStats
+from storage.sessions import EVERY_SESSION, SessionFilter
 from storage.step_seals import Sealed
+from storage.usage import UsageRow
 
 
 class NotFound(StepwardenError):
@@ -53,7 +56,7 @@ class Records(Protocol):
     """The reads of the store; every one is safe from any thread. `storage.store.Store` fits."""
 
     def sessions(
-        self, *, limit: int = 50, before: str | None = None, app: str | None = None, since_ns: int | None = None
+        self, wanted: SessionFilter = EVERY_SESSION, *, limit: int = 50, before: str | None = None
     ) -> list[SessionRow]:
         """Sessions, newest activity first."""
         ...
@@ -68,6 +71,18 @@ class Records(Protocol):
 
     def exchanges(self, session_id: str) -> list[Exchange]:
         """The exchanges of a session, in order."""
+        ...
+
+    def turns(self, session_id: str, *, after: int = 0, limit: int = 200) -> list[RecordedRow]:
+        """Exchanges of a session with all that is recorded of them, in order, from the one after a number on."""
+        ...
+
+    def facets(self, app: str | None = None) -> FacetRow:
+        """What the newest sessions can be told apart by; with `app`, only its own."""
+        ...
+
+    def usage(self, since_ns: int, until_ns: int, slot_ns: int, *, app: str | None = None) -> list[UsageRow]:
+        """What began in `[since_ns, until_ns)`, summed by slot of time, app and model."""
         ...
 
     def exchange(self, exchange_id: str, *, app: str | None = None) -> Exchange | None:
@@ -122,8 +137,32 @@ class KeyReader(Protocol):
         """The key with this secret, whatever its state."""
         ...
 
+    def named(self, key_id: str) -> Key | None:
+        """The key with this id, whatever its state."""
+        ...
+
     def list(self) -> list[Key]:
         """All keys ever made."""
+        ...
+
+
+class SignIns(Protocol):
+    """Which browsers are signed in. `storage.sign_ins.SignInBook` fits; every method is safe from any thread."""
+
+    def begin(self, key: Key) -> tuple[str, SignIn]:
+        """Sign a browser in with this key; its token is given this once."""
+        ...
+
+    def find(self, token: str) -> SignIn | None:
+        """The sign-in of this token, if it holds still."""
+        ...
+
+    def end(self, token: str) -> None:
+        """Sign a browser out."""
+        ...
+
+    def csrf(self, token: str) -> str:
+        """What a request must show beside the cookie to change anything."""
         ...
 
 
@@ -207,6 +246,19 @@ class Audit(Protocol):
 
     def entry(self, index: int) -> bytes:
         """An entry's exact bytes. Raises where there is none."""
+        ...
+
+    def entries(self, before: int, limit: int) -> list[tuple[int, bytes]]:
+        """At most `limit` entries below an index, with their indexes, newest first."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many entries there are, published or not."""
+        ...
+
+    def vkeys(self) -> list[str]:
+        """Every key that ever signed this log, oldest first."""
         ...
 
     def proof(self, index: int, extra: bytes | None = None) -> bytes:
@@ -333,6 +385,10 @@ class GatewayInfo(Protocol):
 
     def counters(self) -> Mapping[str, int]:
         """Counts since start: recorded, dropped, in flight, queue depths."""
+        ...
+
+    def metrics(self) -> bytes:
+        """What Prometheus scrapes; empty where no gateway runs."""
         ...
 
     def witnesses(self) -> tuple[WitnessState, ...]:

@@ -7,6 +7,7 @@ killed. What came of it is an entry of the log.
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, final
 
@@ -55,8 +56,11 @@ class NotVerified(StepwardenError):
 class SelfCheck:
     """Belongs to the event loop of the process that keeps."""
 
-    def __init__(self, audit: Audit, *, seconds: float = _SECONDS) -> None:
-        """`seconds` bounds one verification."""
+    def __init__(
+        self, audit: Audit, unverified: Callable[[], None] | None = None, *, seconds: float = _SECONDS
+    ) -> None:
+        """`unverified` hears of it where something does not hold; `seconds` bounds one verification."""
+        self._unverified = unverified
         self._audit = audit
         self._seconds = seconds
         self._running = False
@@ -82,6 +86,8 @@ class SelfCheck:
             first=report.flaws[0].place[:200] if report.flaws else None,
         )
         await asyncio.to_thread(self._audit.note, said)
+        if not report.ok and self._unverified is not None:
+            self._unverified()
         return report
 
     async def _report(self) -> Verification:

@@ -14,9 +14,12 @@ from gateway.api.reading import Reader
 from gateway.times import moment_ns
 from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.verdicts import VerdictName
 from storage.rows import SessionRow
+from storage.sessions import SessionFilter
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")]
+Moment = Annotated[str | None, QueryParameter(max_length=64, description="RFC 3339, or `2h` back from now.")]
 Longest = Annotated[int, QueryParameter(ge=0, le=10_000_000, description="Characters of each text; 0 for none.")]
 
 
@@ -33,17 +36,33 @@ def visible(records: Records, principal: Principal, session_id: str) -> SessionR
 
 
 @get("/api/sessions", opt=requires("viewer"), sync_to_thread=True)
-def list_sessions(
+def list_sessions(  # noqa: PLR0913, PLR0917 - each filter has its own place in the address
     records: NamedDependency[SkipValidation[Records]],
     principal: NamedDependency[SkipValidation[Principal]],
     limit: Limit = 50,
     before: Annotated[str | None, QueryParameter(max_length=200, description="`next` of the page before.")] = None,
     app: Annotated[str | None, QueryParameter(max_length=200, description="Only this app's.")] = None,
-    since: Annotated[str | None, QueryParameter(max_length=64, description="RFC 3339, or `2h` back from now.")] = None,
+    since: Moment = None,
+    until: Moment = None,
+    agent: Annotated[str | None, QueryParameter(max_length=200, description="Only this agent's.")] = None,
+    model: Annotated[str | None, QueryParameter(max_length=200, description="Only with this model.")] = None,
+    clause: Annotated[str | None, QueryParameter(max_length=300, description="Only where it found something.")] = None,
+    verdict: Annotated[VerdictName | None, QueryParameter(description="Only with this one or a stronger.")] = None,
+    cost: Annotated[float | None, QueryParameter(ge=0, le=1e9, description="US dollars it cost at least.")] = None,
 ) -> answers.SessionList:
     """Sessions, newest activity first."""
-    since_ns = None if since is None else moment_ns(since, now_ns=time.time_ns())
-    rows = records.sessions(limit=limit + 1, before=before, app=scope_of(principal, app), since_ns=since_ns)
+    now_ns = time.time_ns()
+    wanted = SessionFilter(
+        app=scope_of(principal, app),
+        agent=agent,
+        model=model,
+        clause=clause,
+        verdict=verdict,
+        since_ns=None if since is None else moment_ns(since, now_ns=now_ns),
+        until_ns=None if until is None else moment_ns(until, now_ns=now_ns),
+        cost_micro_usd=None if cost is None else round(cost * 1_000_000),
+    )
+    rows = records.sessions(wanted, limit=limit + 1, before=before)
     shown = rows[:limit]
     return answers.SessionList(
         sessions=tuple(answers.Session.of(row) for row in shown),
@@ -74,13 +93,19 @@ def show_steps(
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
     text: Longest = 10_000,
+    after: Annotated[int, QueryParameter(ge=0, description="A turn's `number`: only steps of later ones.")] = 0,
+    turns: Annotated[int | None, QueryParameter(ge=1, le=1000, description="Of how many turns at most.")] = None,
 ) -> answers.StepList:
     """The steps of one session in order, each with its text."""
     row = visible(records, principal, session_id)
     if text:
         session = audit.alias(row.session_id)
         audit.note(ContentRead(actor=actor_of(principal), tenant=row.app, what="steps", session=session))
-    exchanges, steps = records.exchanges(row.session_id), records.steps(row.session_id)
+    if turns is None and not after:
+        exchanges, steps = records.exchanges(row.session_id), records.steps(row.session_id)
+    else:
+        found = records.turns(row.session_id, after=after, limit=turns or 1000)
+        exchanges, steps = [each.exchange for each in found], [step for each in found for step in each.steps]
     shown = reader.steps(exchanges, steps, longest=text)
     return answers.StepList(session_id=row.session_id, steps=tuple(shown))
 

@@ -5,10 +5,12 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from gateway.api import answers
-from gateway.api.access import requires
+from gateway.api.access import EVERY_APP, NotAllowed, requires
 from gateway.api.ports import GatewayInfo, Records
 from gateway.api.problems import SAFE_HEADERS
+from gateway.metrics import CONTENT_TYPE
 from gateway.times import rfc3339
+from policies.vocabulary.keys import Principal
 from storage.release import release
 
 
@@ -24,6 +26,16 @@ def readyz(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> Response[st
     reason = gateway.unready()
     status = 200 if reason is None else 503
     return Response(f"{reason or 'ready'}\n", status_code=status, media_type="text/plain", headers=SAFE_HEADERS)
+
+
+@get("/metrics", opt=requires("viewer"), media_type="text/plain", sync_to_thread=True)
+def show_metrics(
+    gateway: NamedDependency[SkipValidation[GatewayInfo]], principal: NamedDependency[SkipValidation[Principal]]
+) -> Response[bytes]:
+    """Counts and histograms since start, for Prometheus: of every app, so for keys that may see all of them."""
+    if principal.app != EVERY_APP:
+        raise NotAllowed("metrics are of every app; this key belongs to one")
+    return Response(gateway.metrics(), headers={**SAFE_HEADERS, "content-type": CONTENT_TYPE})
 
 
 @get("/api/status", opt=requires("viewer"), sync_to_thread=True)

@@ -10,6 +10,7 @@ from policies.vocabulary.holds import Hold
 from policies.vocabulary.judgements import Judged
 from storage.reads import Side
 from storage.rows import SessionRow, StoredBody
+from storage.sessions import EVERY_SESSION, SessionFilter
 
 _PAGE = 200
 
@@ -18,7 +19,7 @@ class Records(Protocol):
     """The slice of the store a backtest reads; `storage.store.Store` fits."""
 
     def sessions(
-        self, *, limit: int = 50, before: str | None = None, app: str | None = None, since_ns: int | None = None
+        self, wanted: SessionFilter = EVERY_SESSION, *, limit: int = 50, before: str | None = None
     ) -> list[SessionRow]:
         """Sessions, newest activity first."""
         ...
@@ -79,7 +80,7 @@ def sessions_of(records: Records, wanted: Wanted) -> Iterator[SessionRow]:
         yield from {row.session_id: row for row in found if row is not None}.values()
         return
     before: str | None = None
-    while page := records.sessions(limit=_PAGE, before=before, app=wanted.app, since_ns=wanted.since_ns):
+    while page := records.sessions(SessionFilter(app=wanted.app, since_ns=wanted.since_ns), limit=_PAGE, before=before):
         yield from page
         before = page[-1].session_id
 

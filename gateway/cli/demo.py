@@ -76,8 +76,8 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     _close(demo_guarded.closing(second))
                 if keep:
                     console.print(
-                        f"\nStill running: {gateway.url} records, {guard.url} has policies in force. "
-                        f"Ctrl-C ends both and removes {directory}."
+                        f"\nStill running. Look at it in a browser: {guard.url} has policies in force, "
+                        f"{gateway.url} only records. Ctrl-C ends both and removes {directory}."
                     )
                     _wait_for_the_end()
                 rebuilt = found["rebuilt"]["equal"] == found["rebuilt"]["requests"]
@@ -188,6 +188,7 @@ def _close(said: "Text") -> None:
         "stepwarden serve                      the gateway on 127.0.0.1:8787; then point your agent at it:",
         "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787/anthropic      (Anthropic SDKs, Claude Code)",
         "  OPENAI_BASE_URL=http://127.0.0.1:8787/openai/v1         (OpenAI SDKs, Codex)",
+        "http://127.0.0.1:8787/                the dashboard (of this demo's gateways: make demo KEEP=1)",
         "stepwarden init                       a configuration in which agent-baseline watches and flags",
         "stepwarden tail                       steps and verdicts as they happen",
         "stepwarden sessions list / show ID    what your agents did",

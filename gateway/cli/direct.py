@@ -133,6 +133,10 @@ class NotServing:
         """None."""
         return {}
 
+    def metrics(self) -> bytes:
+        """None."""
+        return b""
+
     def witnesses(self) -> tuple[WitnessState, ...]:
         """None are asked."""
         return ()
@@ -156,7 +160,7 @@ def _application(config: Config, store: Store) -> Any:
         for each in config.providers.values()
     )
     known = dialects().by_name()
-    access = Access(store.keys, host="localhost", port=0, allowed_hosts=(), now_ns=time.time_ns)
+    access = Access(store.keys, store.sign_ins, host="localhost", port=0, allowed_hosts=(), now_ns=time.time_ns)
     routes = control_routes(
         records=store,
         key_ring=store.keys,
@@ -173,6 +177,7 @@ def _application(config: Config, store: Store) -> Any:
         audit_log=store.audit,
         dialects=known,
         access=access,
+        sign_ins=store.sign_ins,
         reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
     )
     return over_socket(control_app(routes))

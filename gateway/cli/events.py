@@ -1,6 +1,6 @@
 """Events of the live feed as lines."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -24,7 +24,7 @@ class EventPrinter:
         elif name == "dropped":
             err().print(f"{data['events']} events were lost: this terminal is too slow for them")
         else:
-            line = _step(data) if name == "step" else _exchange(data)
+            line = _LINES[name](data) if name in _LINES else Text(clean(name))
             self._console.print(line, no_wrap=True, overflow="ellipsis")
 
 
@@ -55,3 +55,14 @@ def _exchange(exchange: dict[str, Any]) -> Text:
     line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")
     line.append(f"  {cost(exchange['cost_micro_usd'])}  {clean(exchange['exchange_id'])}")
     return line
+
+
+def _hold(hold: dict[str, Any]) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis", style="bold yellow" if hold["state"] == "waiting" else "dim")
+    session = clean(hold["session_id"])[-6:] if hold["session_id"] else "      "
+    line.append(f"{local(hold['decided_at'] or hold['asked_at'])} {session} ⏸ {hold['hold_id']} {hold['state']}  ")
+    line.append(f"{clean(hold['tool'] or hold['kind'])} {clean(hold['text'])}")
+    return line
+
+
+_LINES: Final = {"step": _step, "exchange": _exchange, "hold": _hold}

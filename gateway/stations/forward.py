@@ -6,6 +6,7 @@ gateway key, and `stepwarden-*`, which nobody but this gateway may set.
 
 from collections.abc import Iterable, Sequence
 
+from gateway import cookies
 from gateway.refusals import BadFraming, ProviderKeyMissing
 from gateway.stations.ingress import KEY_HEADERS, Presented, header, is_gateway_key
 
@@ -36,7 +37,15 @@ def request_headers(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     for name, value in kept:
         if not value.isascii():
             _refuse_unless_utf8(name, value)
+    if any(name == b"cookie" for name, _ in kept):
+        return _without_ours(kept)
     return kept
+
+
+def _without_ours(headers: Headers) -> Headers:
+    """A page on this machine may send the dashboard's cookie along; no provider gets to see it."""
+    told = [(name, cookies.withheld(value) if name == b"cookie" else value) for name, value in headers]
+    return [(name, value) for name, value in told if value is not None]
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

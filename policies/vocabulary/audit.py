@@ -358,6 +358,18 @@ class ApiKeyRevoked(Entry, frozen=True, kw_only=True, tag="apikey.revoked"):
     key: str
 
 
+class SignedIn(Entry, frozen=True, kw_only=True, tag="access.signed_in"):
+    """A person showed a gateway key at the dashboard; `actor` is that key."""
+
+    role: Role
+    expires: str
+    """RFC 3339: when it ends by itself."""
+
+
+class SignedOut(Entry, frozen=True, kw_only=True, tag="access.signed_out"):
+    """A sign-in was ended before its time, by whoever was signed in."""
+
+
 Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "critiques", "holds", "live"]
 
 

@@ -189,6 +189,9 @@ class Standing:
     def counters(self) -> Mapping[str, int]:
         return {"recorded": 1}
 
+    def metrics(self) -> bytes:
+        return b"# TYPE up gauge\nup 1\n"
+
     def witnesses(self) -> tuple[WitnessState, ...]:
         return ()
 
@@ -216,8 +219,12 @@ class Plane:
 
     def application(self, **access: Any) -> Litestar:
         """The application; `access` overrides what the door is told."""
+        return control_app(self.routes(**access))
+
+    def routes(self, **access: Any) -> list[Any]:
+        """The control plane's routes."""
         told: dict[str, Any] = {"host": "127.0.0.1", "port": PORT, "allowed_hosts": (), "now_ns": time.time_ns} | access
-        routes = control_routes(
+        return control_routes(
             records=self.store,
             key_ring=self.store.keys,
             hold_book=self.store.holds,
@@ -237,9 +244,9 @@ class Plane:
             ),
             audit_log=self.store.audit,
             dialects=READABLE,
-            access=Access(self.store.keys, **told),
+            access=Access(self.store.keys, self.store.sign_ins, **told),
+            sign_ins=self.store.sign_ins,
         )
-        return control_app(routes)
 
     def keys(self, *, app: str = "default") -> dict[str, str]:
         """A key of every role."""

@@ -13,6 +13,15 @@ ROUTES = {
     ("GET", "/api/sessions"): "viewer",
     ("GET", "/api/sessions/{session_id:str}"): "viewer",
     ("GET", "/api/sessions/{session_id:str}/steps"): "viewer",
+    ("GET", "/api/sessions/{session_id:str}/turns"): "viewer",
+    ("GET", "/api/sessions/{session_id:str}/branches"): "viewer",
+    ("GET", "/api/facets"): "viewer",
+    ("GET", "/api/usage"): "viewer",
+    ("POST", "/api/sign-in"): "visitor",
+    ("POST", "/api/sign-out"): "viewer",
+    ("GET", "/api/me"): "viewer",
+    ("GET", "/api/audit/entries"): "auditor",
+    ("GET", "/api/audit/keys"): "auditor",
     ("POST", "/api/sessions/{session_id:str}/terminate"): "operator",
     ("GET", "/api/sessions/{session_id:str}/critiques"): "viewer",
     ("POST", "/api/sessions/{session_id:str}/critique"): "operator",
@@ -38,13 +47,14 @@ ROUTES = {
     ("GET", "/api/clauses"): "viewer",
     ("POST", "/api/clauses/mode"): "operator",
     ("POST", "/api/backtests"): "operator",
-    ("GET", "/api/holds"): "operator",
+    ("GET", "/api/holds"): "overseer",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
     ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
     ("GET", "/api/keys"): "admin",
     ("POST", "/api/keys"): "admin",
     ("POST", "/api/keys/{key_id:str}/revoke"): "admin",
     ("GET", "/api/status"): "viewer",
+    ("GET", "/metrics"): "viewer",
     ("GET", "/api/live"): "viewer",
     ("GET", "/api/openapi.json"): "viewer",
     ("GET", "/healthz"): "anyone",
@@ -98,7 +108,7 @@ def test_every_role_meets_the_expected_status_on_every_route(plane: Plane) -> No
             allowed = role in SUFFICES[needs]  # type: ignore[index]
             assert (answer.status_code not in (401, 403)) is allowed, (method, path, role, answer.text)
             assert answer.status_code < 500
-        if needs != "anyone":
+        if needs not in ("anyone", "visitor"):
             assert ask(plane.app, filled(plane, path), method=method).status_code == 401
 
 

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from gateway.cli import screen
+from gateway.cli.events import EventPrinter
 from gateway.cli.main import FAILED, run
 from gateway.cli.tables import exchange_table
 from gateway.config import Config
@@ -225,3 +226,15 @@ def test_an_app_that_cannot_be_is_refused_with_what_can(house: str, capsys: pyte
     told = " ".join(capsys.readouterr().err.split())
     assert "--app" in told
     assert "lower-case letters, digits" in told
+
+
+def test_a_hold_in_the_live_feed_is_a_line_that_harms_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hold = {
+        "hold_id": "hold_1", "state": "waiting", "session_id": "01SESSION", "tool": HOSTILE, "kind": "tool_call",
+        "text": HOSTILE, "asked_at": "2026-01-01T00:00:00Z", "decided_at": None,
+    }  # fmt: skip
+    EventPrinter(as_json=False).show("hold", hold)
+    EventPrinter(as_json=False).show("of a later version", {})
+    told = capsys.readouterr().out
+    assert "hold_1 waiting" in told
+    assert not [each for each in HARMFUL if each in told]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.alerts.bell import Bell
 from gateway.api.self_check import AlreadyVerifying, NotVerified, SelfCheck
 from gateway.app import open_keeper
 from gateway.config import Config
@@ -94,7 +95,7 @@ def test_a_ledger_that_does_not_fit_its_log_stops_strict_apps_and_no_others(tmp_
 
 async def judged(data: Path) -> None:
     overrides = {"gateway.data_dir": str(data), "app.careful.audit": "strict"}
-    keeper = open_keeper(Config.load(None, environ={}, overrides=overrides))
+    keeper = open_keeper(Config.load(None, environ={}, overrides=overrides), Bell((), {}, str))
     try:
         keeper.store.publisher.start()
         assert keeper.store.publisher.state().broken
@@ -120,7 +121,7 @@ def test_a_full_disk_does_not_stop_receipts_that_will_be_kept(tmp_path: Path) ->
 
     async def served() -> None:
         overrides = {"gateway.data_dir": str(tmp_path), "app.careful.audit": "strict"}
-        keeper = open_keeper(Config.load(None, environ={}, overrides=overrides))
+        keeper = open_keeper(Config.load(None, environ={}, overrides=overrides), Bell((), {}, str))
         try:
             with pytest.raises(StorageFailed):
                 keeper.store.publisher.publish()

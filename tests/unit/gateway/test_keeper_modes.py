@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from gateway.admission import Admission
+from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.ids import new_id, new_span
 from gateway.keeper import LocalKeeper, Opening
+from gateway.metrics import Metrics
 from gateway.recorder import Recorder
 from gateway.stations.thread import Threader
 from policies.vocabulary.audit import RequestAccepted
@@ -37,6 +39,8 @@ def kept(tmp_path: Path) -> Iterator[Callable[[Callable[[], int]], LocalKeeper]]
         recorder = Recorder(store, queue_exchanges=16, queue_bytes=1 << 20)
         recorder.start()
         keeper = LocalKeeper(
+            metrics=Metrics(),
+            bell=Bell((), {}, str),
             store=store, keys=store.keys, recorder=recorder, live=LiveFeed({}), now_ns=now_ns,
             threader=Threader(store, new_id=new_id, new_span=new_span, capacity=16),
             admission=Admission(store.keys, loopback=True, now_ns=now_ns), strict=lambda _: False,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import sockets
+from gateway.alerts.bell import Bell
 from gateway.app import open_keeper
 from gateway.config import Config
 from gateway.ids import new_id
@@ -84,7 +85,9 @@ class Keeping:
 
 @asynccontextmanager
 async def keeping(folder: Path) -> AsyncGenerator[Keeping]:
-    keeper = open_keeper(Config.load(None, environ={}, overrides={"gateway.data_dir": str(folder / "data")}))
+    keeper = open_keeper(
+        Config.load(None, environ={}, overrides={"gateway.data_dir": str(folder / "data")}), Bell((), {}, str)
+    )
     keep = Keeping(folder, keeper)
     server = await keep.serve()
     try:

@@ -16,11 +16,14 @@ import pytest
 from gateway.ids import new_id
 from policies.vocabulary.erasures import Order
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.findings import Finding
 from policies.vocabulary.holds import HoldAsk
+from policies.vocabulary.judgements import Judged, StepJudgement
 from storage import files as storage_files
 from storage.eraser import BadScope, NothingToErase, SessionHeld
 from storage.errors import ContentDamaged, StorageFailed
 from storage.legal_holds import HoldChange
+from storage.sessions import SessionFilter
 from storage.store import Store
 from tests.fakes.audit import entries_of, verified
 from tests.unit.storage.stored import START_NS, agent_session, compact, recording, request_body
@@ -210,6 +213,18 @@ def test_an_app_is_erased_whole_and_alone(folder: Path, store: Store) -> None:
     assert [where for key in keys - left for where in holding(folder, key)] == []
     assert (erased.sessions, erased.exchanges) == (("one",), 3)
     assert [one.app for one in store.recent()] == ["other"]
+
+
+def test_what_clauses_found_in_a_session_goes_with_it(store: Store) -> None:
+    finding = Finding(clause="p/a", guard="pattern.0", score=90, state="violation")
+    judged = Judged(ruleset="r", steps=(StepJudgement(seq=0, findings=(finding,)),))
+    store.append(
+        [msgspec.structs.replace(said(number, name), judged=judged) for number, name in ((1, "gone"), (2, "kept"))]
+    )
+    store.erase(order("session:gone"), 1)
+    assert [row.session_id for row in store.sessions(SessionFilter(clause="p/a"))] == ["kept"]
+    with closing(sqlite3.connect(store.directory / "meta.db")) as meta:
+        assert meta.execute("SELECT session_id FROM session_clause").fetchall() == [("kept",)]
 
 
 @pytest.mark.parametrize("scope", ["gone", "session:", "tenant:x", "", ":"])

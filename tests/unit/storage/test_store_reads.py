@@ -8,9 +8,13 @@ import msgspec
 import pytest
 
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.findings import Finding
+from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.steps import SeenCall
 from policies.vocabulary.usage import Usage
+from policies.vocabulary.verdicts import Verdict
 from storage.errors import AmbiguousPrefix
+from storage.sessions import SessionFilter
 from storage.store import Store
 from tests.unit.storage.stored import START_NS, recording
 
@@ -42,8 +46,8 @@ def test_sessions_come_newest_first_in_pages_and_by_app(store: Store) -> None:
     store.append([recording(9, session="S0", app="b")])
     assert [row.session_id for row in store.sessions()] == ["S0", "S6", "S5", "S4", "S3", "S2", "S1"]
     assert [row.session_id for row in store.sessions(limit=2, before="S6")] == ["S5", "S4"]
-    assert [row.session_id for row in store.sessions(app="a")] == ["S5", "S3", "S1"]
-    assert [row.session_id for row in store.sessions(since_ns=START_NS + 6_000_000)] == ["S0", "S6"]
+    assert [row.session_id for row in store.sessions(SessionFilter(app="a"))] == ["S5", "S3", "S1"]
+    assert [row.session_id for row in store.sessions(SessionFilter(since_ns=START_NS + 6_000_000))] == ["S0", "S6"]
 
 
 def test_a_unique_beginning_of_an_id_is_enough(store: Store) -> None:
@@ -78,7 +82,11 @@ def test_within_an_app_the_ids_of_others_do_not_exist(store: Store) -> None:
     assert store.session("alpha", app="b") is None
     assert store.exchange("01JX", app="a") == mine.exchange
     assert store.exchange(mine.exchange.exchange_id, app="b") is None
-    assert store.sessions(before="alps", app="a") == store.sessions(before="nobody's", app="a") == []
+    assert (
+        store.sessions(SessionFilter(app="a"), before="alps")
+        == store.sessions(SessionFilter(app="a"), before="nobody's")
+        == []
+    )
 
 
 def test_what_is_recent_in_a_quiet_app_is_found_behind_a_busy_one(store: Store) -> None:
@@ -253,3 +261,93 @@ def test_every_field_of_an_exchange_comes_back(store: Store) -> None:
     assert row is not None
     assert row.name == "mine"
     assert store.find_named("S1") == row
+
+
+def judged(recording: Recording, clause: str, **verdict: Any) -> Recording:
+    said = Verdict(**verdict)
+    finding = Finding(clause=clause, guard="pattern.0", score=90, state="violation")
+    found = Judged(ruleset="r", verdict=said, steps=(StepJudgement(seq=0, verdict=said, findings=(finding,)),))
+    return msgspec.structs.replace(
+        recording, judged=found, exchange=msgspec.structs.replace(recording.exchange, verdict=said.name)
+    )
+
+
+def test_sessions_are_found_by_what_clauses_said_of_them(store: Store) -> None:
+    store.append(
+        [
+            recording(1, session="quiet"),
+            judged(recording(2, session="flagged"), "p/a", name="flag"),
+            judged(recording(3, session="stopped"), "p/b", name="reject", clauses=("p/b",)),
+            judged(recording(4, session="would"), "p/b", shadow="reject"),
+        ]
+    )
+    store.append([recording(5, session="stopped"), judged(recording(6, session="flagged"), "p/c", name="flag")])
+
+    def found(**wanted: Any) -> set[str]:
+        return {row.session_id for row in store.sessions(SessionFilter(**wanted))}
+
+    assert found(verdict="flag") == {"flagged", "stopped"}
+    assert found(verdict="hold") == {"stopped"}
+    assert found(verdict="allow") == {"quiet", "flagged", "stopped", "would"}
+    assert found(clause="p/b") == {"stopped", "would"}
+    assert found(clause="p/b", verdict="reject") == {"stopped"}
+    assert found(clause="p/") == set()
+    row = store.session("would")
+    assert row is not None
+    assert (row.verdict, row.shadow) == ("allow", "reject")
+    assert store.facets().clauses == ("p/a", "p/b", "p/c")
+    assert store.facets("other").clauses == ()
+
+
+def test_sessions_are_found_by_model_agent_cost_and_time(store: Store) -> None:
+    store.append(
+        [recording(number, session=f"S{number}", model=f"m{number}", cost_micro_usd=number) for number in range(4)]
+    )
+    assert [row.session_id for row in store.sessions(SessionFilter(model="m2"))] == ["S2"]
+    assert [row.session_id for row in store.sessions(SessionFilter(cost_micro_usd=2))] == ["S3", "S2"]
+    assert [row.session_id for row in store.sessions(SessionFilter(until_ns=START_NS + 1_000_000))] == ["S0"]
+    assert store.sessions(SessionFilter(agent="nobody")) == []
+    assert store.facets().models == ("m0", "m1", "m2", "m3")
+    assert store.facets().apps == ("shop",)
+
+
+def test_turns_come_in_pages_over_all_days_in_the_order_of_recording(store: Store) -> None:
+    made = [recording(number, at_ns=START_NS + (number % 3) * DAY + number) for number in range(10)]
+    store.append(made[:5])
+    store.append([recording(99, session="S2"), *made[5:]])
+    seen: list[str] = []
+    after = 0
+    while page := store.turns("S1", after=after, limit=3):
+        assert len(page) <= 3
+        seen += [row.exchange.exchange_id for row in page]
+        after = page[-1].number
+    assert seen == [one.exchange.exchange_id for one in made]
+    assert [len(row.steps) for row in store.turns("S1", limit=1)] == [3]
+    assert store.turns("nobody") == []
+
+
+def test_usage_adds_up_by_slot_app_and_model_and_unknown_stays_unknown(store: Store) -> None:
+    store.append(
+        [
+            recording(1, at_ns=START_NS),
+            recording(2, at_ns=START_NS + 1, verdict="reject", first_token_ns=START_NS + 101),
+            recording(3, at_ns=START_NS + 60, usage=Usage(), cost_micro_usd=None, status=500),
+            recording(4, at_ns=START_NS + 61, app="other"),
+            recording(5, at_ns=START_NS + DAY, session="S3"),
+            recording(6, at_ns=START_NS + 2 * DAY),
+        ]
+    )
+    rows = store.usage(START_NS, START_NS + 2 * DAY, 50, app="shop")
+    first, second, third = sorted(rows, key=lambda row: row.slot)
+    assert (first.slot, first.exchanges, first.failed, first.stopped) == (0, 2, 0, 1)
+    assert (first.input_tokens, first.cost_micro_usd, first.unpriced) == (200, 2400, 0)
+    assert (sorted(first.durations), first.first_tokens) == ([900_000, 900_000], (100,))
+    assert (second.slot, second.failed, second.input_tokens, second.cost_micro_usd, second.unpriced) == (
+        1,
+        1,
+        None,
+        None,
+        1,
+    )
+    assert third.slot == DAY // 50
+    assert len(store.usage(START_NS, START_NS + 2 * DAY, 50)) == 4

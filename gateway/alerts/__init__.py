@@ -1,0 +1,1 @@
+"""Alerts: telling people, where they read messages already, what cannot wait until they look."""

@@ -1,0 +1,93 @@
+"""The bell: hears what happens in the keeper's process, asks each alert's rule, and hands its courier what to tell."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, final
+
+from gateway.alerts.courier import Courier
+from gateway.alerts.occurrences import Occurrence, of_hold, of_recordings
+from gateway.alerts.watch import Watch
+from gateway.config import Alert
+from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.holds import Hold
+
+_LOOK_SECONDS: Final = 1.0
+
+
+@final
+class Bell:
+    """Belongs to one event loop once it is started; `recorded` may be called from any thread. Free without alerts."""
+
+    def __init__(self, alerts: Sequence[Alert], environ: Mapping[str, str], dashboard: Callable[[], str]) -> None:
+        """`dashboard` gives the address people open."""
+        self._pairs = [(Watch(alert), Courier(alert, environ, dashboard)) for alert in alerts]
+        self._wanted = {occasion for alert in alerts for occasion in alert.on}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failing = False
+        self._dropped = 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """For `/api/status`; nothing where there are no alerts."""
+        if not self._pairs:
+            return {}
+        return {
+            "alerts_delivered": sum(courier.delivered for _, courier in self._pairs),
+            "alerts_lost": sum(courier.lost for _, courier in self._pairs),
+        }
+
+    def start(self, state: Callable[[], tuple[str | None, int]]) -> None:
+        """Begin to deliver. `state` says why the audit log fails, if it does, and how much was not recorded by now."""
+        if not self._pairs:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [asyncio.create_task(courier.run()) for _, courier in self._pairs]
+        self._tasks.append(asyncio.create_task(self._look(state)))
+
+    async def stop(self) -> None:
+        """End; what was not delivered is not any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _, courier in self._pairs:
+            await courier.close()
+
+    def held(self, hold: Hold) -> None:
+        """A hold began or ended."""
+        occurrence = of_hold(hold)
+        if occurrence is not None:
+            self.hear(occurrence)
+
+    def recorded(self, batch: Sequence[Recording]) -> None:
+        """A batch is in the record."""
+        if not self._wanted or self._loop is None:
+            return
+        found = [each for each in of_recordings(batch) if each.occasion in self._wanted]
+        if found and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.hear, *found)
+
+    def hear(self, *occurrences: Occurrence) -> None:
+        """Something happened."""
+        now = time.monotonic()
+        for occurrence in occurrences:
+            for watch, courier in self._pairs:
+                notice = watch.hear(occurrence, now)
+                if notice is not None:
+                    courier.put(notice)
+
+    async def _look(self, state: Callable[[], tuple[str | None, int]]) -> None:
+        """What nobody reports is looked at again and again, and what was kept quiet about is told when it may be."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            failing, dropped = state()
+            if failing is not None and not self._failing:
+                self.hear(Occurrence(occasion="audit_failing"))
+            if dropped > self._dropped:
+                self.hear(Occurrence(occasion="dropped"))
+            self._failing, self._dropped = failing is not None, dropped
+            now = time.monotonic()
+            for watch, courier in self._pairs:
+                for notice in watch.due(now):
+                    courier.put(notice)

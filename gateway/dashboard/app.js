@@ -1,0 +1,148 @@
+// The shell: which page the address asks for, who is signed in, and what waits.
+
+import { Refusal, get, identify, signOut, who, whenSignedOut } from "./api.js";
+import { announce, h, put } from "./dom.js";
+import { closeFeed, listen } from "./feed.js";
+import { failure } from "./parts.js";
+import { audit } from "./audit.js";
+import { costs } from "./costs.js";
+import { holds } from "./holds.js";
+import { live } from "./live.js";
+import { policies } from "./policies.js";
+import { session } from "./session.js";
+import { sessions } from "./sessions.js";
+import { exchange } from "./exchange.js";
+import { signInPage } from "./signin.js";
+
+const PAGES = [
+  ["live", "Live", live], ["sessions", "Sessions", sessions], ["holds", "Holds", holds],
+  ["policies", "Policies", policies], ["costs", "Costs", costs], ["audit", "Audit", audit],
+];
+
+const main = document.getElementById("main");
+const pages = document.getElementById("pages");
+const search = document.getElementById("search");
+let leave = () => {};
+let turn = 0;
+
+// What the address says: `#/sessions/ID?turn=T` is page `sessions`, id `ID` and a query.
+function place() {
+  const [path, query = ""] = location.hash.slice(1).split("?");
+  const [page = "", id = null] = path.split("/").filter(Boolean).map(decodeURIComponent);
+  return { page: page || "live", id, query: new URLSearchParams(query) };
+}
+
+async function show() {
+  const mine = ++turn;
+  const where = place();
+  const page = where.page === "exchanges" ? exchange : where.page === "sessions" && where.id ? session : PAGES.find(([name]) => name === where.page)?.[2];
+  leave();
+  leave = () => {};
+  for (const link of pages.children) {
+    if (link.dataset.page === where.page) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${PAGES.find(([name]) => name === where.page)?.[1] ?? "Stepwarden"} · Stepwarden`;
+  if (!page) {
+    put(main, failure(new Refusal(404, { message: "There is no such page.", remedy: "" })));
+    return;
+  }
+  try {
+    const left = await page(main, where);
+    if (mine === turn) leave = left ?? (() => {});
+    else left?.();
+  } catch (error) {
+    if (mine === turn && !(error instanceof Refusal && error.status === 401)) put(main, failure(error));
+    if (!(error instanceof Refusal)) throw error;
+  }
+}
+
+function frame() {
+  pages.hidden = search.hidden = false;
+  put(pages, PAGES.map(([name, label]) =>
+    h("a", { href: `#/${name}`, "data-page": name }, label, name === "holds" ? h("span.badge", { id: "waiting", hidden: true }) : null)));
+  const me = who();
+  put(document.getElementById("who"),
+    h("span.role", { title: me.key_id ?? "No keys exist: whoever uses this machine is its owner" },
+      me.key_id ? `${me.name} · ${me.role}` : "owner"),
+    me.csrf ? h("button.quiet", { type: "button", onclick: leaveForGood }, "Sign out") : null);
+}
+
+async function leaveForGood() {
+  await signOut().catch(() => {});
+  location.hash = "#/";
+  askWho();
+}
+
+function askWho() {
+  leave();
+  leave = () => {};
+  closeFeed();
+  pages.hidden = search.hidden = true;
+  put(document.getElementById("who"));
+  document.title = "Sign in · Stepwarden";
+  put(main, signInPage(start));
+}
+
+const waiting = new Map();
+
+function countHolds(kind, hold) {
+  if (kind !== "hold") return;
+  const isNew = hold.state === "waiting" && !waiting.has(hold.hold_id);
+  if (hold.state === "waiting") waiting.set(hold.hold_id, true);
+  else waiting.set(hold.hold_id, false);
+  if (isNew) announce(`A step waits for a person: ${hold.tool ?? hold.kind} of ${hold.app}`);
+  recount();
+}
+
+let recounting;
+function recount() {
+  recounting ??= setTimeout(async () => {
+    recounting = undefined;
+    const { counters } = await get("/api/status").catch(() => ({ counters: {} }));
+    const badge = document.getElementById("waiting");
+    if (!badge) return;
+    const count = counters.holds_waiting ?? 0;
+    badge.hidden = count === 0;
+    put(badge, count, h("span.unseen", {}, " waiting"));
+  }, 50);
+}
+
+async function find(event) {
+  event.preventDefault();
+  const asked = new FormData(search).get("q").trim();
+  if (!asked) return;
+  const id = encodeURIComponent(asked);
+  try {
+    const found = await get(`/api/sessions/${id}/turns`, { limit: 1 });
+    location.hash = `#/sessions/${encodeURIComponent(found.session_id)}`;
+  } catch {
+    location.hash = `#/exchanges/${id}`;
+  }
+  search.reset();
+}
+
+async function start() {
+  try {
+    await identify();
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) askWho();
+    else put(main, failure(error));
+    return;
+  }
+  frame();
+  listen(countHolds);
+  recount();
+  await show();
+}
+
+whenSignedOut(askWho);
+search.addEventListener("submit", find);
+document.getElementById("skip").addEventListener("click", () => main.focus());
+addEventListener("hashchange", () => who() && show());
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
+  event.preventDefault();
+  search.elements.q.focus();
+});
+start();

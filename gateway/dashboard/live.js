@@ -1,0 +1,176 @@
+// Live: what the agents do now.
+
+import { get, may } from "./api.js";
+import { h, put } from "./dom.js";
+import { feedState, listen } from "./feed.js";
+import { clock, count, money, short, took } from "./format.js";
+import { HoldCard } from "./holdcard.js";
+import { empty, exchangeLink, kind, sessionLink, sparkline, time, verdict } from "./parts.js";
+
+const ROWS = 300;
+const SECONDS = 60;
+
+export async function live(main) {
+  const stream = h("ol.stream", { "aria-label": "Steps, newest first" });
+  const cards = h("div.cards");
+  const active = h("div.active");
+  const pace = h("div.pace");
+  const pause = h("button.quiet", { type: "button", "aria-pressed": "false", onclick: () => hold(!paused) }, "Pause");
+  const state = h("span.state");
+  const perSecond = Array(SECONDS).fill(0);
+  const pending = [], tools = [];
+  const sessions = new Map();
+  const holds = new Map();
+  let paused = false, due;
+
+  put(main, h("div.livepage", {},
+    h("section", { "aria-labelledby": "live-h" },
+      h("div.bar", {}, h("h1", { id: "live-h" }, "Live"), state, h("span.grow"), pace, pause),
+      stream),
+    h("aside", { "aria-label": "What waits and who is active" }, cards, h("h2", {}, "Active sessions"), active)));
+
+  function hold(on) {
+    paused = on;
+    pause.setAttribute("aria-pressed", String(on));
+    pause.textContent = on ? "Go on" : "Pause";
+    draw();
+  }
+
+  function drawState() {
+    const open = feedState() === "open";
+    state.className = `state ${open ? "ok" : "bad"}`;
+    state.textContent = open ? "watching" : "not connected, trying again";
+  }
+
+  function drawPace() {
+    const rate = perSecond.slice(-5).reduce((a, b) => a + b, 0) / 5;
+    put(pace, sparkline(perSecond, { label: `Steps a second over the last minute; now ${rate.toFixed(1)}`, width: 120, height: 22 }),
+      h("span.figure", {}, `${rate.toFixed(1)} steps/s`));
+  }
+
+  function drawActive() {
+    const newest = [...sessions.values()].sort((a, b) => b.last_at.localeCompare(a.last_at)).slice(0, 12);
+    put(active, newest.length ? newest.map((each) =>
+      h("a.sessioncard", { href: `#/sessions/${encodeURIComponent(each.session_id)}` },
+        h("span.line", {}, h("strong", {}, each.agent ?? each.app), h("span.mono.dim", {}, short(each.session_id)), h("span.grow"), time(each.last_at)),
+        h("span.line.dim", {}, `${count(each.exchanges)} turns · ${count(each.steps)} steps · ${money(each.cost_micro_usd, each.unpriced)}`,
+          h("span.grow"), verdict(each.verdict, each.shadow)))) : empty("No sessions yet."));
+  }
+
+  function drawHolds() {
+    put(cards, holds.size ? h("h2", {}, `Waiting for a person · ${holds.size}`) : null,
+      [...holds.values()].map((card) => card.element));
+  }
+
+  function draw() {
+    due = undefined;
+    if (paused || pending.length === 0) return;
+    const made = document.createDocumentFragment();
+    for (const row of pending.splice(0).slice(-ROWS).reverse()) made.append(row());
+    stream.querySelector(".empty")?.parentElement.remove();
+    stream.prepend(made);
+    while (stream.children.length > ROWS) stream.lastElementChild.remove();
+  }
+
+  // Definitions of tools come by the dozen: those that nothing was said of stand in one row.
+  function stepRows(step) {
+    const [first, ...others] = tools.splice(0);
+    const made = first ? [() => stepRow(first, others)] : [];
+    return step ? [...made, () => stepRow(step)] : made;
+  }
+
+  function add(...rows) {
+    pending.push(...rows);
+    if (pending.length > 2 * ROWS) pending.splice(0, ROWS);
+    if (!paused) due ??= requestAnimationFrame(draw);
+  }
+
+  function heard(what, data) {
+    if (what === "step") {
+      perSecond[SECONDS - 1] += 1;
+      if (data.kind === "tool_definitions" && data.verdict === "allow" && data.shadow === "allow") tools.push(data);
+      else add(...stepRows(data));
+    } else if (what === "exchange") {
+      add(...stepRows(null), () => turnRow(data));
+      if (data.join) seen(data);
+    } else if (what === "hold") {
+      heldOrNot(data);
+    } else if (what === "dropped") {
+      add(() => h("li.note", {}, `${count(data.events)} events came faster than this browser read them and are not shown; the record has them all.`));
+    } else if (what === "state") {
+      drawState();
+    }
+  }
+
+  function seen(exchange) {
+    const id = exchange.join.session_id;
+    const known = sessions.get(id) ?? {
+      session_id: id, app: exchange.app, agent: exchange.join.agent_name, exchanges: 0, steps: 0, cost_micro_usd: null,
+      unpriced: 0, verdict: "allow", shadow: "allow" };
+    sessions.set(id, { ...known, last_at: exchange.ended_at, exchanges: known.exchanges + 1 });
+    refresh();
+  }
+
+  let refreshing;
+  function refresh() {
+    refreshing ??= setTimeout(async () => {
+      refreshing = undefined;
+      const listed = await get("/api/sessions", { limit: 12 }).catch(() => null);
+      if (listed) for (const each of listed.sessions) sessions.set(each.session_id, each);
+      drawActive();
+    }, 400);
+  }
+
+  function heldOrNot(data) {
+    if (data.state === "waiting") holds.set(data.hold_id, new HoldCard(data, { brief: true }));
+    else holds.delete(data.hold_id);
+    drawHolds();
+  }
+
+  const ticking = setInterval(() => {
+    drawPace();
+    perSecond.shift();
+    perSecond.push(0);
+    for (const card of holds.values()) card.tick();
+  }, 1000);
+  const stop = listen(heard);
+  drawState();
+  drawPace();
+  const [listed, recent, waiting] = await Promise.all([
+    get("/api/sessions", { limit: 12 }), get("/api/exchanges", { limit: 25 }),
+    may("holds") ? get("/api/holds", { only: "waiting" }) : { holds: [] }]);
+  for (const each of listed.sessions) sessions.set(each.session_id, each);
+  drawActive();
+  for (const each of waiting.holds.reverse()) heldOrNot(each);
+  if (recent.exchanges.length) stream.append(...recent.exchanges.map(turnRow));
+  else stream.append(h("li", {}, empty("Nothing yet.", "Point an agent at this gateway and its steps appear here as they happen:",
+    h("code", {}, `ANTHROPIC_BASE_URL=${location.origin}/anthropic`), h("code", {}, `OPENAI_BASE_URL=${location.origin}/openai/v1`))));
+  return () => {
+    stop();
+    clearInterval(ticking);
+  };
+}
+
+function stepRow(step, others = []) {
+  const what = others.length
+    ? [h("b", {}, `${others.length + 1} `), h("span.dim", {}, [step, ...others].map((each) => each.tool).join(", "))]
+    : [step.tool ? h("b.tool", {}, step.tool) : null, (step.text ?? "").slice(0, 300)];
+  return h("li.step", { class: step.verdict !== "allow" ? `is-${step.verdict}` : "", "data-step": step.step_id },
+    h("time", { datetime: step.ended_at }, clock(step.ended_at)),
+    sessionLink(step.session_id),
+    kind(step.kind),
+    h("span.what", {}, what),
+    h("span.marks", {}, verdict(step.verdict, step.shadow, step.reason)));
+}
+
+function turnRow(exchange) {
+  const ms = Date.parse(exchange.ended_at) - Date.parse(exchange.started_at);
+  const bad = exchange.outcome !== "complete" || exchange.status >= 400;
+  return h("li.turn", {},
+    h("time", { datetime: exchange.ended_at }, clock(exchange.ended_at)),
+    exchangeLink(exchange.join?.session_id, exchange.exchange_id),
+    h("span.kind", {}, exchange.operation),
+    h("span.what.dim", {}, h("b", {}, exchange.model ?? exchange.model_requested ?? exchange.path),
+      `${exchange.app} · ${took(ms)} · ${count(exchange.usage.input_tokens)} in · ${count(exchange.usage.output_tokens)} out · ${money(exchange.cost_micro_usd)}`),
+    h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, exchange.error_type ?? exchange.outcome.replaceAll("_", " ")) : null, verdict(exchange.verdict)));
+}

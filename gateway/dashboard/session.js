@@ -1,0 +1,243 @@
+// A session: its turns and steps as a tree beside their time, and what was chosen in full.
+
+import { get, may, post } from "./api.js";
+import { announce, ask, h, put } from "./dom.js";
+import { ExchangeView } from "./exchangeview.js";
+import { listen } from "./feed.js";
+import { STRENGTH, clock, count, full, money, plural, short, took } from "./format.js";
+import { LongList } from "./list.js";
+import { failure, kind, verdict } from "./parts.js";
+
+const HEIGHT = 26;
+const PAGE = 250;
+const PREVIEW = 160;
+const PREVIEW_TURNS = 40;
+
+export async function session(main, where) {
+  const view = new SessionView(where.id, where.query.get("turn"));
+  await view.open(main);
+  return () => view.close();
+}
+
+// Definitions of tools come by the dozen and say little one by one: those that nothing was said of stand in one row.
+function grouped(steps) {
+  const groups = [];
+  for (const step of steps) {
+    const quiet = step.kind === "tool_definitions" && step.verdict === "allow" && step.shadow === "allow" && !step.findings;
+    if (quiet && groups.at(-1)?.quiet) groups.at(-1).push(step);
+    else groups.push(Object.assign([step], { quiet }));
+  }
+  return groups;
+}
+
+class SessionView {
+  constructor(id, wanted) {
+    Object.assign(this, { id, wanted, turns: [], rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, flagged: false });
+  }
+
+  async open(main) {
+    const path = `/api/sessions/${encodeURIComponent(this.id)}`;
+    // Branches come with the session, turns a page at a time: a long session is drawn from its first page on.
+    const [page, listed] = await Promise.all([get(`${path}/turns`, { limit: PAGE }), get(`${path}/branches`)]);
+    this.id = page.session_id;
+    this.path = `/api/sessions/${encodeURIComponent(this.id)}`;
+    this.summary = listed.session;
+    this.know(listed.branches);
+    this.view = new ExchangeView({ inSession: true });
+    this.list = new LongList({
+      label: "Turns and steps", height: HEIGHT,
+      draw: (index) => this.draw(this.rows[index]), chosen: (index) => this.chosen(this.rows[index]),
+      seen: (first, last) => this.seen(first, last), classOf: (index) => this.classOf(this.rows[index]),
+    });
+    this.head = h("div.sessionhead");
+    this.chips = h("div.chips", { role: "group", "aria-label": "Branches" });
+    put(main, h("div.sessionpage", {}, this.head,
+      h("div.split", {},
+        h("section.treeside", { "aria-label": "Turns and steps" }, this.chips, this.list.element),
+        h("section.detailside", { "aria-label": "What was chosen" }, this.view.element))));
+    this.drawHead();
+    this.add(page.turns);
+    this.drawChips();
+    put(this.view.element, h("p.hint", {}, "Choose a turn or a step: ", h("kbd", {}, "↑"), h("kbd", {}, "↓"), " move."));
+    this.stop = listen((what, data) => this.heard(what, data));
+    if (!this.wanted) this.choose(this.strongest());
+    await this.rest(page.next);
+    if (this.wanted) this.find(this.wanted);
+  }
+
+  close() {
+    this.closed = true;
+    this.stop?.();
+    this.list?.close();
+  }
+
+  async rest(next) {
+    while (next !== null && !this.closed) {
+      const page = await get(`${this.path}/turns`, { after: next, limit: 1000 });
+      this.add(page.turns);
+      if (this.wanted && page.turns.some((turn) => turn.exchange_id === this.wanted)) this.find(this.wanted);
+      next = page.next;
+    }
+  }
+
+  know(branches) {
+    const lanes = new Map();
+    for (const branch of branches) {
+      const parent = lanes.get(branch.parent_branch_id);
+      lanes.set(branch.branch_id, { ...branch, lane: lanes.size, depth: parent ? parent.depth + 1 : 0 });
+    }
+    this.branches = lanes;
+  }
+
+  add(turns) {
+    for (const turn of turns) {
+      turn.start = Date.parse(turn.started_at);
+      this.turns.push(turn);
+      this.last = turn.number;
+    }
+    this.arrange();
+  }
+
+  // Rows in order of time; a branch is announced where it begins. Pauses count for little, so that work has room.
+  arrange() {
+    const shown = this.only === null ? this.turns : this.turns.filter((turn) => turn.branch_id === this.only);
+    const busy = shown.reduce((sum, turn) => sum + turn.took_ms, 0) || 1;
+    const pause = busy / 40;
+    const seen = new Set();
+    let at = 0, ended = null;
+    this.rows = [];
+    for (const turn of shown) {
+      if (ended !== null) at += Math.min(Math.max(turn.start - ended, 0), pause) - Math.max(ended - turn.start, 0);
+      turn.at = Math.max(at, 0);
+      at = turn.at + turn.took_ms;
+      ended = turn.start + turn.took_ms;
+      if (!seen.has(turn.branch_id) && this.branches.size > 1) this.rows.push({ branch: this.branches.get(turn.branch_id), turn });
+      seen.add(turn.branch_id);
+      this.rows.push({ turn });
+      for (const group of grouped(turn.steps)) this.rows.push({ turn, step: group[0], group });
+    }
+    this.total = Math.max(...shown.slice(-50).map((turn) => turn.at + turn.took_ms), at, 1);
+    this.list.size(this.rows.length);
+    this.list.again();
+  }
+
+  strongest() {
+    const most = Math.max(...this.rows.map((row) => (row.step ? STRENGTH.indexOf(row.step.verdict) : 0)), 0);
+    return most === 0 ? 0 : this.rows.findIndex((row) => row.step && STRENGTH.indexOf(row.step.verdict) === most);
+  }
+
+  drawHead() {
+    const s = this.summary;
+    put(this.head,
+      h("div.bar", {}, h("h1", {}, s.agent ?? s.app, " ", h("span.mono.dim", { title: s.session_id }, short(s.session_id))),
+        s.terminated_at ? h("span.verdict.v-terminate", {}, "ended by a person or a clause") : null, verdict(s.verdict, s.shadow), h("span.grow"),
+        may("decide") && !s.terminated_at ? h("button.quiet.danger", { type: "button", onclick: () => this.terminate() }, "End session…") : null),
+      h("p.line.dim", {}, [`app ${s.app}`, s.models.join(", "), full(s.started_at), took(Date.parse(s.last_at) - Date.parse(s.started_at)),
+        plural(s.exchanges, "turn"), plural(s.steps, "step"), `${count(s.input_tokens)} in · ${count(s.output_tokens)} out`,
+        money(s.cost_micro_usd, s.unpriced), s.client].filter(Boolean).map((each) => h("span", {}, each))));
+  }
+
+  drawChips() {
+    this.chips.hidden = this.branches.size < 2;
+    const chip = (id, label, lane) => h("button.chip", { type: "button", "aria-pressed": String(this.only === id), class: lane === null ? "" : `lane-${lane % 6}`,
+      onclick: () => { this.only = id; this.arrange(); this.drawChips(); } }, label);
+    put(this.chips, chip(null, "All branches", null), [...this.branches.values()].map((each) =>
+      chip(each.branch_id, `${each.agent_name ?? each.relation.replaceAll("_", " ")} · ${count(each.exchanges)}`, each.lane)));
+  }
+
+  classOf(row) {
+    if (row.branch) return "r-branch";
+    const said = row.step ?? row.turn;
+    return `${row.step ? "r-step" : "r-turn"}${said.verdict === "allow" ? "" : ` is-${said.verdict}`}`;
+  }
+
+  draw(row) {
+    const { turn, step, branch, group } = row;
+    const lane = this.branches.get(turn.branch_id) ?? { lane: 0, depth: 0 };
+    const gutter = h("span.lane", { class: `lane-${lane.lane % 6}`, style: { "margin-left": `${Math.min(lane.depth, 6) * 12}px` }, "aria-hidden": "true" });
+    if (branch) return [gutter, h("span.what", {}, h("b", {}, branch.agent_name ?? (branch.parent_branch_id ? "branch" : "main")),
+      h("span.dim", {}, ` ${branch.relation.replaceAll("_", " ")}, joined by ${branch.evidence.replaceAll("_", " ")}`))];
+    if (step) return [gutter, kind(step.kind), group.length > 1
+      ? h("span.what", {}, h("b", {}, count(group.length)), h("span.dim", {}, ` ${group.map((each) => each.tool).join(", ")}`))
+      : h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, this.preview(turn, step)),
+      h("span.marks", {}, step.findings && step.verdict === "allow" ? h("span.verdict.v-quiet", {}, plural(step.findings, "finding")) : null, verdict(step.verdict, step.shadow, step.reason)), this.bar(turn, step)];
+    const bad = turn.outcome !== "complete" || turn.status >= 400;
+    return [gutter, h("time", {}, clock(turn.started_at)),
+      h("span.what", {}, h("b", {}, turn.model ?? "?"), h("span.dim", {}, `${took(turn.took_ms)} · ${count(turn.input_tokens)} → ${count(turn.output_tokens)} · ${money(turn.cost_micro_usd)}`),
+        turn.in_place_of ? h("span.tag", { title: "The provider was asked again in the caller's place" }, "asked again") : null, turn.retry ? h("span.tag", {}, `retry ${turn.retry}`) : null),
+      h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, turn.error_type ?? turn.outcome.replaceAll("_", " ")) : null), this.bar(turn, null)];
+  }
+
+  bar(turn, step) {
+    const part = (ms) => `${Math.max(0, Math.min(100, (ms / this.total) * 100)).toFixed(3)}%`;
+    const offset = step ? Math.min(step.at_ms, turn.took_ms) : 0;
+    const length = step ? step.took_ms : turn.took_ms;
+    return h("span.fall", { "aria-hidden": "true" }, h("i", { class: step ? "thin" : "", style: { left: part(turn.at + offset), width: part(length) } }),
+      step || turn.first_token_ms === null ? null : h("i.wait", { style: { left: part(turn.at), width: part(turn.first_token_ms) } }));
+  }
+
+  preview(turn, step) {
+    const text = this.previews.get(`${turn.exchange_id}.${step.seq}`);
+    if (text === undefined) return h("span.dim", {}, "…");
+    return text === null ? h("span.dim", {}, step.unread ? `not readable: ${step.unread}` : "not kept") : h("span", {}, text);
+  }
+
+  // Texts of what is in sight, a page at a time: each page is an entry in the audit log.
+  async seen(first, last) {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(async () => {
+      const missing = this.rows.slice(first, last).find((row) => row.step && !this.asked.has(row.turn.number));
+      if (!missing || this.closed) return;
+      const from = this.turns.indexOf(missing.turn);
+      const page = this.turns.slice(from, from + PREVIEW_TURNS);
+      for (const turn of page) this.asked.add(turn.number);
+      const after = from > 0 ? this.turns[from - 1].number : 0;
+      const found = await get(`${this.path}/steps`, { text: PREVIEW, after, turns: page.length }).catch(() => null);
+      for (const step of found?.steps ?? []) this.previews.set(`${step.exchange_id}.${step.seq}`, step.text?.replace(/\s+/g, " ") ?? null);
+      this.list.again();
+    }, 60);
+  }
+
+  choose(index) {
+    if (this.rows.length) this.list.choose(index, { centre: index > 5 });
+  }
+
+  async chosen(row) {
+    history.replaceState(null, "", `#/sessions/${encodeURIComponent(this.id)}?turn=${encodeURIComponent(row.turn.exchange_id)}`);
+    this.view.element.parentElement.classList.add("open");
+    clearTimeout(this.opening);
+    this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null), 60);
+  }
+
+  find(id) {
+    const index = this.rows.findIndex((row) => row.turn.exchange_id.startsWith(id) && !row.branch);
+    this.wanted = null;
+    if (index >= 0) this.choose(index);
+    else put(this.view.element, failure(Object.assign(new Error("This session has no such turn."), { remedy: "" })));
+  }
+
+  heard(what, data) {
+    if (what !== "exchange" || data.join?.session_id !== this.id) return;
+    this.loading ??= setTimeout(async () => {
+      const [page, listed] = await Promise.all([get(`${this.path}/turns`, { after: this.last, limit: 1000 }), get(`${this.path}/branches`)]).finally(() => { this.loading = undefined; });
+      if (this.closed) return;
+      this.summary = listed.session;
+      this.know(listed.branches);
+      this.add(page.turns);
+      this.drawHead();
+      this.drawChips();
+    }, 300);
+  }
+
+  async terminate() {
+    const values = await ask({ title: "End this session?", text: "Every later request of it is refused. This cannot be taken back.", yes: "End session", danger: true });
+    if (values === null) return;
+    try {
+      this.summary = await post(`${this.path}/terminate`);
+      announce("The session is ended.");
+      this.drawHead();
+    } catch (error) {
+      this.head.append(failure(error));
+    }
+  }
+}

@@ -1,0 +1,95 @@
+"""A real browser: headless Chromium as the system has it, kept from calling home, and an eye on what goes wrong."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+_LISTENING = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+"""
+
+
+class NoBrowser(Exception):
+    """There is no Chromium on this machine."""
+
+
+@dataclass
+class Tab:
+    """One page, and everything it complained of."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    """Exceptions, errors on the console, dialogs: anything a clean page has none of."""
+    foreign: list[str] = field(default_factory=list)
+    """Addresses elsewhere that were asked for."""
+
+    def violations(self) -> list[str]:
+        """What the page's Content-Security-Policy had to stop."""
+        return self.page.evaluate("window.violations")
+
+    def assert_clean(self) -> None:
+        assert self.errors == []
+        assert self.foreign == []
+        assert self.violations() == []
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    found = os.environ.get("STEPWARDEN_TEST_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        raise NoBrowser("install chromium, as .ci/run does, or name one in STEPWARDEN_TEST_BROWSER")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def tab(browser: Browser, url: str, *, refused: bool = False, **options: object) -> Iterator[Tab]:
+    """A fresh profile with one page in it; `refused`: the console may tell of refusals, for they are what is tested."""
+    context: BrowserContext = browser.new_context(
+        base_url=url, **{"viewport": DESKTOP, "reduced_motion": "reduce", **options}
+    )  # type: ignore[arg-type]
+    try:
+        context.add_init_script(_LISTENING)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        made = Tab(page)
+        page.on("pageerror", lambda error: made.errors.append(f"exception: {error}"))
+        page.on("dialog", lambda dialog: (made.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on(
+            "console",
+            lambda said: (
+                made.errors.append(said.text)
+                if said.type == "error" and not (refused and "Failed to load resource" in said.text)
+                else None
+            ),
+        )
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((url, "data:", "blob:")) else made.foreign.append(asked.url),
+        )
+        yield made
+    finally:
+        context.close()

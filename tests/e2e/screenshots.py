@@ -1,0 +1,99 @@
+"""Pictures of every page of the dashboard for the documents, made anew: `make screenshots`.
+
+The runs in them come from the demo: recorded runs of models, and one run that was written by us. What fills the day
+before is made up, and by no model.
+"""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.browser import PHONE, running_browser, tab
+from tests.e2e.dashboard_stage import Stage, earlier_day, fill, stage
+
+FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
+READ = ".row .what span:not(.dim)"
+"""The beginning of a step's text in the tree."""
+
+
+def _pages(session: str) -> dict[str, tuple[str, str]]:
+    """Address and what to wait for."""
+    return {
+        "sessions": ("#/sessions", ".sessions tbody a"),
+        "session": (f"#/sessions/{session}", READ),
+        "holds": ("#/holds", ".hold.is-waiting"),
+        "policies": ("#/policies", ".clause"),
+        "costs": ("#/costs?since=24h", ".tile svg"),
+        "audit": ("#/audit?kind=action.", ".entries tbody button"),
+    }
+
+
+def _open(page: Page, address: str, waits_for: str) -> None:
+    page.goto(f"/{address}")
+    page.wait_for_selector(waits_for)
+    if waits_for == READ:
+        page.wait_for_selector(".findings li")
+
+
+def _desktop(browser: Browser, standing: Stage) -> str:
+    """Live first, while the runs pass; then what they left. Gives the session in which a call was rejected."""
+    with tab(browser, standing.url) as opened:
+        page = opened.page
+        _open(page, "#/live", ".state.ok")
+        for run in standing.told:
+            standing.run(run)
+        standing.payment()
+        page.wait_for_selector(".hold.is-waiting")
+        page.wait_for_selector(".sessioncard .v-reject")
+        page.screenshot(path=FOLDER / "live.png")
+        session = standing.api("/api/sessions", verdict="reject")["sessions"][0]["session_id"]
+        for name, (address, waits_for) in _pages(session).items():
+            _open(page, address, waits_for)
+            if name == "audit":
+                page.click(".entries tbody button")
+                page.click("text=Verify here")
+                page.wait_for_selector(".checks")
+            page.screenshot(path=FOLDER / f"{name}.png")
+        _open(page, f"#/sessions/{session}", READ)
+        page.click("text=Raw wire")
+        page.wait_for_selector("pre.raw")
+        page.screenshot(path=FOLDER / "wire.png")
+        opened.assert_clean()
+    return session
+
+
+def _dark(browser: Browser, standing: Stage, session: str) -> None:
+    with tab(browser, standing.url, color_scheme="dark") as opened:
+        _open(opened.page, *_pages(session)["session"])
+        opened.page.screenshot(path=FOLDER / "session-dark.png")
+
+
+def _phone(browser: Browser, standing: Stage, session: str) -> None:
+    places = {"live": ("#/live", ".hold.is-waiting"), **_pages(session)}
+    with tab(browser, standing.url, viewport=PHONE, is_mobile=True, has_touch=True) as opened:
+        for name in ("live", "session"):
+            _open(opened.page, *places[name])
+            opened.page.screenshot(path=FOLDER / f"phone-{name}.png")
+
+
+def main() -> int:
+    """Write them all."""
+    FOLDER.mkdir(exist_ok=True)
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        fill(folder, earlier_day())
+        standing = opened.enter_context(stage(folder, speed=6.0))
+        browser = opened.enter_context(running_browser())
+        session = _desktop(browser, standing)
+        _dark(browser, standing, session)
+        _phone(browser, standing, session)
+        hold = standing.api("/api/holds", only="waiting")["holds"][0]["hold_id"]
+        standing.post(f"/api/holds/{hold}/approve", {"by": "screenshots"})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
