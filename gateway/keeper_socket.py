@@ -23,6 +23,7 @@ from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.pins import Listing, Pinned
 
 log = logging.getLogger("stepwarden.keeper")
 
@@ -166,6 +167,8 @@ class KeeperSide(_Frames):
             return await self._keeper.hold(msgspec.msgpack.decode(call.payload, type=HoldAsk))
         if call.method == "activate":
             return await self._keeper.activate(msgspec.msgpack.decode(call.payload, type=tuple[ConfigActivated, ...]))
+        if call.method == "pin":
+            return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
         if call.method == "terminate":
             return await self._keeper.terminate(msgspec.msgpack.decode(call.payload, type=str))
         return None  # `flush`: answered after everything sent before it was taken
@@ -222,6 +225,10 @@ class RemoteKeeper(_Frames):
     async def terminate(self, session_id: str) -> None:
         """See `Keeper.terminate`."""
         await self._ask("terminate", session_id)
+
+    async def pin(self, listing: Listing) -> Pinned:
+        """See `Keeper.pin`."""
+        return msgspec.msgpack.decode(await self._ask("pin", listing), type=Pinned)
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""

@@ -43,6 +43,7 @@ from storage.seal import derive
 from storage.sealer import Sealer, sealed_until
 from storage.secret import Secret
 from storage.sequencer import Sequencer
+from storage.tool_pins import ToolPins
 from storage.ulids import pack
 from storage.writer import ContentMode, Writer
 
@@ -80,6 +81,7 @@ class Store(Reads):
                 self.keys = KeyRing(self.ledger, key)
                 self.holds = HoldBook(self.ledger, key)
                 self.modes = ModeBook(self.ledger)
+                self.pins = ToolPins(self.ledger, key)
                 self.aliases = Aliases(self.ledger)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)

@@ -19,6 +19,7 @@ from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold, HoldAsk
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.pins import Listing, Pinned
 from policies.vocabulary.steps import Part
 from storage.rows import StoredBody
 
@@ -145,6 +146,11 @@ class KeptKeeper:
     async def hold(self, ask: HoldAsk) -> bool:
         """What a person decided then; where nobody did, that is a no."""
         return self._decisions.use(ask, until_ns=self._exchange.ended_ns)
+
+    async def pin(self, listing: Listing) -> Pinned:
+        """No tool server is asked here."""
+        del listing
+        return Pinned()
 
     async def terminate(self, session_id: str) -> None:
         """Nothing is ended; later turns count as hypothetical."""
