@@ -235,6 +235,7 @@ class DataPlane:
             stateful = view is not None and (view.previous_response_id or view.conversation_id) is not None
             session_id = None if join is None else join.session_id
             passage.docket = Docket(bench, scope=passage.scope, stateful=stateful, session_id=session_id)
+            passage.docket.given = passage.given
             passage.forwarded = passage.decoded
         return passage.docket
 
@@ -384,6 +385,7 @@ class DataPlane:
         opened = await self.keeper.open(opening)
         passage.join, passage.state = opened.join, opened.state
         passage.shadowed, passage.receipt = opened.shadowed, opened.receipt
+        passage.given = dict(opened.given)
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""

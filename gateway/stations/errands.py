@@ -29,6 +29,9 @@ LONGEST: Final = 64 * 1024
 
 CONNECTIONS: Final = 2048
 
+_ENOUGH: Final = 24
+"""Characters of a tool's result below which nothing is made of a difference."""
+
 
 class Errand(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One message to a tool server, as far as it says to which session it belongs."""
@@ -215,3 +218,12 @@ def digest_of(arguments: str) -> bytes | None:
         return blake2b(msgspec.json.encode(value, order="deterministic"), digest_size=16).digest()
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
+
+
+def retells(told: str, given: str) -> bool:
+    """Whether a text is what a tool gave, whole or as the longest of its beginnings that its client shows."""
+    one, other = "".join(told.split()), "".join(given.split())
+    if len(other) < _ENOUGH or other in one:
+        return True
+    spelled = "".join(msgspec.json.encode(given.encode("utf-8", "replace").decode()).decode()[1:-1].split())
+    return spelled in one or (len(one) >= _ENOUGH and other.startswith(one[: -_ENOUGH or None]))

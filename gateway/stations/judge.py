@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.stations.errands import retells
 from gateway.stations.histories import Histories, Stored
 from gateway.stations.inquiry import Inquiry
 from gateway.stations.needs import needs_of
@@ -73,6 +74,9 @@ NOTICES: Final = "stepwarden/notices"
 
 UNSEEN: Final = "stepwarden/unseen"
 """The clause that stands for what the app says of steps no guard can read."""
+
+RETOLD: Final = "stepwarden/retold"
+"""The clause that findings of results stand under which an agent tells otherwise than their tool did."""
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -138,6 +142,8 @@ class Bench:
         """Tool definitions as a session first had them."""
         self.histories: Histories = Histories()
         """What stands at providers, for requests that go on from there by an id alone."""
+        self.trails: Recent[str, tuple[Part, ...]] = Recent(_PARTS_BYTES)
+        """What came before in a session, for acts that a tool server sees: no message of theirs carries it."""
         self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
         """Data that calls were held against on the event loop: guards remember it there, and only there."""
         self._shadowing: Recent[frozenset[str], Bench] = Recent(_SHADOWING)
@@ -157,6 +163,7 @@ class Bench:
             )
             # What sessions hold and services answer does not depend on clauses; what was said of it does.
             found.parts, found.offered, found.histories = self.parts, self.offered, self.histories
+            found.trails = self.trails
             found._read_here = self._read_here
             found._inquiry = self._inquiry
             self._shadowing.put(mine, found, 0)
@@ -279,6 +286,8 @@ class Docket:
         self._stateful = stateful
         self._owed: tuple[bytes, ...] = ()
         self._session_id = session_id
+        self.given: Mapping[str, str] = {}
+        """What tool servers gave in answer to calls whose results this request brings, by call id."""
         self._trail: list[Part] = list(before)
         self._partial = False
         self._verdict = ALLOW
@@ -464,6 +473,8 @@ class Docket:
         self, side: Side, cut: int | None, parts: Sequence[Part], judgements: Iterable[Judgement], *, fresh: bool
     ) -> None:
         for at, (part, judgement) in enumerate(zip(parts, judgements, strict=True)):
+            if part.kind == "tool_result" and self.given:
+                judgement = _with_difference(part, judgement, self.given.get(part.call_id or ""))
             if judgement is UNJUDGED:
                 continue
             self.ruled.append(Ruled(side, cut, part, judgement, at, fresh))
@@ -471,6 +482,47 @@ class Docket:
             # What an old step was merely flagged for was said when it was new.
             if fresh or STRENGTH[verdict.name] > STRENGTH["flag"]:
                 self._verdict = combine([self._verdict, verdict])
+
+    # ------------------------------------------------------------------------------------------------- errands
+
+    def without_history(self) -> None:
+        """Note that what came before in this session is not known here."""
+        self._partial = True
+
+    async def act(self, part: Part, cut: int, *, declared: Sequence[Part]) -> Judgement:
+        """Judge an act that a request makes by itself, such as a call of a tool; `declared`: the tools there are."""
+        scene = Scene(step=part, trail=Trail(parts=(*declared, *self._trail), partial=self._partial))
+        (judgement,) = await self.bench.judge([scene])
+        self._rule("request", cut, [part], [judgement], fresh=True)
+        self._trail.append(part)
+        return judgement
+
+    async def brought(self, parts: Sequence[Part], *, declared: Sequence[Part]) -> list[Judgement]:
+        """Judge what a tool server says; `declared`: the tools it had before."""
+        before = (*declared, *self._trail)
+        scenes = [
+            Scene(step=part, trail=Trail(parts=(*before, *parts[:at]), partial=self._partial))
+            for at, part in enumerate(parts)
+        ]
+        judgements = await self.bench.judge(scenes)
+        self._rule("response", None, parts, judgements, fresh=True)
+        self._trail += [part for part in parts if part.kind != "tool_definitions"]
+        return judgements
+
+    def note(self, at: int, finding: Finding, judgement: Judgement) -> None:
+        """Add what the gateway itself found of the part that was ruled on at a place."""
+        ruled = self.ruled[at]
+        flagged = Verdict(name="flag", clauses=(finding.clause,))
+        said = msgspec.structs.replace(
+            judgement, verdict=combine([judgement.verdict, flagged]), findings=(*judgement.findings, finding)
+        )
+        self.ruled[at] = msgspec.structs.replace(ruled, judgement=said)
+        self._verdict = combine([self._verdict, flagged])
+
+    def leave_trail(self) -> None:
+        """Keep what came before and what this exchange added, for the next act of the session."""
+        if self._session_id is not None and not self._partial:
+            self.bench.trails.put(self._session_id, tuple(self._trail), sum(len(part.text) for part in self._trail))
 
     # -------------------------------------------------------------------------------------------------- replies
 
@@ -567,6 +619,16 @@ def _where(ruled: Ruled) -> Where:
         tool=part.tool,
         call_id=part.call_id,
     )
+
+
+def _with_difference(part: Part, judgement: Judgement, given: str | None) -> Judgement:
+    """Add that an agent tells of another result than the tool gave. Wrapped, joined or shortened it is still the same."""
+    if given is None or retells(part.text, given):
+        return judgement
+    evidence = (Evidence(start=0, end=len(utf8(part.text)), label="retold_result"),)
+    finding = Finding(clause=RETOLD, guard="witness.0", score=75, state="violation", evidence=evidence)
+    flagged = combine([judgement.verdict, Verdict(name="flag", clauses=(RETOLD,))])
+    return msgspec.structs.replace(judgement, verdict=flagged, findings=(*judgement.findings, finding))
 
 
 def _nothing_at(_: int) -> Sequence[Part]:
