@@ -167,11 +167,11 @@ class KeeperSide(_Frames):
             return await self._keeper.hold(msgspec.msgpack.decode(call.payload, type=HoldAsk))
         if call.method == "activate":
             return await self._keeper.activate(msgspec.msgpack.decode(call.payload, type=tuple[ConfigActivated, ...]))
-        if call.method == "pin":
-            return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
         if call.method == "terminate":
             return await self._keeper.terminate(msgspec.msgpack.decode(call.payload, type=str))
-        return None  # `flush`: answered after everything sent before it was taken
+        # `flush` is answered after everything sent before it was taken.
+        listing = msgspec.msgpack.decode(call.payload, type=Listing) if call.method == "pin" else None
+        return None if listing is None else await self._keeper.pin(listing)
 
     async def _opened(self, opening: Opening) -> Opened:
         try:

@@ -316,6 +316,7 @@ class _Gateway:
                 key_ring=keeper.keys,
                 hold_book=keeper.store.holds,
                 mode_book=keeper.store.modes,
+                pin_book=keeper.store.pins,
                 in_force=self,
                 live_feed=keeper.live,
                 gateway=info,

@@ -5,11 +5,12 @@ Field names equal the vocabulary's where the meaning does. Unknown is null, neve
 
 import msgspec
 
+from gateway.mcp.definitions import proposed_tags
 from gateway.times import rfc3339
 from gateway.witnesses import WitnessState
 from policies.evaluate import Rule, Settings
-from policies.tools import ToolSelector
-from policies.vocabulary import erasures, exchanges, holds, judgements, keys, sessions, steps
+from policies.tools import ToolSelector, ToolTag
+from policies.vocabulary import erasures, exchanges, holds, judgements, keys, pins, sessions, steps
 from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.usage import Usage
@@ -682,6 +683,47 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     out_of_force: tuple[OutOfForce, ...] = ()
     """Clauses that a person had taken out of force when it was judged."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool of an MCP server."""
+
+    server: str
+    tool: str
+    state: pins.PinState
+    definition: str
+    """JSON, as it was accepted."""
+
+    proposed: str | None
+    """JSON, as it is now; null where that is the same."""
+
+    tags: tuple[ToolTag, ...]
+    """What its annotations suggest: the server's own word, for a person to confirm in a [tool.NAME] table."""
+
+    seen_at: str
+    """When it was first seen, approved or changed, whichever was last."""
+
+    approved_by: str | None
+
+    @classmethod
+    def of(cls, pin: pins.ToolPin) -> "Tool":
+        """As it is shown."""
+        return cls(
+            server=pin.server,
+            tool=pin.tool,
+            state=pin.state,
+            definition=pin.definition,
+            proposed=pin.proposed,
+            tags=proposed_tags(pin.proposed or pin.definition),
+            seen_at=rfc3339(pin.seen_ns),
+            approved_by=pin.approved_by,
+        )
+
+
+class ToolList(msgspec.Struct, frozen=True, kw_only=True):
+    """Tools of MCP servers."""
+
+    tools: tuple[Tool, ...]
 
 
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):

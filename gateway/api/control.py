@@ -22,6 +22,7 @@ from gateway.api import (
     holds,
     keys,
     live,
+    mcp,
     retention,
     sessions,
     status,
@@ -29,7 +30,7 @@ from gateway.api import (
 from gateway.api.access import Access, requires
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
-from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, Records
+from gateway.api.ports import Audit, Desk, GatewayInfo, HoldReader, InForce, KeyReader, ModeReader, PinReader, Records
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
 from gateway.api.self_check import SelfCheck
@@ -70,6 +71,8 @@ ROUTES = (
     holds.list_holds,
     holds.approve_hold,
     holds.reject_hold,
+    mcp.list_tools,
+    mcp.approve_tool,
     status.healthz,
     status.readyz,
     status.show_status,
@@ -96,6 +99,7 @@ def _documented() -> Application:
         "records",
         "keys",
         "holds",
+        "pins",
         "in_force",
         "live",
         "gateway",
@@ -131,6 +135,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     key_ring: KeyReader,
     hold_book: HoldReader,
     mode_book: ModeReader,
+    pin_book: PinReader,
     in_force: InForce,
     live_feed: LiveFeed,
     gateway: GatewayInfo,
@@ -147,6 +152,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "keys": key_ring,
         "holds": hold_book,
         "modes": mode_book,
+        "pins": pin_book,
         "in_force": in_force,
         "live": live_feed,
         "gateway": gateway,

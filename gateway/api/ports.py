@@ -16,6 +16,7 @@ from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.modes import ModeChange
+from policies.vocabulary.pins import ToolPin
 from policies.vocabulary.steps import Step
 from storage.audit.snapshot import Snapshot
 from storage.legal_holds import HoldChange
@@ -162,6 +163,10 @@ class Desk(Protocol):
         """A person's answer. Raises where there is no such hold, or it was decided before."""
         ...
 
+    async def approve_tool(self, server: str, tool: str, review: Review) -> ToolPin:
+        """Accept a tool as it is now. Raises where none of that name has changed."""
+        ...
+
 
 class Audit(Protocol):
     """The audit log. `storage.audit_log.AuditLog` fits; every method is safe from any thread."""
@@ -217,6 +222,14 @@ class HoldReader(Protocol):
 
     def list(self, *, state: HoldState | None = None, app: str | None = None, limit: int = 200) -> list[Hold]:
         """Holds, newest first."""
+        ...
+
+
+class PinReader(Protocol):
+    """What tools of MCP servers were and are. `storage.tool_pins.ToolPins` fits."""
+
+    def list(self) -> list[ToolPin]:
+        """All of them, by server and name."""
         ...
 
 

@@ -21,6 +21,7 @@ from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
 from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.modes import ModeChange, Modes
+from policies.vocabulary.pins import ToolPin
 from storage.legal_holds import HoldChange
 from storage.store import Store
 
@@ -76,6 +77,10 @@ class DirectDesk:
     async def release(self, session_id: str, change: HoldChange) -> None:
         """Keep it no longer than others."""
         self._store.legal_holds.release(session_id, change, time.time_ns())
+
+    async def approve_tool(self, server: str, tool: str, review: Review) -> ToolPin:
+        """Accept a tool as it is now."""
+        return self._store.pins.approve(server, tool, review, time.time_ns())
 
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""
@@ -142,6 +147,7 @@ def _application(config: Config, store: Store) -> Any:
         key_ring=store.keys,
         hold_book=store.holds,
         mode_book=store.modes,
+        pin_book=store.pins,
         in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),

@@ -22,7 +22,7 @@ FIRST: Final = "2024-11-05"
 STATELESS: Final = "2026-07-28"
 """The first revision, and the first without sessions, whose headers repeat the body."""
 
-_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
+VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 _REVISION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WRAPPED: Final = re.compile(r"=\?base64\?(.*)\?=")
 
@@ -61,7 +61,7 @@ def check(headers: Headers, message: Message, spoken: str | None) -> None:
     about = message.name if message.method in ACTS else None
     if name is not None and _unwrapped(name) != about:
         raise Mismatched("The header Mcp-Name names another thing than the body.")
-    said = message.meta.get(_VERSION_KEY)
+    said = message.meta.get(VERSION_KEY)
     if said is not None and said != spoken:
         raise Mismatched("The header MCP-Protocol-Version names another revision than the body.")
     if spoken is None or spoken < STATELESS or message.kind != "request":

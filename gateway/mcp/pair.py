@@ -3,6 +3,7 @@
 The mutable noun of this plane, as a passage is of the other: it lives for one message, in one task.
 """
 
+import asyncio
 import hashlib
 import os
 import time
@@ -14,6 +15,7 @@ import msgspec
 from gateway.identity import Identity, identity, plain_id, traceparent
 from gateway.ids import new_id, new_span, span_after
 from gateway.keeper import Opening
+from gateway.mcp.heads import STATELESS, VERSION_KEY
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand, digest_of
 from gateway.stations.ingress import Headers
@@ -53,11 +55,6 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     revision: str | None = None
     """The protocol revision spoken, where it is known."""
 
-    @property
-    def stateless(self) -> bool:
-        """Whether it speaks a revision without sessions."""
-        return self.revision is not None and self.revision >= "2026"
-
 
 class Pair:
     """What is known so far of one message and its answer."""
@@ -89,6 +86,8 @@ class Pair:
         """Parts of the request with their cuts, and of the answer."""
         self.given: str | None = None
         """The text that the client got as the tool's result."""
+        self.parked = asyncio.Event()
+        """Set once a person is waited for: until then what follows waits its turn."""
         self.spoilt = False
         """True where its answer could not be read."""
         self.stream = False
@@ -106,6 +105,13 @@ class Pair:
         return self.caller.principal
 
     @property
+    def stateless(self) -> bool:
+        """Whether the message is of a revision without sessions, by its headers or, in a pipe, by its own word."""
+        said = None if self.message is None else self.message.meta.get(VERSION_KEY)
+        revision = self.caller.revision or (said if isinstance(said, str) else "")
+        return revision >= STATELESS
+
+    @property
     def scope(self) -> bytes:
         """The caller's walls."""
         return scope_of(self.principal.app, self.principal.key_id)
@@ -115,7 +121,9 @@ class Pair:
         """The method, or what the client does instead of calling one."""
         if self.message is None:
             return "other"
-        return (self.message.method or "answer")[:_OPERATION]
+        if self.message.kind in ("result", "error"):
+            return "answer"
+        return (self.message.method or "")[:_OPERATION]
 
     @property
     def tool(self) -> str | None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -18,10 +19,12 @@ import msgspec
 from gateway.config import Config, Limits, McpServer, is_loopback
 from gateway.exchange import Gate
 from gateway.http import Answer, Interrupted, Upstream
+from gateway.ids import new_id
 from gateway.keeper import Keeper
 from gateway.mcp import heads
 from gateway.mcp.events import Block, Blocks, TooLong, event
 from gateway.mcp.pair import Caller, Pair, Transport
+from gateway.mcp.pipe import Pipe
 from gateway.mcp.seat import Seat
 from gateway.refusals import (
     BadFraming,
@@ -46,6 +49,8 @@ Receive = Callable[[], Awaitable[Any]]
 
 IN_FLIGHT: Final = 256
 """Messages at once to one server, a worker: one that hangs takes no room from others."""
+
+_DRAIN_SECONDS: Final = 1.0
 
 _JSON: Final = (b"content-type", b"application/json")
 _EVENTS: Final = (b"content-type", b"text/event-stream")
@@ -135,10 +140,10 @@ class McpPlane:
         shown = ingress.presented(scope["headers"])
         self.refuse_strangers(scope["headers"], keyed=shown is not None)
         principal = await self.keeper.admit(shown.secret if shown else None)
-        server = self.server(scope["raw_path"], principal.app)
+        server, over_pipe = self.server(scope["raw_path"], principal.app)
         seat = self.seats[server.name]
         with self._gates[server.name]:
-            await visit.carry(
+            await (visit.pipe if over_pipe else visit.carry)(
                 door,
                 server,
                 seat,
@@ -153,13 +158,20 @@ class McpPlane:
                 shown,
             )
 
-    def server(self, raw_path: bytes, app: str) -> McpServer:
-        """The server a path names. Raises `NoSuchServer`."""
+    def server(self, raw_path: bytes, app: str) -> tuple[McpServer, bool]:
+        """The server a path names, and whether it runs where the agent does. Raises `NoSuchServer`."""
         _, _, rest = raw_path.decode("latin-1").lstrip("/").partition("/")
-        server = self._servers.get(unquote(rest.rstrip("/")))
-        if server is None or server.url is None or (server.apps and app not in server.apps):
-            raise NoSuchServer("No MCP server of this name is served here.")
-        return server
+        name, _, way = unquote(rest.rstrip("/")).partition("/")
+        server = self._servers.get(name)
+        over_pipe = server is not None and server.url is None
+        if server is None or (server.apps and app not in server.apps) or way != ("stdio" if over_pipe else ""):
+            raise NoSuchServer("No MCP server of this name is served here in this way.")
+        return server, over_pipe
+
+    @property
+    def draining(self) -> bool:
+        """Whether the gateway is about to end."""
+        return self._gate.draining
 
     def limits(self, server: McpServer) -> Limits:
         """The bounds on a message to a server."""
@@ -222,6 +234,20 @@ class _Visit:
                 return
             body = ruling
         await self._forward(server, pair, seat, headers, body)
+
+    async def pipe(self, door: Door, server: McpServer, seat: Seat, caller: Caller, shown: Presented | None) -> None:
+        """All messages between a client and a server that runs beside it, as lines of one request and its answer."""
+        del shown
+        if self._scope["method"] != "POST":
+            raise NotSpoken("This endpoint takes POST.")
+        self._door = door
+        caller = msgspec.structs.replace(caller, transport="STDIO", connection=f"{server.name} {new_id()}")
+        self._started = True
+        kind = (b"content-type", b"application/x-ndjson")
+        await self._send({"type": "http.response.start", "status": 200, "headers": [kind]})
+        await self._piece(b"\n")
+        await Pipe(server, seat, caller, self._piece, lambda: self._plane.draining).run(self._receive)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _read(self, body: bytes, server: McpServer, caller: Caller) -> Message | None:
         """The message in a body; None where it was none and that has been answered."""
@@ -325,17 +351,19 @@ class _Visit:
         pair.stream, pair.media_type = True, "text/event-stream"
         blocks = Blocks(server.message_bytes)
         listens = pair.message is None
-        resumable = answered = False
+        resumable = False
         await self._begin(answer)
         while piece := await answer.read():
             pair.hear(piece)
             for block in blocks.feed(piece):
                 resumable = resumable or block.has_id
-                if answered:
-                    continue
-                answered = await self._event(pair, seat, block) and not listens
-        if listens or answered or resumable or (pair.message is not None and pair.message.kind != "request"):
-            pair.outcome = "complete" if listens or answered else "truncated"
+                if await self._event(pair, seat, block) and not listens:
+                    pair.outcome = "complete"
+                    await self._end()
+                    await _drained(answer)
+                    return
+        if listens or resumable or (pair.message is not None and pair.message.kind != "request"):
+            pair.outcome = "complete" if listens else "truncated"
             await self._end()
             return
         pair.outcome = "truncated"
@@ -363,6 +391,8 @@ class _Visit:
             return False
         pair.answered_ns = time.time_ns()
         delivered = await seat.answer(pair, data, self._told)
+        if pair.message is not None:
+            self._look_away()
         await self._piece(block.raw if delivered is data else block.with_data(delivered))
         return True
 
@@ -480,6 +510,14 @@ class _Visit:
             self._answer.close()
         if self._pair is not None and self._seat is not None:
             self._seat.close(self._pair)
+
+
+async def _drained(answer: Answer) -> None:
+    """Read what follows the answer, which is nobody's, so that the connection can be used again."""
+    with suppress(TimeoutError, Interrupted):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while await answer.read():
+                pass
 
 
 def _told_of(pair: Pair) -> list[tuple[bytes, bytes]]:

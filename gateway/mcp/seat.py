@@ -290,6 +290,7 @@ class Seat:
     async def _told_to_wait(self, pair: Pair, awaited: Awaitable[T], waiting: Waiting) -> T:
         """Wait for a person, while the client hears of progress where it wants to."""
         token = None if pair.message is None else pair.message.progress_token
+        pair.parked.set()
         task = asyncio.ensure_future(awaited)
         progress = 0.0
         try:
@@ -315,9 +316,7 @@ class Seat:
             pair.docket.stop(reason)
             words, key = "", pair.docket.bench.notice_key
         notice = words if key is None else make(reason, pair.exchange_id, key, "not_run")
-        body = mcp.rejection(
-            message, notice, reason=reason, exchange_id=pair.exchange_id, stateless=pair.caller.stateless
-        )
+        body = mcp.rejection(message, notice, reason=reason, exchange_id=pair.exchange_id, stateless=pair.stateless)
         return Ruling(False, body)
 
     def _failure(self, pair: Pair, said: str, code: str) -> bytes:

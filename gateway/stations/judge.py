@@ -473,12 +473,12 @@ class Docket:
         self, side: Side, cut: int | None, parts: Sequence[Part], judgements: Iterable[Judgement], *, fresh: bool
     ) -> None:
         for at, (part, judgement) in enumerate(zip(parts, judgements, strict=True)):
-            if part.kind == "tool_result" and self.given:
-                judgement = _with_difference(part, judgement, self.given.get(part.call_id or ""))
-            if judgement is UNJUDGED:
+            given = self.given.get(part.call_id or "") if part.kind == "tool_result" and self.given else None
+            said = judgement if given is None else _with_difference(part, judgement, given)
+            if said is UNJUDGED:
                 continue
-            self.ruled.append(Ruled(side, cut, part, judgement, at, fresh))
-            verdict = judgement.verdict
+            self.ruled.append(Ruled(side, cut, part, said, at, fresh))
+            verdict = said.verdict
             # What an old step was merely flagged for was said when it was new.
             if fresh or STRENGTH[verdict.name] > STRENGTH["flag"]:
                 self._verdict = combine([self._verdict, verdict])
@@ -621,9 +621,9 @@ def _where(ruled: Ruled) -> Where:
     )
 
 
-def _with_difference(part: Part, judgement: Judgement, given: str | None) -> Judgement:
-    """Add that an agent tells of another result than the tool gave. Wrapped, joined or shortened it is still the same."""
-    if given is None or retells(part.text, given):
+def _with_difference(part: Part, judgement: Judgement, given: str) -> Judgement:
+    """Add that an agent tells of another result than the tool gave; wrapped, joined or shortened it is the same."""
+    if retells(part.text, given):
         return judgement
     evidence = (Evidence(start=0, end=len(utf8(part.text)), label="retold_result"),)
     finding = Finding(clause=RETOLD, guard="witness.0", score=75, state="violation", evidence=evidence)

@@ -148,7 +148,7 @@ def _result(fields: dict[str, Any]) -> Iterator[Part]:
 
 
 def _tool_result(fields: dict[str, Any]) -> Part:
-    """One result is one step: its blocks, and its value as a structure where it has one, for a client may read either."""
+    """One result is one step: its blocks, and what it holds as a structure, for a client may read either."""
     blocks = [_block("tool_result", block, "") for block in sequence(fields.get("content"))]
     words = [block.text for block in blocks if block.text]
     words += [compact(fields[name]) for name in ("structuredContent", "toolResult") if fields.get(name) is not None]
@@ -161,7 +161,7 @@ def _tool_result(fields: dict[str, Any]) -> Part:
 
 
 def told(raw: bytes) -> str:
-    """The text of a tool's result as a client is likely to show it to its model: of the blocks alone, where it has any."""
+    """The text of a tool's result as a client is likely to show it to its model: that of its blocks, if any."""
     fields = mapping(mapping(decode_whole(raw)).get("result"))
     blocks = [_block("tool_result", block, "").text for block in sequence(fields.get("content"))]
     return "\n".join(filter(None, blocks)) or compact(fields.get("structuredContent") or "")

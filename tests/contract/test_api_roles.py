@@ -36,6 +36,8 @@ ROUTES = {
     ("GET", "/api/holds"): "operator",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
     ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
+    ("GET", "/api/mcp/tools"): "operator",
+    ("POST", "/api/mcp/tools/{server:str}/{tool:str}/approve"): "operator",
     ("GET", "/api/keys"): "admin",
     ("POST", "/api/keys"): "admin",
     ("POST", "/api/keys/{key_id:str}/revoke"): "admin",

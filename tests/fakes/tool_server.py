@@ -124,5 +124,8 @@ if __name__ == "__main__":
         server.run("stdio")
     else:
         server.run(
-            "streamable-http", port=int(sys.argv[2]), json_response="json" in sys.argv, stateless_http="stateless" in sys.argv
+            "streamable-http",
+            port=int(sys.argv[2]),
+            json_response="json" in sys.argv,
+            stateless_http="stateless" in sys.argv,
         )
