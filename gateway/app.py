@@ -61,7 +61,8 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> OtlpExporter | None:
         ExportSettings(
             endpoint=telemetry.otlp_endpoint,
             headers=headers_from(telemetry.otlp_headers_env, os.environ),
-            servers={name: _address(provider.base_url) for name, provider in config.providers.items()},
+            servers={name: _address(provider.base_url) for name, provider in config.providers.items()}
+            | {f"mcp/{name}": _address(server.url) for name, server in config.mcp.items() if server.url is not None},
             version=release(),
         ),
         save_cursor=keeper.save_cursor,

@@ -1,4 +1,7 @@
-"""Tools of MCP servers: what they were when they were accepted, what they are now, and a person's word on it."""
+"""Tools of MCP servers: what they were when they were accepted, what they are now, and a person's word on it.
+
+Servers are shared by apps, so this is for those who see every app.
+"""
 
 from typing import Annotated, Literal
 
@@ -9,7 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
-from gateway.api.access import NotAllowed, actor_of, requires, scope_of
+from gateway.api.access import actor_of, requires
 from gateway.api.ports import Desk, PinReader
 from policies.vocabulary.holds import Review
 from policies.vocabulary.keys import Principal
@@ -22,25 +25,17 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Who decided, where the key does not say it."""
 
 
-def _refuse_one_app(principal: Principal) -> None:
-    """Servers are shared by apps. Raises `NotAllowed` for whoever may see only one of them."""
-    if scope_of(principal, None) is not None:
-        raise NotAllowed("tools of MCP servers are for those who see every app")
-
-
-@get("/api/mcp/tools", opt=requires("operator"), sync_to_thread=True)
+@get("/api/mcp/tools", opt=requires("admin"), sync_to_thread=True)
 def list_tools(
     pins: NamedDependency[SkipValidation[PinReader]],
-    principal: NamedDependency[SkipValidation[Principal]],
     only: Annotated[Literal["changed"] | None, QueryParameter(description="Only tools that wait for a person.")] = None,
 ) -> answers.ToolList:
     """Tools of every MCP server, by server and name."""
-    _refuse_one_app(principal)
     found = pins.list()
     return answers.ToolList(tools=tuple(answers.Tool.of(pin) for pin in found if only in (None, pin.state)))
 
 
-@post("/api/mcp/tools/{server:str}/{tool:str}/approve", opt=requires("operator"), status_code=200)
+@post("/api/mcp/tools/{server:str}/{tool:str}/approve", opt=requires("admin"), status_code=200)
 async def approve_tool(
     server: FromPath[str],
     tool: FromPath[str],
@@ -49,6 +44,5 @@ async def approve_tool(
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.Tool:
     """Accept a tool as it is now: from here on it is shown and can be called."""
-    _refuse_one_app(principal)
     review = Review(actor=actor_of(principal), by=data.by)
     return answers.Tool.of(await desk.approve_tool(server, tool, review))
