@@ -211,7 +211,6 @@ class Seat:
         docket, raw = pair.docket, answer.raw
         edits: list[PartEdit] = []
         if docket is not None:
-            first = len(docket.ruled)
             before = docket.bench.offered.get(self._listed) or ()
             judgements = await docket.brought(parts, declared=before)
             reason = await self._stopped(
@@ -231,7 +230,7 @@ class Seat:
                     taken.add(part.tool or "")
                 else:
                     edits += _edit(part, judgement)
-            self._noted(docket, first, pinned)
+            self._noted(docket, parts, pinned)
             self._offer(docket, [part for part in parts if part.tool not in taken], before)
         try:
             body = edited(raw, mcp.reply_parts, edits) if edits else raw
@@ -247,18 +246,17 @@ class Seat:
             merged = tuple(({part.tool: part for part in before} | found).values())
             docket.bench.offered.put(self._listed, merged, sum(len(part.text) for part in merged))
 
-    def _noted(self, docket: Docket, first: int, pinned: Pinned) -> None:
+    def _noted(self, docket: Docket, parts: Iterable[Part], pinned: Pinned) -> None:
         """Add what pins found to what clauses said of the definitions."""
         beside = dict(pinned.shadowing)
-        for at, ruled in enumerate(docket.ruled[first:], first):
-            tool = ruled.part.tool
-            if ruled.part.kind != "tool_definitions" or tool is None:
+        for part in parts:
+            if part.kind != "tool_definitions" or part.tool is None:
                 continue
-            if tool in pinned.changed:
-                docket.note(at, _finding(CHANGED, "changed_definition", 90, "It is not what was accepted."))
-            if tool in beside:
-                note = f"It names or bears the name of a tool of MCP server {beside[tool]}."
-                docket.note(at, _finding(SHADOWING, "tool_shadowing", 75, note))
+            if part.tool in pinned.changed:
+                docket.note(part, _finding(CHANGED, "changed_definition", 90, "It is not what was accepted."))
+            if part.tool in beside:
+                note = f"It bears the name of a tool of MCP server {beside[part.tool]}, or speaks of one."
+                docket.note(part, _finding(SHADOWING, "tool_shadowing", 75, note))
 
     # --------------------------------------------------------------------------------------------------- shared
 

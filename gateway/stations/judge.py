@@ -509,14 +509,20 @@ class Docket:
         self._trail += [part for part in parts if part.kind != "tool_definitions"]
         return judgements
 
-    def note(self, at: int, finding: Finding, judgement: Judgement) -> None:
-        """Add what the gateway itself found of the part that was ruled on at a place."""
-        ruled = self.ruled[at]
+    def note(self, part: Part, finding: Finding) -> None:
+        """Add what the gateway itself found of a part of the answer, whatever clauses said of it."""
+        found = next((at for at, ruled in enumerate(self.ruled) if ruled.part is part), None)
+        if found is None:
+            found = len(self.ruled)
+            self.ruled.append(Ruled("response", None, part, UNJUDGED))
+        ruled = self.ruled[found]
         flagged = Verdict(name="flag", clauses=(finding.clause,))
         said = msgspec.structs.replace(
-            judgement, verdict=combine([judgement.verdict, flagged]), findings=(*judgement.findings, finding)
+            ruled.judgement,
+            verdict=combine([ruled.judgement.verdict, flagged]),
+            findings=(*ruled.judgement.findings, finding),
         )
-        self.ruled[at] = msgspec.structs.replace(ruled, judgement=said)
+        self.ruled[found] = msgspec.structs.replace(ruled, judgement=said)
         self._verdict = combine([self._verdict, flagged])
 
     def leave_trail(self) -> None:

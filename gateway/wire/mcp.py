@@ -71,7 +71,8 @@ def error_of(
     number: int, message: str, exchange_id: str, *, code: str | None = None, id_token: bytes = b"null"
 ) -> bytes:
     """An error of ours in answer to a request, with our own code and the exchange's id beside JSON-RPC's number."""
-    data = {"stepwarden/exchange": exchange_id} | ({} if code is None else {"stepwarden/reason": code})
+    told = (("stepwarden/exchange", exchange_id), ("stepwarden/reason", code))
+    data = {name: value for name, value in told if value}
     return jsonrpc.error(id_token, number, message, data)
 
 
