@@ -62,6 +62,8 @@ class Blocks:
                 del self._buffer[: len(BOM)]
         found: list[Block] = []
         while (end := _END.search(self._buffer, max(self._searched - 3, 0))) is not None:
+            if end.end() > self._limit:
+                raise TooLong("An event of the tool server is too long.")
             found.append(_block(bytes(self._buffer[: end.end()])))
             del self._buffer[: end.end()]
             self._searched = 0

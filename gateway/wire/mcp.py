@@ -244,6 +244,7 @@ def reply_of(value: Any) -> Reply:
 
 
 class _Shape(msgspec.Struct):
+    jsonrpc: Any = None
     method: Any = None
     result: msgspec.Raw = msgspec.Raw(b"")
     error: msgspec.Raw = msgspec.Raw(b"")
@@ -255,4 +256,4 @@ def is_answer(raw: bytes) -> bool:
         found = msgspec.json.decode(raw, type=_Shape)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return False
-    return found.method is None and bool(bytes(found.result) or bytes(found.error))
+    return found.jsonrpc == "2.0" and found.method is None and bool(bytes(found.result) or bytes(found.error))

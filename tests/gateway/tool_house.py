@@ -93,7 +93,8 @@ class ToolHouse:
         """One message, as bytes, on a connection of its own."""
         kind = (b"content-type", b"application/json")
         accept = (b"accept", b"application/json, text/event-stream")
-        return self.house.ask(request(f"/mcp/{server}".encode(), body, headers=[kind, accept, *headers]))
+        whole = request(f"/mcp/{server}".encode(), body, headers=[kind, accept, *headers], host=b"localhost")
+        return self.house.ask(whole)
 
     def exchanges(self, server: str) -> list[dict[str, Any]]:
         """What is recorded of a server, newest first."""
