@@ -47,7 +47,8 @@ def request_steps(
     for cut in cuts:
         for part in parts_at(cut):
             fidelity: Fidelity = "projected" if part.kind in _FROM_HISTORY else "witnessed"
-            if part.kind == "tool_result" and part.call_id in given and retells(part.text, given[part.call_id]):
+            seen = given.get(part.call_id or "") if part.kind == "tool_result" else None
+            if seen is not None and retells(part.text, seen):
                 fidelity = "witnessed"
             steps.append(_step(part, place, len(steps), fidelity, "request", cut, at_ns, at_ns))
     return steps

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from gateway.wire.strict import ambiguity
+from gateway.wire.values import mapping
 from policies.errors import StepwardenError
 
 Kind: TypeAlias = Literal["request", "notification", "result", "error"]
@@ -78,8 +79,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def meta(self) -> Mapping[str, Any]:
         """`params._meta`."""
-        found = self.params.get("_meta")
-        return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType] - JSON keys are strings
+        return mapping(self.params.get("_meta"))
 
     @property
     def progress_token(self) -> str | int | None:
@@ -119,7 +119,7 @@ def _asking(found: _Envelope, token: bytes, raw: bytes) -> Message:
         raise Malformed("The message is a request and an answer at once.", id_token=_told(token))
     if token == _NULL:
         raise Malformed("A request cannot have the id null.")
-    params: dict[str, Any] = found.params if isinstance(found.params, dict) else {}
+    params = mapping(found.params)
     return Message(kind="request" if token else "notification", raw=raw, id_token=token, method=method, params=params)
 
 

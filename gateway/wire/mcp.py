@@ -135,10 +135,12 @@ def _result(fields: dict[str, Any]) -> Iterator[Part]:
     for at, item in enumerate(sequence(fields.get("contents"))):
         yield _block("retrieval", {"type": "resource", "resource": item}, f"/result/contents/{at}")
     for at, item in enumerate(sequence(fields.get("messages"))):
-        blocks = mapping(item).get("content")
-        for place, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
-            where = f"/result/messages/{at}/content" + (f"/{place}" if isinstance(blocks, list) else "")
-            yield _block("retrieval", block, where)
+        content = mapping(item).get("content")
+        where = f"/result/messages/{at}/content"
+        if not isinstance(content, list):
+            yield _block("retrieval", content, where)
+        for place, block in enumerate(sequence(content)):
+            yield _block("retrieval", block, f"{where}/{place}")
     yield from tool_definitions(fields.get("tools"), "/result/tools")
     for name in _LISTS:
         for at, item in enumerate(sequence(fields.get(name))):
