@@ -10,6 +10,7 @@ What a tool gave is kept until the LLM side tells of it, so that the two can be 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from os.path import commonprefix
 from typing import Final
 
 import msgspec
@@ -29,8 +30,11 @@ LONGEST: Final = 64 * 1024
 
 CONNECTIONS: Final = 2048
 
-_ENOUGH: Final = 24
+ENOUGH: Final = 24
 """Characters of a tool's result below which nothing is made of a difference."""
+
+REMARK: Final = 100
+"""Characters that may follow the beginning of a result: that it was shortened, and to what."""
 
 
 class Errand(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -221,9 +225,10 @@ def digest_of(arguments: str) -> bytes | None:
 
 
 def retells(told: str, given: str) -> bool:
-    """Whether a text is what a tool gave, whole or as the longest of its beginnings that its client shows."""
+    """Whether a text is what a tool gave: whole, whatever stands around it, or its beginning with a word on the rest."""
     one, other = "".join(told.split()), "".join(given.split())
-    if len(other) < _ENOUGH or other in one:
+    if len(other) < ENOUGH or other in one:
         return True
     spelled = "".join(msgspec.json.encode(given.encode("utf-8", "replace").decode()).decode()[1:-1].split())
-    return spelled in one or (len(one) >= _ENOUGH and other.startswith(one[: -_ENOUGH or None]))
+    same = len(commonprefix((one, other)))
+    return spelled in one or (same >= ENOUGH and len(one) - same <= REMARK)
