@@ -10,7 +10,6 @@ What a tool gave is kept until the LLM side tells of it, so that the two can be 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from os.path import commonprefix
 from typing import Final
 
 import msgspec
@@ -225,10 +224,10 @@ def digest_of(arguments: str) -> bytes | None:
 
 
 def retells(told: str, given: str) -> bool:
-    """Whether a text is what a tool gave: whole, whatever stands around it, or its beginning with a word on the rest."""
+    """Whether a text is what a tool gave: all of it, whatever stands around, or its beginning and a remark."""
     one, other = "".join(told.split()), "".join(given.split())
     if len(other) < ENOUGH or other in one:
         return True
     spelled = "".join(msgspec.json.encode(given.encode("utf-8", "replace").decode()).decode()[1:-1].split())
-    same = len(commonprefix((one, other)))
+    same = next((at for at, (mine, theirs) in enumerate(zip(one, other, strict=False)) if mine != theirs), len(one))
     return spelled in one or (same >= ENOUGH and len(one) - same <= REMARK)

@@ -6,9 +6,11 @@ Its tools do what their names say; `change` makes it define another tool under t
 import asyncio
 import os
 import sys
+import warnings
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, ImageContent, SamplingMessage, TextContent, ToolAnnotations
+from pydantic import BaseModel
 
 server = MCPServer("house-tools", instructions="Tools of the house.")
 calls: list[str] = []
@@ -91,6 +93,29 @@ async def slow(ctx: Context, seconds: float) -> str:
 def large(size: int) -> str:
     """A long text."""
     return "x" * size
+
+
+@server.tool(structured_output=False)
+async def ask_model(ctx: Context) -> str:
+    """Ask the client's model."""
+    message = SamplingMessage(role="user", content=TextContent(type="text", text="Are you there?"))
+    with warnings.catch_warnings(action="ignore"):
+        said = await ctx.session.create_message(messages=[message], max_tokens=9)
+    return f"It said: {said.content.text if isinstance(said.content, TextContent) else said.content}"
+
+
+class Answer(BaseModel):
+    """What a person is asked for."""
+
+    name: str
+
+
+@server.tool(structured_output=False)
+async def ask_person(ctx: Context) -> str:
+    """Ask the person at the client."""
+    with warnings.catch_warnings(action="ignore"):
+        said = await ctx.elicit("Who are you?", schema=Answer)
+    return f"Hello {said.data.name if said.action == 'accept' else said.action}."
 
 
 @server.tool()

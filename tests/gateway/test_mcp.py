@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from mcp_types import CreateMessageResult, ElicitResult, TextContent
 
 from tests.gateway.house import waited
 from tests.gateway.tool_house import OFFICIAL, ToolHouse, run, table, tool_house, tool_server, words
@@ -116,6 +117,23 @@ def test_a_held_call_goes_on_once_a_person_approves(tools: ToolHouse, server: st
     (paid,) = call(tools, server, mode, ("pay", {"to": who}))
     person.join()
     assert words(paid) == f"Paid {who}."
+
+
+@pytest.mark.parametrize("server", ["web", "pipe"])
+def test_what_a_server_asks_of_its_client_while_it_works_passes_both_ways(tools: ToolHouse, server: str) -> None:
+    async def model(_context: Any, _params: Any) -> CreateMessageResult:
+        content = TextContent(type="text", text="Yes, here.")
+        return CreateMessageResult(role="assistant", content=content, model="house")
+
+    async def person(_context: Any, _params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"name": "Ann"})
+
+    async def work() -> list[Any]:
+        asked = {"sampling_callback": model, "elicitation_callback": person}
+        async with tools.client(server, "legacy", **asked) as client:
+            return [await client.call_tool("ask_model", {}), await client.call_tool("ask_person", {})]
+
+    assert [words(each) for each in run(work)] == ["It said: Yes, here.", "Hello Ann."]
 
 
 def test_a_pair_is_recorded_with_its_steps_as_they_were_seen(tools: ToolHouse) -> None:
