@@ -28,7 +28,8 @@ def node(package: str, *arguments: str) -> list[str]:
 
 def python(name: str, *arguments: str) -> list[str]:
     """The program of a server from the Python index."""
-    return [str(environment("tools") / "bin" / name), *arguments]
+    folder = environment("sqlite" if name == "mcp-server-sqlite" else "tools")
+    return [str(folder / "bin" / name), *arguments]
 
 
 @pytest.fixture(scope="module")

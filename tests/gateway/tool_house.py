@@ -46,7 +46,7 @@ def tool_server(*options: str) -> Iterator[str]:
             return True if probe.connect_ex(("127.0.0.1", port)) == 0 else None
 
     try:
-        waited(answers)
+        waited(answers, seconds=60)
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.terminate()
