@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.demo.answers import Answer, SeenRequest
+from gateway.demo.answers import Answer, Piece, SeenRequest
 from gateway.demo.turns import Call, Turn
 from tests.e2e.environments.install import environment
 from tests.e2e.headless import CODEX_OFF
@@ -41,7 +42,14 @@ def calling(tools: ToolHouse, wire: Any, name: str, city: str) -> None:
         calls = (
             () if done or b"get_weather" not in seen.body else (Call(f"call_{city}", name, f'{{"city": "{city}"}}'),)
         )
-        return say(wire, Turn(text=SAID, calls=calls, reply_id=f"{city}{seen.number}"), streamed=streamed)
+        answer = say(wire, Turn(text=SAID, calls=calls, reply_id=f"{city}{seen.number}"), streamed=streamed)
+        # Codex offers the tools of a server in a namespace, and takes calls in it alone.
+        space, _, tool = name.rpartition("__")
+        spoken = [piece.data if isinstance(piece, Piece) else piece for piece in answer.body]
+        named = f'"name":"{tool}","namespace":"{space}"' if wire == "responses" else f'"name":"{name}"'
+        assert all(isinstance(piece, bytes) for piece in spoken)
+        body = tuple(bytes(piece).replace(f'"name":"{name}"'.encode(), named.encode()) for piece in spoken)
+        return msgspec.structs.replace(answer, body=body)
 
     tools.house.provider.script = script
 
@@ -113,6 +121,9 @@ def test_claude_code(tools: ToolHouse, tmp_path: Path, server: str) -> None:
         "CLAUDE_CONFIG_DIR": str(tmp_path / ".claude"),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",
+        "MCP_CONNECTION_NONBLOCKING": "0",
+        "MCP_CONNECT_TIMEOUT_MS": "60000",
+        "MCP_TIMEOUT": "60000",
     }
     assert SAID in ran(["node", str(package / "cli-wrapper.cjs"), *asked], tmp_path, variables)
     joined(tools, server, city)
@@ -130,7 +141,7 @@ def test_codex(tools: ToolHouse, tmp_path: Path, server: str) -> None:
         f'model = "gpt-5.2"\nmodel_provider = "e2e"\n{CODEX_OFF}'
         '[model_providers.e2e]\nname = "e2e"\n'
         f'base_url = "{base}"\nenv_key = "OPENAI_API_KEY"\nwire_api = "responses"\n'
-        f"[mcp_servers.{server}]\n{described}\n"
+        f"[mcp_servers.{server}]\n{described}\nstartup_timeout_sec = 60\n"
     )
     package = environment("node") / "node_modules" / "@openai" / "codex"
     asked = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
