@@ -141,7 +141,7 @@ def test_codex(tools: ToolHouse, tmp_path: Path, server: str) -> None:
         f'model = "gpt-5.2"\nmodel_provider = "e2e"\n{CODEX_OFF}'
         '[model_providers.e2e]\nname = "e2e"\n'
         f'base_url = "{base}"\nenv_key = "OPENAI_API_KEY"\nwire_api = "responses"\n'
-        f"[mcp_servers.{server}]\n{described}\nstartup_timeout_sec = 60\n"
+        f"[mcp_servers.{server}]\n{described}\nstartup_timeout_sec = 60\nrequired = true\n"
     )
     package = environment("node") / "node_modules" / "@openai" / "codex"
     asked = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
