@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -19,6 +19,8 @@ from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
 from gateway.keeper import Keeper, LocalKeeper
+from gateway.mcp.relay import McpPlane
+from gateway.mcp.seat import Seat
 from gateway.metrics import Metrics
 from gateway.otlp import ExportSettings, OtlpExporter, headers_from
 from gateway.otlp_events import EvaluationExporter
@@ -86,7 +88,8 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
     settings = ExportSettings(
         endpoint=telemetry.otlp_endpoint,
         headers=headers_from(telemetry.otlp_headers_env, os.environ),
-        servers={name: _address(provider.base_url) for name, provider in config.providers.items()},
+        servers={name: _address(provider.base_url) for name, provider in config.providers.items()}
+        | {f"mcp/{name}": _address(server.url) for name, server in config.mcp.items() if server.url is not None},
         version=release(),
     )
     store = keeper.store
@@ -108,6 +111,7 @@ class DataPlanes:
 
     def __init__(self, config: Config, keeper: Keeper, *, environ: Mapping[str, str], supervision: Supervision) -> None:
         self.gate = Gate(config.limits.in_flight)
+        self._supervision = supervision
         self._clients = {
             name: ProviderClient(
                 provider.base_url,
@@ -132,9 +136,38 @@ class DataPlanes:
             )
             for name, provider in config.providers.items()
         }
+        self.mcp = self._tool_servers(config, keeper, environ) if config.mcp else None
+
+    def _tool_servers(self, config: Config, keeper: Keeper, environ: Mapping[str, str]) -> McpPlane:
+        """The plane of the MCP servers, with a pool for each that is reached over HTTP."""
+
+        def beside(name: str) -> Callable[[str], tuple[str, ...]]:
+            return lambda app: tuple(
+                [other for other, each in config.mcp.items() if other != name and (not each.apps or app in each.apps)]
+            )
+
+        clients = {
+            name: ProviderClient(
+                server.url, connect_seconds=config.limits.connect_seconds, idle_seconds=server.idle_seconds
+            )
+            for name, server in config.mcp.items()
+            if server.url is not None
+        }
+        self._clients |= {f"mcp/{name}": client for name, client in clients.items()}
+        seats = {
+            name: Seat(server, keeper=keeper, supervision=lambda: self._supervision, beside=beside(name))
+            for name, server in config.mcp.items()
+        }
+        return McpPlane(config, clients=clients, seats=seats, keeper=keeper, gate=self.gate, environ=environ)
+
+    @property
+    def mounts(self) -> Mapping[str, Any]:
+        """Every plane by the first segment of its paths."""
+        return self.planes if self.mcp is None else {**self.planes, "mcp": self.mcp}
 
     def supervise(self, supervision: Supervision) -> None:
         """Put other clauses in force, for exchanges that begin from now on."""
+        self._supervision = supervision
         for plane in self.planes.values():
             plane.supervision = supervision
 
@@ -163,7 +196,7 @@ def _mounts(applications: Mapping[str, Any]) -> list[Any]:
 
 
 def create_app(
-    planes: Mapping[str, DataPlane], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
+    planes: Mapping[str, Any], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
 ) -> Application:
     """One application: a mount per provider, and the control plane as routes or as `relayed` first segments."""
     known = ", ".join(f"/{name}" for name in planes) or "none"

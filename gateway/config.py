@@ -38,6 +38,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TOOL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
+_HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_NOT_FOR_TOKENS = frozenset({"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"})
 _LARGEST_PORT = 65535
 
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400)]
@@ -118,6 +120,44 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
     tags: tuple[ToolTag, ...] = ()
     """What it can do; a tool without tags counts as one that writes."""
+
+
+class McpServer(msgspec.Struct, frozen=True, kw_only=True):
+    """One MCP server that agents reach through this gateway: `/mcp/{name}`, or `stepwarden mcp --server {name}`."""
+
+    name: str
+    """The table's own name."""
+
+    url: str | None = None
+    """Address of a server over streamable HTTP: http or https URL without user, query or fragment."""
+
+    command: tuple[str, ...] = ()
+    """Program and arguments of a server over stdio, run by `stepwarden mcp` where the agent runs."""
+
+    apps: tuple[str, ...] = ()
+    """Apps whose callers may use it; none named: every app."""
+
+    tools: tuple[str, ...] = ("*",)
+    """Tools that may be listed and called; `*` stands for any run of characters."""
+
+    key_env: str | None = None
+    """Name of the environment variable with the server's token; used only for callers who showed a gateway key."""
+
+    key_header: str = "authorization"
+    """Header that carries the token; in `authorization` it is a bearer token."""
+
+    pins: Literal["hold", "flag"] = "hold"
+    """`hold`: a tool whose definition changed is neither shown nor called until a person approves it."""
+
+    idle_seconds: Seconds = 300.0
+    """Longest silence of the server while somebody waits for its answer."""
+
+    message_bytes: Bytes = 16 << 20
+    """Largest message read from it or for it."""
+
+    def key(self, environ: Mapping[str, str]) -> str | None:
+        """The server's token, read now; None where there is none. Never keep or print it."""
+        return (environ.get(self.key_env, "").strip() or None) if self.key_env else None
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,6 +388,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     audit: Audit = Audit()
     supervisor: Supervisor = Supervisor()
     alerts: Mapping[str, Alert] = msgspec.field(default_factory=dict[str, Alert])
+    mcp: Mapping[str, McpServer] = {}
 
     file: Path | None = None
     notes: tuple[str, ...] = ()
@@ -393,7 +434,13 @@ _PLAIN: dict[str, type[msgspec.Struct]] = {
     "audit": Audit,
     "supervisor": Supervisor,
 }
-_NAMED: dict[str, type[msgspec.Struct]] = {"provider": Provider, "app": App, "tool": Tool, "alert": Alert}
+_NAMED: dict[str, type[msgspec.Struct]] = {
+    "provider": Provider,
+    "app": App,
+    "tool": Tool,
+    "alert": Alert,
+    "mcp": McpServer,
+}
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "webhook": ("url_env",),
     "slack": ("url_env",),
@@ -433,12 +480,8 @@ class _Reading:
         self._mistakes = mistakes
         self._here = here
         self._plain: dict[str, dict[str, Given]] = {name: {} for name in _PLAIN}
-        self._named: dict[str, dict[str, dict[str, Given]]] = {
-            "provider": {},
-            "app": {"default": {}},
-            "tool": {},
-            "alert": {},
-        }
+        self._named: dict[str, dict[str, dict[str, Given]]] = {name: {} for name in _NAMED}
+        self._named["app"]["default"] = {}
         self._headers: dict[tuple[str, str], Given] = {}
         shipped = Origin(place="shipped", base=here)
         for name, table in _SHIPPED.items():
@@ -529,7 +572,8 @@ class _Reading:
         alerts = dict(self._build_named("alert"))
         for name, alert in alerts.items():
             self._examine_alert(name, alert)
-        notes = self._examined(plain, providers)
+        servers = dict(self._build_named("mcp"))
+        notes = (*self._examined(plain, providers), *self._examined_servers(servers, apps, plain["gateway"]))
         if self._mistakes:
             return None
         gateway: Any = plain["gateway"]
@@ -548,6 +592,7 @@ class _Reading:
             audit=_as(Audit, plain["audit"]),
             supervisor=_as(Supervisor, plain["supervisor"]),
             alerts=alerts,
+            mcp=servers,
             file=path,
             notes=notes,
         )
@@ -644,6 +689,50 @@ class _Reading:
         elif _is_plain(provider.base_url):
             yield f"provider `{name}` is reached without TLS: keys and content travel readable"
         self._examine_variable(table.get("key_env"), provider.key_env, f"`key_env` of provider `{name}`")
+
+    def _examined_servers(
+        self, servers: Mapping[str, McpServer], apps: Mapping[str, App], gateway: msgspec.Struct | None
+    ) -> list[str]:
+        """What is wrong with MCP servers beyond the types of their settings; notes for the start."""
+        notes: list[str] = []
+        for name, server in servers.items():
+            where = self._headers.get(("mcp", name)) or next(iter(self._named["mcp"][name].values()), None)
+            if (server.url is None) == (not server.command):
+                remedy = (
+                    'Write url = "https://..." for streamable HTTP, or command = ["program", "argument"] for stdio.'
+                )
+                self._say(where, f"[mcp.{name}] needs a `url` or a `command`, and not both", remedy)
+            if any(not piece or "\0" in piece for piece in server.command):
+                self._say(where, f"`command` of MCP server `{name}` holds an empty text", "Leave it out.")
+            notes += self._examine_server_url(server, gateway if isinstance(gateway, Gateway) else None)
+            self._examine_access(server, apps)
+        return notes
+
+    def _examine_server_url(self, server: McpServer, gateway: Gateway | None) -> Iterator[str]:
+        table, label = self._named["mcp"][server.name], f"`url` of MCP server `{server.name}`"
+        if server.url is None:
+            return
+        if fault := url_fault(server.url):
+            self._say(table.get("url"), f"{label} {fault}", "Write it like https://tools.example.com/mcp.")
+        elif gateway is not None and _points_at(server.url, gateway):
+            self._say(table.get("url"), f"{label} is this gateway itself", "Give the server's own address.")
+        elif urlsplit(server.url).scheme == "http" and not is_loopback(urlsplit(server.url).hostname or ""):
+            yield f"MCP server `{server.name}` is reached without TLS: tokens and content travel readable"
+
+    def _examine_access(self, server: McpServer, apps: Mapping[str, App]) -> None:
+        table, name = self._named["mcp"][server.name], server.name
+        self._examine_variable(table.get("key_env"), server.key_env, f"`key_env` of MCP server `{name}`")
+        if not _HEADER_NAME.fullmatch(server.key_header) or server.key_header in _NOT_FOR_TOKENS:
+            remedy = "Write a header name in lower case, x-api-key say."
+            self._say(table.get("key_header"), f"`key_header` of MCP server `{name}` cannot carry a token", remedy)
+        if server.key_env is not None and server.url is None:
+            remedy = "A server over stdio gets its secrets from the environment it is started in."
+            self._say(table.get("key_env"), f"`key_env` of MCP server `{name}` has no `url` to go to", remedy)
+        for app in server.apps:
+            if app not in apps:
+                self._say(
+                    table.get("apps"), f"`apps` of MCP server `{name}` names an unknown app", nearest(app, [*apps])
+                )
 
     def _examine_telemetry(self, telemetry: Telemetry) -> None:
         table = self._plain["telemetry"]

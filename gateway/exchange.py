@@ -239,6 +239,7 @@ class DataPlane:
             session_id = None if join is None else join.session_id
             asking = Asking(app=principal.app, session_id=session_id, exchange_id=passage.exchange_id)
             passage.docket = Docket(bench, scope=passage.scope, stateful=stateful, asking=asking)
+            passage.docket.given = passage.given
             passage.forwarded = passage.decoded
         return passage.docket
 
@@ -388,6 +389,7 @@ class DataPlane:
         opened = await self.keeper.open(opening)
         passage.join, passage.state = opened.join, opened.state
         passage.shadowed, passage.distrusted, passage.receipt = opened.shadowed, opened.distrusted, opened.receipt
+        passage.given = dict(opened.given)
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""

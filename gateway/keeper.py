@@ -20,6 +20,7 @@ from gateway.metrics import Metrics
 from gateway.recorder import Recorder
 from gateway.refusals import AuditUnavailable, SessionTerminated
 from gateway.stations.asks import Ask, Done
+from gateway.stations.errands import Errand
 from gateway.stations.thread import Threader
 from policies.asking import NOT_ASKED, Answer
 from policies.errors import StepwardenError
@@ -32,6 +33,7 @@ from policies.vocabulary.keys import Key, Principal, Role
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange, Modes
 from policies.vocabulary.monitoring import DISTRUSTED, Awaiting, Filed
+from policies.vocabulary.pins import Listing, Pinned, ToolPin
 from policies.vocabulary.sessions import Join
 from storage.critiques import DISTRUSTS
 from storage.keys import KeyRing
@@ -79,6 +81,9 @@ class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ask: Ask | None = None
     """None for requests without steps."""
 
+    errand: Errand | None = None
+    """Of a message to a tool server."""
+
 
 class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The keeper's answer: where the exchange belongs."""
@@ -93,6 +98,15 @@ class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     receipt: Receipt | None = None
     """Of the `accepted` entry, where that is durable by now: for a strict app."""
+
+    call_id: str | None = None
+    """Of an errand: the model's id of the call that it carries out."""
+
+    withheld: bool = False
+    """Of an errand: whether its tool changed since a person last saw it."""
+
+    given: tuple[tuple[str, str], ...] = ()
+    """Of a request: what tool servers gave in answer to calls whose results it brings, by call id."""
 
 
 class Keeper(Protocol):
@@ -135,6 +149,10 @@ class Keeper(Protocol):
 
     async def supervise(self, case: Case) -> Sequence[Answer]:
         """What the gateway's one supervisor says of a proposed step: an answer for each charge, in order."""
+        ...
+
+    async def pin(self, listing: Listing) -> Pinned:
+        """Hold a tool server's definitions against those it had before."""
         ...
 
 
@@ -194,7 +212,9 @@ class LocalKeeper:
 
     async def open(self, opening: Opening) -> Opened:
         """See `Keeper.open`."""
+        attended = self._threader.attend(opening.errand) if opening.errand else None
         join, state = self._threader.join(opening.ask) if opening.ask else (None, None)
+        join = attended.join if attended else join
         if join is not None and self._is_terminated(join):
             self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
             raise SessionTerminated("This session was ended by an operator; start a new one.")
@@ -207,7 +227,27 @@ class LocalKeeper:
         shadowed = tuple(self.modes.shadowed(opening.accepted.tenant or "", self._now_ns()))
         distrusted = join is not None and join.session_id in self._distrusted
         receipt = await self._accept(opening.accepted, join)
-        return Opened(join=join, state=state, shadowed=shadowed, distrusted=distrusted, receipt=receipt)
+        return Opened(
+            join=join,
+            state=state,
+            shadowed=shadowed,
+            distrusted=distrusted,
+            receipt=receipt,
+            call_id=attended.call_id if attended else None,
+            withheld=opening.errand is not None and self._is_withheld(opening.errand),
+            given=self._threader.told(opening.ask) if opening.ask and opening.ask.results else (),
+        )
+
+    def _is_withheld(self, errand: Errand) -> bool:
+        return errand.tool is not None and self.store.pins.is_changed(errand.server, errand.tool)
+
+    async def pin(self, listing: Listing) -> Pinned:
+        """See `Keeper.pin`."""
+        return await self._on_writer(lambda: self.store.pins.see(listing, time.time_ns()))
+
+    async def approve_tool(self, server: str, tool: str, review: Review) -> ToolPin:
+        """A person has seen how a tool changed. Raises `PinNotFound`."""
+        return await self._on_writer(lambda: self.store.pins.approve(server, tool, review, time.time_ns()))
 
     async def _accept(self, accepted: RequestAccepted, join: Join | None) -> Receipt | None:
         """Log an accepted request; the receipt where that had to be durable. Raises `AuditUnavailable`."""

@@ -25,6 +25,7 @@ from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.pins import Listing, Pinned
 
 log = logging.getLogger("stepwarden.keeper")
 
@@ -175,6 +176,8 @@ class KeeperSide(_Frames):
     async def _judged(self, call: _Call) -> object:
         if call.method == "supervise":
             return await self._keeper.supervise(msgspec.msgpack.decode(call.payload, type=Case))
+        if call.method == "pin":
+            return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:
@@ -233,6 +236,10 @@ class RemoteKeeper(_Frames):
     async def supervise(self, case: Case) -> Sequence[Answer]:
         """See `Keeper.supervise`; who leaves while it is judged ends nothing."""
         return msgspec.msgpack.decode(await self._ask("supervise", case), type=tuple[Answer, ...])
+
+    async def pin(self, listing: Listing) -> Pinned:
+        """See `Keeper.pin`."""
+        return msgspec.msgpack.decode(await self._ask("pin", listing), type=Pinned)
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""

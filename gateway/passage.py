@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 import msgspec
 
@@ -19,7 +19,8 @@ from gateway.ids import new_span, span_after
 from gateway.prices import Prices
 from gateway.refusals import Refused, SessionTerminated, TooSlow
 from gateway.server import Door
-from gateway.stations.asks import Ask, Done
+from gateway.stations.asks import Ask, Done, Made
+from gateway.stations.errands import digest_of
 from gateway.stations.ingress import ClientGone, Headers, Watch
 from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
@@ -126,6 +127,8 @@ class Passage:
         """The reply as the caller got it, where that is not the provider's own."""
         self.join: Join | None = None
         self.state: bytes | None = None
+        self.given: dict[str, str] = {}
+        """What tool servers gave in answer to calls whose results this request brings, by call id."""
         self.receipt: Receipt | None = None
         """That the audit log holds this request, where its app is strict."""
         self.watch: Watch | None = None
@@ -211,6 +214,7 @@ class Passage:
             return
         reply = self.observation.close()
         self.docket.rest_here(reply.parts)
+        self.docket.leave_trail()
         named = self.view.conversation_id if self.view is not None and reply.response_id else None
         self.docket.remember(reply.response_id, reply.conversation_id or named)
 
@@ -401,6 +405,7 @@ class Passage:
             response_id=reply.response_id,
             conversation_id=reply.conversation_id,
             calls=tuple([part.call_id for part in reply.parts if part.kind == "tool_call" and part.call_id]),
+            made=tuple(_made(reply.parts)),
             offered=offered(reply.parts),
         )
 
@@ -408,7 +413,7 @@ class Passage:
         if self.join is None or self.view is None:
             return ()
         place = Place(self.join, self.exchange_id, self._client_span)
-        steps = request_steps(self.view, place, self.parts_at, self.started_ns)
+        steps = request_steps(self.view, place, self.parts_at, self.started_ns, given=self.given)
         return (*steps, *reply_steps(reply.parts, place, len(steps), self._reply_times(ended_ns)))
 
     def _reply_times(self, ended_ns: int) -> tuple[int, int]:
@@ -504,6 +509,15 @@ def _told(piece: str) -> str:
     if piece in {"", "&", ";"} or (name.lower() in _TOLD_IN_QUERY and _PLAIN.fullmatch(value)):
         return piece
     return f"{name}=***" if equals else "***"
+
+
+def _made(parts: Iterable[Part]) -> Iterator[Made]:
+    """The calls of a reply that a tool server could come to see."""
+    for part in parts:
+        if part.kind == "tool_call" and part.call_id and part.tool and not part.server_side:
+            digest = digest_of(part.text)
+            if digest is not None:
+                yield Made(part.call_id, part.tool, digest)
 
 
 def _last_assistant_run(view: RequestView) -> tuple[int, int] | None:

@@ -330,7 +330,7 @@ class _Gateway:
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
             _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, planes.supervise))
-            server = _server(create_app(planes.planes, [*routes, dashboard_routes()]), config)
+            server = _server(create_app(planes.mounts, [*routes, dashboard_routes()]), config)
             _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -378,6 +378,7 @@ class _Gateway:
                 critique_book=keeper.store.critiques,
                 label_book=keeper.store.labels,
                 monitor_queue=keeper.store.monitor_queue,
+                pin_book=keeper.store.pins,
                 in_force=self,
                 live_feed=keeper.live,
                 gateway=info,
@@ -491,7 +492,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
-    server = _server(create_app(planes.planes, [dashboard_routes()], relayed=relay.segments()), config)
+    server = _server(create_app(planes.mounts, [dashboard_routes()], relayed=relay.segments()), config)
     _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _either(stopping.wait(), serving)

@@ -1,10 +1,11 @@
 """Steps of an exchange: what is new in a request, and all of its reply."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from gateway.ids import span_after
+from gateway.stations.errands import retells
 from gateway.wire.interface import RequestView
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Fidelity, Part, Side, Step
@@ -22,8 +23,18 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     """8 bytes: the last span id the exchange itself uses."""
 
 
-def request_steps(view: RequestView, place: Place, parts_at: Callable[[int], Sequence[Part]], at_ns: int) -> list[Step]:
-    """The steps of a request that its branch did not hold before; a resent history yields none."""
+def request_steps(
+    view: RequestView,
+    place: Place,
+    parts_at: Callable[[int], Sequence[Part]],
+    at_ns: int,
+    *,
+    given: Mapping[str, str],
+) -> list[Step]:
+    """The steps of a request that its branch did not hold before; a resent history yields none.
+
+    `given` is what tools were seen to give, by call id: what an agent tells so is no longer projected.
+    """
     join = place.join
     cuts: list[int] = []
     if not join.lead_known:
@@ -36,6 +47,9 @@ def request_steps(view: RequestView, place: Place, parts_at: Callable[[int], Seq
     for cut in cuts:
         for part in parts_at(cut):
             fidelity: Fidelity = "projected" if part.kind in _FROM_HISTORY else "witnessed"
+            seen = given.get(part.call_id or "") if part.kind == "tool_result" else None
+            if seen is not None and retells(part.text, seen):
+                fidelity = "witnessed"
             steps.append(_step(part, place, len(steps), fidelity, "request", cut, at_ns, at_ns))
     return steps
 
@@ -47,6 +61,27 @@ def reply_steps(parts: Sequence[Part], place: Place, first_seq: int, times: tupl
         _step(part, place, seq, "witnessed", "response", None, part.started_ns or start, part.ended_ns or end)
         for seq, part in enumerate(parts, first_seq)
     ]
+
+
+def errand_steps(
+    place: Place, request: Sequence[tuple[Part, int]], reply: Sequence[Part], times: tuple[int, int, int]
+) -> tuple[Step, ...]:
+    """The steps of a message pair with a tool server: the act itself and what came of it, both witnessed.
+
+    `request` are parts with the cut each stands in; `times`: when it was asked, when it was passed on, when it was
+    answered, in nanoseconds.
+    """
+    asked, called, ended = times
+    steps = [
+        _step(part, place, seq, "witnessed", "request", cut, asked, called) for seq, (part, cut) in enumerate(request)
+    ]
+    return (
+        *steps,
+        *(
+            _step(part, place, seq, "witnessed", "response", None, ended, ended)
+            for seq, part in enumerate(reply, len(steps))
+        ),
+    )
 
 
 def _step(

@@ -33,6 +33,8 @@ from gateway.wire.notices import make
 from gateway.wire.turns import Unanswerable
 from policies.evaluate import Judgement
 from policies.vocabulary.holds import HoldAsk
+from policies.vocabulary.keys import Principal
+from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Part
 from policies.vocabulary.verdicts import STRENGTH, Verdict
 
@@ -468,13 +470,31 @@ _COUNTED: Final = frozenset({b"content-length", b"content-encoding"})
 """Headers that describe the provider's bytes and no longer ours."""
 
 
-def hold_ask(passage: Passage, docket: Docket, part: Part, verdict: Verdict) -> HoldAsk:
-    """What a person is asked about a step."""
-    session_id = None if passage.join is None else passage.join.session_id
+class Asking(Protocol):
+    """The exchange in which a person is asked about a step."""
+
+    exchange_id: str
+    started_ns: int
+
+    @property
+    def join(self) -> Join | None:
+        """Its session."""
+        ...
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who calls."""
+        ...
+
+
+def hold_ask(passage: Asking, docket: Docket, part: Part, verdict: Verdict, *, bound_to: str | None = None) -> HoldAsk:
+    """What a person is asked about a step. `bound_to`: what an approval is good within, where that is no session."""
+    join = passage.join
+    session_id = None if join is None else join.session_id
     assert passage.principal is not None
     revisions = [rule.revision for rule in docket.ruleset.rules if rule.name in verdict.clauses]
     return HoldAsk(
-        binding=binding(session_id, part, revisions),
+        binding=binding(bound_to or session_id, part, revisions),
         exchange_id=passage.exchange_id,
         session_id=session_id,
         app=passage.principal.app,

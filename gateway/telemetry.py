@@ -6,6 +6,7 @@ values and content never become attributes; content does so only where texts are
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ Texts = Mapping[str, str]
 _LONGEST = 1_024
 """Characters of an attribute or name taken from the wire; content is exempt."""
 
+_MCP = "mcp"
+_METHOD_OF_MCP = re.compile(r"initialize|ping|[a-z]+(/[A-Za-z_]+)+")
 _INT64 = range(-(2**63), 2**63)
 _NANOSECONDS = 1e9
 _CLIENT_ERROR = 400
@@ -110,6 +113,8 @@ def _call_span(
     exchange: Exchange, trace_id: bytes, address: Address | None, steps: Sequence[Step], texts: Texts | None
 ) -> Span:
     """The CLIENT span: the call to the provider."""
+    if exchange.dialect == _MCP:
+        return _message_span(exchange, trace_id, address, steps)
     inference = exchange.operation in _GEN_AI_OPERATIONS
     method = _method(exchange)
     started = exchange.upstream_started_ns or exchange.started_ns
@@ -130,6 +135,33 @@ def _call_span(
         attributes=attributes,
         failed="error.type" in attributes,
     )
+
+
+def _message_span(exchange: Exchange, trace_id: bytes, address: Address | None, steps: Sequence[Step]) -> Span:
+    """The CLIENT span of a message to an MCP server."""
+    started = exchange.upstream_started_ns or exchange.started_ns
+    tool = next((step.tool for step in steps if step.side == "request"), None)
+    attributes = _given(_call_attributes(exchange, address)) | _given(_message_attributes(exchange, tool))
+    method = exchange.operation
+    known = _METHOD_OF_MCP.fullmatch(method) is not None
+    return Span(
+        name=_text(f"{method if known else 'mcp message'} {tool if tool != method and tool else ''}".strip()),
+        kind="client",
+        trace_id=trace_id,
+        span_id=exchange.client_span_id,
+        parent_span_id=exchange.server_span_id,
+        started_ns=started,
+        ended_ns=max(started, exchange.ended_ns),
+        attributes=attributes,
+        failed="error.type" in attributes,
+    )
+
+
+def _message_attributes(exchange: Exchange, tool: str | None) -> _Attributes:
+    yield "mcp.method.name", exchange.operation
+    yield "gen_ai.tool.name", tool if exchange.operation == "tools/call" else None
+    yield "jsonrpc.request.id", exchange.response_id
+    yield "network.transport", "pipe" if exchange.method == "STDIO" else "tcp"
 
 
 def _call_attributes(exchange: Exchange, address: Address | None) -> _Attributes:

@@ -141,6 +141,19 @@ class HoldNotFound(StepwardenError):
         return "Run `stepwarden holds list` to see the ids."
 
 
+class PinNotFound(StepwardenError):
+    """No tool of this server waits for a person."""
+
+    status = 404
+
+    def __init__(self, server: str, tool: str) -> None:
+        super().__init__(f"no change of tool {tool[:64]!r} of {server[:64]!r} waits for a person")
+
+    def remedy(self) -> str:
+        """Where they are listed."""
+        return "Run `stepwarden mcp tools list` to see what changed."
+
+
 class HoldDecided(StepwardenError):
     """A hold was decided before."""
 

@@ -9,11 +9,12 @@ from typing import Final
 import msgspec
 
 from gateway.api.critique_answers import Critique, Label
+from gateway.mcp.definitions import proposed_tags
 from gateway.times import rfc3339
 from gateway.witnesses import WitnessState
 from policies.evaluate import Rule, Settings
-from policies.tools import ToolSelector
-from policies.vocabulary import erasures, exchanges, holds, judgements, keys, sessions, steps
+from policies.tools import ToolSelector, ToolTag
+from policies.vocabulary import erasures, exchanges, holds, judgements, keys, pins, sessions, steps
 from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.usage import Usage
@@ -930,6 +931,47 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     labels: tuple[Label, ...] = ()
     """What persons said of its steps."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """One tool of an MCP server."""
+
+    server: str
+    tool: str
+    state: pins.PinState
+    definition: str
+    """JSON, as it was accepted."""
+
+    proposed: str | None
+    """JSON, as it is now; null where that is the same."""
+
+    tags: tuple[ToolTag, ...]
+    """What its annotations suggest: the server's own word, for a person to confirm in a [tool.NAME] table."""
+
+    seen_at: str
+    """When it was first seen, approved or changed, whichever was last."""
+
+    approved_by: str | None
+
+    @classmethod
+    def of(cls, pin: pins.ToolPin) -> "Tool":
+        """As it is shown."""
+        return cls(
+            server=pin.server,
+            tool=pin.tool,
+            state=pin.state,
+            definition=pin.definition,
+            proposed=pin.proposed,
+            tags=proposed_tags(pin.proposed or pin.definition),
+            seen_at=rfc3339(pin.seen_ns),
+            approved_by=pin.approved_by,
+        )
+
+
+class ToolList(msgspec.Struct, frozen=True, kw_only=True):
+    """Tools of MCP servers."""
+
+    tools: tuple[Tool, ...]
 
 
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.monitoring import Awaiting, Distrust, Filed
+from policies.vocabulary.pins import ToolPin
 from policies.vocabulary.sign_ins import SignIn
 from policies.vocabulary.steps import Step
 from storage.audit.snapshot import Snapshot
@@ -215,6 +216,10 @@ class Desk(Protocol):
         """A person's answer. Raises where there is no such hold, or it was decided before."""
         ...
 
+    async def approve_tool(self, server: str, tool: str, review: Review) -> ToolPin:
+        """Accept a tool as it is now. Raises where none of that name has changed."""
+        ...
+
 
 class Audit(Protocol):
     """The audit log. `storage.audit_log.AuditLog` fits; every method is safe from any thread."""
@@ -323,6 +328,14 @@ class QueueReader(Protocol):
 
     def waiting(self, session_id: str) -> int:
         """How many steps of a session wait."""
+        ...
+
+
+class PinReader(Protocol):
+    """What tools of MCP servers were and are. `storage.tool_pins.ToolPins` fits."""
+
+    def list(self) -> list[ToolPin]:
+        """All of them, by server and name."""
         ...
 
 

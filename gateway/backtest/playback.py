@@ -20,6 +20,7 @@ from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold, HoldAsk
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.pins import Listing, Pinned
 from policies.vocabulary.steps import Part
 from storage.rows import StoredBody
 
@@ -154,6 +155,11 @@ class KeptKeeper:
     async def supervise(self, case: Case) -> Sequence[Answer]:
         """Nobody is asked."""
         return await Unasked().judge(case)
+
+    async def pin(self, listing: Listing) -> Pinned:
+        """No tool server is asked here."""
+        del listing
+        return Pinned()
 
     async def terminate(self, session_id: str) -> None:
         """Nothing is ended; later turns count as hypothetical."""

@@ -24,6 +24,7 @@ from policies.vocabulary.keys import Key, Role
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange, Modes
 from policies.vocabulary.monitoring import DISTRUSTED, Awaiting
+from policies.vocabulary.pins import ToolPin
 from storage.legal_holds import HoldChange
 from storage.store import Store
 
@@ -92,6 +93,10 @@ class DirectDesk:
     async def label(self, given: LabelGiven) -> None:
         """Keep a person's label of a step."""
         self._store.labels.record(given)
+
+    async def approve_tool(self, server: str, tool: str, review: Review) -> ToolPin:
+        """Accept a tool as it is now."""
+        return self._store.pins.approve(server, tool, review, time.time_ns())
 
     async def decide_hold(self, hold_id: str, *, approve: bool, review: Review) -> Hold:
         """A person's answer; whoever asks again within the hour gets it."""
@@ -169,6 +174,7 @@ def _application(config: Config, store: Store) -> Any:
         critique_book=store.critiques,
         label_book=store.labels,
         monitor_queue=store.monitor_queue,
+        pin_book=store.pins,
         in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
         gateway=NotServing(providers),

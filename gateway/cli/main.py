@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("gateway.cli.audit:audit", "Verify the audit log, show its head, erase what was recorded."),
     "retention": ("gateway.cli.retention:retention", "Keep a session beyond its time."),
     "witness": ("gateway.cli.witness:witness", "Cosign the audit logs of other gateways."),
+    "mcp": ("gateway.cli.mcp:mcp", "Run an MCP server with every message judged; its tools and their changes."),
 }
 """What this version does: name, where it lives, and its line in the help."""
 
@@ -37,7 +38,6 @@ LATER: dict[str, tuple[str, str]] = {
         "optimize": "Propose better guards and instructions.",
         "proposals": "Proposed changes and their evidence.",
         "revisions": "What is and was in force; activate, roll back.",
-        "mcp": "A supervised MCP proxy over stdio.",
     }.items()
 }
 """What later versions do; each says so when called."""

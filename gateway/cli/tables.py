@@ -1,5 +1,6 @@
 """Lists as tables that fit 80 columns and use more where there are more."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -142,6 +143,29 @@ def hold_table(holds: Sequence[Row]) -> Table:
                 (clean(", ".join(each["clauses"])), "dim"),
             ),
         )
+    return table
+
+
+def pin_table(tools: Sequence[Row]) -> Table:
+    """Tools of MCP servers, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("server", no_wrap=True)
+    table.add_column("tool", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("since", no_wrap=True)
+    table.add_column("its server proposes", overflow="fold")
+    for each in tools:
+        changed = each["state"] == "changed"
+        table.add_row(
+            styled(each["server"], "cyan"),
+            styled(each["tool"], "bold"),
+            styled(each["state"], "yellow" if changed else "dim"),
+            local(each["seen_at"]),
+            clean(f"tags = {json.dumps(each['tags'])}" if each["tags"] else ""),
+        )
+        if changed:
+            table.add_row("", "", "", "was", clean(_shortened(each["definition"])))
+            table.add_row("", "", "", "is", clean(_shortened(each["proposed"])))
     return table
 
 

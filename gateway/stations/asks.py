@@ -65,6 +65,15 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Call ids that the trailing tool results answer."""
 
 
+class Made(msgspec.Struct, frozen=True, gc=False):
+    """A tool call that a reply asked for."""
+
+    call_id: str
+    tool: str
+    arguments: bytes
+    """16 bytes over the arguments (`errands.digest_of`)."""
+
+
 class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """How an exchange ended and what its reply held."""
 
@@ -82,6 +91,12 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     conversation_id: str | None = None
     calls: tuple[str, ...] = ()
     """Ids of the tool calls the reply made."""
+
+    made: tuple[Made, ...] = ()
+    """The same calls as far as a tool server could see them."""
+
+    given: str | None = None
+    """Of an exchange with a tool server: the text its client got as the result."""
 
     offered: tuple[bytes, ...] = ()
     """Digests of the long texts among the tool calls' arguments: what a sub-agent may be told first."""

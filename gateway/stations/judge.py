@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.stations.errands import retells
 from gateway.stations.histories import Histories, Stored
 from gateway.stations.inquiry import Inquiry
 from gateway.stations.needs import needs_of
@@ -77,6 +78,9 @@ UNSEEN: Final = "stepwarden/unseen"
 
 ANYBODY: Final = Asking()
 """On whose account steps are judged that belong to no exchange."""
+
+RETOLD: Final = "stepwarden/retold"
+"""The clause that findings of results stand under which an agent tells otherwise than their tool did."""
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -144,6 +148,8 @@ class Bench:
         """Tool definitions as a session first had them."""
         self.histories: Histories = Histories()
         """What stands at providers, for requests that go on from there by an id alone."""
+        self.trails: Recent[str, tuple[Part, ...]] = Recent(_PARTS_BYTES)
+        """What came before in a session, for acts that a tool server sees: no message of theirs carries it."""
         self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
         """Data that calls were held against on the event loop: guards remember it there, and only there."""
         self._shadowing: Recent[frozenset[str], Bench] = Recent(_SHADOWING)
@@ -175,6 +181,7 @@ class Bench:
         )
         # What sessions hold and services answer does not depend on clauses; what was said of it does.
         other.parts, other.offered, other.histories = self.parts, self.offered, self.histories
+        other.trails = self.trails
         other._read_here = self._read_here
         other._inquiry = self._inquiry
         return other
@@ -297,6 +304,8 @@ class Docket:
         self._owed: tuple[bytes, ...] = ()
         self._asking = asking
         self._session_id = asking.session_id
+        self.given: Mapping[str, str] = {}
+        """What tool servers gave in answer to calls whose results this request brings, by call id."""
         self._trail: list[Part] = list(before)
         self._partial = False
         self._verdict = ALLOW
@@ -481,13 +490,62 @@ class Docket:
         self, side: Side, cut: int | None, parts: Sequence[Part], judgements: Iterable[Judgement], *, fresh: bool
     ) -> None:
         for at, (part, judgement) in enumerate(zip(parts, judgements, strict=True)):
-            if judgement is UNJUDGED:
+            given = self.given.get(part.call_id or "") if part.kind == "tool_result" and self.given else None
+            said = judgement if given is None else _with_difference(part, judgement, given)
+            if said is UNJUDGED:
                 continue
-            self.ruled.append(Ruled(side, cut, part, judgement, at, fresh))
-            verdict = judgement.verdict
+            self.ruled.append(Ruled(side, cut, part, said, at, fresh))
+            verdict = said.verdict
             # What an old step was merely flagged for was said when it was new.
             if fresh or STRENGTH[verdict.name] > STRENGTH["flag"]:
                 self._verdict = combine([self._verdict, verdict])
+
+    # ------------------------------------------------------------------------------------------------- errands
+
+    def without_history(self) -> None:
+        """Note that what came before in this session is not known here."""
+        self._partial = True
+
+    async def act(self, part: Part, cut: int, *, declared: Sequence[Part]) -> Judgement:
+        """Judge an act that a request makes by itself, such as a call of a tool; `declared`: the tools there are."""
+        scene = Scene(step=part, trail=Trail(parts=(*declared, *self._trail), partial=self._partial))
+        (judgement,) = await self.bench.judge([scene])
+        self._rule("request", cut, [part], [judgement], fresh=True)
+        self._trail.append(part)
+        return judgement
+
+    async def brought(self, parts: Sequence[Part], *, declared: Sequence[Part]) -> list[Judgement]:
+        """Judge what a tool server says; `declared`: the tools it had before."""
+        before = (*declared, *self._trail)
+        scenes = [
+            Scene(step=part, trail=Trail(parts=(*before, *parts[:at]), partial=self._partial))
+            for at, part in enumerate(parts)
+        ]
+        judgements = await self.bench.judge(scenes)
+        self._rule("response", None, parts, judgements, fresh=True)
+        self._trail += [part for part in parts if part.kind != "tool_definitions"]
+        return judgements
+
+    def note(self, part: Part, finding: Finding) -> None:
+        """Add what the gateway itself found of a part of the answer, whatever clauses said of it."""
+        found = next((at for at, ruled in enumerate(self.ruled) if ruled.part is part), None)
+        if found is None:
+            found = len(self.ruled)
+            self.ruled.append(Ruled("response", None, part, UNJUDGED))
+        ruled = self.ruled[found]
+        flagged = Verdict(name="flag", clauses=(finding.clause,))
+        said = msgspec.structs.replace(
+            ruled.judgement,
+            verdict=combine([ruled.judgement.verdict, flagged]),
+            findings=(*ruled.judgement.findings, finding),
+        )
+        self.ruled[found] = msgspec.structs.replace(ruled, judgement=said)
+        self._verdict = combine([self._verdict, flagged])
+
+    def leave_trail(self) -> None:
+        """Keep what came before and what this exchange added, for the next act of the session."""
+        if self._session_id is not None and not self._partial:
+            self.bench.trails.put(self._session_id, tuple(self._trail), sum(len(part.text) for part in self._trail))
 
     # -------------------------------------------------------------------------------------------------- replies
 
@@ -584,6 +642,16 @@ def _where(ruled: Ruled) -> Where:
         tool=part.tool,
         call_id=part.call_id,
     )
+
+
+def _with_difference(part: Part, judgement: Judgement, given: str) -> Judgement:
+    """Add that an agent tells of another result than the tool gave; wrapped, joined or shortened it is the same."""
+    if retells(part.text, given):
+        return judgement
+    evidence = (Evidence(start=0, end=len(utf8(part.text)), label="retold_result"),)
+    finding = Finding(clause=RETOLD, guard="witness.0", score=75, state="violation", evidence=evidence)
+    flagged = combine([judgement.verdict, Verdict(name="flag", clauses=(RETOLD,))])
+    return msgspec.structs.replace(judgement, verdict=flagged, findings=(*judgement.findings, finding))
 
 
 def _nothing_at(_: int) -> Sequence[Part]:

@@ -59,6 +59,7 @@ from dataclasses import replace
 from gateway.stations import search
 from gateway.stations.asks import Ask, Done, StateRow, ThreadMemory
 from gateway.stations.branches import HELD, Branch, End, Name, Register, Session
+from gateway.stations.errands import Attended, Errand, Errands
 from gateway.stations.search import Found, Look
 from gateway.stations.states import (
     Chains,
@@ -97,6 +98,16 @@ class Threader:
         self._new_span = new_span
         self._register = Register(capacity)
         self._chains = Chains()
+        self._errands = Errands(
+            named=self._by_header,
+            traced=self._traced,
+            connected=self._connected,
+            opened=lambda ask: self._session(ask, new_id(), named_guard(ask.scope, "tools", ""), derived=True),
+            new_id=new_id,
+            new_span=new_span,
+        )
+        self._attended: dict[str, tuple[bytes, str, str | None]] = {}
+        """Errands that are under way, by exchange: scope, session and the call each carries out."""
 
     def join(self, ask: Ask) -> tuple[Join, bytes]:
         """Place an arriving request; also returns its end state, 16 bytes, to be stored with it."""
@@ -122,8 +133,24 @@ class Threader:
         )
         return joined, self._hold(ask, sought, found, branch)
 
+    def attend(self, errand: Errand) -> Attended:
+        """Place a message to a tool server (`errands.py`)."""
+        attended = self._errands.attend(errand)
+        self._attended[errand.ask.exchange_id] = (errand.ask.scope, attended.join.session_id, attended.call_id)
+        return attended
+
+    def told(self, ask: Ask) -> tuple[tuple[str, str], ...]:
+        """What tool servers gave in answer to the calls whose results a request brings, by call id."""
+        return self._errands.told(ask.scope, ask.results)
+
     def finish(self, done: Done) -> None:
         """Take note of how an exchange ended. Unknown and already finished ones are left alone."""
+        attended = self._attended.pop(done.exchange_id, None)
+        if attended is not None:
+            scope, session_id, call_id = attended
+            if call_id is not None and done.given is not None:
+                self._errands.give(scope, session_id, call_id, done.given)
+            return
         end = self._register.end(done.exchange_id)
         if end is None or end.status != "open":
             return
@@ -133,6 +160,7 @@ class Threader:
             self._register.responses.enter((scope, short(done.response_id)), end)
         for call in done.calls[:LISTED_PER_REPLY]:
             self._register.calls.enter((scope, short(call)), end)
+        self._errands.propose(scope, end.branch, done.made[:LISTED_PER_REPLY])
         for text in done.offered[:LISTED_PER_REPLY]:
             self._register.offers.enter((scope, text), end)
         if done.conversation_id is not None:
@@ -142,18 +170,22 @@ class Threader:
         """Hold nothing of these sessions any more; what is under way in them ends in none."""
         for session_id in sessions:
             self._register.forget(session_id)
+            self._errands.forget(session_id)
 
     # ------------------------------------------------------------------------------- by an id of the caller's
 
     def _by_name(self, ask: Ask) -> _Placed | None:
         """By `stepwarden-session` or an agent's own session id."""
+        found = self._by_header(ask)
+        return None if found is None else self._within(ask, *found)
+
+    def _by_header(self, ask: Ask) -> tuple[Session, Evidence] | None:
+        """The session that a header names, held or not."""
         if ask.explicit_session is not None:
-            session, evidence = self._explicit(ask, ask.explicit_session), "session_header"
-        elif ask.agent_session is not None:
-            session, evidence = self._named(ask, "agent", ask.agent_session), "agent_header"
-        else:
-            return None
-        return self._within(ask, session, evidence)
+            return self._explicit(ask, ask.explicit_session), "session_header"
+        if ask.agent_session is not None:
+            return self._named(ask, "agent", ask.agent_session), "agent_header"
+        return None
 
     def _by_reference(self, ask: Ask) -> _Placed | None:
         """By an earlier response, a provider-side conversation, or a session id inside the body."""
@@ -305,6 +337,11 @@ class Threader:
         stored = row is not None and scope_of(row.app, row.key_id) == ask.scope
         guard = named_guard(ask.scope, kind, text)
         return self._session(ask, session_id, guard, derived=name is None, name=name, stored=stored)
+
+    def _connected(self, ask: Ask, connection: str) -> Session:
+        """The session of one client's connection to a tool server; the id of that is the client's alone to know."""
+        guard = named_guard(ask.scope, "tools", connection)
+        return self._session(ask, f"x{guard.hex()}", guard, derived=True)
 
     def _session(
         self, ask: Ask, session_id: str, guard: bytes, *, derived: bool, name: str | None = None, stored: bool = False

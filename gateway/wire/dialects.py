@@ -4,6 +4,7 @@ from typing import Literal, TypeAlias
 
 from gateway.wire.anthropic_messages import AnthropicMessages
 from gateway.wire.interface import Dialect
+from gateway.wire.mcp import Mcp
 from gateway.wire.openai_chat import OpenAIChat
 from gateway.wire.openai_responses import OpenAIResponses
 from gateway.wire.paths import segments
@@ -20,10 +21,11 @@ class Dialects:
         self.chat: Dialect = OpenAIChat()
         self.responses: Dialect = OpenAIResponses()
         self.raw: Dialect = Raw()
+        self.mcp: Dialect = Mcp()
 
     def by_name(self) -> dict[str, Dialect]:
         """All of them by `name`, as stored with an exchange."""
-        return {dialect.name: dialect for dialect in (self.anthropic, self.chat, self.responses, self.raw)}
+        return {dialect.name: dialect for dialect in (self.anthropic, self.chat, self.responses, self.raw, self.mcp)}
 
     def named(self, name: str) -> Dialect:
         """The dialect of that `name`, as stored with an exchange; `raw` for a name of another version."""

@@ -343,6 +343,33 @@ class ClauseModeChanged(Entry, frozen=True, kw_only=True, tag="clause.mode_chang
     """Commitment to what was given as the reason."""
 
 
+class ToolPinned(Entry, frozen=True, kw_only=True, tag="tool.pinned"):
+    """A tool server's tool was seen for the first time: from here on a change of it is noticed."""
+
+    server: str
+    fingerprint: str
+    """SHA-256 of the server, the tool's name and its definition, base64."""
+
+    exchange: str
+
+
+class ToolChanged(Entry, frozen=True, kw_only=True, tag="tool.changed"):
+    """A tool's definition is not what was accepted; it is neither shown nor called until a person approves."""
+
+    server: str
+    fingerprint: str
+    exchange: str
+
+
+class ToolApproved(Entry, frozen=True, kw_only=True, tag="tool.approved"):
+    """A person accepted a tool as it is now."""
+
+    server: str
+    fingerprint: str
+    by: str | None = None
+    """Alias of the person named, where that is not the key itself."""
+
+
 class ApiKeyCreated(Entry, frozen=True, kw_only=True, tag="apikey.created"):
     """A gateway key was made."""
 

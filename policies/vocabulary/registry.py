@@ -21,7 +21,7 @@ CONVENTIONS = "github.com/open-telemetry/semantic-conventions-genai, state of 20
 SCHEMA_URL = "https://stepwarden.invalid/schemas/stepwarden-genai/1"
 """Names the profile to a collector. Nothing is served there: the host is reserved never to exist (RFC 6761)."""
 
-SpanType: TypeAlias = Literal["exchange", "inference", "upstream", "agent", "tool", "step"]
+SpanType: TypeAlias = Literal["exchange", "inference", "upstream", "mcp", "agent", "tool", "step"]
 
 AttributeType: TypeAlias = Literal["string", "int", "double", "boolean", "string[]"]
 
@@ -83,6 +83,14 @@ SPANS: tuple[SpanEntry, ...] = (
         sentence="Any other call to a provider: models, files, token counts, batches.",
     ),
     SpanEntry(
+        type="mcp",
+        name="{mcp.method.name} {gen_ai.tool.name}",
+        pattern=r"(initialize|ping|mcp message|[a-z]+(/[A-Za-z_]+)+)( .+)?",
+        kind="client",
+        parent="the exchange span",
+        sentence="A message to an MCP server, until its answer; `mcp message` where it has no method that is one.",
+    ),
+    SpanEntry(
         type="agent",
         name="invoke_agent {gen_ai.agent.name}",
         pattern=r"invoke_agent( .+)?",
@@ -114,7 +122,7 @@ SPANS: tuple[SpanEntry, ...] = (
     ),
 )
 
-_EXCHANGES: tuple[SpanType, ...] = ("exchange", "inference", "upstream")
+_EXCHANGES: tuple[SpanType, ...] = ("exchange", "inference", "upstream", "mcp")
 _STEPS: tuple[SpanType, ...] = ("step", "tool")
 _GEN_AI: tuple[SpanType, ...] = ("inference", "agent", "tool")
 
@@ -152,8 +160,17 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
     _otel(
         "error.type", "string", _EXCHANGES, "The provider's error type, else how the exchange ended, else the status."
     ),
-    _otel("server.address", "string", ("inference", "upstream"), "Host of the provider behind the gateway."),
-    _otel("server.port", "int", ("inference", "upstream"), "Its port."),
+    _otel("server.address", "string", ("inference", "upstream", "mcp"), "Host of the provider behind the gateway."),
+    _otel("server.port", "int", ("inference", "upstream", "mcp"), "Its port."),
+    _otel("network.transport", "string", ("mcp",), "`pipe` for a server over stdio, else `tcp`."),
+    _otel("jsonrpc.request.id", "string", ("mcp",), "JSON text of the message's id; absent for notifications."),
+    _gen_ai(
+        "mcp.method.name",
+        "string",
+        ("mcp",),
+        "required",
+        "Method of the message; `answer` for a client's answer, `other` where a client listens.",
+    ),
     _gen_ai(
         "gen_ai.operation.name", "string", _GEN_AI, "required", "`chat`, `embeddings`, `invoke_agent`, `execute_tool`."
     ),
@@ -208,7 +225,9 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
         "The client's own session id. Absent where the session was rebuilt by us: a derived id is never exported so.",
     ),
     _gen_ai("gen_ai.agent.name", "string", ("agent",), "conditional", "Name of the agent, where the client gives one."),
-    _gen_ai("gen_ai.tool.name", "string", _STEPS, "conditional", "Name of the tool called, answered or defined."),
+    _gen_ai(
+        "gen_ai.tool.name", "string", (*_STEPS, "mcp"), "conditional", "Name of the tool called, answered or defined."
+    ),
     _gen_ai("gen_ai.tool.call.id", "string", _STEPS, "recommended", "Joins a call to its result."),
     _gen_ai(
         "gen_ai.tool.type",
@@ -235,10 +254,8 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
     _gen_ai("gen_ai.tool.call.arguments", "string", ("step",), "opt-in", "A tool call's arguments, as JSON text."),
     _gen_ai("gen_ai.tool.call.result", "string", ("tool",), "opt-in", "The text of a tool's result."),
     _ours("exchange.id", "string", (*_EXCHANGES, *_STEPS), "required", "The exchange: `stepwarden exchanges show ID`."),
-    _ours(
-        "session.id", "string", ("exchange", "inference", "upstream", "agent", *_STEPS), "conditional", "The session."
-    ),
-    _ours("branch.id", "string", ("exchange", "inference", "upstream", "agent", *_STEPS), "conditional", "The branch."),
+    _ours("session.id", "string", (*_EXCHANGES, "agent", *_STEPS), "conditional", "The session."),
+    _ours("branch.id", "string", (*_EXCHANGES, "agent", *_STEPS), "conditional", "The branch."),
     _ours("branch.parent_id", "string", ("agent",), "conditional", "The branch this one left or was spawned from."),
     _ours("branch.exchanges", "int", ("agent",), "required", "Exchanges of this branch in this trace so far."),
     _ours("join.evidence", "string", ("exchange", "agent"), "conditional", "Why it was joined to its session."),
@@ -247,7 +264,11 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
     _ours("provider", "string", _EXCHANGES, "required", "The provider's name in the configuration."),
     _ours("dialect", "string", ("exchange",), "required", "The wire format spoken."),
     _ours(
-        "operation", "string", ("exchange",), "required", "`chat`, `embeddings`, `count_tokens`, `batch` or `other`."
+        "operation",
+        "string",
+        ("exchange",),
+        "required",
+        "`chat`, `embeddings`, `count_tokens`, `batch`, `other`; a message's method.",
     ),
     _ours("outcome", "string", ("exchange",), "required", "How the exchange ended."),
     _ours("verdict", "string", ("exchange",), "required", "What the gateway did."),

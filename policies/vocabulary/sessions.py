@@ -7,6 +7,7 @@ import msgspec
 Evidence: TypeAlias = Literal[
     "session_header",
     "agent_header",
+    "pending_call",
     "previous_response",
     "conversation",
     "user_id",
@@ -14,6 +15,7 @@ Evidence: TypeAlias = Literal[
     "trace_context",
     "content_prefix",
     "tool_handoff",
+    "tool_connection",
     "none",
 ]
 """Why an exchange was joined to its session, strongest first; `none` opens a new session."""

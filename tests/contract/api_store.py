@@ -90,7 +90,7 @@ def recorded(*, app: str = "default", encoded: bool = False) -> Recording:
     )
     exchange_id = new_id()
     place = Place(join, exchange_id, new_span())
-    steps = request_steps(view, place, lambda cut: dialect.parts(body, view, cut), now)
+    steps = request_steps(view, place, lambda cut: dialect.parts(body, view, cut), now, given={})
     if encoded:
         steps = [msgspec.structs.replace(step, cut=None) for step in steps]
     steps += reply_steps(read.parts, place, len(steps), (now, now))
@@ -232,6 +232,7 @@ class Plane:
             critique_book=self.store.critiques,
             label_book=self.store.labels,
             monitor_queue=self.store.monitor_queue,
+            pin_book=self.store.pins,
             in_force=Rules(),
             live_feed=self.live,
             gateway=Standing(),

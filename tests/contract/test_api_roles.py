@@ -50,6 +50,8 @@ ROUTES = {
     ("GET", "/api/holds"): "overseer",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
     ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
+    ("GET", "/api/mcp/tools"): "admin",
+    ("POST", "/api/mcp/tools/{server:str}/{tool:str}/approve"): "admin",
     ("GET", "/api/keys"): "admin",
     ("POST", "/api/keys"): "admin",
     ("POST", "/api/keys/{key_id:str}/revoke"): "admin",

@@ -54,8 +54,8 @@ exchanges = st.builds(
     join=st.none() | joins,
     app=texts,
     provider=st.text(min_size=1, max_size=10),
-    dialect=st.sampled_from(["anthropic", "openai_chat", "openai_responses", "raw"]),
-    operation=st.sampled_from(["chat", "embeddings", "count_tokens", "batch", "other"]),
+    dialect=st.sampled_from(["anthropic", "openai_chat", "openai_responses", "raw", "mcp"]),
+    operation=st.sampled_from(["chat", "embeddings", "count_tokens", "batch", "other", "tools/call", "ping"]),
     method=st.sampled_from(["GET", "POST", "BREW"]),
     path=texts,
     stream=st.booleans(),
@@ -212,7 +212,28 @@ def rich_spans() -> list[Span]:
         server_span_id=b"server01",
         client_span_id=b"client01",
     )
+    message = Exchange(
+        exchange_id="01L",
+        join=RICH.join,
+        app="default",
+        provider="mcp/files",
+        dialect="mcp",
+        operation="tools/call",
+        method="POST",
+        path="/mcp/files",
+        outcome="complete",
+        status=200,
+        upstream_status=200,
+        error_type="tool_error",
+        response_id="1",
+        started_ns=1,
+        upstream_started_ns=1,
+        ended_ns=2,
+        server_span_id=b"server02",
+        client_span_id=b"client02",
+    )
     return [
+        *spans_of(message, [rich_step(0, "tool_call", "request")], servers={"mcp/files": ("tools.example.com", 443)}),
         *spans_of(RICH, RICH_STEPS, servers=servers, texts=content),
         *spans_of(other, servers={"openai": ("api.openai.com", 443)}),
         *branch_spans([RICH]),
@@ -283,7 +304,7 @@ def test_no_name_is_registered_twice() -> None:
 def test_our_own_names_stand_apart_from_the_conventions() -> None:
     for entry in ATTRIBUTES:
         assert entry.name.startswith("stepwarden.") == (entry.origin == "Stepwarden")
-        assert entry.name.startswith("gen_ai.") == (entry.origin == "OTel GenAI")
+        assert entry.name.startswith(("gen_ai.", "mcp.")) == (entry.origin == "OTel GenAI")
 
 
 def test_the_page_is_current() -> None:
@@ -296,6 +317,7 @@ def test_names_change_only_with_the_profile() -> None:
         "{http.request.method} /{provider}",
         "{gen_ai.operation.name} {gen_ai.request.model}",
         "{http.request.method}",
+        "{mcp.method.name} {gen_ai.tool.name}",
         "invoke_agent {gen_ai.agent.name}",
         "execute_tool {gen_ai.tool.name}",
         "step {stepwarden.step.kind}",
@@ -330,6 +352,9 @@ def test_names_change_only_with_the_profile() -> None:
         "gen_ai.usage.reasoning.output_tokens",
         "http.request.method",
         "http.response.status_code",
+        "jsonrpc.request.id",
+        "mcp.method.name",
+        "network.transport",
         "server.address",
         "server.port",
         "stepwarden.app",

@@ -22,6 +22,8 @@ LOCKS = {
     "extras": "extras.txt",
     "litellm": "litellm.txt",
     "node": "node/package-lock.json",
+    "sqlite": "sqlite.txt",
+    "tools": "tools.txt",
 }
 
 

