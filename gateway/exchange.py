@@ -260,7 +260,7 @@ class DataPlane:
         """Judge what a request puts before the model; the body and headers that may go on. Raises `StepRejected`."""
         docket, view = passage.docket, passage.view
         assert docket is not None
-        if docket.acts and (doubt := ambiguity(passage.decoded or passage.body)) is not None:
+        if docket.acts and (doubt := self._doubt(passage)) is not None:
             raise Ambiguous(f"The JSON of this request holds {doubt}.")
         if view is None:
             self._unreadable(passage, "not_understood")
@@ -275,6 +275,11 @@ class DataPlane:
         if view.stream and docket.bench.needs is not None:
             headers = forward.with_header(headers, b"accept-encoding", b"identity")
         return self._changed(passage, docket, headers)
+
+    def _doubt(self, passage: Passage) -> str | None:
+        """What in a request a provider may read otherwise than its clauses do."""
+        body, acts = passage.decoded or passage.body, enforcing(passage.dialect)
+        return ambiguity(body) if acts is None else acts.doubt_of_request(body)
 
     async def _enforce(self, passage: Passage, docket: Docket) -> None:
         """Stop what has to be stopped before the provider sees it. Raises `StepRejected`."""

@@ -333,6 +333,11 @@ class Docket:
         self._verdict = combine([self._verdict, Verdict(name=name, reason=reason, clauses=(UNSEEN,))])
         return self._verdict
 
+    def doubt(self, why: str) -> None:
+        """Note that this exchange ends because others may read it otherwise than it was judged."""
+        self.unread = why
+        self.stop("supervision_unavailable")
+
     def unread_reply(self) -> None:
         """Note that the caller got a reply in which no step could be read, where a clause is about replies."""
         if self.unread is None and self._heeds(*STEP_KINDS):

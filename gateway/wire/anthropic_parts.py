@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.wire.interface import Voice
-from gateway.wire.parts import KIND_OF, merged, unknown
+from gateway.wire.parts import KIND_OF, merged, quoted, unknown
 from gateway.wire.values import compact, mapping, sequence, text, word
 from policies.vocabulary.steps import Part, StepKind
 
@@ -53,19 +53,45 @@ def block_parts(block: Any, kind: StepKind, pointer: str) -> list[Part]:
     name = text(fields.get("type"))
     read = _READERS.get(name)
     if read is not None:
-        return read(fields, kind, pointer)
+        return [*read(fields, kind, pointer), *_misplaced(fields, name, kind, pointer)]
     if name.endswith("tool_use"):
-        return [_call(fields, pointer)]
+        return [_call(fields, pointer), *_misplaced(fields, name, kind, pointer)]
     if name.endswith("tool_result"):
-        return _result(fields, pointer, server_side=name != "tool_result")
+        parts = _result(fields, pointer, server_side=name != "tool_result")
+        return [*parts, *_misplaced(fields, name, kind, pointer)]
     return [unknown(kind, block, pointer)]
 
 
+def _misplaced(block: _Blocks, name: str, kind: StepKind, pointer: str) -> list[Part]:
+    """Texts of a block whose kind has no place for them; some clients go by the name alone."""
+    holds = name not in ("text", "thinking") and not name.endswith("tool_use")
+    keys = ("text", "thinking", "partial_json") if holds else ("text", "thinking", "partial_json", "content")
+    return [
+        Part(kind=kind, text=compact(block[key]), pointer=f"{pointer}/{key}")
+        for key in keys
+        if key != name and block.get(key)
+    ]
+
+
 def _text(block: _Blocks, kind: StepKind, pointer: str) -> list[Part]:
-    return [Part(kind=kind, text=text(block.get("text")), pointer=pointer)]
+    said = block.get("text")
+    if type(said) is not str and said is not None:
+        return [unknown(kind, block, pointer)]
+    sources = sequence(block.get("citations"))
+    return [
+        Part(kind=kind, text=said or "", pointer=pointer),
+        *(cited(source, pointer, at) for at, source in enumerate(sources)),
+    ]
+
+
+def cited(source: Any, pointer: str, number: int) -> Part:
+    """A source of a text, which quotes what somebody else said: judged as what the reply says."""
+    return quoted(source, f"{pointer}/citations/{number}")
 
 
 def _thinking(block: _Blocks, _: StepKind, pointer: str) -> list[Part]:
+    if type(block.get("thinking")) is not str and block.get("thinking") is not None:
+        return [unknown("reasoning", block, pointer)]
     thought = text(block.get("thinking"))
     # Providers may leave the text out and keep only the signature.
     unread = "encrypted" if not thought and block.get("signature") else None

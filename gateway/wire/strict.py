@@ -29,6 +29,22 @@ def ambiguity(body: bytes) -> str | None:
     return None
 
 
+def repetition(data: bytes) -> str | None:
+    """A name that stands twice in one object of an answer; None where none does, or it is no JSON.
+
+    What else parsers disagree on is as clients forgive it: a model that streams a character in halves sends halves.
+    """
+    try:
+        json.loads(data, object_pairs_hook=_unique)
+    except _Ambiguous as found:
+        return str(found)
+    except UnicodeDecodeError:
+        return repetition(data.decode("utf-8", "replace").encode())
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

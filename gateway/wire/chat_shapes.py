@@ -1,0 +1,69 @@
+"""What Chat Completions look like where all of them is read: https://platform.openai.com/docs/api-reference/chat."""
+
+from typing import Final
+
+from gateway.wire.shapes import ANY, NUMBER, TEXT, Shape, a_list, an_object, either, nothing_else
+
+CARRIERS: Final = ("content", "text", "message", "delta", "output", "output_text", "completion", "response")
+"""Names under which a chunk that has no choices can say something."""
+
+_SAYING: Final = ("content", "text", "thinking", "refusal", "arguments", "input", "transcript")
+"""Names that say something, each in its place; elsewhere some clients read them too."""
+
+
+def _function(arguments: Shape) -> Shape:
+    members = nothing_else(_SAYING, name=TEXT, arguments=arguments, input=arguments)
+    return an_object(alone=("arguments", "input"), **members)
+
+
+def _call(function: Shape) -> Shape:
+    members = nothing_else((*_SAYING, "name"), index=NUMBER, id=TEXT, type=TEXT, function=function, custom=function)
+    return an_object(alone=("function", "custom"), **members)
+
+
+_PIECES: Final = either(TEXT, ANY, a_list(either(TEXT, an_object(type=TEXT, text=ANY, refusal=ANY))))
+
+
+_SOURCES: Final = dict.fromkeys(("annotations", "citations", "search_results"), a_list(ANY))
+
+
+def _message(arguments: Shape, **more: Shape) -> Shape:
+    """A message, or what a chunk adds to one; arguments of calls are such values."""
+    function = _function(arguments)
+    members = nothing_else(
+        _SAYING,
+        role=TEXT,
+        content=_PIECES,
+        refusal=TEXT,
+        reasoning_content=ANY,
+        reasoning=ANY,
+        tool_calls=a_list(_call(function)),
+        function_call=function,
+        audio=an_object(**nothing_else(_SAYING, transcript=TEXT)),
+        **_SOURCES,
+        **more,
+    )
+    return an_object(**members)
+
+
+def _choices(**holder: Shape) -> Shape:
+    elsewhere = (*(name for name in _message(ANY).members if name != "role"), "message", "delta")
+    return a_list(an_object(**nothing_else(elsewhere, index=NUMBER, finish_reason=TEXT, **holder)))
+
+
+REPLY: Final = an_object(
+    needs=("choices", "error"),
+    **nothing_else(CARRIERS, choices=_choices(message=_message(ANY)), error=ANY, **_SOURCES),
+)
+CHUNK: Final = an_object(choices=_choices(delta=_message(TEXT)), error=ANY, **_SOURCES)
+SPEAKING: Final = an_object(**nothing_else(CARRIERS, **CHUNK.members))
+"""A chunk with choices, or an error: nothing but those says something."""
+
+REQUEST: Final = an_object(
+    model=ANY,
+    messages=a_list(_message(ANY, name=TEXT, tool_call_id=TEXT)),
+    tools=a_list(an_object(type=TEXT, name=TEXT, function=an_object(name=TEXT, description=TEXT))),
+    functions=a_list(an_object(name=TEXT, description=TEXT)),
+    stream=ANY,
+    n=ANY,
+)
