@@ -353,7 +353,6 @@ class DataPlane:
         child = passage.child(new_id(time.time_ns()), body)
         await self.keeper.open(
             Opening(
-                exchange_id=child.exchange_id,
                 accepted=child.accepted(),
                 secret=shown.secret if shown else None,
                 ceiling_micro_usd=self._ceiling(child),
@@ -379,7 +378,6 @@ class DataPlane:
     async def _open(self, passage: Passage, shown: Presented | None) -> None:
         priced = passage.operation in {"chat", "embeddings", "batch"}
         opening = Opening(
-            exchange_id=passage.exchange_id,
             accepted=passage.accepted(),
             secret=shown.secret if shown else None,
             ceiling_micro_usd=self._ceiling(passage) if priced else None,
