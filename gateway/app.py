@@ -33,7 +33,10 @@ _REMEMBERED_STATES = 1_500
 def open_keeper(config: Config) -> LocalKeeper:
     """Open the store and everything that shares state. Raises `DirectoryInUse` and the store's other errors."""
     store = Store.open(
-        config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
+        config.gateway.data_dir,
+        content=config.capture.content,
+        retention_days=config.capture.retention_days,
+        origin=config.audit.origin,
     )
     recorder = Recorder(store, queue_exchanges=config.limits.queue_exchanges, queue_bytes=config.limits.queue_bytes)
     recorder.start()
