@@ -12,58 +12,58 @@ _SAYING: Final = ("content", "text", "thinking", "refusal", "arguments", "input"
 
 
 def _function(arguments: Shape) -> Shape:
-    members = nothing_else(_SAYING, name=TEXT, arguments=arguments, input=arguments)
-    return an_object(alone=("arguments", "input"), **members)
+    members = nothing_else(_SAYING, {"name": TEXT, "arguments": arguments, "input": arguments})
+    return an_object(members, alone=("arguments", "input"))
 
 
 def _call(function: Shape) -> Shape:
-    members = nothing_else((*_SAYING, "name"), index=NUMBER, id=TEXT, type=TEXT, function=function, custom=function)
-    return an_object(alone=("function", "custom"), **members)
+    members = {"index": NUMBER, "id": TEXT, "type": TEXT, "function": function, "custom": function}
+    return an_object(nothing_else((*_SAYING, "name"), members), alone=("function", "custom"))
 
 
-_PIECES: Final = either(TEXT, ANY, a_list(either(TEXT, an_object(type=TEXT, text=ANY, refusal=ANY))))
-
-
+_PIECES: Final = either(TEXT, ANY, a_list(either(TEXT, an_object({"type": TEXT, "text": ANY, "refusal": ANY}))))
 _SOURCES: Final = dict.fromkeys(("annotations", "citations", "search_results"), a_list(ANY))
 
 
-def _message(arguments: Shape, **more: Shape) -> Shape:
+def _message(arguments: Shape) -> Shape:
     """A message, or what a chunk adds to one; arguments of calls are such values."""
     function = _function(arguments)
-    members = nothing_else(
-        _SAYING,
-        role=TEXT,
-        content=_PIECES,
-        refusal=TEXT,
-        reasoning_content=ANY,
-        reasoning=ANY,
-        tool_calls=a_list(_call(function)),
-        function_call=function,
-        audio=an_object(**nothing_else(_SAYING, transcript=TEXT)),
+    members = {
+        "role": TEXT,
+        "content": _PIECES,
+        "refusal": TEXT,
+        "reasoning_content": ANY,
+        "reasoning": ANY,
+        "tool_calls": a_list(_call(function)),
+        "function_call": function,
+        "audio": an_object(nothing_else(_SAYING, {"transcript": TEXT})),
         **_SOURCES,
-        **more,
-    )
-    return an_object(**members)
+    }
+    return an_object(nothing_else(_SAYING, members))
 
 
-def _choices(**holder: Shape) -> Shape:
-    elsewhere = (*(name for name in _message(ANY).members if name != "role"), "message", "delta")
-    return a_list(an_object(**nothing_else(elsewhere, index=NUMBER, finish_reason=TEXT, **holder)))
+def _choices(name: str, message: Shape) -> Shape:
+    """Choices that hold a message under this name."""
+    elsewhere = (*(member for member in message.members if member != "role"), "message", "delta")
+    return a_list(an_object(nothing_else(elsewhere, {"index": NUMBER, "finish_reason": TEXT, name: message})))
 
 
 REPLY: Final = an_object(
+    nothing_else(CARRIERS, {"choices": _choices("message", _message(ANY)), "error": ANY, **_SOURCES}),
     needs=("choices", "error"),
-    **nothing_else(CARRIERS, choices=_choices(message=_message(ANY)), error=ANY, **_SOURCES),
 )
-CHUNK: Final = an_object(choices=_choices(delta=_message(TEXT)), error=ANY, **_SOURCES)
-SPEAKING: Final = an_object(**nothing_else(CARRIERS, **CHUNK.members))
+CHUNK: Final = an_object({"choices": _choices("delta", _message(TEXT)), "error": ANY, **_SOURCES})
+SPEAKING: Final = an_object(nothing_else(CARRIERS, CHUNK.members))
 """A chunk with choices, or an error: nothing but those says something."""
 
+_DEFINITION: Final = {"name": TEXT, "description": TEXT}
 REQUEST: Final = an_object(
-    model=ANY,
-    messages=a_list(_message(ANY, name=TEXT, tool_call_id=TEXT)),
-    tools=a_list(an_object(type=TEXT, name=TEXT, function=an_object(name=TEXT, description=TEXT))),
-    functions=a_list(an_object(name=TEXT, description=TEXT)),
-    stream=ANY,
-    n=ANY,
+    {
+        "model": ANY,
+        "messages": a_list(an_object({**_message(ANY).members, "name": TEXT, "tool_call_id": TEXT})),
+        "tools": a_list(an_object({"type": TEXT, "name": TEXT, "function": an_object(_DEFINITION)})),
+        "functions": a_list(an_object(_DEFINITION)),
+        "stream": ANY,
+        "n": ANY,
+    }
 )

@@ -31,7 +31,9 @@ class ChatTurns:
         changes: _Changes = []
         beside = {pointer[1:].partition("/")[0] for pointer in rejected if not pointer.startswith("/choices/")}
         changes += [((key,), []) for key in sorted(beside)]
-        touched = only(rejected, "/choices/") | ({0} if beside else set())
+        touched = only(rejected, "/choices/")
+        if beside:
+            touched.add(0)
         tree = Tree(reply)
         for place, index, message in _messages(tree):
             if index not in touched:

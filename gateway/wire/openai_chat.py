@@ -432,7 +432,7 @@ def _grown(key: str, found: _Growing, pointer: str) -> Part:
 
 def _joined(content: Any) -> str:
     """Text of a delta that did not come as one: a list of pieces (some compatible servers), or what nobody knows."""
-    return "".join(piece_text(piece) for piece in content) if type(content) is list else compact(content)
+    return "".join(map(piece_text, sequence(content))) if type(content) is list else compact(content)
 
 
 def _is_read(content: Any) -> bool:

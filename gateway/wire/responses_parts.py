@@ -320,7 +320,7 @@ def brought(item: _Item, part: Part) -> list[tuple[tuple[str | int, ...], str]]:
     Empty where it was not joined from strings.
     """
     place = part.pointer.rpartition("/")[2]
-    found: list[tuple[tuple[str | int, ...], str]]
+    found: list[tuple[tuple[str | int, ...], Any]]
     if part.pointer.endswith("/outputs"):
         logs = [mapping(made).get("logs") for made in sequence(item.get("outputs"))]
         found = [(("outputs", at, "logs"), log) for at, log in enumerate(logs) if log]

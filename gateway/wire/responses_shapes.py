@@ -22,18 +22,11 @@ CARRIERS: Final = (
 )
 """Names under which an event can say something."""
 
-_PIECE: Final = an_object(
-    type=TEXT, text=ANY, refusal=ANY, transcript=ANY, annotations=ANY, alone=("text", "refusal", "transcript")
-)
+_ONE: Final = ("text", "refusal", "transcript")
+_PIECE: Final = an_object({**dict.fromkeys(_ONE, ANY), "type": TEXT, "annotations": ANY}, alone=_ONE)
 _PIECES: Final = either(ANY, a_list(either(TEXT, _PIECE)))
-_READ_PIECE: Final = an_object(
-    type=TEXT,
-    text=TEXT,
-    refusal=TEXT,
-    transcript=TEXT,
-    annotations=a_list(ANY),
-    alone=("text", "refusal", "transcript"),
-)
+_READ_PIECE: Final = an_object({**dict.fromkeys(_ONE, TEXT), "type": TEXT, "annotations": a_list(ANY)}, alone=_ONE)
+_READ_PIECES: Final = a_list(_READ_PIECE)
 _ITEM: Final = {
     "type": TEXT,
     "role": TEXT,
@@ -49,50 +42,48 @@ _ITEM: Final = {
     "content": _PIECES,
 }
 _ALONE: Final = ("arguments", "input", "code")
-ITEM: Final = an_object(**_ITEM, alone=_ALONE)
-_READ_PIECES: Final = a_list(_READ_PIECE)
+ITEM: Final = an_object(_ITEM, alone=_ALONE)
 _ELSEWHERE: Final = ("arguments", "input", "code", "output", "outputs", "results", "result", "text")
 SPOKEN_ITEM: Final = an_object(
-    **nothing_else(_ELSEWHERE, type=TEXT, role=TEXT, name=TEXT, summary=_READ_PIECES, content=_READ_PIECES)
+    nothing_else(
+        _ELSEWHERE, {"type": TEXT, "role": TEXT, "name": TEXT, "summary": _READ_PIECES, "content": _READ_PIECES}
+    )
 )
 """A message or reasoning of a stream: its texts are told apart by their places."""
 
-REPLY: Final = an_object(
-    output=a_list(ITEM), output_text=NOTHING, status=TEXT, error=ANY, choices=NOTHING, needs=("output", "error")
-)
+_RESPONSE: Final = {"output": a_list(ITEM), "output_text": NOTHING, "status": TEXT, "error": ANY}
+REPLY: Final = an_object({**_RESPONSE, "choices": NOTHING}, needs=("output", "error"))
 REQUEST: Final = an_object(
-    model=ANY,
-    input=either(TEXT, a_list(either(TEXT, an_object(**{**_ITEM, "tools": ANY})))),
-    instructions=ANY,
-    prompt=ANY,
-    tools=a_list(an_object(type=TEXT, name=TEXT, description=TEXT)),
-    stream=ANY,
-    conversation=ANY,
-    previous_response_id=ANY,
+    {
+        "model": ANY,
+        "input": either(TEXT, a_list(either(TEXT, an_object({**_ITEM, "tools": ANY})))),
+        "instructions": ANY,
+        "prompt": ANY,
+        "tools": a_list(an_object({"type": TEXT, "name": TEXT, "description": TEXT})),
+        "stream": ANY,
+        "conversation": ANY,
+        "previous_response_id": ANY,
+    }
 )
 
-
-def _event(**members: Shape) -> Shape:
-    return an_object(**nothing_else(CARRIERS, type=TEXT, **members))
+_PLACE: Final = dict.fromkeys(("output_index", "content_index", "summary_index", "annotation_index"), NUMBER)
 
 
-_ENDED: Final = _event(response=an_object(output=a_list(ITEM), output_text=NOTHING, error=ANY, status=TEXT))
-_BEGUN: Final = _event(response=an_object(output=NOTHING, output_text=NOTHING, status=TEXT))
-_WITH_ITEM: Final = _event(output_index=NUMBER, item=ITEM)
-_WITH_PART: Final = _event(output_index=NUMBER, content_index=NUMBER, summary_index=NUMBER, part=_READ_PIECE)
+def _event(name: str, value: Shape) -> Shape:
+    """An event that says something under one name."""
+    return an_object(nothing_else(CARRIERS, {"type": TEXT, **_PLACE, name: value}))
 
 
-def _whole(field: str) -> Shape:
-    """An event that gives a whole text; some servers give it the name of another beside it."""
-    return _event(output_index=NUMBER, content_index=NUMBER, summary_index=NUMBER, **{field: TEXT, "delta": NOTHING})
+_ENDED: Final = _event("response", an_object(_RESPONSE))
+_BEGUN: Final = _event("response", an_object({**_RESPONSE, "output": NOTHING}))
+_WITH_ITEM: Final = _event("item", ITEM)
+_WITH_PART: Final = _event("part", _READ_PIECE)
 
 
 def _growing(stems: Mapping[str, str]) -> dict[str, Shape]:
-    delta = _event(output_index=NUMBER, content_index=NUMBER, summary_index=NUMBER, delta=TEXT)
-    return {
-        **{f"{stem}.delta": delta for stem in stems},
-        **{f"{stem}.done": _whole(field) for stem, field in stems.items()},
-    }
+    """Events that bring a piece of a text, and those that give all of it under this name."""
+    whole = {f"{stem}.done": _event(field, TEXT) for stem, field in stems.items()}
+    return {**dict.fromkeys([f"{stem}.delta" for stem in stems], _event("delta", TEXT)), **whole}
 
 
 EVENTS: Final[Mapping[str, Shape]] = {
@@ -109,9 +100,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "response.content_part.done": _WITH_PART,
     "response.reasoning_summary_part.added": _WITH_PART,
     "response.reasoning_summary_part.done": _WITH_PART,
-    "response.output_text.annotation.added": _event(
-        output_index=NUMBER, content_index=NUMBER, annotation_index=NUMBER, annotation=ANY
-    ),
+    "response.output_text.annotation.added": _event("annotation", ANY),
     "error": Shape(types=(dict,), members={"type": TEXT, "error": ANY}),
     **_growing(
         {

@@ -6,9 +6,13 @@ than was read here is told by its shape. Names that no shape mentions are open, 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
+
+from gateway.wire.values import mapping, sequence
+
+NO_MEMBERS: Final[Mapping[str, Any]] = {}
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -17,7 +21,7 @@ class Shape(msgspec.Struct, frozen=True):
     types: tuple[type, ...] = ()
     """With none, only what holds nothing: a name that this place does not have, and that some clients read."""
 
-    members: Mapping[str, "Shape"] = {}
+    members: Mapping[str, "Shape"] = NO_MEMBERS
     """Of an object: the names that are read, or that decide what is."""
 
     items: "Shape | None" = None
@@ -35,21 +39,22 @@ def misfit(value: Any, shape: Shape) -> str | None:
     rest = [(value, shape)]
     while rest:
         here, wanted = rest.pop()
-        kind = type(here)
+        kind = cast("type", type(here))
         if here is None or (not wanted.types and not here):
             continue
         if kind not in wanted.types:
             return f"{_NAMES.get(kind, 'a value')} where this wire has none"
         if kind is dict:
-            if found := respelled(here, wanted.members):
+            fields = mapping(here)
+            if found := respelled(fields, wanted.members):
                 return found
-            if sum(1 for name in wanted.alone if here.get(name)) > 1:
+            if sum(1 for name in wanted.alone if fields.get(name)) > 1:
                 return "two texts in the place of one"
-            if wanted.needs and not any(name in here for name in wanted.needs):
+            if wanted.needs and not any(name in fields for name in wanted.needs):
                 return "none of what answers on this wire hold"
-            rest += [(here[name], inner) for name, inner in wanted.members.items() if name in here]
+            rest += [(fields[name], inner) for name, inner in wanted.members.items() if name in fields]
         elif kind is list and wanted.items is not None:
-            rest += [(item, wanted.items) for item in here]
+            rest += [(item, wanted.items) for item in sequence(here)]
     return None
 
 
@@ -58,12 +63,12 @@ def misnamed(value: Any, shape: Shape) -> str | None:
     rest = [(value, shape)]
     while rest:
         here, wanted = rest.pop()
-        if type(here) is dict:
-            if found := respelled(here, wanted.members):
-                return found
-            rest += [(here[name], inner) for name, inner in wanted.members.items() if name in here]
-        elif type(here) is list and wanted.items is not None:
-            rest += [(item, wanted.items) for item in here]
+        fields = mapping(here)
+        if found := respelled(fields, wanted.members):
+            return found
+        rest += [(fields[name], inner) for name, inner in wanted.members.items() if name in fields]
+        if wanted.items is not None:
+            rest += [(item, wanted.items) for item in sequence(here)]
     return None
 
 
@@ -90,12 +95,12 @@ NUMBER: Final = Shape(types=(int,))
 NOTHING: Final = Shape()
 
 
-def an_object(*, alone: tuple[str, ...] = (), needs: tuple[str, ...] = (), **members: Shape) -> Shape:
+def an_object(members: Mapping[str, Shape], *, alone: tuple[str, ...] = (), needs: tuple[str, ...] = ()) -> Shape:
     """An object with these names."""
     return Shape(types=(dict,), members=members, alone=alone, needs=needs)
 
 
-def nothing_else(names: tuple[str, ...], **members: Shape) -> dict[str, Shape]:
+def nothing_else(names: tuple[str, ...], members: Mapping[str, Shape]) -> dict[str, Shape]:
     """Members of an object in which no other of these names says anything."""
     return {**dict.fromkeys(names, NOTHING), **members}
 
@@ -108,7 +113,7 @@ def a_list(items: Shape) -> Shape:
 def either(*shapes: Shape) -> Shape:
     """Any of these, of which at most one is an object and one a list."""
     types = tuple([kind for shape in shapes for kind in shape.types])
-    members = next((shape.members for shape in shapes if shape.members), {})
+    members = next((shape.members for shape in shapes if shape.members), NO_MEMBERS)
     items = next((shape.items for shape in shapes if shape.items is not None), None)
     alone = tuple([name for shape in shapes for name in shape.alone])
     return Shape(types=types, members=members, items=items, alone=alone)
