@@ -6,7 +6,7 @@ than was read here is told by its shape. Names that no shape mentions are open, 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -39,7 +39,7 @@ def misfit(value: Any, shape: Shape) -> str | None:
     rest = [(value, shape)]
     while rest:
         here, wanted = rest.pop()
-        kind = cast("type", type(here))
+        kind = type(here)  # pyright: ignore[reportUnknownVariableType] - any JSON
         if here is None or (not wanted.types and not here):
             continue
         if kind not in wanted.types:
