@@ -56,7 +56,8 @@ class Enforcing:
 
     def doubt_of_reply(self, document: bytes) -> str | None:
         """What in a reply of one JSON document a client may read otherwise; a gate sees to what streams."""
-        return repetition(document) or misfit(decode(document), self._reply)
+        value = decode(document)
+        return repetition(document, value) or misfit(value, self._reply)
 
     def edit_request(self, body: bytes, view: RequestView, edits: Iterable[PartEdit]) -> bytes:
         """The body with some parts' texts changed at their leaves. Raises `Uneditable`, and then changes none."""

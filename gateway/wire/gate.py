@@ -416,7 +416,7 @@ class StreamGate(ABC):
         if type(value) is not dict:
             return self._of_unknown_kind(frame, data.decode("utf-8", "replace"), "not an object")
         value = mapping(value)  # pyright: ignore[reportUnknownArgumentType] - JSON keys are strings
-        if doubt := repetition(data) or self._misfit(frame, value):
+        if doubt := repetition(data, value) or self._misfit(frame, value):
             raise Doubtful(doubt)
         if self._says_more(frame, value):
             return self._of_unknown_kind(frame, read_with(compact, value), "unknown event")

@@ -39,21 +39,15 @@ def misfit(value: Any, shape: Shape) -> str | None:
     rest = [(value, shape)]
     while rest:
         here, wanted = rest.pop()
-        kind = type(here)  # pyright: ignore[reportUnknownVariableType] - any JSON
         if here is None or (not wanted.types and not here):
             continue
-        if kind not in wanted.types:
-            return f"{_NAMES.get(kind, 'a value')} where this wire has none"
-        if kind is dict:
+        if type(here) not in wanted.types:  # pyright: ignore[reportUnknownArgumentType] - any JSON
+            return f"{_said(here)} where this wire has none"
+        if wanted.members:
             fields = mapping(here)
-            if found := respelled(fields, wanted.members):
+            if found := _entered(fields, wanted.members, rest) or _crowded(fields, wanted):
                 return found
-            if sum(1 for name in wanted.alone if fields.get(name)) > 1:
-                return "two texts in the place of one"
-            if wanted.needs and not any(name in fields for name in wanted.needs):
-                return "none of what answers on this wire hold"
-            rest += [(fields[name], inner) for name, inner in wanted.members.items() if name in fields]
-        elif kind is list and wanted.items is not None:
+        if wanted.items is not None:
             rest += [(item, wanted.items) for item in sequence(here)]
     return None
 
@@ -63,21 +57,34 @@ def misnamed(value: Any, shape: Shape) -> str | None:
     rest = [(value, shape)]
     while rest:
         here, wanted = rest.pop()
-        fields = mapping(here)
-        if found := respelled(fields, wanted.members):
+        if found := _entered(mapping(here), wanted.members, rest):
             return found
-        rest += [(fields[name], inner) for name, inner in wanted.members.items() if name in fields]
         if wanted.items is not None:
             rest += [(item, wanted.items) for item in sequence(here)]
     return None
 
 
-def respelled(fields: Mapping[str, Any], known: Mapping[str, Shape]) -> str | None:
-    """What is wrong with a name that differs from one that is read in nothing but its case."""
-    for name in fields:
-        if name not in known and name.casefold() in known:
+def _entered(fields: Mapping[str, Any], known: Mapping[str, Shape], rest: list[tuple[Any, Shape]]) -> str | None:
+    """Put what stands under known names to the rest; a name that differs from one in nothing but its case is wrong."""
+    for name, value in fields.items():
+        shape = known.get(name)
+        if shape is not None:
+            rest.append((value, shape))
+        elif name.casefold() in known:
             return "a name in other letters than this wire has"
     return None
+
+
+def _crowded(fields: Mapping[str, Any], wanted: Shape) -> str | None:
+    if wanted.alone and sum(1 for name in wanted.alone if fields.get(name)) > 1:
+        return "two texts in the place of one"
+    if wanted.needs and not any(name in fields for name in wanted.needs):
+        return "none of what answers on this wire hold"
+    return None
+
+
+def _said(value: Any) -> str:
+    return _NAMES.get(type(value), "a value")
 
 
 _NAMES: Final[Mapping[type, str]] = {
