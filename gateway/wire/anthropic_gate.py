@@ -48,7 +48,7 @@ class AnthropicGate(StreamGate):
         self._places: dict[int, int] = {}
         """Index of each block as the client knows it."""
         self._cited: dict[int, int] = {}
-        """Number of the last source that came, by block."""
+        """Number of the last citation that came, by block."""
         self._next = 0
         self._shown: set[int] = set()
         """Blocks the client has seen begin and not end."""
@@ -114,9 +114,9 @@ class AnthropicGate(StreamGate):
         field = _BLOCK_TEXTS.get(text(fields.get("type"))) if part.unread is None else None
         block = self._blocks[index] = self._block(part, whole=field is None and part.kind != "tool_call")
         block.sealed = part.kind == "reasoning"
-        sources = sequence(fields.get("citations")) if field == "text" else []
-        touches = [self._cite(index, one, ("content_block", "citations", at)) for at, one in enumerate(sources)]
-        touches += [beside(self._whole(other), closes=True) for other in others[len(sources) :]]
+        citations = sequence(fields.get("citations")) if field == "text" else []
+        touches = [self._cite(index, one, ("content_block", "citations", at)) for at, one in enumerate(citations)]
+        touches += [beside(self._whole(other), closes=True) for other in others[len(citations) :]]
         if field and (said := text(fields.get(field))):
             return (grow(block, said, ("content_block", field)), *touches)
         if part.unread is not None and part.text:  # what grows from here goes on from there
@@ -129,11 +129,11 @@ class AnthropicGate(StreamGate):
         block.closed = True
         return block
 
-    def _cite(self, index: int, source: Any, path: tuple[Step, ...]) -> Touch:
-        """A source of a text: a piece of its own, as the reader has it."""
+    def _cite(self, index: int, citation: Any, path: tuple[Step, ...]) -> Touch:
+        """A citation of a text: a piece of its own, as the reader has it."""
         number = self._cited[index] = self._cited.get(index, -1) + 1
         return self._quoted(
-            self._block(read_with(cited, source, f"/content/{index}", number), whole=True), source, path
+            self._block(read_with(cited, citation, f"/content/{index}", number), whole=True), citation, path
         )
 
     def _delta(self, index: int, delta: dict[str, Any]) -> tuple[Touch, ...]:
@@ -144,8 +144,8 @@ class AnthropicGate(StreamGate):
             block = self._blocks[index] = self._block(part)
         if kind == "signature_delta" and block.kind == "reasoning" and not block.text:
             block.part = msgspec.structs.replace(block.part, unread="encrypted")
-        source = delta.get("citation")
-        cites = (self._cite(index, source, ("delta", "citation")),) if source else ()
+        citation = delta.get("citation")
+        cites = (self._cite(index, citation, ("delta", "citation")),) if citation else ()
         field = next((name for name in TEXTS if text(delta.get(name))), None)
         is_call = block.kind == "tool_call"
         if (field is None and kind not in _WORDLESS and not _says_nothing(delta)) or (

@@ -77,16 +77,16 @@ def _text(block: _Blocks, kind: StepKind, pointer: str) -> list[Part]:
     said = block.get("text")
     if type(said) is not str and said is not None:
         return [unknown(kind, block, pointer)]
-    sources = sequence(block.get("citations"))
+    citations = sequence(block.get("citations"))
     return [
         Part(kind=kind, text=said or "", pointer=pointer),
-        *(cited(source, pointer, at) for at, source in enumerate(sources)),
+        *(cited(citation, pointer, at) for at, citation in enumerate(citations)),
     ]
 
 
-def cited(source: Any, pointer: str, number: int) -> Part:
-    """A source of a text, which quotes what somebody else said: judged as what the reply says."""
-    return quoted(source, f"{pointer}/citations/{number}")
+def cited(citation: Any, pointer: str, number: int) -> Part:
+    """A citation of a text, which quotes what somebody else said: judged as what the reply says."""
+    return quoted(citation, f"{pointer}/citations/{number}")
 
 
 def _thinking(block: _Blocks, _: StepKind, pointer: str) -> list[Part]:

@@ -173,13 +173,13 @@ class ChatGate(StreamGate):
         touches: list[Touch] = []
         for key in QUOTED:
             known = choice.quoted.setdefault(key, [])
-            for at, source in enumerate(sequence(holder.get(key))):
-                part = read_with(quoted, source, f"/choices/{index}/message/{key}/{len(known)}")
+            for at, citation in enumerate(sequence(holder.get(key))):
+                part = read_with(quoted, citation, f"/choices/{index}/message/{key}/{len(known)}")
                 block = next((one for one in known if one.part.text == part.text), None)
                 if block is None:
                     block = self._block(part, index, whole=True)
                     known.append(block)
-                touches.append(self._quoted(block, source, (*path, key, at)))
+                touches.append(self._quoted(block, citation, (*path, key, at)))
         return touches
 
     def _read_call(
@@ -296,7 +296,7 @@ class ChatGate(StreamGate):
         return lead + changed(entry.frame, changes)
 
     def _beside_choices(self, entry: Entry) -> _Changes:
-        """What becomes of sources that stand beside the choices."""
+        """What becomes of citations that stand beside the choices."""
         touches = [touch for touch in entry.touches if touch.path is not None and _at(touch) is None]
         gone = {str(touch.path[0]) for touch in touches if touch.path is not None and touch.block.dropped}
         return [

@@ -75,19 +75,19 @@ def _content(fields: dict[str, Any], voice: Voice, pointer: str) -> list[Part]:
     if "refusal" in fields and (refusal := word(fields["refusal"])):
         parts.append(Part(kind=kind, text=refusal, pointer=f"{pointer}/refusal"))
     if voice == "assistant":
-        parts += sources(fields, pointer)
+        parts += citations(fields, pointer)
     if "audio" in fields and (audio := mapping(fields["audio"])):
         parts.append(Part(kind=kind, text=text(audio.get("transcript")), pointer=f"{pointer}/audio", unread="audio"))
     return parts
 
 
-def sources(fields: dict[str, Any], pointer: str) -> list[Part]:
+def citations(fields: dict[str, Any], pointer: str) -> list[Part]:
     """What stands beside a text, or beside the choices, as what it refers to."""
     return [
-        quoted(source, f"{pointer}/{key}/{at}")
+        quoted(citation, f"{pointer}/{key}/{at}")
         for key in QUOTED
         if key in fields
-        for at, source in enumerate(sequence(fields[key]))
+        for at, citation in enumerate(sequence(fields[key]))
     ]
 
 

@@ -22,7 +22,7 @@ def _call(function: Shape) -> Shape:
 
 
 _PIECES: Final = either(TEXT, ANY, a_list(either(TEXT, an_object({"type": TEXT, "text": ANY, "refusal": ANY}))))
-_SOURCES: Final = dict.fromkeys(("annotations", "citations", "search_results"), a_list(ANY))
+_CITATIONS: Final = dict.fromkeys(("annotations", "citations", "search_results"), a_list(ANY))
 
 
 def _message(arguments: Shape) -> Shape:
@@ -37,7 +37,7 @@ def _message(arguments: Shape) -> Shape:
         "tool_calls": a_list(_call(function)),
         "function_call": function,
         "audio": an_object(nothing_else(_SAYING, {"transcript": TEXT})),
-        **_SOURCES,
+        **_CITATIONS,
     }
     return an_object(nothing_else(_SAYING, members))
 
@@ -49,10 +49,10 @@ def _choices(name: str, message: Shape) -> Shape:
 
 
 REPLY: Final = an_object(
-    nothing_else(CARRIERS, {"choices": _choices("message", _message(ANY)), "error": ANY, **_SOURCES}),
+    nothing_else(CARRIERS, {"choices": _choices("message", _message(ANY)), "error": ANY, **_CITATIONS}),
     needs=("choices", "error"),
 )
-CHUNK: Final = an_object({"choices": _choices("delta", _message(TEXT)), "error": ANY, **_SOURCES})
+CHUNK: Final = an_object({"choices": _choices("delta", _message(TEXT)), "error": ANY, **_CITATIONS})
 SPEAKING: Final = an_object(nothing_else(CARRIERS, CHUNK.members))
 """A chunk with choices, or an error: nothing but those says something."""
 

@@ -25,7 +25,7 @@ _MOST_CHOICES: Final = 128
 def fingerprint(parts: Iterable[Part]) -> bytes:
     """16 bytes over a turn's text and calls.
 
-    Reasoning, tools that the provider ran, sources and blocks nobody knows are ignored, for clients may leave them
+    Reasoning, tools that the provider ran, citations and blocks nobody knows are ignored, for clients may leave them
     out of the history.
     """
     texts: list[str] = []

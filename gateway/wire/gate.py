@@ -429,7 +429,7 @@ class StreamGate(ABC):
         return Entry(frame, {}, (beside(block, closes=True),), unknown=True)
 
     def _quoted(self, block: Block, value: Any, path: tuple[Step, ...]) -> Touch:
-        """What an event has to do with a block that is a JSON value of its own, such as a source of the text."""
+        """What an event has to do with a block that is a JSON value of its own, such as a citation."""
         if not block.closed:
             block.closed = True
             block.source = encode(value)

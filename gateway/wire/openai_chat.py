@@ -10,10 +10,10 @@ from gateway.wire import openai_envelope as envelope
 from gateway.wire.chat_parts import (
     QUOTED,
     REASONING,
+    citations,
     is_plain,
     message_parts,
     piece_text,
-    sources,
     voice_of,
 )
 from gateway.wire.endings import close_half_event
@@ -160,7 +160,7 @@ def read_reply(value: Any) -> Reply:
         if reason := word(choice.get("finish_reason")):
             finishes.append(reason)
     return Reply(
-        parts=(*parts, *sources(fields, "")),
+        parts=(*parts, *citations(fields, "")),
         response_id=word(fields.get("id")),
         model=word(fields.get("model")),
         finish_reasons=tuple(finishes),
@@ -315,7 +315,7 @@ class _ChatStream(StreamReply):
         for choice in chunk.choices or ():
             self._choice(choice, at_ns)
         if chunk.annotations or chunk.citations or chunk.search_results:
-            self._sources(self._message(0), chunk, 0, at_ns)
+            self._citations(self._message(0), chunk, 0, at_ns)
 
     def _message(self, index: int) -> _Message:
         message = self._messages.get(index)
@@ -323,12 +323,12 @@ class _ChatStream(StreamReply):
             message = self._messages[index] = _Message()
         return message
 
-    def _sources(self, message: _Message, holder: _Delta | _Chunk, index: int, at_ns: int) -> None:
+    def _citations(self, message: _Message, holder: _Delta | _Chunk, index: int, at_ns: int) -> None:
         """Sources beside a text; some servers repeat them all in every chunk."""
         for key in QUOTED:
             known = message.quoted.setdefault(key, {})
-            for source in sequence(getattr(holder, key)):
-                part = quoted(source, f"/choices/{index}/message/{key}/{len(known)}")
+            for citation in sequence(getattr(holder, key)):
+                part = quoted(citation, f"/choices/{index}/message/{key}/{len(known)}")
                 if part.text not in known:
                     known[part.text] = part
                     self._close_parts([part], at_ns, at_ns)
@@ -340,7 +340,7 @@ class _ChatStream(StreamReply):
         if delta is not None:
             self._delta(message, delta, at_ns)
             if delta.annotations or delta.citations or delta.search_results:
-                self._sources(message, delta, index, at_ns)
+                self._citations(message, delta, index, at_ns)
         if choice.finish_reason:
             message.finish = choice.finish_reason
             self._close_message(index, message)

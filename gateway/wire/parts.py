@@ -28,9 +28,9 @@ def unknown(kind: StepKind, block: Any, pointer: str) -> Part:
     return Part(kind=kind, text=compact(block), pointer=pointer, unread=f"unknown block {name}")
 
 
-def quoted(source: Any, pointer: str) -> Part:
+def quoted(citation: Any, pointer: str) -> Part:
     """What a text refers to (a citation, an annotation): it is shown with the text, and may quote anything."""
-    return Part(kind="model_text", text=compact(source), pointer=pointer)
+    return Part(kind="model_text", text=compact(citation), pointer=pointer)
 
 
 def is_quoted(part: Part) -> bool:

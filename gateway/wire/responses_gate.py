@@ -29,7 +29,7 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
 from gateway.wire.parts import quoted
-from gateway.wire.responses_parts import brought, item_parts, piece_part, sources
+from gateway.wire.responses_parts import annotations_of, brought, item_parts, piece_part
 from gateway.wire.responses_said import message_item, said_by
 from gateway.wire.responses_shapes import CARRIERS, EVENTS, SPOKEN_ITEM
 from gateway.wire.shapes import misfit
@@ -187,7 +187,7 @@ class ResponsesGate(StreamGate):
         return self._read_other(kind, value)
 
     def _read_other(self, kind: str, value: dict[str, Any]) -> list[Touch]:
-        """A source of a text, an error, or what happens to an item and says nothing of its own."""
+        """A citation of a text, an error, or what happens to an item and says nothing of its own."""
         if kind == "response.output_text.annotation.added":
             return self._read_annotation(value)
         if kind == "error":
@@ -309,7 +309,7 @@ class ResponsesGate(StreamGate):
             return [self._textless(item, piece, (holder, place))]
         field, said = found
         block = self._text_block(item, (holder, place), field)
-        touches = self._sources_of(item, piece, place, ("part",))
+        touches = self._citations_of(item, piece, place, ("part",))
         if done:
             return [self._repeat(item, block, said, ("part", field), closes=True), *touches]
         return [grow(block, said, ("part", field)) if said else beside(block, opens=True), *touches]
@@ -324,18 +324,18 @@ class ResponsesGate(StreamGate):
     def _read_annotation(self, value: dict[str, Any]) -> list[Touch]:
         item = self._item(value, {"type": "message", "role": "assistant"})
         place, number = count(value.get("content_index")) or 0, count(value.get("annotation_index")) or 0
-        return [self._source(item, value.get("annotation"), (place, number), ("annotation",))]
+        return [self._citation(item, value.get("annotation"), (place, number), ("annotation",))]
 
-    def _sources_of(self, item: _Item, piece: dict[str, Any], place: int, path: tuple[Step, ...]) -> list[Touch]:
-        """What an event has to do with the sources of a text that it holds."""
+    def _citations_of(self, item: _Item, piece: dict[str, Any], place: int, path: tuple[Step, ...]) -> list[Touch]:
+        """What an event has to do with the citations of a text that it holds."""
         return [
-            self._source(item, source, (place, number), (*path, "annotations", number))
-            for number, source in enumerate(sources(piece))
+            self._citation(item, citation, (place, number), (*path, "annotations", number))
+            for number, citation in enumerate(annotations_of(piece))
         ]
 
-    def _source(self, item: _Item, source: Any, where: tuple[int, int], path: tuple[Step, ...]) -> Touch:
+    def _citation(self, item: _Item, citation: Any, where: tuple[int, int], path: tuple[Step, ...]) -> Touch:
         pointer = f"{item.pointer}/content/{where[0]}/annotations/{where[1]}"
-        return self._quoted(self._another(item, read_with(quoted, source, pointer)), source, path)
+        return self._quoted(self._another(item, read_with(quoted, citation, pointer)), citation, path)
 
     def _read_item(self, value: dict[str, Any], *, done: bool) -> list[Touch]:
         fields = mapping(value.get("item"))
@@ -403,7 +403,7 @@ class ResponsesGate(StreamGate):
                     continue
                 field, said = found
                 if holder == "content":
-                    touches += self._sources_of(item, mapping(piece), place, (*path, holder, place))
+                    touches += self._citations_of(item, mapping(piece), place, (*path, holder, place))
                 block = self._text_block(item, (holder, place), field)
                 where = (*path, holder, place, field)
                 if done:

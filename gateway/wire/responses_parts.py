@@ -147,11 +147,13 @@ def _message(item: _Item, pointer: str) -> list[Part]:
     for at, piece in enumerate(sequence(content)):
         where = f"{pointer}/content/{at}"
         parts.append(piece_part(piece, kind, where))
-        parts += [quoted(source, f"{where}/annotations/{number}") for number, source in enumerate(sources(piece))]
+        parts += [
+            quoted(citation, f"{where}/annotations/{number}") for number, citation in enumerate(annotations_of(piece))
+        ]
     return parts
 
 
-def sources(piece: Any) -> list[Any]:
+def annotations_of(piece: Any) -> list[Any]:
     """What a text refers to."""
     return sequence(mapping(piece).get("annotations"))
 
