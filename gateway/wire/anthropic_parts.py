@@ -64,8 +64,11 @@ def block_parts(block: Any, kind: StepKind, pointer: str) -> list[Part]:
 
 def _misplaced(block: _Blocks, name: str, kind: StepKind, pointer: str) -> list[Part]:
     """Texts of a block whose kind has no place for them; some clients go by the name alone."""
-    holds = name not in ("text", "thinking") and not name.endswith("tool_use")
-    keys = ("text", "thinking", "partial_json") if holds else ("text", "thinking", "partial_json", "content")
+    keys = ["text", "thinking", "partial_json"]
+    if name in ("text", "thinking") or name.endswith("tool_use"):
+        keys.append("content")
+    if name not in ("text", "document"):
+        keys.append("citations")
     return [
         Part(kind=kind, text=compact(block[key]), pointer=f"{pointer}/{key}")
         for key in keys
@@ -75,9 +78,9 @@ def _misplaced(block: _Blocks, name: str, kind: StepKind, pointer: str) -> list[
 
 def _text(block: _Blocks, kind: StepKind, pointer: str) -> list[Part]:
     said = block.get("text")
-    if type(said) is not str and said is not None:
-        return [unknown(kind, block, pointer)]
     citations = sequence(block.get("citations"))
+    if (type(said) is not str and said is not None) or (block.get("citations") and not citations):
+        return [unknown(kind, block, pointer)]
     return [
         Part(kind=kind, text=said or "", pointer=pointer),
         *(cited(citation, pointer, at) for at, citation in enumerate(citations)),

@@ -11,9 +11,6 @@ TEXTS: Final = ("text", "partial_json", "thinking", "content")
 CARRIERS: Final = ("delta", "content_block", "message", "text", "content", "thinking", "partial_json", "completion")
 """Names under which an event can say something."""
 
-_HELD: Final = ("text", "thinking", "input", "content")
-"""What a block is about: no block has two of them."""
-
 _INNER: Final = an_object({"type": TEXT, "text": ANY, "title": ANY, "source": ANY, "content": ANY})
 _BLOCK: Final = an_object(
     {
@@ -26,9 +23,8 @@ _BLOCK: Final = an_object(
         "input": ANY,
         "tool_use_id": ANY,
         "content": either(TEXT, _INNER, a_list(either(TEXT, _INNER))),
-        "citations": a_list(ANY),
-    },
-    alone=_HELD,
+        "citations": ANY,
+    }
 )
 _CONTENT: Final = either(TEXT, a_list(either(TEXT, _BLOCK)))
 _MESSAGE: Final = an_object(nothing_else(CARRIERS, {"type": TEXT, "role": TEXT, "content": _CONTENT}))
@@ -62,6 +58,6 @@ EVENTS: Final[Mapping[str, Shape]] = {
     ),
     "message_stop": _event({}),
     "ping": _event({}),
-    "error": Shape(types=(dict,), members={"type": TEXT, "error": ANY}),
+    "error": _event({"error": ANY, "message": ANY}),
 }
 """By kind; of an event of another kind nothing is known."""

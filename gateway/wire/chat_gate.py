@@ -131,6 +131,8 @@ class ChatGate(StreamGate):
         if audio := mapping(delta.get("audio")):
             touches += self._read_text(choice, index, "audio", text(audio.get("transcript")), (*path, "audio"))
         touches += self._read_quoted(choice, index, delta, path)
+        if said := text(mapping(item.get("message")).get("content")):
+            touches += self._read_sum(choice, said, ("choices", at, "message", "content"))
         if function := mapping(delta.get("function_call")):
             touches.append(self._read_call(choice, index, "function_call", {"function": function}, path))
         for place, call in enumerate(sequence(delta.get("tool_calls"))):
@@ -140,6 +142,15 @@ class ChatGate(StreamGate):
         if item.get("finish_reason"):
             touches += self._end_choice(index, choice)
         return touches
+
+    def _read_sum(self, choice: _Choice, said: str, path: tuple[Step, ...]) -> list[Touch]:
+        """Some servers (Perplexity) give in every chunk what its deltas add up to by then."""
+        block = choice.texts.get("content")
+        if self._needs.text == "idle":
+            return []
+        if block is None or bytes(block.text) != said.encode("utf-8", "surrogatepass"):
+            raise Doubtful("a message that its deltas do not add up to")
+        return [Touch(block, 0, len(block.text), path)]
 
     def _read_text(self, choice: _Choice, index: int, key: str, content: Any, path: tuple[Step, ...]) -> list[Touch]:
         name = "reasoning" if key in REASONING else key
@@ -169,7 +180,7 @@ class ChatGate(StreamGate):
         return grow(block, read_with(piece_text, piece), None)
 
     def _read_quoted(self, choice: _Choice, index: int, holder: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
-        """Sources beside a text; some servers repeat them all in every chunk."""
+        """Citations beside a text; some servers repeat them all in every chunk."""
         touches: list[Touch] = []
         for key in QUOTED:
             known = choice.quoted.setdefault(key, [])
@@ -307,14 +318,16 @@ class ChatGate(StreamGate):
     def _render_choice(self, choice: dict[str, Any], touches: list[Touch]) -> dict[str, Any] | None:
         """A choice of a chunk as it leaves; None where nothing is left of it."""
         index = count(choice.get("index")) or 0
-        delta = dict(mapping(choice.get("delta")))
         changed_texts = False
         for touch in touches:
             if touch.block.edits and touch.path is not None and touches_edit(touch) and not touch.block.dropped:
                 said = rewritten(touch)
-                delta = _put(delta, touch.path[3:], decode(said) if isinstance(said, bytes) else said)
+                choice = _put(choice, touch.path[2:], decode(said) if isinstance(said, bytes) else said)
                 changed_texts = True
+        delta = dict(mapping(choice.get("delta")))
         taken = self._take_out(index, delta)
+        if taken and "message" in choice:
+            choice = {key: value for key, value in choice.items() if key != "message"}
         if self._again and index in self._introduced and delta.pop("role", None) is not None:
             taken = True
         if self._again and delta.get("content") and self._lacks_break(index):

@@ -1,5 +1,6 @@
 """What Chat Completions look like where all of them is read: https://platform.openai.com/docs/api-reference/chat."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.wire.shapes import ANY, NUMBER, TEXT, Shape, a_list, an_object, either, nothing_else
@@ -42,17 +43,25 @@ def _message(arguments: Shape) -> Shape:
     return an_object(nothing_else(_SAYING, members))
 
 
-def _choices(name: str, message: Shape) -> Shape:
-    """Choices that hold a message under this name."""
-    elsewhere = (*(member for member in message.members if member != "role"), "message", "delta")
-    return a_list(an_object(nothing_else(elsewhere, {"index": NUMBER, "finish_reason": TEXT, name: message})))
+def _choices(message: Shape, delta: Shape) -> Shape:
+    """Choices that hold a message under both names, or one of them."""
+    elsewhere = [name for name in message.members if name != "role"]
+    members = {"index": NUMBER, "finish_reason": TEXT, "message": message, "delta": delta}
+    return a_list(an_object(nothing_else(tuple(elsewhere), members)))
 
 
+def _beside(message: Shape, said: Mapping[str, Shape]) -> Shape:
+    """A message that says nothing else; some servers (Perplexity) give one beside the one that counts."""
+    return an_object(nothing_else(tuple(message.members), {"role": TEXT, **said}))
+
+
+_WHOLE: Final = _message(ANY)
+_PIECE: Final = _message(TEXT)
 REPLY: Final = an_object(
-    nothing_else(CARRIERS, {"choices": _choices("message", _message(ANY)), "error": ANY, **_CITATIONS}),
+    nothing_else(CARRIERS, {"choices": _choices(_WHOLE, _beside(_WHOLE, {})), "error": ANY, **_CITATIONS}),
     needs=("choices", "error"),
 )
-CHUNK: Final = an_object({"choices": _choices("delta", _message(TEXT)), "error": ANY, **_CITATIONS})
+CHUNK: Final = an_object({"choices": _choices(_beside(_PIECE, {"content": TEXT}), _PIECE), "error": ANY, **_CITATIONS})
 SPEAKING: Final = an_object(nothing_else(CARRIERS, CHUNK.members))
 """A chunk with choices, or an error: nothing but those says something."""
 
@@ -60,7 +69,7 @@ _DEFINITION: Final = {"name": TEXT, "description": TEXT}
 REQUEST: Final = an_object(
     {
         "model": ANY,
-        "messages": a_list(an_object({**_message(ANY).members, "name": TEXT, "tool_call_id": TEXT})),
+        "messages": a_list(an_object({**_WHOLE.members, "name": TEXT, "tool_call_id": TEXT})),
         "tools": a_list(an_object({"type": TEXT, "name": TEXT, "function": an_object(_DEFINITION)})),
         "functions": a_list(an_object(_DEFINITION)),
         "stream": ANY,

@@ -324,7 +324,7 @@ class _ChatStream(StreamReply):
         return message
 
     def _citations(self, message: _Message, holder: _Delta | _Chunk, index: int, at_ns: int) -> None:
-        """Sources beside a text; some servers repeat them all in every chunk."""
+        """Citations beside a text; some servers repeat them all in every chunk."""
         for key in QUOTED:
             known = message.quoted.setdefault(key, {})
             for citation in sequence(getattr(holder, key)):

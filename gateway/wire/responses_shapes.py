@@ -101,7 +101,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "response.reasoning_summary_part.added": _WITH_PART,
     "response.reasoning_summary_part.done": _WITH_PART,
     "response.output_text.annotation.added": _event("annotation", ANY),
-    "error": Shape(types=(dict,), members={"type": TEXT, "error": ANY}),
+    "error": _event("error", ANY),
     **_growing(
         {
             "response.output_text": "text",

@@ -480,3 +480,38 @@ def test_what_a_providers_tool_brought_is_changed_and_its_call_stays(
     driven = Driven("responses", LOOKS["window"]).feed([stream], redacting)
     assert driven.wire == stream.replace(WORD.encode(), b"[gone]")
     assert WORD.encode() not in delivered_stream("responses", stream, "window")
+
+
+def summed(*pieces: str) -> bytes:
+    """A stream as Perplexity writes it: in every chunk the message as far as it has come, beside the delta."""
+    chunks: list[Any] = []
+    for at, piece in enumerate(pieces):
+        message = {"role": "assistant", "content": "".join(pieces[: at + 1])}
+        finish = "stop" if at + 1 == len(pieces) else None
+        delta = {"role": "assistant", "content": piece}
+        chunks.append(
+            {"id": "c", "choices": [{"index": 0, "finish_reason": finish, "message": message, "delta": delta}]}
+        )
+    return sse("chat", [*chunks, "[DONE]"])
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_sum_beside_the_deltas_is_held_and_changed_with_them(look: str) -> None:
+    stream = summed("It is", " fine", ".")
+    assert delivered_stream("chat", stream, look) == stream
+    guilty = summed("The her", "onry", " is", " far.")
+    wire = Driven("chat", LOOKS[look]).feed([guilty], redacting).wire
+    assert WORD.encode() not in wire
+    choices = [event["choices"][0] for event in map(json.loads, _data(wire))]
+    assert "".join(choice["delta"]["content"] for choice in choices) == "The [gone] is far."
+    assert choices[-1]["message"]["content"] == "The [gone] is far."
+    assert b"heron" not in delivered_stream("chat", guilty, look)
+    assert b"far" not in delivered_stream("chat", stream.replace(b'"It is fine"', b'"It is far"'), look)
+
+
+def test_a_document_with_an_empty_delta_beside_its_message_is_read() -> None:
+    whole = document("chat")
+    whole["choices"][0]["delta"] = {"role": "assistant", "content": ""}
+    assert delivered_document("chat", json.dumps(whole).encode()) == json.dumps(whole).encode()
+    whole["choices"][0]["delta"]["content"] = WORD
+    assert delivered_document("chat", json.dumps(whole).encode()) == b""
