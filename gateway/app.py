@@ -41,7 +41,10 @@ _REMEMBERED_STATES = 1_500
 def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
     """Open the store and everything that shares state. Raises `DirectoryInUse` and the store's other errors."""
     store = Store.open(
-        config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
+        config.gateway.data_dir,
+        content=config.capture.content,
+        retention_days=config.capture.retention_days,
+        origin=config.audit.origin,
     )
     metrics = Metrics()
     recorder = Recorder(

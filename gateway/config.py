@@ -37,6 +37,9 @@ RESERVED = ("api", "mcp", "v1", "metrics", "healthz", "readyz", "assets")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TOOL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ORIGIN = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*")
+"""A log's name (C2SP tlog-checkpoint): an address without scheme; as a key's name (C2SP signed-note) without a plus."""
+
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _NOT_FOR_TOKENS = frozenset({"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"})
@@ -240,7 +243,11 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """Who watches over the audit log."""
+    """What the audit log is called, and who watches over it."""
+
+    origin: str | None = None
+    """The log's name in its checkpoints and keys, an address of yours without scheme: `logs.example.com/gateway`. It is
+    taken when the log begins and stays for good; without it the name is a random one."""
 
     witnesses: tuple[str, ...] = ()
     """Witnesses that every head of the log is shown to, each as `URL VKEY`; see docs/AUDIT.md."""
@@ -767,6 +774,9 @@ class _Reading:
             self._say(given, f"{label}: the key would travel in the clear", "Use https, or leave `key_env` out.")
 
     def _examine_audit(self, audit: Audit) -> None:
+        if audit.origin is not None and not _ORIGIN.fullmatch(audit.origin):
+            remedy = "Write an address without scheme, spaces or plus signs, like logs.example.com/gateway."
+            self._say(self._plain["audit"].get("origin"), "`origin` in [audit] is no name for a log", remedy)
         given = self._plain["audit"].get("witnesses")
         remedy = 'Write "https://witness.example/w1 witness.example/w1+1a2b3c4d+B..."; `stepwarden witness` prints it.'
         for number, each in enumerate(audit.witnesses, 1):

@@ -265,7 +265,7 @@ class DataPlane:
         """Judge what a request puts before the model; the body and headers that may go on. Raises `StepRejected`."""
         docket, view = passage.docket, passage.view
         assert docket is not None
-        if docket.acts and (doubt := ambiguity(passage.decoded or passage.body)) is not None:
+        if docket.acts and (doubt := self._doubt(passage)) is not None:
             raise Ambiguous(f"The JSON of this request holds {doubt}.")
         if view is None:
             self._unreadable(passage, "not_understood")
@@ -280,6 +280,11 @@ class DataPlane:
         if view.stream and docket.bench.needs is not None:
             headers = forward.with_header(headers, b"accept-encoding", b"identity")
         return self._changed(passage, docket, headers)
+
+    def _doubt(self, passage: Passage) -> str | None:
+        """What in a request a provider may read otherwise than its clauses do."""
+        body, acts = passage.decoded or passage.body, enforcing(passage.dialect)
+        return ambiguity(body) if acts is None else acts.doubt_of_request(body)
 
     async def _enforce(self, passage: Passage, docket: Docket) -> None:
         """Stop what has to be stopped before the provider sees it. Raises `StepRejected`."""
@@ -353,7 +358,6 @@ class DataPlane:
         child = passage.child(new_id(time.time_ns()), body)
         await self.keeper.open(
             Opening(
-                exchange_id=child.exchange_id,
                 accepted=child.accepted(),
                 secret=shown.secret if shown else None,
                 ceiling_micro_usd=self._ceiling(child),
@@ -379,7 +383,6 @@ class DataPlane:
     async def _open(self, passage: Passage, shown: Presented | None) -> None:
         priced = passage.operation in {"chat", "embeddings", "batch"}
         opening = Opening(
-            exchange_id=passage.exchange_id,
             accepted=passage.accepted(),
             secret=shown.secret if shown else None,
             ceiling_micro_usd=self._ceiling(passage) if priced else None,

@@ -65,9 +65,8 @@ class NoSupervisor(StepwardenError):
 class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a worker asks of the keeper before it forwards a request."""
 
-    exchange_id: str
     accepted: RequestAccepted
-    """What the audit log says of it, before anything is forwarded."""
+    """What the audit log says of it, before anything is forwarded; it names the exchange."""
 
     secret: str | None = None
     """The gateway key shown, for its budget."""
@@ -216,13 +215,13 @@ class LocalKeeper:
         join, state = self._threader.join(opening.ask) if opening.ask else (None, None)
         join = attended.join if attended else join
         if join is not None and self._is_terminated(join):
-            self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
+            self._threader.finish(Done(exchange_id=opening.accepted.exchange, complete=False, failed=True))
             raise SessionTerminated("This session was ended by an operator; start a new one.")
         if opening.priced:
             try:
-                self._admission.reserve(opening.exchange_id, opening.secret, opening.ceiling_micro_usd)
+                self._admission.reserve(opening.accepted.exchange, opening.secret, opening.ceiling_micro_usd)
             except Exception:
-                self._threader.finish(Done(exchange_id=opening.exchange_id, complete=False, failed=True))
+                self._threader.finish(Done(exchange_id=opening.accepted.exchange, complete=False, failed=True))
                 raise
         shadowed = tuple(self.modes.shadowed(opening.accepted.tenant or "", self._now_ns()))
         distrusted = join is not None and join.session_id in self._distrusted

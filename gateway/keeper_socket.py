@@ -123,7 +123,7 @@ class KeeperSide(_Frames):
             return
         opening = msgspec.msgpack.decode(call.payload, type=Opening) if call.method == "open" else None
         if opening is not None:
-            self._open.add(opening.exchange_id)
+            self._open.add(opening.accepted.exchange)
         task = asyncio.get_running_loop().create_task(self._answer(call, opening))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
@@ -184,11 +184,11 @@ class KeeperSide(_Frames):
         try:
             opened = await self._keeper.open(opening)
         except BaseException:
-            self._open.discard(opening.exchange_id)
+            self._open.discard(opening.accepted.exchange)
             raise
-        if opening.exchange_id not in self._open:
+        if opening.accepted.exchange not in self._open:
             # Its caller or its worker was gone before this task began.
-            self._keeper.give_up(opening.exchange_id)
+            self._keeper.give_up(opening.accepted.exchange)
         return opened
 
 

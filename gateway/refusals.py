@@ -100,7 +100,7 @@ class Ambiguous(Refused):
 
     def remedy(self) -> str:
         """What the caller should send."""
-        return "Send each name once, whole characters, and numbers that JSON knows."
+        return "Send each name once and as the wire spells it, whole characters, and numbers that JSON knows."
 
 
 class Unjudgeable(Refused):

@@ -523,6 +523,8 @@ def _on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: C
             wrong = [f"the audit log cannot say so: {error}"]
         else:
             supervise(supervision)
+            if panel is not None:
+                await panel.keep(supervision.asked)
             log.info("policies read anew")
             return
         log.error("policies not changed", extra={"mistakes": wrong})

@@ -24,10 +24,10 @@ from gateway.stations.judge import Docket, binding
 from gateway.stations.observe import Observation
 from gateway.wire.edits import PartEdit, Replacement, Uneditable
 from gateway.wire.enforcing import Enforcing
-from gateway.wire.gate import Answered, Fed, Needs, StreamGate, Substituted, Window
+from gateway.wire.gate import DOUBTFUL, Answered, Fed, Needs, StreamGate, Substituted, Window
 from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Refused as RefusedTurn
-from gateway.wire.interface import RequestView
+from gateway.wire.interface import Reply, RequestView
 from gateway.wire.jsons import legible, nests_too_deeply
 from gateway.wire.notices import make
 from gateway.wire.turns import Unanswerable
@@ -273,6 +273,8 @@ class SupervisedReply:
             passage.outcome = "complete"
         if attempt.passage is not passage and attempt.passage.outcome == "refused":
             attempt.passage.outcome = "complete"
+        if gate.doubted:
+            self._docket.doubt("reply")
         if gate.changed:
             self._note_delivery(b"".join(self._sent), stream=True)
         if self._rejected is not None:
@@ -337,9 +339,7 @@ class SupervisedReply:
     async def _judged_document(self, attempt: Attempt, plain: bytes) -> bytes:
         """What the caller gets of a document: itself, changed, ended, or with another answer in its place."""
         reply = attempt.observation.close()
-        if not reply.complete:
-            if attempt.docket.unreadable("reply").name == "reject" or nests_too_deeply(plain):
-                raise Unjudgeable(_UNREADABLE)
+        if not self._is_readable(attempt, reply, plain):
             return plain
         rejected: list[Part] = []
         edited: list[tuple[Part, PartEdit]] = []
@@ -363,6 +363,17 @@ class SupervisedReply:
         if not rejected:
             return changed
         return await self._recovered(attempt, changed, rejected)
+
+    def _is_readable(self, attempt: Attempt, reply: Reply, plain: bytes) -> bool:
+        """Whether a document can be judged. Raises `Unjudgeable` where it must not pass without being judged."""
+        if not reply.complete:
+            if attempt.docket.unreadable("reply").name == "reject" or nests_too_deeply(plain):
+                raise Unjudgeable(_UNREADABLE)
+            return False
+        if (doubt := self._acts.doubt_of_reply(plain)) is not None:
+            attempt.docket.doubt("reply")
+            raise Unjudgeable(f"{DOUBTFUL}: {doubt}.")
+        return True
 
     async def _ruled(self, part: Part, attempt: Attempt) -> tuple[Verdict, Judgement]:
         judgement = await attempt.docket.reply(part)

@@ -16,7 +16,7 @@ from policies.digests import digest
 from policies.edits import Edit, Mark, edits_of
 from policies.guards.interface import UNSCANNED, Guard
 from policies.guards.judge import AT_THE_GATE, Charge, JudgeGuard, JudgeSpec
-from policies.tools import name_matches
+from policies.tools import tool_matches
 from policies.trail import Scene, utf8
 from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.coverage import Examined
@@ -102,7 +102,7 @@ class Selector:
         """Whether it means this tool. A tool nobody can name is meant by every selector."""
         if self._every or not tool:
             return True
-        return bool(self._tags & tags) or any(name_matches(name, tool) for name in self._names)
+        return bool(self._tags & tags) or any(tool_matches(name, tool) for name in self._names)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

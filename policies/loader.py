@@ -68,7 +68,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(text: str, name: str) -> Loaded:
-    """Read one policy. Raises `BadPolicy` with every mistake in it."""
+    """Read one policy; a byte order mark before it is no part of it. Raises `BadPolicy` with every mistake in it."""
+    text = text.removeprefix("\ufeff")
     document = _document(text, name)
     lines = lines_of(text)
     found = list(_faults(document))

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from policies.tools import within
 from policies.vocabulary.steps import Part
 
 UNTAGGED: Final = frozenset({"write"})
@@ -25,8 +26,12 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
     """Tags of tools, by name, from the configuration."""
 
     def tags_of(self, tool: str | None) -> frozenset[str]:
-        """The tags of a tool."""
-        return self.tags.get(tool or "", UNTAGGED)
+        """The tags of a tool. A namesake of a tagged one, on some server, may do as much, but is not known to read."""
+        name = tool or ""
+        found = self.tags.get(name)
+        if found is None and self.tags:
+            found = next((self.tags[inner] - {"read"} | UNTAGGED for inner in within(name) if inner in self.tags), None)
+        return UNTAGGED if found is None else found
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,6 +45,20 @@ class StorageFailed(StepwardenError):
         return "Check free space and the health of the disk under the data directory; writing resumes by itself."
 
 
+class OriginFixed(StepwardenError):
+    """The configuration names the audit log otherwise than it was named when it began."""
+
+    def __init__(self, named: str, wanted: str) -> None:
+        super().__init__(f"the audit log is called {named!r} since it began, and cannot be called {wanted!r}")
+        self._named = named
+
+    def remedy(self) -> str:
+        """A log's name is in all that it signed."""
+        return (
+            f"Set `origin` in [audit] to {self._named!r} or leave it out, or begin another log in another `data_dir`."
+        )
+
+
 class DirectoryExposed(StepwardenError):
     """Others than its owner can enter the data directory, and it is not this process's to close."""
 

@@ -45,17 +45,8 @@ class Split(msgspec.Struct, frozen=True):
     messages: tuple[bytes, ...]
     """Chained pieces, in order."""
 
-    holes: tuple[int, ...]
-    """Kind of each hole, in order."""
-
     separator: bytes | None
     """Messages added after the last one, with this before each, leave the frame the same; None where none would."""
-
-    def by_cut(self, lead: Sequence[bytes], messages: Sequence[bytes]) -> Iterator[bytes]:
-        """What stands for each cut of the body, given what stands for each piece."""
-        sources = {MESSAGE: iter(messages), LEAD: (leading := iter(lead)), LITERAL: leading}
-        pieces = [next(sources[hole]) for hole in self.holes]
-        return (piece for piece, hole in zip(pieces, self.holes, strict=True) if hole != LITERAL)
 
 
 class Broken(Exception):
@@ -96,7 +87,7 @@ def split(raw: bytes, cuts: Sequence[Cut]) -> Split | None:
         tail = b""
     gaps.append(tail)
     layout, separator = _encode(holes, gaps)
-    return Split(layout, tuple(lead), tuple(messages), tuple(holes), separator)
+    return Split(layout, tuple(lead), tuple(messages), separator)
 
 
 def join(frame: bytes, lead: Sequence[bytes], messages: Sequence[bytes]) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 
 from policies.vocabulary.audit import GATEWAY, Entry, LogOpened, Receipt, receipt_of
 from storage.entry_lines import EntryLines, nanoseconds_of
-from storage.errors import StorageFailed
+from storage.errors import OriginFixed, StorageFailed
 from storage.files import WriteFile
 from storage.release import release
 from storage.schema import Schema
@@ -53,15 +53,19 @@ class _Stamp(msgspec.Struct):
 class Ledger:
     """Durable on return. Whoever reads and then writes holds `lock` for as long."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open `ledger.db` in a directory whose lock the caller holds. Raises `SchemaTooNew` or `StorageFailed`."""
+    def __init__(self, directory: Path, origin: str | None = None) -> None:
+        """Open `ledger.db` in a directory whose lock the caller holds.
+
+        `origin` names a log that begins here, and has to be the name of one that goes on; None takes either as it is.
+        Raises `SchemaTooNew`, `OriginFixed` or `StorageFailed`.
+        """
         self.lock = threading.RLock()
         try:
             self._file = WriteFile(directory / "ledger.db", Schema.shipped("ledger"), durability="FULL", page_size=1024)
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed("opening ledger.db", error) from error
         try:
-            self._lines = self._opened()
+            self._lines = self._opened(origin)
         except BaseException:
             self._file.close()
             raise
@@ -155,9 +159,11 @@ class Ledger:
         with self.lock:
             self._file.close()
 
-    def _opened(self) -> EntryLines:
+    def _opened(self, origin: str | None) -> EntryLines:
         """The place of the next entry; a log that never was begins here."""
-        state = self.read("SELECT first FROM audit_state")
+        state = self.read("SELECT first, origin FROM audit_state")
+        if state and origin not in (None, state[0][1]):
+            raise OriginFixed(str(state[0][1]), str(origin))
         rows = self.read("SELECT first + count, lines FROM audit_group ORDER BY first DESC LIMIT 1")
         if state and rows:
             last = msgspec.json.decode(rows[0][1].rpartition(b"\n")[2], type=_Stamp)
@@ -166,6 +172,6 @@ class Ledger:
             return EntryLines(state[0][0], None)
         self._lines = EntryLines(0, None)
         begin = "INSERT INTO audit_state (id, first, sealed, origin) VALUES (1, 0, NULL, ?)"
-        origin = f"stepwarden.invalid/{secrets.token_hex(8)}"
-        self.write([(begin, (origin,))], entries=[LogOpened(actor=GATEWAY, release=release())])
+        named = origin or f"stepwarden.invalid/{secrets.token_hex(8)}"
+        self.write([(begin, (named,))], entries=[LogOpened(actor=GATEWAY, release=release())])
         return self._lines

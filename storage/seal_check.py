@@ -1,7 +1,7 @@
 """Seal check: whether the record beside a log is what the log's `step.recorded` entries sealed. Changes nothing."""
 
 import sqlite3
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,7 +16,7 @@ from storage.audit.findings import Flaws
 from storage.audit.tiles import WIDTH, Place
 from storage.files import max_id
 from storage.partitions import day_of
-from storage.step_seals import Leaves, rows_between
+from storage.step_seals import Leaves, Rows, misfit, rows_between
 
 _MARKS: Final = (b'"step.recorded"', b'"retention.applied"', b'"ingest.dropped"')
 _LIMIT: Final = WIDTH * (2 + tiles.LONGEST)
@@ -30,6 +30,7 @@ class _Said(msgspec.Struct):
     root: str = ""
     first: str = ""
     last: str = ""
+    marks: str | None = None
     files: tuple[str, ...] = ()
 
 
@@ -85,14 +86,13 @@ class _Check:
         first, last = entry.rows
         self._next = last + 1
         rows = rows_between(self._days, first, last)
-        if rows and b64encode(Leaves.of(rows).root()).decode() == entry.root:
+        if rows and _root(rows) == entry.root:
             self._batches += 1
             self._exchanges += len(rows)
         elif self._explained(entry):
             self._expired += 1
         else:
-            what = "is missing" if not rows else "is not what was sealed"
-            self._flaws.add("spans", f"the record of exchanges {entry.first} to {entry.last} {what}", index)
+            self._flaws.add("spans", _wrong(rows, entry), index)
 
     def result(self) -> SealsChecked:
         """What came of all of them."""
@@ -108,6 +108,23 @@ class _Check:
 
     def _is_lost(self, first: int, last: int) -> bool:
         return any(lost[0] <= last and first <= lost[1] for lost in self._lost)
+
+
+def _root(rows: Rows) -> str | None:
+    """The root over the records of rows; None where one of them cannot be read."""
+    try:
+        return b64encode(Leaves.of(rows).root()).decode()
+    except (msgspec.DecodeError, ValueError, TypeError):
+        return None
+
+
+def _wrong(rows: Rows, entry: _Said) -> str:
+    """What does not hold, down to the step where the entry holds marks of the batch's records."""
+    whole = f"the record of exchanges {entry.first} to {entry.last}"
+    if not rows:
+        return f"{whole} is missing"
+    first = misfit(rows, b64decode(entry.marks)) if entry.marks else None
+    return f"{whole} is not what was sealed" + (f": {first}" if first else "")
 
 
 def _said(files: Archive, size: int) -> Iterator[tuple[int, _Said]]:

@@ -28,6 +28,12 @@ _ERASED = "SELECT id, exchange_id, leaves FROM erased WHERE id BETWEEN ? AND ? O
 _HAS_ERASED = "SELECT 1 FROM sqlite_schema WHERE name = 'erased'"
 _HASH_BYTES = 32
 
+MARK = 4
+"""Bytes of a record's hash that its batch's entry holds: enough to name what was changed; the root is what seals."""
+
+_MOST_MARKS = 96
+"""Records of a batch whose entry holds marks: with them it stays below a kilobyte."""
+
 _number = itemgetter(0)
 """Of a row: its exchange's place in the order of recording."""
 
@@ -64,6 +70,8 @@ class Seal(msgspec.Struct, frozen=True):
     rows: tuple[int, int]
     first: str
     last: str
+    marks: str | None
+    """See `StepsRecorded`."""
 
 
 class SealedRecord(msgspec.Struct, frozen=True):
@@ -135,7 +143,30 @@ def seal_written(written: Sequence[spans.Written]) -> Seal:
 
 def _seal(leaves: "Leaves", rows: tuple[int, int], first: bytes | str, last: bytes | str) -> Seal:
     root = b64encode(leaves.root()).decode()
-    return Seal(count=leaves.count, root=root, rows=rows, first=unpack(first), last=unpack(last))
+    marks = b64encode(b"".join(map(mark, leaves.hashes))).decode() if leaves.count <= _MOST_MARKS else None
+    return Seal(count=leaves.count, root=root, rows=rows, first=unpack(first), last=unpack(last), marks=marks)
+
+
+def mark(leaf: bytes) -> bytes:
+    """What an entry keeps of a record's hash."""
+    return leaf[:MARK]
+
+
+def misfit(rows: Rows, marks: bytes) -> str | None:
+    """The first record of these rows that is not what its mark says, in words; None where all are."""
+    at = 0
+    for row in rows:
+        exchange_id = unpack(row["exchange_id"])
+        try:
+            hashes = leaf_hashes(row)
+        except (msgspec.DecodeError, ValueError, TypeError):
+            return f"the record of exchange {exchange_id} cannot be read"
+        for number, leaf in enumerate(hashes):
+            if mark(leaf) != marks[at : at + MARK]:
+                what = f"step {number - 1} of exchange {exchange_id}" if number else f"exchange {exchange_id}"
+                return f"{what} is not what was sealed"
+            at += MARK
+    return None if at == len(marks) else "records are missing at its end"
 
 
 def records_written(written: Sequence[spans.Written]) -> list[bytes]:
@@ -178,6 +209,11 @@ class Leaves:
         if any("leaves" in row.keys() for row in rows):  # noqa: SIM118 - a row is no mapping
             return cls([each for row in rows for each in leaf_hashes(row)])
         return cls(merkle.leaf_hashes(records(rows)))
+
+    @property
+    def hashes(self) -> list[bytes]:
+        """The leaf hashes, in order."""
+        return self._levels[0]
 
     @property
     def count(self) -> int:

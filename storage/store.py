@@ -68,7 +68,9 @@ def wal_reset_exposed(version: tuple[int, int, int]) -> bool:
 class Store(Reads):
     """The whole store. Reads are safe from any thread; writes belong to one."""
 
-    def __init__(self, path: Path, *, content: ContentMode, retention_days: int, remembered: int) -> None:
+    def __init__(
+        self, path: Path, *, content: ContentMode, retention_days: int, remembered: int, origin: str | None
+    ) -> None:
         make_directory(path)
         self._lock = DirectoryLock(path)
         readers = ReadFiles()
@@ -79,7 +81,7 @@ class Store(Reads):
                 keys = ScopeKeys(path, key, names)
                 opened.callback(keys.close)
                 super().__init__(Days(path), Vault(key, keys), readers)
-                self.ledger = Ledger(path)
+                self.ledger = Ledger(path, origin)
                 opened.callback(self.ledger.close)
                 self._writer = self._open_writer(readers, key, names, content=content, remembered=remembered)
                 opened.callback(self._writer.close)
@@ -133,15 +135,17 @@ class Store(Reads):
         content: ContentMode = "encrypted",
         retention_days: int = 190,
         remembered: int = _REMEMBERED,
+        origin: str | None = None,
     ) -> Self:
         """Open or create a data directory.
 
-        `remembered` bounds how many contents and states per month are known without asking the file. Raises
-        `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`, `KeyFileBroken` or
-        `StorageFailed`.
+        `remembered` bounds how many contents and states per month are known without asking the file. `origin` names
+        the audit log where it begins; None leaves that to chance, and an older log its name. Raises
+        `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`, `KeyFileBroken`,
+        `OriginFixed` or `StorageFailed`.
         """
         try:
-            return cls(path, content=content, retention_days=retention_days, remembered=remembered)
+            return cls(path, content=content, retention_days=retention_days, remembered=remembered, origin=origin)
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed(f"opening {path}", error) from error
 

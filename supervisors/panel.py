@@ -1,6 +1,7 @@
 """The panel: whoever answers for guards that are asked, each made once in a worker from its spec."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -23,17 +24,42 @@ class Panel:
         """`makers` is called when the first adapter is made: what they need is loaded no earlier."""
         self._makers = cache(makers)
         self._adapters: dict[bytes, Adapter] = {}
+        self._asking: Counter[bytes] = Counter()
+        """How many questions each adapter has before it."""
+        self._kept: frozenset[bytes] | None = None
+        """Adapters that stay; None where all do."""
 
     def expect(self, specs: Iterable[msgspec.Struct]) -> None:
         """Make what will be asked for, so that the first question does not wait for a library to load."""
         for spec in specs:
             self._adapter(spec)
 
+    async def keep(self, specs: Iterable[msgspec.Struct]) -> None:
+        """Close every adapter but those of these specs, each once it has answered what it was asked before."""
+        self._kept = frozenset([_key(spec) for spec in specs])
+        for key in list(self._adapters):
+            await self._let_go(key)
+
+    async def _let_go(self, key: bytes) -> None:
+        if self._kept is not None and key not in self._kept and not self._asking[key]:
+            adapter = self._adapters.pop(key, None)
+            if adapter is not None:
+                await adapter.close()
+
     async def ask(self, question: Question) -> Answer:
         """The answer of the adapter of this spec. Raises nothing but `CancelledError`."""
         adapter = self._adapter(question.spec)
         if adapter is None:
             return Answer(failure=NOT_ASKED)
+        key = _key(question.spec)
+        self._asking[key] += 1
+        try:
+            return await self._answer(adapter, question)
+        finally:
+            self._asking[key] -= 1
+            await self._let_go(key)
+
+    async def _answer(self, adapter: Adapter, question: Question) -> Answer:
         try:
             return await adapter.ask(question.scene)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the clause's `on_error` decides
@@ -42,7 +68,7 @@ class Panel:
             return Answer(failure=f"raised:{type(error).__name__}")
 
     def _adapter(self, spec: msgspec.Struct) -> Adapter | None:
-        key = msgspec.json.encode(spec, order="sorted")
+        key = _key(spec)
         if key not in self._adapters:
             maker = self._makers().get(type(spec))
             if maker is None:
@@ -54,3 +80,7 @@ class Panel:
         """Close every adapter."""
         for adapter in self._adapters.values():
             await adapter.close()
+
+
+def _key(spec: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(spec, order="sorted")

@@ -78,7 +78,7 @@ def _policy_text(file: Path) -> str | None:
     try:
         if file.stat().st_size > 4 * LARGEST:
             return None
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     heads = {line.split("#", 1)[0].strip() for line in text.splitlines() if line.lstrip().startswith("[")}

@@ -24,6 +24,9 @@ def list_clauses(app: str | None, config_file: Path | None, url: str | None, as_
     with reach(config_file, url) as api:
         listed = api.get("/api/clauses")
     shown: list[dict[str, Any]] = [each for each in listed["apps"] if app in (None, each["app"])]
+    known = sorted(each["app"] for each in listed["apps"])
+    if app is not None and known and not shown:
+        raise click.UsageError(f"no policy is in force for an app {app!r}; apps with one: {', '.join(known)}")
     if as_json:
         print_json({**listed, "apps": shown})
         return
@@ -77,6 +80,8 @@ def mode(  # noqa: PLR0913, PLR0917 - the options of one command, as click hands
     ask: dict[str, Any] = {"clause": clause, "mode": mode, "by": by, "reason": reason}
     if span is not None:
         ask["seconds"] = span_ns(span) // 1_000_000_000
+        if not ask["seconds"]:
+            raise click.UsageError("--for takes at least 1s; to put a clause back at once, use `enforce`")
     if app is not None:
         ask["app"] = app
     with reach(config_file, url) as api:

@@ -32,7 +32,10 @@ from storage.store import Store
 def opened(config: Config) -> tuple[Any, Callable[[], None]]:
     """The application over the opened store, and what closes it. Raises `DirectoryInUse` and the store's errors."""
     store = Store.open(
-        config.gateway.data_dir, content=config.capture.content, retention_days=config.capture.retention_days
+        config.gateway.data_dir,
+        content=config.capture.content,
+        retention_days=config.capture.retention_days,
+        origin=config.audit.origin,
     )
     return _application(config, store), store.close
 

@@ -134,7 +134,6 @@ class Pair:
     def opening(self) -> Opening:
         """What the keeper is asked before the message is passed on."""
         return Opening(
-            exchange_id=self.exchange_id,
             accepted=self._accepted(),
             secret=self.caller.secret,
             errand=Errand(

@@ -267,6 +267,10 @@ class Bench:
         judgement = ruleset.judge(scene, clock=self._clock, deadline_ns=self._clock() + budget_ns)
         return self._with_forgeries(scene.step, judgement)
 
+    def forged(self, step: Part) -> Judgement:
+        """What is to say of a step that no clause is held against: whether it pretends to be a notice of ours."""
+        return self._with_forgeries(step, UNJUDGED)
+
     def _with_forgeries(self, step: Part, judgement: Judgement) -> Judgement:
         """Add what pretends to be a notice of ours: whoever writes "blocked by the gateway" wants to be believed."""
         if "[Stepwarden:" not in step.text:
@@ -358,6 +362,11 @@ class Docket:
         self._verdict = combine([self._verdict, Verdict(name=name, reason=reason, clauses=(UNSEEN,))])
         return self._verdict
 
+    def doubt(self, why: str) -> None:
+        """Note that this exchange ends because others may read it otherwise than it was judged."""
+        self.unread = why
+        self.stop("supervision_unavailable")
+
     def unread_reply(self) -> None:
         """Note that the caller got a reply in which no step could be read, where a clause is about replies."""
         if self.unread is None and self._heeds(*STEP_KINDS):
@@ -403,7 +412,8 @@ class Docket:
         judgements = await self.bench.judge(scenes, self._asking)
         for at, _, key, parts, first in pending:
             judged = iter(judgements[first:])
-            said = Said(tuple([next(judged) if _is_judged(part) else UNJUDGED for part in parts]))
+            # What the model said earlier was judged then, but whoever writes the history may write our notices into it.
+            said = Said(tuple([next(judged) if _is_judged(part) else self.bench.forged(part) for part in parts]))
             found[at] = said
             self._keep(key, said)
         for at, message in enumerate(view.messages):
@@ -680,6 +690,11 @@ class Supervision:
             for app, bench in self._benches.items()
             if bench is not None
         }
+
+    @property
+    def asked(self) -> list[msgspec.Struct]:
+        """The specs of all guards that are asked elsewhere."""
+        return [spec for bench in self._benches.values() if bench is not None for spec in bench.ruleset.asked]
 
     def bench(self, app: str, shadowed: Collection[str] = (), *, distrusted: bool = False) -> Bench | None:
         """The bench for an app; apps nobody configured follow `default`. None where no policy is named.

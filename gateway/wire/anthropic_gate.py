@@ -4,11 +4,13 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.anthropic_parts import block_parts, message_parts
+from gateway.wire.anthropic_parts import block_parts, cited, message_parts
+from gateway.wire.anthropic_shapes import CARRIERS, EVENTS, TEXTS
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
     Answered,
     Block,
+    Doubtful,
     Entry,
     Failed,
     Refused,
@@ -17,24 +19,24 @@ from gateway.wire.gate import (
     Touch,
     TurnEnding,
     beside,
+    cannot_be_read,
     changed,
     close,
     grow,
 )
 from gateway.wire.jsons import event, read_with
 from gateway.wire.leaves import Step
+from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, label, mapping, sequence, text
 from policies.vocabulary.steps import Part
-
-_TEXTS: Final = ("text", "partial_json", "thinking", "content")
-"""Where the text of a delta stands, whatever the delta is called; of several the first counts, as for the reader."""
 
 _WORDLESS: Final = frozenset({"signature_delta", "citations_delta", "compaction_delta"})
 """Deltas that may come without any text."""
 
 _BLOCK_TEXTS: Final = {"text": "text", "thinking": "thinking", "compaction": "content"}
 _PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
+_PINGS: Final = frozenset({b'{"type": "ping"}', b'{"type":"ping"}'})
 
 
 class AnthropicGate(StreamGate):
@@ -45,6 +47,8 @@ class AnthropicGate(StreamGate):
         self._blocks: dict[int, Block] = {}
         self._places: dict[int, int] = {}
         """Index of each block as the client knows it."""
+        self._cited: dict[int, int] = {}
+        """Number of the last citation that came, by block."""
         self._next = 0
         self._shown: set[int] = set()
         """Blocks the client has seen begin and not end."""
@@ -58,12 +62,21 @@ class AnthropicGate(StreamGate):
         return b"" if self.ended else _PING
 
     def _is_keepalive(self, frame: Frame) -> bool:
-        return frame.event is None or (frame.event.name == "ping" and len(frame.event.data) < len(_PING))
+        return frame.event is None or (frame.event.name == "ping" and frame.event.data.strip() in _PINGS)
+
+    def _misfit(self, frame: Frame, value: dict[str, Any]) -> str | None:
+        name, kind = "" if frame.event is None else frame.event.name, kind_of(frame, value)
+        if name in EVENTS and name != kind:
+            return "two kinds of one event"
+        return misfit(value, EVENTS[kind]) if kind in EVENTS else None
+
+    def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:
+        return kind_of(frame, value) not in EVENTS and any(value.get(name) for name in CARRIERS)
 
     def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
         if self.paused:
             return None
-        kind = text(value.get("type"))
+        kind = kind_of(frame, value)
         if kind == "message_start" and self._begun:
             self._usage = mapping(mapping(value.get("message")).get("usage"))
             return None
@@ -93,22 +106,35 @@ class AnthropicGate(StreamGate):
 
     def _whole_blocks(self, message: dict[str, Any]) -> tuple[Touch, ...]:
         """Blocks that stand in the first event, as some servers send a reply they did not stream."""
-        touches: list[Touch] = []
-        for part in read_with(message_parts, message, "assistant"):
-            block = self._block(part, whole=True)
-            block.closed = True
-            touches.append(beside(block, closes=True))
-        return tuple(touches)
+        parts = read_with(message_parts, message, "assistant")
+        return tuple([beside(self._whole(part), closes=True) for part in parts])
 
     def _start(self, index: int, fields: dict[str, Any]) -> tuple[Touch, ...]:
-        part = read_with(block_parts, fields, "model_text", f"/content/{index}")[0]
-        known = text(fields.get("type")) in _BLOCK_TEXTS or part.kind == "tool_call"
-        block = self._blocks[index] = self._block(part, whole=not known)
+        part, *others = read_with(block_parts, fields, "model_text", f"/content/{index}")
+        field = _BLOCK_TEXTS.get(text(fields.get("type"))) if part.unread is None else None
+        block = self._blocks[index] = self._block(part, whole=field is None and part.kind != "tool_call")
         block.sealed = part.kind == "reasoning"
-        field = _BLOCK_TEXTS.get(text(fields.get("type")))
+        citations = sequence(fields.get("citations")) if field == "text" else []
+        touches = [self._cite(index, one, ("content_block", "citations", at)) for at, one in enumerate(citations)]
+        touches += [beside(self._whole(other), closes=True) for other in others[len(citations) :]]
         if field and (said := text(fields.get(field))):
-            return (grow(block, said, ("content_block", field)),)
-        return (beside(block, opens=True),)
+            return (grow(block, said, ("content_block", field)), *touches)
+        if part.unread is not None and part.text:  # what grows from here goes on from there
+            return (grow(block, part.text, None), *touches)
+        return (beside(block, opens=True), *touches)
+
+    def _whole(self, part: Part) -> Block:
+        """A piece that stands whole in the event that brings it."""
+        block = self._block(part, whole=True)
+        block.closed = True
+        return block
+
+    def _cite(self, index: int, citation: Any, path: tuple[Step, ...]) -> Touch:
+        """A citation of a text: a piece of its own, as the reader has it."""
+        number = self._cited[index] = self._cited.get(index, -1) + 1
+        return self._quoted(
+            self._block(read_with(cited, citation, f"/content/{index}", number), whole=True), citation, path
+        )
 
     def _delta(self, index: int, delta: dict[str, Any]) -> tuple[Touch, ...]:
         kind = text(delta.get("type"))
@@ -118,11 +144,18 @@ class AnthropicGate(StreamGate):
             block = self._blocks[index] = self._block(part)
         if kind == "signature_delta" and block.kind == "reasoning" and not block.text:
             block.part = msgspec.structs.replace(block.part, unread="encrypted")
-        field = next((name for name in _TEXTS if isinstance(delta.get(name), str)), None)
-        if field is None and kind not in _WORDLESS:
-            _cannot_be_read(block, kind)
+        citation = delta.get("citation")
+        cites = (self._cite(index, citation, ("delta", "citation")),) if citation else ()
+        field = next((name for name in TEXTS if text(delta.get(name))), None)
+        is_call = block.kind == "tool_call"
+        if (field is None and kind not in _WORDLESS and not _says_nothing(delta)) or (
+            field is not None and is_call != (field == "partial_json")
+        ):
+            cannot_be_read(block, f"unknown delta {label(kind)}")
         said = text(delta.get(field)) if field else ""
-        return (grow(block, said, ("delta", str(field))) if said else beside(block),)
+        if is_call and said and not block.text and block.part.text not in ("", "{}"):
+            raise Doubtful("a call whose arguments are given twice")
+        return (grow(block, said, ("delta", str(field))) if said else beside(block), *cites)
 
     def _stop(self, index: int) -> tuple[Touch, ...]:
         block = self._blocks.get(index)
@@ -132,9 +165,9 @@ class AnthropicGate(StreamGate):
         return (beside(block, closes=True),)
 
     def _render(self, entry: Entry) -> bytes:
-        kind = entry.value.get("type")
-        if text(kind).startswith("content_block"):
-            return self._render_block(entry, str(kind))
+        kind = kind_of(entry.frame, entry.value)
+        if kind.startswith("content_block"):
+            return self._render_block(entry, kind)
         if kind == "message_start":
             self._begun = True
             self._opening = entry.frame.raw
@@ -241,17 +274,21 @@ class AnthropicGate(StreamGate):
     def _begin_again(self) -> None:
         self._blocks.clear()
         self._places.clear()
+        self._cited.clear()
 
     def _error(self, failed: Failed) -> bytes:
         body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
         return b"event: error\ndata: " + body + b"\n\n"
 
 
-def _cannot_be_read(block: Block, kind: str) -> None:
-    """A delta says something in a way nobody here knows: what has not left of its block waits for the end."""
-    block.part = msgspec.structs.replace(block.part, unread=f"unknown delta {label(kind)}")
-    if block.need != "idle":
-        block.need = "whole"
+def kind_of(frame: Frame, value: dict[str, Any]) -> str:
+    """What an event is: by its data, or by its name, which some clients go by alone."""
+    return text(value.get("type")) or (frame.event.name if frame.event is not None else "")
+
+
+def _says_nothing(delta: dict[str, Any]) -> bool:
+    """Whether a delta has a place for text, and no text in it."""
+    return any(type(delta.get(name)) is str for name in TEXTS)
 
 
 def _reason(ending: Substituted | Refused) -> str:

@@ -199,18 +199,19 @@ def usage(counts: dict[str, Any], *, estimated: bool = False) -> Usage:
 
 
 class _Delta(msgspec.Struct, gc=False):
-    type: str = ""
+    type: str | None = ""
     text: str | None = None
     partial_json: str | None = None
     thinking: str | None = None
     signature: str | None = None
     content: str | None = None
+    citation: Any = None
     stop_reason: str | None = None
 
 
 class _StreamEvent(msgspec.Struct, gc=False):
-    type: str = ""
-    index: int = 0
+    type: str | None = ""
+    index: int | None = 0
     delta: _Delta | None = None
     content_block: dict[str, Any] | None = None
     message: dict[str, Any] | None = None
@@ -261,13 +262,13 @@ class _MessageStream(StreamReply):
             self.ended = self.ended or event.name == "message_stop"
             return
         read = _EVENT.decode(event.data)
-        kind = read.type
+        kind, index = read.type or event.name, read.index or 0
         if kind == "content_block_delta":
-            self._delta(read.index, read.delta, at_ns)
+            self._delta(index, read.delta, at_ns)
         elif kind == "content_block_start":
-            self._open[read.index] = _Open(read.content_block or {}, at_ns)
+            self._open[index] = _Open(read.content_block or {}, at_ns)
         elif kind == "content_block_stop":
-            self._close_block(read.index, at_ns)
+            self._close_block(index, at_ns)
         elif kind == "message_start":
             self._begin(read.message or {}, at_ns)
             self._usage.update(_said(mapping(self._message.get("usage"))))
@@ -299,7 +300,9 @@ class _MessageStream(StreamReply):
             self._first_token_ns = at_ns
         block = self._open.get(index)
         if block is None:  # a delta of a block whose start never came is still what the model said
-            block = self._open[index] = _Open(dict(_TYPE_OF_DELTA.get(delta.type, {})), at_ns)
+            block = self._open[index] = _Open(dict(_TYPE_OF_DELTA.get(delta.type or "", {})), at_ns)
+        if delta.citation:
+            block.fields["citations"] = [*sequence(block.fields.get("citations")), delta.citation]
         if delta.text is not None:
             texts, piece = block.texts, delta.text
         elif delta.partial_json is not None:
@@ -326,7 +329,7 @@ class _MessageStream(StreamReply):
             block.fields[field] = text(block.fields.get(field)) + "".join(block.texts)
         parts = block_parts(block.fields, "model_text", f"/content/{index}")
         arguments = "".join(block.arguments)
-        if arguments and parts:
+        if arguments and parts and (parts[0].kind == "tool_call" or not parts[0].text):
             parts[0] = msgspec.structs.replace(parts[0], text=arguments)
         if block.unread:
             parts = [msgspec.structs.replace(part, unread=part.unread or block.unread) for part in parts]

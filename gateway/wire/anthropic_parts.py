@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.wire.interface import Voice
-from gateway.wire.parts import KIND_OF, merged, unknown
+from gateway.wire.parts import KIND_OF, merged, quoted, unknown
 from gateway.wire.values import compact, mapping, sequence, text, word
 from policies.vocabulary.steps import Part, StepKind
 
@@ -53,19 +53,48 @@ def block_parts(block: Any, kind: StepKind, pointer: str) -> list[Part]:
     name = text(fields.get("type"))
     read = _READERS.get(name)
     if read is not None:
-        return read(fields, kind, pointer)
+        return [*read(fields, kind, pointer), *_misplaced(fields, name, kind, pointer)]
     if name.endswith("tool_use"):
-        return [_call(fields, pointer)]
+        return [_call(fields, pointer), *_misplaced(fields, name, kind, pointer)]
     if name.endswith("tool_result"):
-        return _result(fields, pointer, server_side=name != "tool_result")
+        parts = _result(fields, pointer, server_side=name != "tool_result")
+        return [*parts, *_misplaced(fields, name, kind, pointer)]
     return [unknown(kind, block, pointer)]
 
 
+def _misplaced(block: _Blocks, name: str, kind: StepKind, pointer: str) -> list[Part]:
+    """Texts of a block whose kind has no place for them; some clients go by the name alone."""
+    keys = ["text", "thinking", "partial_json"]
+    if name in ("text", "thinking") or name.endswith("tool_use"):
+        keys.append("content")
+    if name not in ("text", "document"):
+        keys.append("citations")
+    return [
+        Part(kind=kind, text=compact(block[key]), pointer=f"{pointer}/{key}")
+        for key in keys
+        if key != name and block.get(key)
+    ]
+
+
 def _text(block: _Blocks, kind: StepKind, pointer: str) -> list[Part]:
-    return [Part(kind=kind, text=text(block.get("text")), pointer=pointer)]
+    said = block.get("text")
+    citations = sequence(block.get("citations"))
+    if (type(said) is not str and said is not None) or (block.get("citations") and not citations):
+        return [unknown(kind, block, pointer)]
+    return [
+        Part(kind=kind, text=said or "", pointer=pointer),
+        *(cited(citation, pointer, at) for at, citation in enumerate(citations)),
+    ]
+
+
+def cited(citation: Any, pointer: str, number: int) -> Part:
+    """A citation of a text, which quotes what somebody else said: judged as what the reply says."""
+    return quoted(citation, f"{pointer}/citations/{number}")
 
 
 def _thinking(block: _Blocks, _: StepKind, pointer: str) -> list[Part]:
+    if type(block.get("thinking")) is not str and block.get("thinking") is not None:
+        return [unknown("reasoning", block, pointer)]
     thought = text(block.get("thinking"))
     # Providers may leave the text out and keep only the signature.
     unread = "encrypted" if not thought and block.get("signature") else None

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.chat_parts import REASONING
+from gateway.wire.chat_parts import QUOTED, REASONING, is_plain, piece_text
+from gateway.wire.chat_shapes import CARRIERS, CHUNK, SPEAKING
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
     Answered,
     Block,
+    Doubtful,
     Entry,
     Failed,
     Refused,
@@ -22,14 +24,17 @@ from gateway.wire.gate import (
     Turn,
     TurnEnding,
     beside,
+    cannot_be_read,
     changed,
-    changed_text,
     close,
     grow,
+    rewritten,
     touches_edit,
 )
-from gateway.wire.jsons import encode
+from gateway.wire.jsons import decode, encode, read_with
 from gateway.wire.leaves import Step
+from gateway.wire.parts import quoted
+from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, sequence, text, word
 from policies.vocabulary.steps import Part
@@ -45,6 +50,7 @@ class _Choice:
     def __init__(self) -> None:
         self.texts: dict[str, Block] = {}
         self.calls: dict[str, Block] = {}
+        self.quoted: dict[str, list[Block]] = {}
         self.ids: dict[str, int] = {}
         self.last_call = 0
         self.order: list[Block] = []
@@ -86,6 +92,12 @@ class ChatGate(StreamGate):
 
     # Reading
 
+    def _misfit(self, frame: Frame, value: dict[str, Any]) -> str | None:  # noqa: ARG002 - names count for nothing here
+        return misfit(value, SPEAKING if value.get("choices") or value.get("error") else CHUNK)
+
+    def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:  # noqa: ARG002 - likewise
+        return not value.get("choices") and not value.get("error") and any(value.get(name) for name in CARRIERS)
+
     def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
         data = frame.event.data if frame.event is not None else b""
         if data.startswith(b"[DONE]"):
@@ -99,6 +111,8 @@ class ChatGate(StreamGate):
         touches: list[Touch] = []
         for at, item in enumerate(sequence(value.get("choices"))):
             touches += self._read_choice(mapping(item), at)
+        if any(value.get(key) for key in QUOTED):
+            touches += self._read_quoted(self._choices.setdefault(0, _Choice()), 0, value, ())
         return Entry(frame, value, tuple(touches))
 
     def _read_choice(self, item: dict[str, Any], at: int) -> list[Touch]:
@@ -116,6 +130,9 @@ class ChatGate(StreamGate):
                 touches += self._read_text(choice, index, key, delta[key], (*path, key))
         if audio := mapping(delta.get("audio")):
             touches += self._read_text(choice, index, "audio", text(audio.get("transcript")), (*path, "audio"))
+        touches += self._read_quoted(choice, index, delta, path)
+        if said := text(mapping(item.get("message")).get("content")):
+            touches += self._read_sum(choice, said, ("choices", at, "message", "content"))
         if function := mapping(delta.get("function_call")):
             touches.append(self._read_call(choice, index, "function_call", {"function": function}, path))
         for place, call in enumerate(sequence(delta.get("tool_calls"))):
@@ -125,6 +142,15 @@ class ChatGate(StreamGate):
         if item.get("finish_reason"):
             touches += self._end_choice(index, choice)
         return touches
+
+    def _read_sum(self, choice: _Choice, said: str, path: tuple[Step, ...]) -> list[Touch]:
+        """Some servers (Perplexity) give in every chunk what its deltas add up to by then."""
+        block = choice.texts.get("content")
+        if self._needs.text == "idle":
+            return []
+        if block is None or bytes(block.text) != said.encode("utf-8", "surrogatepass"):
+            raise Doubtful("a message that its deltas do not add up to")
+        return [Touch(block, 0, len(block.text), path)]
 
     def _read_text(self, choice: _Choice, index: int, key: str, content: Any, path: tuple[Step, ...]) -> list[Touch]:
         name = "reasoning" if key in REASONING else key
@@ -139,8 +165,33 @@ class ChatGate(StreamGate):
             choice.order.append(block)
         if isinstance(content, str):
             return [grow(block, content, path)]
-        pieces = [(at, text(mapping(piece).get("text"))) for at, piece in enumerate(sequence(content))]
-        return [grow(block, said, (*path, at, "text")) for at, said in pieces] or [beside(block)]
+        if not isinstance(content, list):
+            cannot_be_read(block, "not a text")
+            return [grow(block, read_with(piece_text, content), None)]
+        return [self._read_piece(block, piece, (*path, at, "text")) for at, piece in enumerate(sequence(content))] or [
+            beside(block)
+        ]
+
+    def _read_piece(self, block: Block, piece: Any, path: tuple[Step, ...]) -> Touch:
+        """A piece of a content that comes as a list."""
+        if is_plain(piece):
+            return grow(block, piece["text"], path)
+        cannot_be_read(block, "not a text")
+        return grow(block, read_with(piece_text, piece), None)
+
+    def _read_quoted(self, choice: _Choice, index: int, holder: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
+        """Citations beside a text; some servers repeat them all in every chunk."""
+        touches: list[Touch] = []
+        for key in QUOTED:
+            known = choice.quoted.setdefault(key, [])
+            for at, citation in enumerate(sequence(holder.get(key))):
+                part = read_with(quoted, citation, f"/choices/{index}/message/{key}/{len(known)}")
+                block = next((one for one in known if one.part.text == part.text), None)
+                if block is None:
+                    block = self._block(part, index, whole=True)
+                    known.append(block)
+                touches.append(self._quoted(block, citation, (*path, key, at)))
+        return touches
 
     def _read_call(
         self, choice: _Choice, index: int, key: str, fields: dict[str, Any], path: tuple[Step, ...]
@@ -154,6 +205,8 @@ class ChatGate(StreamGate):
             )
             choice.order.append(block)
         part = block.part
+        if part.tool is not None and (named := word(function.get("name"))) and named != part.tool:
+            raise Doubtful("a call that is named twice")
         if (part.tool is None and function.get("name")) or (part.call_id is None and fields.get("id")):
             block.part = msgspec.structs.replace(
                 part, tool=part.tool or word(function.get("name")), call_id=part.call_id or word(fields.get("id"))
@@ -193,7 +246,9 @@ class ChatGate(StreamGate):
         if not self._template and (value.get("choices") or value.get("id")):
             self._template = {key: value[key] for key in ("id", "object", "created", "model") if key in value}
             self._opening = entry.frame.raw
-        if not self._again and not self._rejected() and not any(touch.block.edits for touch in entry.touches):
+        if entry.unknown or (
+            not self._again and not self._rejected() and not any(touch.block.edits for touch in entry.touches)
+        ):
             self._note(value)
             return entry.frame.raw
         return self._render_changed(entry)
@@ -247,19 +302,32 @@ class ChatGate(StreamGate):
             changes.append((("id",), self._template.get("id")))
         if usage != value.get("usage"):
             changes.append((("usage",), usage))
+        changes += self._beside_choices(entry)
         self._note({"choices": kept, "usage": usage})
         return lead + changed(entry.frame, changes)
+
+    def _beside_choices(self, entry: Entry) -> _Changes:
+        """What becomes of citations that stand beside the choices."""
+        touches = [touch for touch in entry.touches if touch.path is not None and _at(touch) is None]
+        gone = {str(touch.path[0]) for touch in touches if touch.path is not None and touch.block.dropped}
+        return [
+            *(((key,), []) for key in sorted(gone)),
+            *((path, new) for path, new in self._changes(entry) if path[0] != "choices" and path[0] not in gone),
+        ]
 
     def _render_choice(self, choice: dict[str, Any], touches: list[Touch]) -> dict[str, Any] | None:
         """A choice of a chunk as it leaves; None where nothing is left of it."""
         index = count(choice.get("index")) or 0
-        delta = dict(mapping(choice.get("delta")))
         changed_texts = False
         for touch in touches:
             if touch.block.edits and touch.path is not None and touches_edit(touch) and not touch.block.dropped:
-                delta = _put(delta, touch.path[3:], changed_text(touch))
+                said = rewritten(touch)
+                choice = _put(choice, touch.path[2:], decode(said) if isinstance(said, bytes) else said)
                 changed_texts = True
+        delta = dict(mapping(choice.get("delta")))
         taken = self._take_out(index, delta)
+        if taken and "message" in choice:
+            choice = {key: value for key, value in choice.items() if key != "message"}
         if self._again and index in self._introduced and delta.pop("role", None) is not None:
             taken = True
         if self._again and delta.get("content") and self._lacks_break(index):
@@ -280,6 +348,7 @@ class ChatGate(StreamGate):
         """Remove the pieces of dropped blocks from a delta; whether there were any."""
         choice = self._choices.get(index) or _Choice()
         gone = {name for name, block in choice.texts.items() if block.dropped}
+        gone.update(key for key, blocks in choice.quoted.items() if any(block.dropped for block in blocks))
         keys = {key for key in delta if ("reasoning" if key in REASONING else key) in gone}
         if any(block.dropped for block in choice.calls.values()):
             keys.update(key for key in _CALLS if key in delta)
@@ -412,7 +481,7 @@ def _choice(index: int, delta: dict[str, Any]) -> dict[str, Any]:
 
 def _at(touch: Touch) -> int | None:
     """Which of a chunk's choices a touch is about."""
-    if touch.path is None:
+    if touch.path is None or touch.path[0] != "choices":
         return None
     at = touch.path[1]
     return at if isinstance(at, int) else None

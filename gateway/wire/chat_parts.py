@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from gateway.wire.interface import Voice
-from gateway.wire.parts import KIND_OF, merged, unknown
+from gateway.wire.parts import KIND_OF, merged, quoted, unknown
 from gateway.wire.values import compact, mapping, sequence, text, word
 from policies.vocabulary.steps import Part, StepKind
 
@@ -24,6 +24,13 @@ _UNREAD: Final = {
 }
 REASONING: Final = ("reasoning_content", "reasoning")
 """Where compatible servers put reasoning; OpenAI's own wire has none."""
+
+QUOTED: Final = ("annotations", "citations", "search_results")
+"""What a text refers to, beside it; some servers put it beside the choices."""
+
+_PLAIN: Final = ("text", "input_text", "output_text")
+_SAYING: Final = ("text", "refusal", "thinking", "reasoning")
+"""Where a piece of content says something; one that does in two places is read by clients in different ways."""
 
 
 def voice_of(message: dict[str, Any]) -> Voice:
@@ -62,13 +69,38 @@ def _content(fields: dict[str, Any], voice: Voice, pointer: str) -> list[Part]:
         if content or voice != "assistant":
             parts.append(Part(kind=kind, text=content, pointer=f"{pointer}/content"))
     elif content is not None:
-        for at, item in enumerate(sequence(content)):
-            parts.append(_piece(item, kind, f"{pointer}/content/{at}"))
+        parts += [_piece(item, kind, f"{pointer}/content/{at}") for at, item in enumerate(sequence(content))]
+        if type(content) is not list:
+            parts.append(unknown(kind, content, f"{pointer}/content"))
     if "refusal" in fields and (refusal := word(fields["refusal"])):
         parts.append(Part(kind=kind, text=refusal, pointer=f"{pointer}/refusal"))
+    if voice == "assistant":
+        parts += citations(fields, pointer)
     if "audio" in fields and (audio := mapping(fields["audio"])):
         parts.append(Part(kind=kind, text=text(audio.get("transcript")), pointer=f"{pointer}/audio", unread="audio"))
     return parts
+
+
+def citations(fields: dict[str, Any], pointer: str) -> list[Part]:
+    """What stands beside a text, or beside the choices, as what it refers to."""
+    return [
+        quoted(citation, f"{pointer}/{key}/{at}")
+        for key in QUOTED
+        if key in fields
+        for at, citation in enumerate(sequence(fields[key]))
+    ]
+
+
+def is_plain(piece: Any) -> bool:
+    """Whether a piece of content is a text and nothing else."""
+    fields = mapping(piece)
+    others = any(fields.get(name) for name in _SAYING if name != "text")
+    return type(fields.get("text")) is str and fields.get("type", "text") in _PLAIN and not others
+
+
+def piece_text(piece: Any) -> str:
+    """What a judge reads of a piece of content, or of content that is no list."""
+    return piece["text"] if is_plain(piece) else compact(piece)
 
 
 def _result(fields: dict[str, Any], pointer: str) -> Part:
@@ -85,13 +117,16 @@ def _result(fields: dict[str, Any], pointer: str) -> Part:
 def _piece(item: Any, kind: StepKind, pointer: str) -> Part:
     fields = mapping(item)
     name = text(fields.get("type"))
-    if name in ("text", "input_text", "output_text"):
+    said = [key for key in _SAYING if fields.get(key)]
+    if len(said) > 1 or any(type(fields[key]) is not str for key in said if key in ("text", "refusal")):
+        return unknown(kind, item, pointer)
+    if name in _PLAIN and said in ([], ["text"]):
         return Part(kind=kind, text=text(fields.get("text")), pointer=pointer)
-    if name == "refusal":
+    if name == "refusal" and said in ([], ["refusal"]):
         return Part(kind=kind, text=text(fields.get("refusal")), pointer=pointer)
     if name in ("thinking", "reasoning"):
         return Part(kind="reasoning", text=compact(fields.get(name, fields.get("text", ""))), pointer=pointer)
-    if name in _UNREAD:
+    if name in _UNREAD and not said:
         return Part(kind=kind, pointer=pointer, unread=_UNREAD[name])
     return unknown(kind, item, pointer)
 

@@ -29,7 +29,11 @@ class ChatTurns:
     def end(self, reply: bytes, ending: Substituted | Refused, rejected: Collection[str]) -> bytes:
         """A reply whose choices with something rejected end without it."""
         changes: _Changes = []
+        beside = {pointer[1:].partition("/")[0] for pointer in rejected if not pointer.startswith("/choices/")}
+        changes += [((key,), []) for key in sorted(beside)]
         touched = only(rejected, "/choices/")
+        if beside:
+            touched.add(0)
         tree = Tree(reply)
         for place, index, message in _messages(tree):
             if index not in touched:

@@ -23,6 +23,7 @@ who compresses or counts lengths does it after.
 
 from collections.abc import Iterable
 
+from gateway.wire import anthropic_shapes, chat_shapes, responses_shapes
 from gateway.wire import edits as leaf_edits
 from gateway.wire.anthropic_gate import AnthropicGate
 from gateway.wire.anthropic_turns import AnthropicTurns
@@ -31,18 +32,32 @@ from gateway.wire.chat_turns import ChatTurns
 from gateway.wire.edits import PartEdit
 from gateway.wire.gate import Needs, StreamGate
 from gateway.wire.interface import Dialect, RequestView
+from gateway.wire.jsons import decode
 from gateway.wire.responses_gate import ResponsesGate
 from gateway.wire.responses_turns import ResponsesTurns
+from gateway.wire.shapes import Shape, misfit, misnamed
+from gateway.wire.strict import ambiguity, repetition
 from gateway.wire.turns import Turns
 
 
 class Enforcing:
     """One dialect's ways to act."""
 
-    def __init__(self, dialect: Dialect, gate: type[StreamGate], turns: Turns) -> None:
+    def __init__(self, dialect: Dialect, gate: type[StreamGate], turns: Turns, *, request: Shape, reply: Shape) -> None:
         self._dialect = dialect
         self._gate = gate
+        self._request = request
+        self._reply = reply
         self.turns = turns
+
+    def doubt_of_request(self, body: bytes) -> str | None:
+        """What in a decoded body a provider may read otherwise than it is read here; None where nothing is."""
+        return ambiguity(body) or misnamed(decode(body), self._request)
+
+    def doubt_of_reply(self, document: bytes) -> str | None:
+        """What in a reply of one JSON document a client may read otherwise; a gate sees to what streams."""
+        value = decode(document)
+        return repetition(document, value) or misfit(value, self._reply)
 
     def edit_request(self, body: bytes, view: RequestView, edits: Iterable[PartEdit]) -> bytes:
         """The body with some parts' texts changed at their leaves. Raises `Uneditable`, and then changes none."""
@@ -60,9 +75,11 @@ class Enforcing:
 def enforcing(dialect: Dialect) -> Enforcing | None:
     """What this dialect can do; None where its wire is not read."""
     if dialect.name == "anthropic":
-        return Enforcing(dialect, AnthropicGate, AnthropicTurns())
+        request, reply = anthropic_shapes.REQUEST, anthropic_shapes.REPLY
+        return Enforcing(dialect, AnthropicGate, AnthropicTurns(), request=request, reply=reply)
     if dialect.name == "openai_chat":
-        return Enforcing(dialect, ChatGate, ChatTurns())
+        return Enforcing(dialect, ChatGate, ChatTurns(), request=chat_shapes.REQUEST, reply=chat_shapes.REPLY)
     if dialect.name == "openai_responses":
-        return Enforcing(dialect, ResponsesGate, ResponsesTurns())
+        request, reply = responses_shapes.REQUEST, responses_shapes.REPLY
+        return Enforcing(dialect, ResponsesGate, ResponsesTurns(), request=request, reply=reply)
     return None

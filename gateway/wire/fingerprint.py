@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.wire.canonical import DIGEST, digest
+from gateway.wire.parts import is_quoted
 from policies.vocabulary.steps import Part
 
 _LONG: Final = 24
@@ -27,15 +28,17 @@ _TO_SPACES: Final = bytes.maketrans(_SPACES, b" " * len(_SPACES))
 def fingerprint(parts: Iterable[Part]) -> bytes:
     """16 bytes over a turn's text and calls.
 
-    Reasoning, tools that the provider ran and blocks nobody knows are ignored, for clients may leave them out
-    of the history.
+    Reasoning, tools that the provider ran, citations and blocks nobody knows are ignored, for clients may leave them
+    out of the history.
     """
     texts: list[str] = []
     calls: list[list[Any]] = []
     for part in parts:
         if part.server_side:
             continue
-        if part.kind == "model_text" and part.unread is None:  # clients drop blocks they do not know
+        if (
+            part.kind == "model_text" and part.unread is None and not is_quoted(part)
+        ):  # clients drop blocks they do not know
             texts.append(part.text)
         elif part.kind == "tool_call":
             calls.append([part.call_id, part.tool, arguments(part.text)])

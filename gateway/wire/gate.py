@@ -20,14 +20,20 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from gateway.wire.edits import Replacement, Uneditable, replace_ranges
+from gateway.wire.edits import PartEdit, Replacement, Uneditable, edited, replace_ranges
 from gateway.wire.frames import Frame, Frames, Oversized, reframed
 from gateway.wire.interface import Dialect
-from gateway.wire.jsons import decode, is_json
+from gateway.wire.jsons import decode, encode, is_json, read_with
 from gateway.wire.leaves import Step, replaced
 from gateway.wire.replies import LARGEST_EVENT, LARGEST_REPLY
-from gateway.wire.values import mapping
+from gateway.wire.strict import repetition
+from gateway.wire.values import compact, mapping
 from policies.vocabulary.steps import Part, StepKind
+
+
+class Doubtful(Exception):
+    """An event that some client may read otherwise than it is judged; the message says what is doubtful."""
+
 
 BROUGHT: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval", "tool_definitions"})
 """What a reply holds of tools that the provider ran, beside their calls."""
@@ -38,6 +44,8 @@ class Window(msgspec.Struct, frozen=True):
 
     size: int
 
+
+DOUBTFUL: Final = "The provider's answer may be read otherwise than it was checked"
 
 Need: TypeAlias = Literal["idle", "whole"] | Window
 
@@ -134,6 +142,8 @@ class Block:
         self.sealed = False
         """True where a signature covers the text."""
         self.edits: list[tuple[int, int, str]] = []
+        self.source: bytes | None = None
+        """The JSON that the text was written from, where it is no string of its own."""
         self.asked: Judgement | None = None
         self.asked_from = 0
         self.asked_length = -1
@@ -166,6 +176,8 @@ class Entry(msgspec.Struct, frozen=True):
     frame: Frame
     value: dict[str, Any]
     touches: tuple[Touch, ...] = ()
+    unknown: bool = False
+    """True for an event of a kind nobody knows, which is one piece: it goes with its block."""
 
 
 class Turn:
@@ -194,6 +206,7 @@ class StreamGate(ABC):
     def __init__(self, dialect: Dialect, needs: Needs, exchange_id: str) -> None:
         self._dialect = dialect
         self._needs = needs
+        self._judges = needs != Needs()
         self._exchange_id = exchange_id
         self._frames = Frames(LARGEST_EVENT)
         self._queue: deque[Entry] = deque()
@@ -211,6 +224,8 @@ class StreamGate(ABC):
         """True where the provider's turn is over and was taken back: `continue_with` the next, or `reject` it."""
         self.changed = False
         """True once anything left otherwise than it came, or did not leave."""
+        self.doubted = False
+        """True where it ended because a client may read what came otherwise than it was judged."""
         self.response_ids: list[str] = []
         """Ids of the provider's responses behind this one, where later requests may go on from an id alone: the
         client knows the first, the last holds the history."""
@@ -320,6 +335,14 @@ class StreamGate(ABC):
         """What an event has to do with which blocks; None where it does not leave. Marks turns that are over."""
 
     @abstractmethod
+    def _misfit(self, frame: Frame, value: dict[str, Any]) -> str | None:
+        """What in an event some client may read otherwise than `_read` does; None where nothing is."""
+
+    @abstractmethod
+    def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:
+        """Whether an event that `_read` makes nothing of may say something to a client."""
+
+    @abstractmethod
     def _render(self, entry: Entry) -> bytes:
         """An event whose time has come, as it leaves."""
 
@@ -362,9 +385,13 @@ class StreamGate(ABC):
                 sent.append(frame.raw)
                 continue
             try:
-                entry = self._read(frame, _value(frame))
+                entry = self._entry(frame)
             except RecursionError:
                 sent.append(self._fail(Failed("An event of the provider's answer nests too deeply to be checked.")))
+                continue
+            except Doubtful as doubt:
+                self.doubted = True
+                sent.append(self._fail(Failed(f"{DOUBTFUL}: {doubt}.")))
                 continue
             if entry is None:
                 self.changed = True
@@ -378,6 +405,36 @@ class StreamGate(ABC):
             return Fed(b"".join(sent) + self._fail(Failed("The provider's answer is too large to be checked.")))
         fed = self._go_on()
         return Fed(b"".join([*sent, fed.sent]), fed.asked)
+
+    def _entry(self, frame: Frame) -> Entry | None:
+        """An event that is no keep-alive. Raises `Doubtful` where clients may read it otherwise, `RecursionError`."""
+        data = b"" if frame.event is None else frame.event.data
+        value = _value(data)
+        said = data.strip()
+        if not self._judges or self.paused or not said or said.startswith(b"[DONE]"):
+            return self._read(frame, mapping(value))
+        if type(value) is not dict:
+            return self._of_unknown_kind(frame, data.decode("utf-8", "replace"), "not an object")
+        value = mapping(value)  # pyright: ignore[reportUnknownArgumentType] - JSON keys are strings
+        if doubt := repetition(data, value) or self._misfit(frame, value):
+            raise Doubtful(doubt)
+        if self._says_more(frame, value):
+            return self._of_unknown_kind(frame, read_with(compact, value), "unknown event")
+        return self._read(frame, value)
+
+    def _of_unknown_kind(self, frame: Frame, said: str, why: str) -> Entry:
+        """An event that no reader here knows but that says something: all of it is one piece."""
+        block = self._block(Part(kind="model_text", text=said, unread=why), whole=True)
+        block.closed = True
+        return Entry(frame, {}, (beside(block, closes=True),), unknown=True)
+
+    def _quoted(self, block: Block, value: Any, path: tuple[Step, ...]) -> Touch:
+        """What an event has to do with a block that is a JSON value of its own, such as a citation."""
+        if not block.closed:
+            block.closed = True
+            block.source = encode(value)
+            block.text += block.part.text.encode()
+        return repeated(block, path)
 
     def _behind(self, frame: Frame) -> bytes:
         """An event behind the end: blank lines, comments and another end mark pass where the end was the provider's."""
@@ -396,7 +453,8 @@ class StreamGate(ABC):
         while queue and not self.ended and all(self._may_leave(touch) for touch in queue[0].touches):
             entry = queue.popleft()
             self._held -= len(entry.frame.raw)
-            rendered = self._render(entry)
+            gone = entry.unknown and all(touch.block.dropped for touch in entry.touches)
+            rendered = b"" if gone else self._render(entry)
             if rendered is not entry.frame.raw:
                 self.changed = True
             for touch in entry.touches:
@@ -476,7 +534,9 @@ class StreamGate(ABC):
             self._open.pop(block.asked.number, None)
             block.asked = None
         block.decided = True
-        block.dropped = not block.opened
+        block.dropped = block.source is not None or not block.opened
+        if block.dropped:
+            return
         kept = [edit for edit in block.edits if edit[0] < block.sent]
         cut = max(block.sent, kept[-1][1] if kept else 0)
         block.edits = [*kept, (cut, LARGEST_REPLY << 3, "")]
@@ -497,6 +557,8 @@ class StreamGate(ABC):
             need = "whole"
         block = Block(part, need, choice, held_call=held_call and need != "idle")
         turn = self._turn(choice)
+        if turn.over and need != "idle":
+            raise Doubtful("more of a turn behind its end")
         turn.blocks.append(block)
         if turn.ending is not None:
             block.decided = block.dropped = True
@@ -524,19 +586,31 @@ class StreamGate(ABC):
     def _changes(self, entry: Entry) -> list[tuple[tuple[Step, ...], Any]]:
         """The texts of an event that leave otherwise than they came."""
         return [
-            (touch.path, changed_text(touch))
+            (touch.path, rewritten(touch))
             for touch in entry.touches
             if touch.path is not None and touch.block.edits and touches_edit(touch)
         ]
 
 
-def grow(block: Block, text: str, path: tuple[Step, ...]) -> Touch:
-    """Add streamed text to a block; returns what the event that brought it has to do with it."""
+def grow(block: Block, text: str, path: tuple[Step, ...] | None) -> Touch:
+    """Add streamed text to a block; returns what the event that brought it has to do with it.
+
+    Raises `Doubtful` where the block has ended: it was judged as what it was by then.
+    """
     start = len(block.text)
+    if block.closed and text and block.need != "idle":
+        raise Doubtful("more of a text behind its end")
     if block.need != "idle":
         block.text += text.encode("utf-8", "surrogatepass")
         block.first = block.first or len(block.text)
     return Touch(block, start, len(block.text), path)
+
+
+def cannot_be_read(block: Block, why: str) -> None:
+    """A piece says something in a way nobody here knows: what has not left of its block waits for the end."""
+    block.part = msgspec.structs.replace(block.part, unread=block.part.unread or why)
+    if block.need != "idle":
+        block.need = "whole"
 
 
 def close(block: Block) -> None:
@@ -562,6 +636,23 @@ def changed(frame: Frame, changes: Sequence[tuple[Sequence[Step], Any]]) -> byte
     if not changes or frame.event is None:
         return frame.raw
     return reframed(frame, replaced(frame.event.data, changes))
+
+
+def rewritten(touch: Touch) -> Any:
+    """The text an event carries, as it leaves; as JSON bytes where it was written from a value."""
+    block = touch.block
+    if block.source is None:
+        return changed_text(touch)
+    return _edited(block.source, [Replacement(*edit) for edit in block.edits])
+
+
+def _edited(source: bytes, ranges: Sequence[Replacement]) -> bytes:
+    """A JSON value with ranges of its compact text replaced where its strings stand. Raises `Uneditable`."""
+    return edited(source, _as_text, [PartEdit(pointer="", ranges=tuple(ranges))])
+
+
+def _as_text(value: Any) -> list[Part]:
+    return [Part(kind="model_text", text=compact(value))]
 
 
 def touches_edit(touch: Touch) -> bool:
@@ -603,6 +694,9 @@ def _check(block: Block, judgement: Judgement, ranges: Sequence[Replacement]) ->
     length = len(text.encode("utf-8", "surrogatepass"))
     if any(not 0 <= found.start <= found.end <= length for found in ranges):
         raise Uneditable("the range lies outside of the text")
+    if block.source is not None:
+        _edited(block.source, ranges)
+        return
     if length != len(block.text) - block.asked_from and judgement.final:
         raise Uneditable("the text did not come as text")
     if block.kind == "tool_call" and is_json(text) and not is_json(replace_ranges(text, ranges)):
@@ -617,14 +711,12 @@ def _boundary(text: bytearray, offset: int, *, up: bool = False) -> int:
     return offset
 
 
-def _value(frame: Frame) -> dict[str, Any]:
-    """An event's JSON object; empty where its data is none. Raises `RecursionError`."""
-    if frame.event is None:
-        return {}
+def _value(data: bytes) -> Any:
+    """An event's JSON; None where its data is none. Raises `RecursionError`."""
     try:
-        return mapping(msgspec.json.decode(frame.event.data))
+        return msgspec.json.decode(data)
     except (msgspec.DecodeError, ValueError):
-        return mapping(decode(frame.event.data))
+        return decode(data)
 
 
 def _start(found: Replacement) -> int:

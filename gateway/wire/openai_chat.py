@@ -7,10 +7,18 @@ from typing import Any, Final
 import msgspec
 
 from gateway.wire import openai_envelope as envelope
-from gateway.wire.chat_parts import REASONING, message_parts, voice_of
+from gateway.wire.chat_parts import (
+    QUOTED,
+    REASONING,
+    citations,
+    is_plain,
+    message_parts,
+    piece_text,
+    voice_of,
+)
 from gateway.wire.endings import close_half_event
 from gateway.wire.interface import Operation, Reply, ReplyReader, RequestView
-from gateway.wire.parts import tool_definitions, total
+from gateway.wire.parts import quoted, tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import LARGEST_REPLY, JsonReply, StreamReply, event_bytes, members
 from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request, lead_of, read_message
@@ -152,7 +160,7 @@ def read_reply(value: Any) -> Reply:
         if reason := word(choice.get("finish_reason")):
             finishes.append(reason)
     return Reply(
-        parts=tuple(parts),
+        parts=(*parts, *citations(fields, "")),
         response_id=word(fields.get("id")),
         model=word(fields.get("model")),
         finish_reasons=tuple(finishes),
@@ -184,10 +192,13 @@ class _Delta(msgspec.Struct, gc=False):
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
     audio: Any = None
+    annotations: Any = None
+    citations: Any = None
+    search_results: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
+    index: int | None = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
 
@@ -198,6 +209,9 @@ class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
+    annotations: Any = None
+    citations: Any = None
+    search_results: Any = None
 
 
 _CHUNK: Final = msgspec.json.Decoder(_Chunk)
@@ -206,10 +220,11 @@ _CHUNK: Final = msgspec.json.Decoder(_Chunk)
 class _Growing:
     """A piece of a choice that grows by deltas: a text, or a call with its name and id."""
 
-    __slots__ = ("call_id", "ended_ns", "started_ns", "texts", "tool")
+    __slots__ = ("call_id", "ended_ns", "started_ns", "texts", "tool", "unread")
 
     def __init__(self, started_ns: int) -> None:
         self.texts: list[str] = []
+        self.unread: str | None = None
         self.tool: str | None = None
         self.call_id: str | None = None
         self.started_ns = started_ns
@@ -219,10 +234,12 @@ class _Growing:
 class _Message:
     """The pieces of one choice, in the order they began."""
 
-    __slots__ = ("calls", "finish", "last_call", "pieces")
+    __slots__ = ("calls", "finish", "last_call", "pieces", "quoted")
 
     def __init__(self) -> None:
         self.pieces: dict[str, _Growing] = {}
+        self.quoted: dict[str, dict[str, Part]] = {}
+        """Sources by the name they came under, each by its text."""
         self.finish: str | None = None
         self.last_call = -1
         self.calls: dict[str, int] = {}
@@ -297,17 +314,36 @@ class _ChatStream(StreamReply):
             self._error = envelope.error_type(chunk.error)
         for choice in chunk.choices or ():
             self._choice(choice, at_ns)
+        if chunk.annotations or chunk.citations or chunk.search_results:
+            self._citations(self._message(0), chunk, 0, at_ns)
+
+    def _message(self, index: int) -> _Message:
+        message = self._messages.get(index)
+        if message is None:
+            message = self._messages[index] = _Message()
+        return message
+
+    def _citations(self, message: _Message, holder: _Delta | _Chunk, index: int, at_ns: int) -> None:
+        """Citations beside a text; some servers repeat them all in every chunk."""
+        for key in QUOTED:
+            known = message.quoted.setdefault(key, {})
+            for citation in sequence(getattr(holder, key)):
+                part = quoted(citation, f"/choices/{index}/message/{key}/{len(known)}")
+                if part.text not in known:
+                    known[part.text] = part
+                    self._close_parts([part], at_ns, at_ns)
 
     def _choice(self, choice: _Choice, at_ns: int) -> None:
-        message = self._messages.get(choice.index)
-        if message is None:
-            message = self._messages[choice.index] = _Message()
+        index = choice.index or 0
+        message = self._message(index)
         delta = choice.delta
         if delta is not None:
             self._delta(message, delta, at_ns)
+            if delta.annotations or delta.citations or delta.search_results:
+                self._citations(message, delta, index, at_ns)
         if choice.finish_reason:
             message.finish = choice.finish_reason
-            self._close_message(choice.index, message)
+            self._close_message(index, message)
 
     def _delta(self, message: _Message, delta: _Delta, at_ns: int) -> None:
         if delta.content:
@@ -332,6 +368,8 @@ class _ChatStream(StreamReply):
         found = message.pieces.get(key) or message.piece(key, at_ns)
         found.ended_ns = at_ns
         piece = content if type(content) is str else _joined(content)
+        if type(content) is not str and not _is_read(content):
+            found.unread = "not a text"
         self._kept += len(piece)
         if self._kept <= LARGEST_REPLY:
             found.texts.append(piece)
@@ -384,15 +422,18 @@ def _place(item: tuple[str, _Growing]) -> tuple[int, int]:
 def _grown(key: str, found: _Growing, pointer: str) -> Part:
     whole = "".join(found.texts)
     if key in REASONING:
-        return Part(kind="reasoning", text=whole, pointer=pointer)
+        return Part(kind="reasoning", text=whole, pointer=pointer, unread=found.unread)
     if key in ("content", "refusal"):
-        return Part(kind="model_text", text=whole, pointer=pointer)
+        return Part(kind="model_text", text=whole, pointer=pointer, unread=found.unread)
     if key == "audio":
         return Part(kind="model_text", text=whole, pointer=pointer, unread="audio")
     return Part(kind="tool_call", text=whole, pointer=pointer, tool=found.tool, call_id=found.call_id)
 
 
 def _joined(content: Any) -> str:
-    """Text of a delta that came as a list of pieces (some compatible servers)."""
-    pieces = [mapping(item) for item in sequence(content)]
-    return "".join(compact(found.get("text", "")) for found in pieces) if pieces else compact(content)
+    """Text of a delta that did not come as one: a list of pieces (some compatible servers), or what nobody knows."""
+    return "".join(map(piece_text, sequence(content))) if type(content) is list else compact(content)
+
+
+def _is_read(content: Any) -> bool:
+    return type(content) is list and all(is_plain(piece) for piece in sequence(content))

@@ -12,6 +12,7 @@ from gateway.wire.frames import Frame, reframed
 from gateway.wire.gate import (
     Answered,
     Block,
+    Doubtful,
     Entry,
     Failed,
     Refused,
@@ -27,8 +28,11 @@ from gateway.wire.gate import (
 )
 from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
-from gateway.wire.responses_parts import item_parts
+from gateway.wire.parts import quoted
+from gateway.wire.responses_parts import annotations_of, brought, item_parts, piece_part
 from gateway.wire.responses_said import message_item, said_by
+from gateway.wire.responses_shapes import CARRIERS, EVENTS, SPOKEN_ITEM
+from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, sequence, text
 from policies.vocabulary.steps import Part
@@ -82,6 +86,11 @@ class _Item:
         """Whether nothing of it leaves."""
         return self.late or (bool(self.blocks) and all(block.dropped for block in self.blocks))
 
+    @property
+    def stays(self) -> bool:
+        """Whether it may stand in the last event: nothing that it brought was taken out of what the client has seen."""
+        return not self.dropped and not any(block.dropped for block in self.others.values())
+
 
 class ResponsesGate(StreamGate):
     """Items and their parts; `sequence_number` and `output_index` go on without gaps whatever is taken out."""
@@ -130,6 +139,24 @@ class ResponsesGate(StreamGate):
 
     # Reading
 
+    def _misfit(self, frame: Frame, value: dict[str, Any]) -> str | None:
+        name, kind = "" if frame.event is None else frame.event.name, _kind(frame, value)
+        if name in EVENTS and name != kind:
+            return "two kinds of one event"
+        if kind not in EVENTS:
+            return None
+        held = [value.get("item"), *sequence(mapping(value.get("response")).get("output"))]
+        spoken = (misfit(item, SPOKEN_ITEM) for item in held if _is_spoken(mapping(item)))
+        return misfit(value, EVENTS[kind]) or next(filter(None, spoken), None)
+
+    def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:
+        kind = _kind(frame, value)
+        if kind in EVENTS or not any(value.get(name) for name in CARRIERS):
+            return False
+        item = self._items.get(count(value.get("output_index")) or 0)
+        # What an item that is judged as one piece grows by waits with it (`response.shell_call_command.delta`).
+        return item is None or item.call is None or not kind.startswith(f"response.{item.fields.get('type')}")
+
     def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
         if self.paused:
             return None
@@ -157,6 +184,12 @@ class ResponsesGate(StreamGate):
             return self._read_part(value, stem, done=tail == "done")
         if kind in _ENDS:
             return self._read_end(kind, value)
+        return self._read_other(kind, value)
+
+    def _read_other(self, kind: str, value: dict[str, Any]) -> list[Touch]:
+        """A citation of a text, an error, or what happens to an item and says nothing of its own."""
+        if kind == "response.output_text.annotation.added":
+            return self._read_annotation(value)
         if kind == "error":
             self._break_off()
         index = count(value.get("output_index"))
@@ -182,17 +215,13 @@ class ResponsesGate(StreamGate):
     def _classify(self, item: _Item) -> None:
         """An item gets its block at once, so that nothing of it leaves before there is something to see."""
         fields = item.fields
-        if fields.get("type") == "reasoning":
-            self._text_block(item, ("summary", 0), "text")
-            return
-        if fields.get("type") == "message" or (not fields.get("type") and "role" in fields):
-            self._text_block(item, ("content", 0), "text")
+        if _is_spoken(fields):
+            holder = "summary" if fields.get("type") == "reasoning" else "content"
+            self._text_block(item, (holder, 0), "text")
             return
         parts = read_with(item_parts, fields, item.pointer)
         part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
         item.call = self._block(part, whole=True)
-        for brought in parts[1:]:  # some servers give an item whole from its beginning
-            self._another(item, brought)
 
     def _read_call(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
         field = _CALLS[stem]
@@ -242,7 +271,8 @@ class ResponsesGate(StreamGate):
             return beside(block)
         part = msgspec.structs.replace(block.part, text=said)
         other = self._another(item, part)
-        if not other.text:
+        if not other.closed:
+            other.closed = True
             other.text += raw
         other.sealed = block.sealed
         return repeated(other, path)
@@ -253,21 +283,59 @@ class ResponsesGate(StreamGate):
         block = item.others.get(key)
         if block is None:
             block = item.others[key] = self._block(part, whole=True)
-            block.closed = True
         return block
+
+    def _brought(self, item: _Item, fields: dict[str, Any], part: Part, path: tuple[Step, ...]) -> list[Touch]:
+        """What an event that holds a call has to do with what the provider's tool brought."""
+        block = self._another(item, part)
+        strings = [((*path, *where), said.encode("utf-8", "surrogatepass")) for where, said in brought(fields, part)]
+        if not block.closed:
+            block.closed = True
+            block.text += b"\n".join([said for _, said in strings])
+        touches: list[Touch] = []
+        start = 0
+        for where, said in strings:
+            touches.append(Touch(block, start, start + len(said), where, closes=True))
+            start += len(said) + 1
+        return touches or [beside(block, closes=True)]
 
     def _read_part(self, value: dict[str, Any], stem: str, *, done: bool) -> list[Touch]:
         holder = "summary" if "summary" in stem else "content"
         item = self._item(value, {"type": "reasoning" if holder == "summary" else "message", "role": "assistant"})
         place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
-        found = said_by(mapping(value.get("part")))
+        piece = mapping(value.get("part"))
+        found = said_by(piece)
         if found is None:
-            return [beside(block) for block in item.blocks[-1:]]
+            return [self._textless(item, piece, (holder, place))]
         field, said = found
         block = self._text_block(item, (holder, place), field)
+        touches = self._citations_of(item, piece, place, ("part",))
         if done:
-            return [self._repeat(item, block, said, ("part", field), closes=True)]
-        return [grow(block, said, ("part", field)) if said else beside(block, opens=True)]
+            return [self._repeat(item, block, said, ("part", field), closes=True), *touches]
+        return [grow(block, said, ("part", field)) if said else beside(block, opens=True), *touches]
+
+    def _textless(self, item: _Item, piece: Any, where: _Key) -> Touch:
+        """What an event has to do with a piece that has no text of its own, or none that is known here."""
+        kind = "reasoning" if item.fields.get("type") == "reasoning" else "model_text"
+        block = self._another(item, read_with(piece_part, piece, kind, f"{item.pointer}/{where[0]}/{where[1]}"))
+        block.closed = True
+        return beside(block, closes=True)
+
+    def _read_annotation(self, value: dict[str, Any]) -> list[Touch]:
+        item = self._item(value, {"type": "message", "role": "assistant"})
+        place, number = count(value.get("content_index")) or 0, count(value.get("annotation_index")) or 0
+        return [self._citation(item, value.get("annotation"), (place, number), ("annotation",))]
+
+    def _citations_of(self, item: _Item, piece: dict[str, Any], place: int, path: tuple[Step, ...]) -> list[Touch]:
+        """What an event has to do with the citations of a text that it holds."""
+        return [
+            self._citation(item, citation, (place, number), (*path, "annotations", number))
+            for number, citation in enumerate(annotations_of(piece))
+        ]
+
+    def _citation(self, item: _Item, citation: Any, where: tuple[int, int], path: tuple[Step, ...]) -> Touch:
+        pointer = f"{item.pointer}/content/{where[0]}/annotations/{where[1]}"
+        return self._quoted(self._another(item, read_with(quoted, citation, pointer)), citation, path)
 
     def _read_item(self, value: dict[str, Any], *, done: bool) -> list[Touch]:
         fields = mapping(value.get("item"))
@@ -275,7 +343,11 @@ class ResponsesGate(StreamGate):
         if done:
             return self._whole_item(item, fields, ("item",))
         begun = self._texts_of(item, fields, ("item",), done=False)
-        return begun or [beside(block, opens=True) for block in (item.blocks if item.others else item.blocks[:1])]
+        if item.call is not None:  # some servers give an item whole from its beginning
+            parts = read_with(item_parts, item.fields, item.pointer)[1:]
+            begun = [touch for part in parts for touch in self._brought(item, fields, part, ("item",))]
+            begun.append(beside(item.call, opens=True))
+        return begun or [beside(block, opens=True) for block in item.blocks[:1]]
 
     def _whole_item(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         """An event that gives an item as it is in the end."""
@@ -296,20 +368,24 @@ class ResponsesGate(StreamGate):
 
     def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         parts = read_with(item_parts, fields, item.pointer)
+        begun = next((item.fields[name] for name in _ARGUMENTS if item.fields.get(name)), None)
+        if begun is not None and begun not in (fields.get(name) for name in _ARGUMENTS):
+            raise Doubtful("a call whose arguments are given twice")
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
         said = text(fields.get(field)) if field else ""
         raw = said.encode("utf-8", "surrogatepass")
-        others: list[Touch] = []
+        # What the provider's tool brought stands beside the call.
+        others = [touch for part in parts[1:] for touch in self._brought(item, fields, part, path)]
         if not block.closed:
             block.closed = True
             item.fields = fields
             block.part = parts[0] if parts else block.part
             if not block.text and block.need != "idle" and block.part.text == said:
                 block.text += raw
-            # What the provider's tool brought stands beside the call.
-            others = [beside(self._another(item, part), closes=True) for part in parts[1:]]
         elif parts and not _same(parts[0], block.part):
-            return [beside(self._another(item, parts[0]), closes=True)]
+            other = self._another(item, parts[0])
+            other.closed = True
+            return [beside(other, closes=True), *others]
         if field and bytes(block.text) == raw:
             return [repeated(block, (*path, field)), *others]
         return [beside(block, closes=True), *others]
@@ -323,8 +399,11 @@ class ResponsesGate(StreamGate):
             for place, piece in enumerate(sequence(fields.get(holder))):
                 found = said_by(mapping(piece))
                 if found is None:
+                    touches.append(self._textless(item, piece, (holder, place)))
                     continue
                 field, said = found
+                if holder == "content":
+                    touches += self._citations_of(item, mapping(piece), place, (*path, holder, place))
                 block = self._text_block(item, (holder, place), field)
                 where = (*path, holder, place, field)
                 if done:
@@ -372,6 +451,9 @@ class ResponsesGate(StreamGate):
             self._shift -= 1
             self._moved = True
             return b""
+        if item is not None and any(touch.block.dropped for touch in entry.touches):
+            self._shift -= 1
+            return b""
         changes = self._text_changes(entry)
         if index is not None and item is not None:
             place = self._place(index)
@@ -396,7 +478,7 @@ class ResponsesGate(StreamGate):
             holder: Any = entry.value
             for step in path[:-1]:
                 holder = holder[step]
-            if holder.get("logprobs"):
+            if mapping(holder).get("logprobs"):
                 echoes.append(((*path[:-1], "logprobs"), []))
         return [*changes, *echoes]
 
@@ -462,7 +544,7 @@ class ResponsesGate(StreamGate):
         holder = tree.root.at("response", "output")
         given = holder.items if holder is not None else []
         if given:
-            return [tree.token(node) for node, item in zip(given, self._final, strict=True) if not item.dropped]
+            return [tree.token(node) for node, item in zip(given, self._final, strict=True) if item.stays]
         return [item for _, item in sorted(self._done.items())]
 
     def _say(self, notice: str) -> tuple[bytes, bytes]:
@@ -525,6 +607,11 @@ class ResponsesGate(StreamGate):
         response |= {"status": "failed", "error": failure, "output": []}
         error = mapping(mapping(decode(body)).get("error"))
         return self._own("response.failed", {"response": response, "error": error})
+
+
+def _is_spoken(fields: dict[str, Any]) -> bool:
+    """Whether an item is told apart by its texts: a message, or reasoning."""
+    return fields.get("type") in ("message", "reasoning") or (not fields.get("type") and "role" in fields)
 
 
 def _kind(frame: Frame, value: dict[str, Any]) -> str:

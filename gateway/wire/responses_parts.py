@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from gateway.wire.interface import Voice
-from gateway.wire.parts import KIND_OF, merged, qualified, tool_definitions, unknown
+from gateway.wire.parts import KIND_OF, merged, qualified, quoted, tool_definitions, unknown
 from gateway.wire.values import compact, label, mapping, sequence, text, word
 from policies.vocabulary.steps import Part, StepKind
 
@@ -21,6 +23,10 @@ _UNREAD: Final = {
     "input_audio": "audio",
     "output_audio": "audio",
 }
+_PLAIN: Final = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+_SAYING: Final = ("text", "refusal", "transcript")
+"""Where a piece of content says something; one that does in two places is read by clients in different ways."""
+
 _SERVER_TOOLS: Final = frozenset(
     {
         "web_search_call",
@@ -34,6 +40,34 @@ _SERVER_TOOLS: Final = frozenset(
 )
 _FRAME: Final = frozenset({"id", "type", "status", "call_id", "created_by", "caller"})
 """Fields of a call that are not what it does."""
+
+
+_BROUGHT: Final = ("output", "outputs", "results", "result")
+"""Where calls of built-in tools hold what they brought."""
+
+_GIVEN: Final = ("arguments", "input", "code", "text")
+"""Where items hold what was asked for, or said."""
+
+_GIVES: Final = {
+    "function_call": ("arguments",),
+    "custom_tool_call": ("input",),
+    "mcp_call": ("arguments",),
+    "mcp_approval_request": ("arguments",),
+    "code_interpreter_call": ("code",),
+    "message": (),
+    "": (),
+    "reasoning": (),
+    "mcp_list_tools": (),
+    "compaction": (),
+}
+"""By kind, the names of those that are read; of other kinds all are."""
+
+_BRINGS: Final = {
+    "mcp_call": "output",
+    "code_interpreter_call": "outputs",
+    "file_search_call": "results",
+    "image_generation_call": "result",
+}
 
 
 def voice_of(item: Any) -> Voice:
@@ -66,15 +100,34 @@ def item_parts(item: Any, pointer: str) -> list[Part]:
     fields = mapping(item)
     name = text(fields.get("type"))
     if name == "message" or (not name and "role" in fields):
-        return _message(fields, pointer)
+        return [*_message(fields, pointer), *_also_brought(fields, pointer)]
     read = _READERS.get(name)
     if read is not None:
-        return read(fields, pointer)
+        return [*read(fields, pointer), *_also_brought(fields, pointer)]
     if name.endswith("_output"):
         return _output(fields, pointer)
     if name.endswith("_call"):
-        return [_call(fields, pointer)]
+        return [_call(fields, pointer), *_also_brought(fields, pointer)]
     return [unknown(KIND_OF[voice_of(fields)], item, pointer)]
+
+
+def _also_brought(item: _Item, pointer: str) -> list[Part]:
+    """What an item holds beside what its kind is known to bring (a web search's `results`)."""
+    name = text(item.get("type"))
+    given = _GIVES.get(name, _GIVEN)
+    strays = [key for key in _GIVEN if key not in given and item.get(key)]
+    return [Part(kind="model_text", text=compact(item[key]), pointer=f"{pointer}/{key}") for key in strays] + [
+        Part(
+            kind="tool_result",
+            text=compact(item[key]),
+            pointer=f"{pointer}/{key}",
+            tool=word(item.get("name")) or label(name.removesuffix("_call")),
+            call_id=word(item.get("call_id")) or word(item.get("id")),
+            server_side=True,
+        )
+        for key in _BROUGHT
+        if key != _BRINGS.get(name) and item.get(key)
+    ]
 
 
 def _is_unknown(item: _Item) -> bool:
@@ -88,17 +141,35 @@ def _message(item: _Item, pointer: str) -> list[Part]:
     content = item.get("content")
     if isinstance(content, str):
         return [Part(kind=kind, text=content, pointer=f"{pointer}/content")]
-    return [_piece(piece, kind, f"{pointer}/content/{at}") for at, piece in enumerate(sequence(content))]
+    if content is not None and not isinstance(content, list):
+        return [unknown(kind, content, f"{pointer}/content")]
+    parts: list[Part] = []
+    for at, piece in enumerate(sequence(content)):
+        where = f"{pointer}/content/{at}"
+        parts.append(piece_part(piece, kind, where))
+        parts += [
+            quoted(citation, f"{where}/annotations/{number}") for number, citation in enumerate(annotations_of(piece))
+        ]
+    return parts
 
 
-def _piece(piece: Any, kind: StepKind, pointer: str) -> Part:
+def annotations_of(piece: Any) -> list[Any]:
+    """What a text refers to."""
+    return sequence(mapping(piece).get("annotations"))
+
+
+def piece_part(piece: Any, kind: StepKind, pointer: str) -> Part:
+    """One piece of a content, as a part."""
     fields = mapping(piece)
     name = text(fields.get("type"))
-    if name in ("input_text", "output_text", "text", "summary_text", "reasoning_text"):
+    said = [key for key in _SAYING if fields.get(key)]
+    if len(said) > 1 or any(type(fields[key]) is not str for key in said):
+        return unknown(kind, piece, pointer)
+    if name in _PLAIN and said in ([], ["text"]):
         return Part(kind=kind, text=text(fields.get("text")), pointer=pointer)
-    if name == "refusal":
+    if name == "refusal" and said in ([], ["refusal"]):
         return Part(kind=kind, text=text(fields.get("refusal")), pointer=pointer)
-    if name in _UNREAD:
+    if name in _UNREAD and said in ([], ["transcript"]):
         shown = text(fields.get("transcript"))
         return Part(kind=kind, text=shown, pointer=pointer, unread=_UNREAD[name])
     if name == "encrypted_content":
@@ -108,6 +179,9 @@ def _piece(piece: Any, kind: StepKind, pointer: str) -> Part:
 
 def _reasoning(item: _Item, pointer: str) -> list[Part]:
     """The summary, and the reasoning itself where an open-weight server gives it."""
+    odd = [held for held in (item.get("summary"), item.get("content")) if held and not _are_texts(held)]
+    if odd:
+        return [unknown("reasoning", item, pointer)]
     summary = [text(mapping(piece).get("text")) for piece in sequence(item.get("summary"))]
     whole = [text(mapping(piece).get("text")) for piece in sequence(item.get("content"))]
     said = "\n\n".join(piece for piece in (*summary, *whole) if piece)
@@ -115,21 +189,24 @@ def _reasoning(item: _Item, pointer: str) -> list[Part]:
     return [Part(kind="reasoning", text=said, pointer=pointer, unread=unread)]
 
 
+def _are_texts(held: Any) -> bool:
+    return type(held) is list and all(type(mapping(piece).get("text")) is str for piece in sequence(held))
+
+
 def _function_call(item: _Item, pointer: str) -> list[Part]:
     given = item.get("input" if item.get("type") == "custom_tool_call" else "arguments")
     tool = qualified(item.get("name"), item.get("namespace"))
-    shown = compact("" if given is None else given)
-    return [Part(kind="tool_call", text=shown, pointer=pointer, tool=tool, call_id=word(item.get("call_id")))]
+    return [Part(kind="tool_call", text=_given(given), pointer=pointer, tool=tool, call_id=word(item.get("call_id")))]
+
+
+def _given(arguments: Any) -> str:
+    return "" if arguments is None else compact(arguments)
 
 
 def _call(item: _Item, pointer: str) -> Part:
     """A call of a built-in tool: what it does is all but its frame."""
     name = text(item.get("type"))
-    act = {
-        key: value
-        for key, value in item.items()
-        if key not in _FRAME and key not in ("output", "outputs", "results", "result")
-    }
+    act = {key: value for key, value in item.items() if key not in _FRAME and key not in _BROUGHT}
     only = next(iter(act.values())) if len(act) == 1 else act
     server_side = name in _SERVER_TOOLS or item.get("execution") == "server"
     return Part(
@@ -155,10 +232,10 @@ def _output(item: _Item, pointer: str) -> list[Part]:
 def _inside(output: Any) -> list[Part]:
     """What a tool's output holds."""
     if text(mapping(output).get("type")) in _UNREAD:
-        return [_piece(output, "tool_result", "")]
+        return [piece_part(output, "tool_result", "")]
     pieces = sequence(output)
     if pieces and all(mapping(piece).get("type") for piece in pieces):
-        return [_piece(piece, "tool_result", "") for piece in pieces]
+        return [piece_part(piece, "tool_result", "") for piece in pieces]
     # Shell output too: entries with stdout, stderr and an outcome.
     return [Part(kind="tool_result", text=compact(output))]
 
@@ -169,7 +246,7 @@ def _mcp_call(item: _Item, pointer: str) -> list[Part]:
     tool = qualified(item.get("name"), item.get("server_label"))
     call = Part(
         kind="tool_call",
-        text=text(item.get("arguments")),
+        text=_given(item.get("arguments")),
         pointer=pointer,
         tool=tool,
         call_id=call_id,
@@ -192,8 +269,12 @@ def _mcp_call(item: _Item, pointer: str) -> list[Part]:
 def _code_interpreter(item: _Item, pointer: str) -> list[Part]:
     call = _call({"type": item.get("type"), "id": item.get("id"), "code": item.get("code") or ""}, pointer)
     outputs = sequence(item.get("outputs"))
-    if not outputs:
+    if not item.get("outputs"):
         return [call]
+    odd = [found for found in outputs if type(mapping(found).get("logs", "")) is not str]
+    if odd or not outputs:
+        held = unknown("tool_result", item["outputs"], f"{pointer}/outputs")
+        return [call, msgspec.structs.replace(held, tool=call.tool, call_id=call.call_id, server_side=True)]
     logs = [text(mapping(found).get("logs")) for found in outputs]
     pictures = any(mapping(found).get("type") == "image" for found in outputs)
     result = Part(
@@ -210,7 +291,11 @@ def _code_interpreter(item: _Item, pointer: str) -> list[Part]:
 
 def _file_search(item: _Item, pointer: str) -> list[Part]:
     call = _call(item, pointer)
-    found = [mapping(result) for result in sequence(item.get("results"))]
+    results = item.get("results")
+    if results and not (isinstance(results, list) and all(_is_found(result) for result in sequence(results))):
+        odd = unknown("retrieval", results, f"{pointer}/results")
+        return [call, msgspec.structs.replace(odd, call_id=call.call_id, server_side=True)]
+    found = [mapping(result) for result in sequence(results)]
     return [
         call,
         *(
@@ -224,6 +309,31 @@ def _file_search(item: _Item, pointer: str) -> list[Part]:
             for at, result in enumerate(found)
         ),
     ]
+
+
+def _is_found(result: Any) -> bool:
+    fields = mapping(result)
+    return bool(fields) and all(type(fields.get(key, "")) is str for key in ("filename", "text"))
+
+
+def brought(item: _Item, part: Part) -> list[tuple[tuple[str | int, ...], str]]:
+    """The strings that the text of what a provider's tool brought is joined from, with where in the item each stands.
+
+    Empty where it was not joined from strings.
+    """
+    place = part.pointer.rpartition("/")[2]
+    found: list[tuple[tuple[str | int, ...], Any]]
+    if part.pointer.endswith("/outputs"):
+        logs = [mapping(made).get("logs") for made in sequence(item.get("outputs"))]
+        found = [(("outputs", at, "logs"), log) for at, log in enumerate(logs) if log]
+    elif part.kind == "retrieval" and place.isdecimal():
+        result = mapping(sequence(item.get("results"))[int(place)])
+        found = [(("results", int(place), key), result[key]) for key in ("filename", "text") if result.get(key)]
+    else:
+        field = "error" if item.get("type") == "mcp_call" and item.get("output") is None else place
+        found = [((field,), item.get(field))]
+    joined = all(type(said) is str for _, said in found) and "\n".join(said for _, said in found) == part.text
+    return found if joined else []
 
 
 def _image_generation(item: _Item, pointer: str) -> list[Part]:
@@ -246,7 +356,7 @@ def _approval_request(item: _Item, pointer: str) -> list[Part]:
     return [
         Part(
             kind="tool_call",
-            text=text(item.get("arguments")),
+            text=_given(item.get("arguments")),
             pointer=pointer,
             tool=tool,
             call_id=word(item.get("id")),

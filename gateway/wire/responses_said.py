@@ -6,11 +6,10 @@ _FIELDS: Final = ("text", "refusal", "transcript")
 
 
 def said_by(part: dict[str, Any]) -> tuple[str, str] | None:
-    """The field of a content part that holds its text, and the text; None where it holds none."""
-    for field in _FIELDS:
-        if type(part.get(field)) is str:
-            return field, part[field]
-    return None
+    """The field of a content part that holds its text, and the text; None where it has no place for any."""
+    fields = [field for field in _FIELDS if type(part.get(field)) is str]
+    said = next((field for field in fields if part[field]), fields[0] if fields else None)
+    return None if said is None else (said, part[said])
 
 
 def message_item(name: str, place: int, said: str) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:

@@ -17,7 +17,7 @@ from policies.contracts import Breach, Contract, Unusable
 from policies.definitions import Definition, Offer, entries, offered
 from policies.guards.interface import SCANNED_BYTES, UNSCANNED, BadGuard
 from policies.limits import ArgumentLimit, BadLimit, Limit
-from policies.tools import name_matches
+from policies.tools import tool_matches
 from policies.trail import Scene, Trail, arguments, utf8
 from policies.vocabulary.findings import Evidence, Hit
 from policies.vocabulary.steps import Part
@@ -77,7 +77,7 @@ class SchemaGuard:
         if text is not None and definition is not None and definition.schema is not None:
             hits += call.contract_hits(text, place)
         for limit in self._limits:
-            if name_matches(limit.spec.tool, step.tool or ""):
+            if tool_matches(limit.spec.tool, step.tool or ""):
                 hits += call.limit_hits(limit)
         return hits
 

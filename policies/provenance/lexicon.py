@@ -62,9 +62,6 @@ FAMILIES: Final[dict[str, str]] = {
 }
 """Verbs that can do each other's work, by family. A verb may belong to several."""
 
-READ_FAMILIES: Final = frozenset({"v:read", "v:state"})
-"""Families of verbs that change nothing outside the conversation."""
-
 NOMINALS: Final[dict[str, str]] = {
     "pay": "payment transaction remittance donation withdrawal payout",
     "message": "message reply notification",

@@ -47,9 +47,6 @@ class Passage(msgspec.Struct, frozen=True, gc=False):
     ordering: bool
     """Whether some sentence of the passage is an imperative, a request or an obligation."""
 
-    own_order: bool
-    """Whether this very sentence is, or completes one that is."""
-
     about_user: bool
     """An order that speaks of "the user" as a third person: written for whoever works on that user's behalf."""
 
@@ -252,7 +249,6 @@ def _members(text: str, found: list[Sentence], notes: list[_Note], first: int, l
         if at < last and _closes(text, found[at + 1], notes[at + 1]):
             cues = reached | notes[at + 1].cues
         concepts = lexicon.content_concepts(text[sentence.start : sentence.end])
-        own = note.mood or bool(parent) or (at < last and notes[at + 1].mood and not note.cues)
         if note.mood:
             parent, about_user = concepts, note.about_user
         members.append(
@@ -262,7 +258,6 @@ def _members(text: str, found: list[Sentence], notes: list[_Note], first: int, l
                 start,
                 end,
                 ordering,
-                own,
                 about_user,
                 cues | {"user"} if about_user else cues,
                 concepts | parent,

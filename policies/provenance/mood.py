@@ -23,6 +23,9 @@ LONGEST_VOCATIVE: Final = 3
 _NEAR: Final = 4
 """Words after a request's opening within which its verb stands."""
 
+_MOST_REQUESTS: Final = 24
+"""Openings of a request in one sentence that are looked at; whoever opens more of them asks for something."""
+
 _ASKING: Final = lexicon.listed("please kindly pls must shall should remember never always let sure don dont forget")
 _ASKING_TO: Final = lexicon.listed(
     """
@@ -172,7 +175,9 @@ def may_open(said: str) -> bool:
 
 
 def _requests(said: Utterance) -> bool:
-    for found in _REQUEST.finditer(said.shadow):
+    for number, found in enumerate(_REQUEST.finditer(said.shadow)):
+        if number == _MOST_REQUESTS:
+            return True
         end = found.span()[1]
         please, must = found.span(_PLEASE)[0] >= 0, found.span(_MUST)[0] >= 0
         for word in _TOKEN.findall(said.lower, end, end + 80)[:_NEAR]:

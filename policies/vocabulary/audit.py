@@ -158,6 +158,9 @@ class StepsRecorded(Entry, frozen=True, kw_only=True, tag="step.recorded"):
     last: str
     """Their exchange ids."""
 
+    marks: str | None = None
+    """The first 4 bytes of each record's hash, base64: they name the one that was changed. Batches of up to 96."""
+
     late: bool = False
     """True where a crash came between the record and its entry, and this was made up for at the next start."""
 

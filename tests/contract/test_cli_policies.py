@@ -93,6 +93,14 @@ def test_clauses_in_force_are_listed_with_what_they_do(house: Recording, capsys:
         assert clause["name"].split("/")[1][:8] in shown
 
 
+def test_an_app_without_clauses_is_named_with_those_that_have_some(
+    house: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    assert run(["clauses", "list", "--app", "no-such"]) == 2
+    assert "apps with one: default" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_clause_goes_out_of_force_for_a_while_on_a_named_persons_word_without_a_gateway_too(
     house: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +108,8 @@ def test_a_clause_goes_out_of_force_for_a_while_on_a_named_persons_word_without_
     word = ("--by", "anna\x1b[31m", "--reason", "a false\x07 alarm")
     assert run(["clauses", "mode", CLAUSE, "shadow", "--for", "1h"]) == 2
     assert run(["clauses", "mode", CLAUSE, "shadow", *word]) == 2
+    assert run(["clauses", "mode", CLAUSE, "shadow", "--for", "0s", *word]) == 2
+    assert "at least 1s" in capsys.readouterr().err
     assert run(["clauses", "mode", CLAUSE, "enforce", "--for", "1h", *word]) == 2
     assert run(["clauses", "mode", "agent-baseline/no-such", "shadow", "--for", "1h", *word]) == FAILED
     printed(capsys, "clauses", "mode", CLAUSE, "shadow", "--for", "1h", *word)

@@ -110,7 +110,7 @@ async def judged(data: Path) -> None:
 
 def opening(app: str) -> Opening:
     accepted = RequestAccepted(actor="owner", tenant=app, exchange="x", provider="openai", operation="chat")
-    return Opening(exchange_id="x", accepted=accepted)
+    return Opening(accepted=accepted)
 
 
 def test_a_full_disk_does_not_stop_receipts_that_will_be_kept(tmp_path: Path) -> None:

@@ -354,3 +354,15 @@ def test_lines_are_found_in_any_honest_layout() -> None:
     assert lines["x", "y", "w"] == 7
     assert lines["list", "k"] == 9
     assert ("not",) not in lines
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://logs.example.com", "a b", "a+b", "", "/path", "a" * 256, "logs.example.com/", "a\\nb", "é"]
+)
+def test_a_log_is_called_by_an_address_or_not_at_all(tmp_path: Path, origin: str) -> None:
+    file = tmp_path / "stepwarden.toml"
+    file.write_text(f'[audit]\norigin = "{origin}"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"`origin` in \[audit\] is no name for a log"):
+        Config.load(file, environ={})
+    file.write_text('[audit]\norigin = "logs.example.com:8443/one_two-3~x"\n', encoding="utf-8")
+    assert Config.load(file, environ={}).audit.origin == "logs.example.com:8443/one_two-3~x"

@@ -54,7 +54,7 @@ def kept(tmp_path: Path) -> Iterator[Callable[[Callable[[], int]], LocalKeeper]]
 
 def shadowed(keeper: LocalKeeper, app: str = "default") -> tuple[str, ...]:
     accepted = RequestAccepted(actor="owner", tenant=app, exchange=new_id(1), provider="p", operation="chat")
-    return asyncio.run(keeper.open(Opening(exchange_id=new_id(1), accepted=accepted))).shadowed
+    return asyncio.run(keeper.open(Opening(accepted=accepted))).shadowed
 
 
 def test_a_clause_is_out_of_force_at_once_until_its_time_and_a_restart_changes_nothing(

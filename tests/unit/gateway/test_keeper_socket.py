@@ -111,7 +111,6 @@ def opening(secret: str, ceiling: int) -> Opening:
         opening=b"o" * 16,
     )
     return Opening(
-        exchange_id=exchange_id,
         accepted=accepted(exchange_id),
         secret=secret,
         ceiling_micro_usd=ceiling,
@@ -126,7 +125,7 @@ def accepted(exchange_id: str) -> RequestAccepted:
 
 def closing(opened: Opening, cost: int) -> Recording:
     exchange = Exchange(
-        exchange_id=opened.exchange_id,
+        exchange_id=opened.accepted.exchange,
         app="default",
         provider="p",
         dialect="raw",
@@ -175,7 +174,7 @@ def test_what_a_dead_worker_carried_and_never_closed_counts_as_dropped(tmp_path:
             closed, lost = opening(secret, 1), opening(secret, 1)
             for one in (closed, lost):
                 await victim.open(one)
-            await victim.open(Opening(exchange_id="01-an-upload", accepted=accepted("01-an-upload")))
+            await victim.open(Opening(accepted=accepted("01-an-upload")))
             victim.close(closing(closed, 1))
             await victim.flush()
             await keep.end(victim)

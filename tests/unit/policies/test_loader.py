@@ -247,3 +247,7 @@ def test_any_value_for_any_setting_is_read_or_a_mistake(key: str, value: Any) ->
 def test_no_text_raises_anything_but_bad_policy(text: str) -> None:
     with pytest.raises(BadPolicy):
         load(text, "x")
+
+
+def test_a_byte_order_mark_before_a_policy_is_no_part_of_it() -> None:
+    assert load("\ufeff" + VALID, "marked").digest == load(VALID, "plain").digest

@@ -119,3 +119,20 @@ def test_no_keyword_hides_what_its_rule_would_match(rule: dict[str, Any], data: 
     (read,) = load("[[rules]]\nid = 'a'\nentropy = 0\n" + f"regex = '''{rule['regex']}'''\n")
     assert list(read.find(utf8(text)))
     assert any(keyword.lower() in text.lower() for keyword in rule.get("keywords", [""]))
+
+
+@given(
+    st.lists(st.sampled_from(["^ab", "(?i)B$", "a|c", "^$", "b+c", r"\."]), min_size=1), st.text("abcABC.", max_size=8)
+)
+def test_an_allowlist_allows_what_any_of_its_expressions_matches(regexes: list[str], text: str) -> None:
+    pack = "\n".join(
+        [
+            "[[rules]]",
+            'id = "any"',
+            "regex = '.+'",
+            "[[rules.allowlists]]",
+            "regexes = [" + ", ".join(f"'{regex}'" for regex in regexes) + "]",
+        ]
+    )
+    allowed = any(re.search(regex, text) for regex in regexes)
+    assert bool(RulePack(load(pack)).find(text.encode())) == (bool(text) and not allowed)

@@ -31,7 +31,6 @@ def test_every_cut_is_found_where_it_lies(made: tuple[bytes, tuple[Cut, ...]]) -
     raw, cuts = made
     apart = split(raw, cuts)
     assert apart is not None
-    assert list(apart.by_cut(apart.lead, apart.messages)) == [raw[start:end] for start, end, _ in cuts]
     for index, (start, end, _) in enumerate(cuts):
         found = locate(apart.frame, len(apart.messages), index)
         assert found is not None

@@ -18,12 +18,14 @@ from policies.vocabulary.audit import (
 )
 from policies.vocabulary.holds import HoldAsk, Review
 from storage.entry_lines import EntryLines, nanoseconds_of, rfc3339_nanoseconds
-from storage.errors import StorageFailed
+from storage.errors import OriginFixed, StorageFailed
 from storage.files import WriteFile
 from storage.holds import HoldBook
 from storage.ledger import Ledger
 from storage.schema import Schema
 from storage.secret import Secret
+from storage.store import Store
+from tests.fakes.audit import verified
 from tests.fakes.ledger import failing, nth
 
 ENTRY = ApiKeyRevoked(actor="owner", key="key_1")
@@ -201,3 +203,27 @@ def test_entries_are_found_from_anywhere_in_a_group_and_never_more_than_asked_fo
             assert (found.first, found.lines) == (first, whole[first : first + limit])
     ledger.release(5)
     assert ledger.entries(0, 2) == (5, whole[5:7])
+
+
+def test_a_log_has_the_name_it_began_with_and_takes_no_other(tmp_path: Path) -> None:
+    Ledger(tmp_path, "logs.example.com/one").close()
+    for origin in (None, "logs.example.com/one"):
+        again = Ledger(tmp_path, origin)
+        assert again.origin == "logs.example.com/one"
+        again.close()
+    with pytest.raises(OriginFixed, match=r"logs\.example\.com/one.*cannot be called 'two'") as fixed:
+        Ledger(tmp_path, "two")
+    assert "logs.example.com/one" in fixed.value.remedy()
+
+
+def test_a_named_log_is_verified_under_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    store = Store.open(folder, origin="logs.example.com/one")
+    store.audit.head()
+    store.close()
+    verified(folder)
+    assert (folder / "audit" / "checkpoint").read_bytes().startswith(b"logs.example.com/one\n")
+    assert b"logs.example.com/one+" in (folder / "audit.key").read_bytes()
+    with pytest.raises(OriginFixed):
+        Store.open(folder, origin="logs.example.com/two")
+    Store.open(folder).close()

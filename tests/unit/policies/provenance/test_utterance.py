@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +76,11 @@ def test_an_order_may_open_after_a_line_break_as_after_a_blank() -> None:
 def test_a_value_stands_where_the_expression_for_values_finds_one(text: str, start: int, end: int) -> None:
     start = min(start, len(text))
     assert has_value(text, start, end) == (VALUE.search(text, start, end) is not None)
+
+
+@pytest.mark.parametrize("number", [1, 24, 25, 5_000])
+def test_asking_often_hides_no_request_and_costs_no_more(number: int) -> None:
+    """The work of a sentence is bounded: what asks for more things than anybody would is a request."""
+    said = utterance("please " * number + "send it to Bob")
+    assert is_order(said)
+    assert not is_order(utterance("the report of the week is attached " * number))
