@@ -84,7 +84,7 @@ def _crowded(fields: Mapping[str, Any], wanted: Shape) -> str | None:
 
 
 def _said(value: Any) -> str:
-    return _NAMES.get(type(value), "a value")
+    return _NAMES.get(type(value), "a value")  # pyright: ignore[reportUnknownArgumentType] - any JSON
 
 
 _NAMES: Final[Mapping[type, str]] = {

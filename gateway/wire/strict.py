@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any, Final
 
+from gateway.wire.values import mapping, sequence
+
 _LONE: Final = re.compile(r"[\ud800-\udfff]")
 _NAMED: Final = re.compile(rb'"[ \t\r\n]*:')
 _MENTIONED: Final = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -54,11 +56,10 @@ def _names(value: Any) -> int:
     count, rest = 0, [value]
     while rest:
         here = rest.pop()
-        if type(here) is dict:
-            count += len(here)
-            rest += here.values()
-        elif type(here) is list:
-            rest += here
+        fields = mapping(here)
+        count += len(fields)
+        rest += fields.values()
+        rest += sequence(here)
     return count
 
 
