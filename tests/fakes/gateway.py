@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 """Seconds; generous, as the machine of a test run is busy."""
 
 _PORTS = range(20_000, 32_000)
