@@ -1,6 +1,5 @@
-"""The framework does for a mount, once, what it would do for each of its requests; a provider's needs none of it."""
+"""The framework does for a mount, once, what it would do for each of its requests."""
 
-import asyncio
 from typing import Any, cast
 
 from litestar.exceptions import NotFoundException
@@ -16,17 +15,3 @@ def test_what_answers_errors_is_gathered_once_and_with_the_applications_own() ->
     gathered = mount.resolve_exception_handlers
     assert NotFoundException in gathered()
     assert gathered() is gathered()
-
-
-def test_a_request_for_a_provider_reaches_its_plane_as_it_came() -> None:
-    seen: list[Any] = []
-
-    async def plane(scope: Any, receive: Any, send: Any) -> None:
-        seen.append((scope, receive, send))
-
-    application = create_app({"openai": cast("Any", plane)})
-    scope = {"type": "http", "raw_path": b"/openai/v1/models", "path": "/openai/v1/models"}
-    asyncio.run(application(scope, "receive", "send"))
-    assert seen == [
-        ({"type": "http", "raw_path": b"/openai/v1/models", "path": "/openai/v1/models"}, "receive", "send")
-    ]
