@@ -323,14 +323,22 @@ class LocalKeeper:
 
         A session is ended before its critique is kept, so that no crash in between lets it go on.
         """
-        for filed in several:
-            if filed.verdict == "terminate" and filed.critique.session_id is not None:
-                await self.terminate(filed.critique.session_id)
-        kept = await self._on_writer(lambda: self.store.critiques.settle(several))
+        kept = await self._on_writer(lambda: self._settle(several))
         for filed in kept:
-            if filed.verdict in DISTRUSTS and filed.critique.session_id is not None:
-                self._distrusted[filed.critique.session_id] = filed.clauses
+            session_id = filed.critique.session_id
+            if session_id is not None and filed.verdict == "terminate":
+                self._terminated[session_id] = True
+            elif session_id is not None and filed.verdict in DISTRUSTS:
+                self._distrusted[session_id] = filed.clauses
         return kept
+
+    def _settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
+        for filed in several:
+            session_id = filed.critique.session_id
+            ends = filed.verdict == "terminate" and self.store.monitor_queue.holds(filed.critique.steps)
+            if ends and session_id is not None:
+                self.store.terminate(session_id, self._now_ns())
+        return self.store.critiques.settle(several)
 
     async def demand(self, steps: Sequence[Awaiting]) -> None:
         """Let the monitor read steps ahead of whatever else waits. Raises `NoSupervisor`."""
