@@ -300,6 +300,21 @@ def breaker_closed(house: House, endpoint: Endpoint) -> None:
     assert tools_in(CHAT, ask(house, CHAT), stream=False) == ["launch"]
 
 
+def test_whoever_asks_why_is_told_what_the_gate_was_asked_and_the_agent_is_not(one: tuple[House, Endpoint]) -> None:
+    house, _ = one
+    proposing(house, CHAT, "pay", {"to": "evil", "n": "explained"}, stream=False)
+    got = ask(house, CHAT)
+    judged(house, got.exchange)
+    told = house.gateway.command("explain", got.exchange)
+    assert told.returncode == 0, told.stderr
+    assert "house/unsure" in told.stdout
+    assert "judge" in told.stdout
+    assert b"judge" not in got.body
+    shown = house.gateway.command("exchanges", "show", got.exchange)
+    assert shown.returncode == 0, shown.stderr
+    assert "judge.gate" in shown.stdout
+
+
 def test_the_key_stands_nowhere_in_what_is_kept_or_logged(court: tuple[House, Endpoint]) -> None:
     house, endpoint = court
     assert any(KEY in value for call in endpoint.calls for value in call.headers.values())
