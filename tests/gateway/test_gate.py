@@ -69,7 +69,7 @@ id = "read-later"
 text = "Reports are true."
 severity = "low"
 steps = ["tool_call", "model_text"]
-guards = [{ kind = "judge", seat = "monitor" }]
+guards = [{ kind = "judge", seat = "monitor", sample = 0.0 }]
 action = [{ at = 75, do = "reject" }]
 reason = "action_not_allowed"
 on_error = "reject"
