@@ -176,7 +176,6 @@ class _Info:
             for provider in config.providers.values()
         )
         self.gate: Gate | None = None
-        self.monitor: Monitor | None = None
         self.draining = False
 
     def witnesses(self) -> tuple[WitnessState, ...]:
@@ -197,11 +196,12 @@ class _Info:
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
     def _read_along(self) -> Mapping[str, int]:
-        if self.monitor is None:
+        monitor = self._keeper.monitor
+        if monitor is None:
             return {}
         from gateway.monitoring import counters  # noqa: PLC0415 - loaded by now
 
-        return counters(self.monitor.state())
+        return counters(monitor.state())
 
     def unready(self) -> str | None:
         """Why new requests should go elsewhere."""
@@ -219,7 +219,6 @@ class _Gateway:
         self._config = config
         self._supervision = Supervision({})
         self._modes = Modes(())
-        self._monitor: Monitor | None = None
 
     async def serve(self) -> int:
         config = self._config
@@ -236,7 +235,7 @@ class _Gateway:
                 await keeper.activate(activation(config, self._supervision))
                 keeper.store.publisher.start()
                 witnesses.start()
-                self._monitor = await self._read_along(keeper, open_things)
+                keeper.monitor = await self._read_along(keeper, open_things)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
@@ -260,7 +259,6 @@ class _Gateway:
             await asyncio.gather(reading, return_exceptions=True)
 
         open_things.push_async_callback(stop)
-        keeper.monitored = True
         return monitor
 
     def _panel(self, open_things: AsyncExitStack) -> Panel | None:
@@ -292,7 +290,6 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, witnesses, port)
-        info.monitor = self._monitor
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         backtests = Backtests(laboratory, rest=breather())
         routes = self._routes(keeper, backtests, info, port)

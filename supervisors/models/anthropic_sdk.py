@@ -1,19 +1,19 @@
-"""Anthropic: a supervisor's model behind the vendor's own SDK. The SDK's one door on this floor, loaded when needed.
+"""Anthropic: a supervisor's model behind the vendor's own SDK. The SDK's one door on this floor, loaded where named.
 
 It is told to try nothing twice, to follow no redirect, and to take neither proxies nor an address from the
 environment: where calls go is the configuration's alone.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from typing import Any, Final
 
 import msgspec
+from anthropic import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncAnthropic
+from httpx2 import AsyncClient
 
 from supervisors.models.http_status import seconds_of, unanswered
 from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
 from supervisors.models.key import LookUp, usable
-
-if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
 
 MOST_BYTES: Final = 1 << 20
 """Of an answer; a longer one is none."""
@@ -56,6 +56,7 @@ class AnthropicModel:
         self._base_url = base_url
         self._key = key
         self._client: AsyncAnthropic | None = None
+        self._making = asyncio.Lock()
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """See `Model.complete`."""
@@ -68,27 +69,30 @@ class AnthropicModel:
             await self._client.close()
             self._client = None
 
-    async def _keyed(self, key: str) -> "AsyncAnthropic":
+    async def _keyed(self, key: str) -> AsyncAnthropic:
         """A client with this key: a new one where the key is another than before."""
-        if self._client is not None and self._client.api_key != key:
-            await self.close()
-        if self._client is None:
-            from anthropic import AsyncAnthropic  # noqa: PLC0415 - 0.5 s and 60 MB
-            from httpx2 import AsyncClient  # noqa: PLC0415 - the SDK's own default takes proxies from the environment
+        async with self._making:
+            if self._client is not None and self._client.api_key != key:
+                await self.close()
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._made, key)
+            return self._client
 
-            self._client = AsyncAnthropic(
-                api_key=key,
-                base_url=self._base_url,
-                max_retries=0,
-                open_telemetry=False,
-                http_client=AsyncClient(trust_env=False, follow_redirects=False),
-            )
-        return self._client
+    def _made(self, key: str) -> AsyncAnthropic:
+        """A new client; certificates and the rest of the SDK take too long to load for an event loop."""
+        client = AsyncAnthropic(
+            api_key=key,
+            base_url=self._base_url,
+            max_retries=0,
+            open_telemetry=False,
+            # The SDK's own default takes proxies from the environment.
+            http_client=AsyncClient(trust_env=False, follow_redirects=False),
+        )
+        _ = client.messages
+        return client
 
-    async def _answer(self, client: "AsyncAnthropic", prompt: Prompt, seconds: float) -> bytes:
+    async def _answer(self, client: AsyncAnthropic, prompt: Prompt, seconds: float) -> bytes:
         """The body of the answer. Raises `Unanswered`."""
-        from anthropic import APIConnectionError, APIError, APIStatusError, APITimeoutError  # noqa: PLC0415
-
         try:
             messages: Any = client.messages
             answer: Any = await messages.with_raw_response.create(**_request(self.name, prompt), timeout=seconds)

@@ -69,7 +69,7 @@ id = "read-later"
 text = "Reports are true."
 severity = "low"
 steps = ["tool_call", "model_text"]
-guards = [{ kind = "judge", seat = "monitor" }]
+guards = [{ kind = "judge", seat = "monitor", sample = 0.0 }]
 action = [{ at = 75, do = "reject" }]
 reason = "action_not_allowed"
 on_error = "reject"
@@ -298,6 +298,21 @@ def breaker_closed(house: House, endpoint: Endpoint) -> None:
     endpoint.mind = sound
     proposing(house, CHAT, "launch", {"at": "noon", "n": len(endpoint.calls)}, stream=False)
     assert tools_in(CHAT, ask(house, CHAT), stream=False) == ["launch"]
+
+
+def test_whoever_asks_why_is_told_what_the_gate_was_asked_and_the_agent_is_not(one: tuple[House, Endpoint]) -> None:
+    house, _ = one
+    proposing(house, CHAT, "pay", {"to": "evil", "n": "explained"}, stream=False)
+    got = ask(house, CHAT)
+    judged(house, got.exchange)
+    told = house.gateway.command("explain", got.exchange)
+    assert told.returncode == 0, told.stderr
+    assert "house/unsure" in told.stdout
+    assert "judge" in told.stdout
+    assert b"judge" not in got.body
+    shown = house.gateway.command("exchanges", "show", got.exchange)
+    assert shown.returncode == 0, shown.stderr
+    assert "judge.gate" in shown.stdout
 
 
 def test_the_key_stands_nowhere_in_what_is_kept_or_logged(court: tuple[House, Endpoint]) -> None:
