@@ -42,6 +42,7 @@ from storage.store import Store
 
 if TYPE_CHECKING:  # only those pay for it who name a model
     from gateway.supervisor import Supervisor
+    from supervisors.monitor import Monitor
 
 T = TypeVar("T")
 
@@ -192,8 +193,8 @@ class LocalKeeper:
         self.metrics = metrics
         self.bell = bell
         self.live = live
-        self.monitored = False
-        """Whether a monitor reads what is queued."""
+        self.monitor: Monitor | None = None
+        """Who reads what is queued; None where nobody does."""
         self._threader = threader
         self._admission = admission
         self._terminated: OrderedDict[str, bool] = OrderedDict()
@@ -370,18 +371,26 @@ class LocalKeeper:
 
         A session is ended before its critique is kept, so that no crash in between lets it go on.
         """
-        for filed in several:
-            if filed.verdict == "terminate" and filed.critique.session_id is not None:
-                await self.terminate(filed.critique.session_id)
-        kept = await self._on_writer(lambda: self.store.critiques.settle(several))
+        kept = await self._on_writer(lambda: self._settle(several))
         for filed in kept:
-            if filed.verdict in DISTRUSTS and filed.critique.session_id is not None:
-                self._distrusted[filed.critique.session_id] = filed.clauses
+            session_id = filed.critique.session_id
+            if session_id is not None and filed.verdict == "terminate":
+                self._terminated[session_id] = True
+            elif session_id is not None and filed.verdict in DISTRUSTS:
+                self._distrusted[session_id] = filed.clauses
         return kept
+
+    def _settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
+        for filed in several:
+            session_id = filed.critique.session_id
+            ends = filed.verdict == "terminate" and self.store.monitor_queue.holds(filed.critique.steps)
+            if ends and session_id is not None:
+                self.store.terminate(session_id, self._now_ns())
+        return self.store.critiques.settle(several)
 
     async def demand(self, steps: Sequence[Awaiting]) -> None:
         """Let the monitor read steps ahead of whatever else waits. Raises `NoSupervisor`."""
-        if not self.monitored:
+        if self.monitor is None:
             raise NoSupervisor("no supervisor is configured, so nobody would read this session")
         await self._on_writer(lambda: self.store.monitor_queue.demand(steps))
 
@@ -417,6 +426,8 @@ class LocalKeeper:
         """Destroy what is recorded of a scope, and forget its sessions. Raises as `Store.erase`."""
         erased = await self._on_writer(lambda: self.store.erase(order, time.time_ns()))
         self._threader.forget(erased.sessions)
+        if self.monitor is not None:
+            self.monitor.forget(erased.sessions)
         for session_id in erased.sessions:
             self._distrusted.pop(session_id, None)
         return erased

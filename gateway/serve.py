@@ -181,7 +181,6 @@ class _Info:
             for provider in config.providers.values()
         )
         self.gate: Gate | None = None
-        self.monitor: Monitor | None = None
         self.lag = LoopLag()
         self.draining = False
 
@@ -210,11 +209,12 @@ class _Info:
         return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
     def _read_along(self) -> Mapping[str, int]:
-        if self.monitor is None:
+        monitor = self._keeper.monitor
+        if monitor is None:
             return {}
         from gateway.monitoring import counters  # noqa: PLC0415 - loaded by now
 
-        return counters(self.monitor.state())
+        return counters(monitor.state())
 
     def unready(self) -> str | None:
         """Why new requests should go elsewhere."""
@@ -232,7 +232,6 @@ class _Gateway:
         self._config = config
         self._supervision = Supervision({})
         self._modes = Modes(())
-        self._monitor: Monitor | None = None
         self._dashboard = ""
         """Where people open the dashboard."""
 
@@ -253,7 +252,7 @@ class _Gateway:
                 await keeper.activate(activation(config, self._supervision))
                 keeper.store.publisher.start()
                 witnesses.start()
-                self._monitor = await self._read_along(keeper, open_things)
+                keeper.monitor = await self._read_along(keeper, open_things)
                 bell.start(lambda: (keeper.store.audit.failing, keeper.recorder.state().dropped))
                 open_things.push_async_callback(bell.stop)
                 await self._serve(keeper, panel, witnesses, open_things)
@@ -279,7 +278,6 @@ class _Gateway:
             await asyncio.gather(reading, return_exceptions=True)
 
         open_things.push_async_callback(stop)
-        keeper.monitored = True
         return monitor
 
     def _panel(self, open_things: AsyncExitStack) -> Panel | None:
@@ -311,7 +309,6 @@ class _Gateway:
         listeners = _listen(config, config.gateway.workers)
         port: int = listeners[0].getsockname()[1]
         info = _Info(config, keeper, witnesses, port)
-        info.monitor = self._monitor
         named = config.gateway.allowed_hosts
         self._dashboard = f"https://{named[0]}" if named else info.listening or ""
         watching = asyncio.create_task(info.lag.watch())

@@ -103,7 +103,7 @@ class CritiqueBook:
             return distrust
 
     def expire(self, before_ns: int, held: Collection[str]) -> None:
-        """Delete critiques of steps from before a time, except for sessions in `held`."""
+        """Delete critiques of steps from before a time, and what came of them, except for sessions in `held`."""
         which = (
             "SELECT id FROM critique WHERE from_ns < ? "
             "AND ifnull(session_id, '') NOT IN (SELECT value FROM json_each(?))"
@@ -111,8 +111,10 @@ class CritiqueBook:
         values = (before_ns, _listed(list(held)).decode())
         if not self._ledger.read(f"{which} LIMIT 1", values):
             return
+        named = f"SELECT critique_id FROM critique WHERE id IN ({which})"  # noqa: S608 - literals
         work = [
             (f"DELETE FROM critiqued_step WHERE critique IN ({which})", values),  # noqa: S608 - literals
+            (f"DELETE FROM distrust WHERE critique_id IN ({named})", values),  # noqa: S608 - literals
             (f"DELETE FROM critique WHERE id IN ({which})", values),  # noqa: S608 - literals
         ]
         self._ledger.write(work, entries=())

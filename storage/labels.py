@@ -1,5 +1,6 @@
 """Labels: what persons say of recorded steps, in `ledger.db`."""
 
+from collections.abc import Collection
 from typing import Final, final
 
 import msgspec
@@ -36,6 +37,13 @@ class LabelBook:
             )
             query = f"INSERT INTO label ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
             self._ledger.write([*named, (query, _values(given))], entries=[entry])
+
+    def expire(self, before_ns: int, held: Collection[str]) -> None:
+        """Delete labels from before a time, except for sessions in `held`."""
+        where = "at_ns < ? AND ifnull(session_id, '') NOT IN (SELECT value FROM json_each(?))"
+        values = (before_ns, msgspec.json.encode(list(held)).decode())
+        if self._ledger.read(f"SELECT 1 FROM label WHERE {where} LIMIT 1", values):  # noqa: S608 - literals
+            self._ledger.write([(f"DELETE FROM label WHERE {where}", values)], entries=())  # noqa: S608 - literals
 
     def of_session(self, session_id: str) -> list[LabelGiven]:
         """Labels of a session's steps, in the order in which they were given."""

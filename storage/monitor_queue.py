@@ -91,7 +91,7 @@ class MonitorQueue:
         self._ledger.write([(LEAVE, (step.step_id,)) for step in steps], entries=())
 
     def holds(self, step_ids: Sequence[str]) -> bool:
-        """Whether all of these wait. Hold the ledger's lock."""
+        """Whether all of these wait. Hold the ledger's lock where something follows from it."""
         query = "SELECT count(*) FROM monitor_queue WHERE step_id IN (SELECT value FROM json_each(?))"
         return int(self._ledger.read(query, (_listed(step_ids),))[0][0]) == len(step_ids)
 

@@ -224,7 +224,9 @@ class Store(Reads):
             self._writer.drop(files, held)
         self.supervisor_calls.forget(now_ns - self._retention_days * DAY_NS)
         self._writer.forget_sessions(now_ns, self._retention_days, held)
-        self.critiques.expire((now_ns // DAY_NS - self._retention_days) * DAY_NS, held)
+        kept_from_ns = (now_ns // DAY_NS - self._retention_days) * DAY_NS
+        self.critiques.expire(kept_from_ns, held)
+        self.labels.expire(kept_from_ns, held)
         return list(files)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 An answer that is none is asked for once more; a second one that is none is an error, never an ok.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -40,7 +41,7 @@ class Critic:
 
         Where a new step speaks to its judge, the word alone would not do, and no opinion is plainly ok.
         """
-        spoken = [step for step in _new(matter) if appeals(step.text)]
+        spoken = await asyncio.to_thread(_speaking, matter)  # long steps take their time to be looked through
         if not spoken and await self.word(matter) == "ok":
             names = sorted({charge.clause for charge in matter.charges})
             return Said(opinions=tuple([Opinion(clause=name, label="ok", score=0) for name in names]))
@@ -80,16 +81,20 @@ def _new(matter: Matter) -> list[Exhibit]:
     return [step for step in matter.steps if step.name not in matter.context]
 
 
-def _doubted(opinion: Opinion, spoken: Sequence[Exhibit]) -> Opinion:
-    """An opinion where steps speak to the judge: not plainly ok."""
-    if not spoken or opinion.label != "ok":
-        return opinion
-    quotes = [
+def _speaking(matter: Matter) -> list[Quote]:
+    """Where new steps speak to their judge."""
+    return [
         Quote(step_id=step.step_id, start=evidence.start, end=evidence.end)
-        for step in spoken
+        for step in _new(matter)
         for hit in appeals(step.text)
         for evidence in hit.evidence
     ]
+
+
+def _doubted(opinion: Opinion, spoken: Sequence[Quote]) -> Opinion:
+    """An opinion where steps speak to the judge: not plainly ok."""
+    if not spoken or opinion.label != "ok":
+        return opinion
     return msgspec.structs.replace(
-        opinion, label="unsure", score=max(opinion.score, _DOUBT), quotes=tuple(quotes), feedback=_APPEALED
+        opinion, label="unsure", score=max(opinion.score, _DOUBT), quotes=tuple(spoken), feedback=_APPEALED
     )

@@ -34,6 +34,9 @@ log = logging.getLogger("stepwarden.gate")
 UNSURE: Final[Score] = 50
 """What a view counts that gave no answer while another did."""
 
+IN_FLIGHT: Final = 32
+"""Steps that are judged at the same time; others wait their turn, no longer than the deadline."""
+
 GRACE_SECONDS: Final = 1.0
 """Beyond the deadline, which every call keeps by itself: for a ledger that hangs."""
 
@@ -79,6 +82,7 @@ class Gate:
         self._now_ns = now_ns
         self._new_id = new_id
         self._told = told
+        self._turns = asyncio.Semaphore(IN_FLIGHT)
         self._known: OrderedDict[bytes, Answer] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[dict[str, Answer]]] = {}
 
@@ -117,10 +121,9 @@ class Gate:
     async def _judged(self, case: Case) -> dict[str, Answer]:
         """By clause; what was answered is remembered, what failed is asked again."""
         began_ns = self._clock()
-        inquiry = _Inquiry(self._caller, case, self._exhibits.matter(case), self._clock, began_ns, self._seconds)
         try:
             async with asyncio.timeout(self._seconds + GRACE_SECONDS):
-                answers = await self._asked(inquiry)
+                answers = await self._in_turn(case, began_ns)
         except TimeoutError:
             answers = _failed(case.charges, "timed_out")
         except Unserved as failed:
@@ -132,12 +135,26 @@ class Gate:
             log.error("the gate failed", extra={"error": type(error).__name__})  # noqa: TRY400
             answers = _failed(case.charges, f"raised:{type(error).__name__}")
         micros = max(self._clock() - began_ns, 0) // 1000
-        beside = (*appeals(inquiry.matter.steps[-1].text), *_tail(inquiry.matter))
-        answers = {clause: _complete(answer, beside, micros) for clause, answer in answers.items()}
+        answers = {clause: msgspec.structs.replace(answer, micros=micros) for clause, answer in answers.items()}
         for charge in case.charges:
             if answers[charge.clause].failure is None:
                 self._remember(case.digest(charge), answers[charge.clause])
         return answers
+
+    async def _in_turn(self, case: Case, began_ns: int) -> dict[str, Answer]:
+        """What is said of a case, by a model and of what it holds or hides. Raises as `_asked`, or `Unserved`."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unserved("overloaded") from None
+        try:
+            matter = self._exhibits.matter(case)
+            answers = await self._asked(_Inquiry(self._caller, case, matter, self._clock, began_ns, self._seconds))
+        finally:
+            self._turns.release()
+        beside = (*appeals(matter.steps[-1].text), *_tail(matter))
+        return {clause: _with(answer, beside) for clause, answer in answers.items()}
 
     async def _asked(self, inquiry: "_Inquiry") -> dict[str, Answer]:
         """The cascade. Raises `Unserved`, `Malformed` or `TimeoutError`."""
@@ -283,6 +300,5 @@ def _tail(matter: Matter) -> tuple[Hit, ...]:
     return Excerpt(text=step.text, size=step.size, whole=step.whole).tail()
 
 
-def _complete(answer: Answer, beside: tuple[Hit, ...], micros: int) -> Answer:
-    hits = (*answer.hits, *beside) if answer.failure is None else ()
-    return msgspec.structs.replace(answer, hits=hits, micros=micros)
+def _with(answer: Answer, beside: tuple[Hit, ...]) -> Answer:
+    return answer if answer.failure is not None else msgspec.structs.replace(answer, hits=(*answer.hits, *beside))

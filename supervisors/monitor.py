@@ -145,6 +145,10 @@ class Monitor:
             sight=self._canaries.sight,
         )
 
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Show nothing any more of what was shown of these sessions: they were erased."""
+        self._transcripts.forget(sessions)
+
     async def run(self) -> None:
         """Read until cancelled; whatever goes wrong is said and tried again."""
         try:
@@ -154,8 +158,8 @@ class Monitor:
                     idle = not await self._turn()
                 except asyncio.CancelledError:
                     raise
-                except Exception:
-                    log.exception("the monitor failed, and goes on")
+                except Exception as error:  # noqa: BLE001 - nobody watches a task
+                    _tell("the monitor failed, and goes on", error)
                 if idle:
                     await self._rest()
         finally:
@@ -173,10 +177,9 @@ class Monitor:
         """Queue what is new, make room, and begin to read; whether there is more to do at once."""
         more = await self._queue.fill()
         self._waiting = await self._queue.depth()
-        if self._waiting > self._settings.room:
-            await self._make_room(self._waiting - self._settings.room)
-            return True
-        return await self._begin() or more
+        surplus = self._waiting - self._settings.room
+        made_room = surplus > 0 and await self._make_room(surplus)
+        return await self._begin() or made_room or more
 
     async def _rest(self) -> None:
         """Wait for a session to be read, or for something new."""
@@ -209,8 +212,8 @@ class Monitor:
                 await self._session(steps)
             except StepwardenError:
                 raise
-            except Exception as error:
-                log.exception("a session could not be read")
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, the step must not be lost
+                _tell("a session could not be read", error)
                 await self._fail(steps, f"raised:{type(error).__name__}", ())
         except StepwardenError as error:
             log.warning("what the supervisor says cannot be stored, and waits", extra={"reason": str(error)})
@@ -240,8 +243,8 @@ class Monitor:
             await self._fail(steps, _MALFORMED.get(malformed.why, "answer_malformed"), critic.calls)
         else:
             self._problem = None
-            self._transcripts.keep(steps[0].session_id, names, transcript)
-            await self._settle([self._judged(steps, said, critic.calls)])
+            if await self._settle([self._judged(steps, said, critic.calls)]):
+                self._transcripts.keep(steps[0].session_id, names, transcript)
 
     async def _shown(self, steps: Sequence[Awaiting]) -> tuple[Transcript, set[str]]:
         """The session's transcript with these steps at its end, and the ids of all that is recorded of it there."""
@@ -310,12 +313,11 @@ class Monitor:
         else:
             await self._settle([self._unjudged(steps, why, calls)])
 
-    async def _make_room(self, count: int) -> None:
-        """Let go of what matters least, and say so."""
+    async def _make_room(self, count: int) -> bool:
+        """Let go of what matters least, and say so; whether there was anything that is not being read."""
         least = await self._queue.least_risky(min(count, _SHED_AT_ONCE), self._reading)
         if not least:
-            await self._rest()
-            return
+            return False
         groups: dict[tuple[str, str], list[Awaiting]] = {}
         for step in least:
             groups.setdefault((step.session_id, step.ruleset), []).append(step)
@@ -324,9 +326,12 @@ class Monitor:
             "more steps wait than the supervisor can read: the least risky are let go",
             extra={"shed": len(least), "waiting": self._waiting, "shed_since_start": self._shed},
         )
+        return True
 
-    async def _settle(self, several: Sequence[Filed]) -> None:
-        for filed in await self._book.settle(several):
+    async def _settle(self, several: Sequence[Filed]) -> bool:
+        """Keep what came of steps, and count it; whether any was kept."""
+        kept = await self._book.settle(several)
+        for filed in kept:
             count = len(filed.critique.steps)
             if filed.failure is None:
                 self._read += count
@@ -334,6 +339,7 @@ class Monitor:
                 self._shed += count
             else:
                 self._failed += count
+        return bool(kept)
 
     def _pause(self, seconds: float) -> None:
         """Begin to read no session for a while."""
@@ -375,6 +381,11 @@ class Monitor:
             calls=tuple(calls),
             at_ns=self._now_ns(),
         )
+
+
+def _tell(what: str, error: Exception) -> None:
+    """Say that something went wrong; the message of the error may hold what was read."""
+    log.error(what, extra={"error": type(error).__name__})
 
 
 def _fitting(steps: Sequence[Awaiting]) -> Sequence[Awaiting]:

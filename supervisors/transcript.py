@@ -90,6 +90,7 @@ class Transcripts:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
-    def forget(self, session_id: str, clauses: tuple[str, ...]) -> None:
-        """Begin anew with the next call."""
-        self._known.pop((session_id, clauses), None)
+    def forget(self, sessions: Collection[str]) -> None:
+        """Begin anew with the next call about these sessions."""
+        for key in [key for key in self._known if key[0] in sessions]:
+            del self._known[key]

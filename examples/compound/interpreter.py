@@ -69,9 +69,14 @@ class Interpreter:
 
 def converse(gateway: str, interpreter: Interpreter) -> None:
     """One question, to the model's last word."""
-    client = OpenAI(base_url=f"{gateway}/openai/v1")
-    talk: list[Any] = [{"role": "user", "content": TASK}]
     said("user", TASK)
+    with OpenAI(base_url=f"{gateway}/openai/v1") as client:
+        _until_answered(client, interpreter)
+
+
+def _until_answered(client: OpenAI, interpreter: Interpreter) -> None:
+    """Turns of the model until one calls no tool."""
+    talk: list[Any] = [{"role": "user", "content": TASK}]
     while True:
         reply = client.responses.create(model=MODEL, instructions=INSTRUCTIONS, input=talk, tools=[TOOL], store=False)
         if reply.output_text:

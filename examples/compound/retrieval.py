@@ -88,14 +88,14 @@ def _words(text: str) -> list[str]:
 
 def converse(gateway: str, library: Library, pause: Pause = at_once) -> None:
     """A question, its answer, and what the user wants done with it."""
-    client = OpenAI(base_url=f"{gateway}/openai/v1")
     messages: list[Any] = [{"role": "system", "content": SYSTEM}]
-    for number, question in enumerate(QUESTIONS):
-        if number:
-            pause()
-        messages.append({"role": "user", "content": question})
-        said("user", question)
-        _until_answered(client, messages, library)
+    with OpenAI(base_url=f"{gateway}/openai/v1") as client:
+        for number, question in enumerate(QUESTIONS):
+            if number:
+                pause()
+            messages.append({"role": "user", "content": question})
+            said("user", question)
+            _until_answered(client, messages, library)
 
 
 def _until_answered(client: OpenAI, messages: list[Any], library: Library) -> None:

@@ -47,9 +47,8 @@ class Contest:
 class Search:
     """One puzzle, searched for in several calls of one session."""
 
-    def __init__(self, gateway: str) -> None:
-        name = f"search-{uuid.uuid4().hex[:12]}"
-        self._client = Anthropic(base_url=f"{gateway}/anthropic", default_headers={"stepwarden-session": name})
+    def __init__(self, client: Anthropic) -> None:
+        self._client = client
 
     def best(self) -> str:
         """The proposal that most votes are for, refined."""
@@ -102,11 +101,13 @@ def _number(vote: str) -> int:
 
 def converse(gateway: str, contest: Contest, pause: Pause = at_once) -> None:
     """Search for a solution, then hand it in."""
-    search = Search(gateway)
+    name = f"search-{uuid.uuid4().hex[:12]}"
     said("user", PUZZLE)
-    solution = search.best()
-    pause()
-    search.submit(solution, contest)
+    with Anthropic(base_url=f"{gateway}/anthropic", default_headers={"stepwarden-session": name}) as client:
+        search = Search(client)
+        solution = search.best()
+        pause()
+        search.submit(solution, contest)
 
 
 if __name__ == "__main__":

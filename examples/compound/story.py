@@ -20,7 +20,7 @@ from gateway.demo.background import BackgroundProvider
 Json: TypeAlias = dict[str, Any]
 
 POLICY: Final = Path(__file__).with_name("policy.toml")
-_SECONDS: Final = 30.0
+_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 
 
@@ -36,7 +36,7 @@ class Stage(msgspec.Struct, frozen=True):
             return api.get(path, **query)
 
     def waited(self, find: Callable[[], Any]) -> Any:
-        """What `find` gives once it gives anything; None after half a minute."""
+        """What `find` gives once it gives anything; None after a minute."""
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             if found := find():

@@ -73,9 +73,14 @@ class Mailbox:
 
 def converse(gateway: str, mailbox: Mailbox) -> None:
     """One task of the user, to the model's last word."""
-    client = Anthropic(base_url=f"{gateway}/anthropic")
-    messages: list[MessageParam] = [{"role": "user", "content": TASK}]
     said("user", TASK)
+    with Anthropic(base_url=f"{gateway}/anthropic") as client:
+        _until_answered(client, mailbox)
+
+
+def _until_answered(client: Anthropic, mailbox: Mailbox) -> None:
+    """Turns of the model until one calls no tool."""
+    messages: list[MessageParam] = [{"role": "user", "content": TASK}]
     while True:
         reply = client.messages.create(model=MODEL, max_tokens=1024, system=SYSTEM, messages=messages, tools=TOOLS)
         messages.append({"role": "assistant", "content": reply.content})

@@ -54,7 +54,8 @@ def critique(
         console = out()
         for part in told(said):
             console.print(part)
-    return int(bool(said["waiting"]) or any(each["failure"] for each in said["critiques"]))
+    newest = {step: critique["failure"] for critique in said["critiques"] for step in critique["steps"]}
+    return int(bool(said["waiting"]) or any(newest.values()))
 
 
 def _settled(api: Any, path: str, seconds: float) -> Any:

@@ -110,6 +110,7 @@ def examine(config_file: Path | None) -> Iterator[Finding]:
     yield from _disk(config)
     yield from _files(config)
     yield from _providers(config)
+    yield from _supervisor(config)
     yield from _gateway(config)
 
 
@@ -274,6 +275,28 @@ def _providers(config: "Config") -> Iterator[Finding]:
         else:
             why = f"{provider.key_env} is not set" if provider.key_env else "no `key_env`"
             yield _ok("provider", f"{where}; {why}: serves callers with a provider key of their own")
+
+
+def _supervisor(config: "Config") -> Iterator[Finding]:
+    settings = config.supervisor
+    if settings.model is None:
+        yield _ok("supervisor", "none: local guards only")
+        return
+    from gateway.prices import Prices
+    from gateway.supervisor import limits_of, pricing_of
+
+    where = f"{settings.model} at {settings.address or settings.provider}"
+    if settings.key_env and not os.environ.get(settings.key_env, "").strip():
+        mend = f"Set {settings.key_env} where the gateway is started."
+        yield _wrong("supervisor", f"{where}: {settings.key_env} is not set, so nothing is judged by it", mend)
+        return
+    limits = limits_of(settings)
+    if not pricing_of(settings, Prices.load(config.prices.file)).known and limits.counts_money:
+        mend = "Give input_usd_per_million and output_usd_per_million, or a budget in tokens."
+        refused = "" if limits.counts_tokens else ", so its budget in dollars refuses every call"
+        yield _note("supervisor", f"{where}: it has no known price{refused}", mend)
+        return
+    yield _ok("supervisor", where)
 
 
 def _gateway(config: "Config") -> Iterator[Finding]:

@@ -225,6 +225,8 @@ class Bench:
 
     def close(self) -> None:
         """End the thread of long steps, where there is one."""
+        if self._distrusting is not None:
+            self._distrusting.close()
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None

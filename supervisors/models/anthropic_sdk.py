@@ -1,9 +1,10 @@
-"""Anthropic: a supervisor's model behind the vendor's own SDK. The SDK's one door on this floor, loaded when needed.
+"""Anthropic: a supervisor's model behind the vendor's own SDK. The SDK's one door on this floor, loaded where named.
 
 It is told to try nothing twice, to follow no redirect, and to take neither proxies nor an address from the
 environment: where calls go is the configuration's alone.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,6 +15,9 @@ from supervisors.models.key import LookUp, usable
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+
+SDK: Final = "anthropic"
+"""What takes two seconds to import: whoever makes a model may have it imported beside, so that no call waits for it."""
 
 MOST_BYTES: Final = 1 << 20
 """Of an answer; a longer one is none."""
@@ -56,6 +60,7 @@ class AnthropicModel:
         self._base_url = base_url
         self._key = key
         self._client: AsyncAnthropic | None = None
+        self._making = asyncio.Lock()
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """See `Model.complete`."""
@@ -70,20 +75,28 @@ class AnthropicModel:
 
     async def _keyed(self, key: str) -> "AsyncAnthropic":
         """A client with this key: a new one where the key is another than before."""
-        if self._client is not None and self._client.api_key != key:
-            await self.close()
-        if self._client is None:
-            from anthropic import AsyncAnthropic  # noqa: PLC0415 - 0.5 s and 60 MB
-            from httpx2 import AsyncClient  # noqa: PLC0415 - the SDK's own default takes proxies from the environment
+        async with self._making:
+            if self._client is not None and self._client.api_key != key:
+                await self.close()
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._made, key)
+            return self._client
 
-            self._client = AsyncAnthropic(
-                api_key=key,
-                base_url=self._base_url,
-                max_retries=0,
-                open_telemetry=False,
-                http_client=AsyncClient(trust_env=False, follow_redirects=False),
-            )
-        return self._client
+    def _made(self, key: str) -> "AsyncAnthropic":
+        """A new client; the SDK and certificates take too long to load for an event loop."""
+        from anthropic import AsyncAnthropic  # noqa: PLC0415 - see `SDK`
+        from httpx2 import AsyncClient  # noqa: PLC0415
+
+        client = AsyncAnthropic(
+            api_key=key,
+            base_url=self._base_url,
+            max_retries=0,
+            open_telemetry=False,
+            # The SDK's own default takes proxies from the environment.
+            http_client=AsyncClient(trust_env=False, follow_redirects=False),
+        )
+        _ = client.messages
+        return client
 
     async def _answer(self, client: "AsyncAnthropic", prompt: Prompt, seconds: float) -> bytes:
         """The body of the answer. Raises `Unanswered`."""

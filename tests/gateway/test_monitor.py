@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.main import run
 from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import always, say
 from tests.fakes.supervisor_model import Asked, Endpoint, Mind, Said, opining, running_model, sound
@@ -47,9 +48,17 @@ steps = [{{ kind = "model_text", text = "Please keep it." }}]
 """
 
 
-def settings(folder: Path, base_url: str, *, action: str = "reject", canary_every: int = 0, sample: float = 1.0) -> str:
+def settings(
+    folder: Path,
+    base_url: str,
+    *,
+    action: str = "reject",
+    canary_every: int = 0,
+    sample: float = 1.0,
+    gated: str = "",
+) -> str:
     """Of a gateway whose clause has a supervisor read along."""
-    (folder / "house.toml").write_text(policy(action, sample=sample))
+    (folder / "house.toml").write_text(policy(action, sample=sample) + gated)
     return f"""
 [limits]
 hold_seconds = 60
@@ -235,3 +244,65 @@ def test_labels_and_critiques_stand_where_an_exchange_is_explained(tmp_path: Pat
         assert "violation" in [each["label"] for one in explained["critiques"] for each in one["opinions"]]
         assert house.control("/api/steps/nothing/label", method="POST", body=body)[0] == 400
         assert house.control(f"/api/steps/{got.exchange}.999/label", method="POST", body=body)[0] == 404
+
+
+GATED = """
+[[clause]]
+id = "no-launch"
+text = 'Nobody goes at "noon".'
+severity = "high"
+steps = ["tool_call"]
+guards = [{ kind = "judge", seat = "gate" }]
+action = [{ at = 75, do = "reject" }]
+recover = "refused"
+reason = "action_not_allowed"
+on_error = "reject"
+mode = "enforce"
+
+[[clause.example]]
+expect = "violation"
+steps = [{ kind = "tool_call", tool = "launch", args = {} }]
+
+[[clause.example]]
+expect = "ok"
+steps = [{ kind = "tool_call", tool = "look", args = {} }]
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_gate_says_is_kept_beside_the_exchange_it_stopped(tmp_path: Path, workers: int) -> None:
+    with supervised(tmp_path, workers=workers, gated=GATED, action="flag") as (house, _):
+        got = spoken(house, "Go on.", turn=CALL)
+        assert [part for part in read(ANTHROPIC, got, stream=False).parts if part.kind == "tool_call"] == []
+
+        def gate() -> list[dict[str, Any]] | None:
+            return [each for each in said(house)["critiques"] if each["seat"] == "gate"] or None
+
+        [critique] = waited(gate)
+        [opinion] = critique["opinions"]
+        assert (opinion["clause"], opinion["label"], opinion["score"]) == ("house/no-launch", "violation", 90)
+        explained = json.loads(house.control(f"/api/exchanges/{got.exchange}/explanation")[1])
+        assert critique["critique_id"] in [each["critique_id"] for each in explained["critiques"]]
+        assert "critique.recorded" in [entry["type"] for entry in entries(house) if entry.get("seat") == "gate"]
+
+
+def test_a_person_has_a_session_read_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with supervised(tmp_path, sample=0.0, action="flag") as (house, _):
+        house.facts(spoken(house, "burn it").exchange)
+        assert run(["critique", "ann", "--config", str(tmp_path / "stepwarden.toml")]) == 0
+        shown = capsys.readouterr()
+        assert "violation 90" in shown.out
+        assert "put before the supervisor" in shown.err
+
+
+def test_what_waits_outlives_an_orderly_stop(tmp_path: Path) -> None:
+    with running_model() as model:
+        model.mind = model.stall
+        more = settings(tmp_path, model.base_url, action="flag")
+        with standing(tmp_path, more=more) as house:
+            spoken(house, "burn it")
+            waited(lambda: model.calls or None)
+        model.mind = sound
+        with standing(tmp_path, more=more) as house:
+            critiques = critiqued(house, 2)
+            assert [each["failure"] for each in critiques] == [None]

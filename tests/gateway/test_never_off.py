@@ -99,7 +99,7 @@ JUDGES_NOW: Final[Mapping[str, frozenset[str]]] = {
     "egress": frozenset({"tool_call", "model_text"}),
     "sequence": frozenset({"tool_call"}),
     "provenance": frozenset({"tool_call"}),
-    "instructions_in_data": frozenset({"tool_result", "retrieval"}),
+    "instructions_in_data": frozenset({"tool_call", "tool_result", "retrieval"}),
 }
 """Step kinds a guard kind judges at least; one that is not named here judges all of them."""
 

@@ -190,13 +190,19 @@ def test_a_critique_goes_with_its_session_and_leaves_nothing_behind(store: Store
 
 
 def test_a_critique_goes_with_the_day_of_its_first_step_unless_its_session_is_kept(store: Store) -> None:
-    store.critiques.add(filed("01JNOTAULID.0000", session="old"))
+    store.critiques.add(filed("01JNOTAULID.0000", session="old", verdict="hold"))
+    store.labels.record(given("E1.0000"))
+    store.labels.expire(given("E1.0000").at_ns + 1, ["S1"])
+    assert len(store.labels.list()) == 1
+    store.labels.expire(given("E1.0000").at_ns + 1, [])
+    assert store.labels.list() == []
     store.critiques.add(filed("01JNOTAULID.0001", session="case"))
     store.critiques.expire(START_NS, ["case"])
     assert len(store.critiques.of_session("old")) == 1
     store.critiques.expire(START_NS + 1, ["case"])
     assert (store.critiques.of_session("old"), len(store.critiques.of_session("case"))) == ([], 1)
     assert len(store.critiques.of_exchange("01JNOTAULID")) == 1
+    assert store.critiques.distrusted() == []
 
 
 # --------------------------------------------------------------------------------------------------- distrust, labels

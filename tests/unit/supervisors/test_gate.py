@@ -11,6 +11,7 @@ from policies.guards.judge import Case
 from supervisors.budget import Limit, Limits
 from supervisors.critics.prompt import VIEWED
 from supervisors.exhibits import MOST_STEP_BYTES
+from supervisors.gate import IN_FLIGHT
 from supervisors.models.interface import Completion, Prompt, Unanswered
 from supervisors.models.scripted import answer
 from tests.unit.supervisors.house import CHARGE, CRITICAL, Answering, Court, case, never, said
@@ -145,6 +146,22 @@ def test_a_quote_that_is_not_there_fails_the_critique() -> None:
 
 def test_a_step_waits_no_longer_than_the_deadline() -> None:
     assert judged(Court(never, seconds=0.01), case())[0][0].failure == "timed_out"
+
+
+def test_more_steps_than_can_be_judged_at_once_wait_their_turn_and_not_for_ever() -> None:
+    open_now: list[int] = [0]
+
+    async def counted(prompt: Prompt) -> Completion:
+        open_now.append(open_now[-1] + 1)
+        await asyncio.sleep(0)
+        open_now.append(open_now[-1] - 1)
+        return await sound(prompt)
+
+    many = [case(f'{{"n":{number}}}') for number in range(2 * IN_FLIGHT)]
+    assert all(answers == (Answer(),) for answers in judged(Court(counted), *many))
+    assert max(open_now) <= IN_FLIGHT
+    failures = [answers[0].failure for answers in judged(Court(never, seconds=0.05), *many)]
+    assert sorted(set(failures), key=str) == ["overloaded", "timed_out"]
 
 
 def test_without_budget_nobody_is_asked() -> None:

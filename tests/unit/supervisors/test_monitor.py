@@ -270,6 +270,36 @@ def test_what_was_shown_stays_as_it_was_and_only_grows() -> None:
     assert "about: s4\n" in second.question
 
 
+def test_of_an_erased_session_nothing_is_shown_again() -> None:
+    house = House(Brain())
+    house.happened("S", "secret")
+    house.read()
+    house.recorded["S"].clear()
+    house.monitor.forget(["S"])
+    house.happened("T", "elsewhere", asked=False)
+    house.happened("S", "new")
+    house.read()
+    last = house.brain.prompts[-1]
+    assert "secret" not in "".join((*last.history, last.question))
+
+
+def test_more_that_comes_than_can_be_read_keeps_nobody_from_reading() -> None:
+    house = House(Brain(), room=1)
+    coming = count()
+
+    async def fill() -> bool:
+        at = next(coming)
+        if at < 5:
+            house.happened(f"S{at}", "one", risk=at)
+            house.happened(f"T{at}", "one", risk=at)
+        return at < 5
+
+    house.fill = fill  # pyright: ignore[reportAttributeAccessIssue]  # what is recorded meanwhile
+    house.read()
+    assert house.monitor.state().read > 0
+    assert len(settled(house)) == 10
+
+
 def test_what_stands_between_is_shown_in_its_place_and_not_asked_about() -> None:
     house = House(Brain())
     house.happened("S", "one")
