@@ -199,6 +199,7 @@ class Turn(msgspec.Struct, frozen=True):
     model: str = "claude-haiku-4-5"
     client: str = "long/1.0"
     app: str = "default"
+    system: str | None = None
 
 
 def session_of(turns: Sequence[Turn], *, ended_ns: int, agent: str | None = None) -> tuple[str, list[Recording]]:
@@ -226,9 +227,9 @@ def _recording(turn: Turn, number: int, join: Join, began: int) -> Recording:
     result = {"type": "tool_result", "tool_use_id": f"t{number}", "content": turn.text}
     question = {"type": "text", "text": f"Go on with {number}."}
     call = {"type": "tool_use", "id": f"t{number + 1}", "name": turn.tool, "input": {"line": number, "said": turn.text}}
-    body = msgspec.json.encode({
-        "model": turn.model, "max_tokens": 64, "messages": [{"role": "user", "content": [result, question]}],
-    })  # fmt: skip
+    messages = [{"role": "user", "content": [result, question]}]
+    lead = {} if turn.system is None else {"system": turn.system}
+    body = msgspec.json.encode({"model": turn.model, "max_tokens": 64, **lead, "messages": messages})
     reply = msgspec.json.encode({
         "id": f"msg_{number}", "type": "message", "role": "assistant", "model": turn.model,
         "content": [{"type": "text", "text": turn.text}, call], "stop_reason": "tool_use", "stop_sequence": None,
