@@ -89,12 +89,18 @@ class LiveFeed:
         capacity: int = 1000,
         viewers: int = 64,
         quiet_seconds: float = 15.0,
+        gather_seconds: float = 0.2,
     ) -> None:
+        """After each chunk, what comes next gathers for a moment, so that under load one write carries many events.
+
+        The first event after a quiet time never waits.
+        """
         self._dialects = dialects
         self._reach = reach or Reach()
         self._capacity = capacity
         self._most = viewers
         self._quiet_seconds = quiet_seconds
+        self._gather_seconds = gather_seconds
         self._viewers: set[_Viewer] = set()
 
     @property
@@ -146,6 +152,7 @@ class LiveFeed:
                 if chunk is None:
                     return
                 yield chunk
+                await asyncio.sleep(self._gather_seconds)
         finally:
             self._viewers.discard(viewer)
 

@@ -78,6 +78,9 @@ async function answer(path, options = {}) {
   if (got.ok) return got;
   const said = await got.json().catch(() => null);
   const refusal = new Refusal(got.status, said?.error ?? { type: "failed", message: `status ${got.status}`, remedy: "" });
-  if (got.status === 401 && path !== "/api/sign-in") onSignedOut();
+  if (got.status === 401 && path !== "/api/sign-in") {
+    me = null;
+    onSignedOut();
+  }
   throw refusal;
 }

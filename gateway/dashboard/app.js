@@ -75,6 +75,7 @@ async function leaveForGood() {
 }
 
 function askWho() {
+  if (main.querySelector(".signin")) return;
   leave();
   leave = () => {};
   closeFeed();

@@ -2,6 +2,7 @@
 // and beside it the bytes that crossed the wire.
 
 import { body, get, may } from "./api.js";
+import { lines } from "./diff.js";
 import { h, put } from "./dom.js";
 import { bytes, clauseName, count, full, money, took } from "./format.js";
 import { pieces, severity } from "./highlight.js";
@@ -19,7 +20,9 @@ export class ExchangeView {
     this.turn = 0;
   }
 
-  async show(id, seq = null) {
+  // `earlier`: the exchange of the same branch in which its instructions stood before.
+  async show(id, seq = null, earlier = null) {
+    this.earlier = earlier;
     const mine = ++this.turn;
     if (this.id !== id) {
       this.id = id;
@@ -96,6 +99,7 @@ export class ExchangeView {
         step.fidelity === "witnessed" ? null : h("span.tag", { title: "Rebuilt from a later request: not seen on this wire when it happened" }, step.fidelity),
         step.server_side ? h("span.tag", { title: "The provider ran this tool itself: seen only after the act" }, "server side") : null,
         h("span.grow"), verdict(step.verdict, step.shadow, step.reason), h("span.dim", {}, bytes(step.size))),
+      step.kind === "instructions" && this.earlier ? this.comparison(step) : null,
       step.unread ? h("p.dim", {}, `No guard can read this: ${step.unread}.`) : null,
       shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said" }, pieces(shown, matches).map(([text, on]) =>
         on.length === 0 ? text : h("mark", { class: `m-${severity(strongest(on))}`, title: on.map((each) => `${clauseName(each.clause)}: ${each.label}`).join("\n") },
@@ -103,6 +107,24 @@ export class ExchangeView {
       step.truncated ? h("p.dim", {}, `The first ${count(LONGEST)} characters; the wire has all of it.`) : null,
       said?.edits.length ? h("p.dim", {}, `Put in its place: ${said.edits.join(" · ")}`) : null,
       matches.length ? h("ol.findings", {}, matches.map((match) => this.finding(match))) : null);
+  }
+
+  comparison(step) {
+    const box = h("div");
+    const earlier = this.earlier;
+    const compare = async () => {
+      try {
+        const { steps } = await get(`/api/exchanges/${encodeURIComponent(earlier)}`, { text: LONGEST });
+        const before = steps.find((each) => each.kind === "instructions")?.text ?? "";
+        const found = lines(before, step.text ?? "");
+        put(box, found === null ? h("p.dim", {}, "Too long to compare here.") : h("pre.text.diff", { tabindex: "0", "aria-label": "What changed" },
+          found.map(([mark, line]) => h(mark === "+" ? "ins" : mark === "-" ? "del" : "span", {}, `${mark} ${line}\n`))));
+      } catch (error) {
+        put(box, failure(error));
+      }
+    };
+    put(box, h("button.quiet.small", { type: "button", onclick: compare }, "What changed since the instructions before"));
+    return box;
   }
 
   finding(match) {

@@ -3,6 +3,7 @@
 const listeners = new Set();
 let source = null;
 let state = "closed";
+let retry;
 
 export const feedState = () => state;
 
@@ -15,6 +16,7 @@ export function listen(hear) {
 }
 
 export function closeFeed() {
+  clearTimeout(retry);
   source?.close();
   source = null;
 }
@@ -28,7 +30,7 @@ function open() {
     // A refusal ends an EventSource for good; whoever is signed in again later, or the gateway back, is asked again.
     if (source?.readyState === EventSource.CLOSED) {
       closeFeed();
-      setTimeout(() => listeners.size && open(), 5000);
+      retry = setTimeout(() => listeners.size && open(), 5000);
     }
   });
   for (const kind of ["step", "exchange", "hold", "dropped"])

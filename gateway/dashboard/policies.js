@@ -67,7 +67,7 @@ function row(clause, app, most, wanted, change) {
     h("td", {}, h("span.severity", { class: `sev-${clause.severity}` }, clause.severity)),
     h("td", {}, clause.out_of_force ? h("span.verdict.v-hold", { title: clause.out_of_force.reason }, `out of force until ${full(clause.out_of_force.until)} by ${clause.out_of_force.by}`)
       : clause.mode === "shadow" ? h("span.verdict.v-shadow", {}, "shadow") : clause.acts ? h("span.verdict.v-on", {}, "enforced") : h("span.dim", {}, "flags"),
-      may("decide") && (clause.out_of_force || clause.acts) ? h("button.quiet.small", { type: "button", "aria-label": `${clause.out_of_force ? "Put back" : "Take out of force"}: ${clauseName(clause.name)}`, onclick: () => change(app, clause) }, clause.out_of_force ? "Put back…" : "Take out…") : null),
+      may("decide") && (clause.out_of_force || clause.acts) ? h("button.quiet.small", { type: "button", "aria-label": `${clause.out_of_force ? "Put back" : "Take out of force"}: ${clauseName(clause.name)}`, onclick: () => change(app, clause) }, clause.out_of_force ? "Put back…" : "Take out of force…") : null),
     h("td.dim", {}, bands),
     h("td.dim", {}, clause.guards.map((each) => h("span.tag", {}, each))),
     h("td.n", {}, h("span.barcell", {}, h("meter", { min: 0, max: most, value: fired, "aria-label": "fired" }), count(fired))),

@@ -206,7 +206,12 @@ class SessionView {
     history.replaceState(null, "", `#/sessions/${encodeURIComponent(this.id)}?turn=${encodeURIComponent(row.turn.exchange_id)}`);
     this.view.element.parentElement.classList.add("open");
     clearTimeout(this.opening);
-    this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null), 60);
+    this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null, this.instructedBefore(row.turn)), 60);
+  }
+
+  instructedBefore(turn) {
+    const before = this.turns.findLast((each) => each.branch_id === turn.branch_id && each.number < turn.number && each.steps.some((step) => step.kind === "instructions"));
+    return before?.exchange_id ?? null;
   }
 
   find(id) {

@@ -169,6 +169,28 @@ def hostile_session(texts: Sequence[str]) -> tuple[str, list[Recording]]:
     return session_of(turns, ended_ns=time.time_ns() - MINUTE_NS, agent=texts[0])
 
 
+def delegated() -> tuple[str, list[Recording]]:
+    """A planner that hands a part of its work to a researcher, both at work at the same time."""
+    ended_ns = time.time_ns() - 3 * MINUTE_NS
+    session, main = session_of([Turn(f"Plan {number}") for number in range(4)], ended_ns=ended_ns, agent="planner")
+    _, sub = session_of([Turn(f"Look {number}") for number in range(3)], ended_ns=ended_ns, agent="researcher")
+    parent, branch = main[0].exchange.join, new_id()
+    assert parent is not None
+    for number, each in enumerate(sub):
+        join = msgspec.structs.replace(
+            parent,
+            branch_id=branch,
+            parent_branch_id=parent.branch_id,
+            agent_name="researcher",
+            relation="continues" if number else "spawns",
+            evidence="agent_header",
+        )
+        steps = [msgspec.structs.replace(step, session_id=session, branch_id=branch) for step in each.steps]
+        exchange = msgspec.structs.replace(each.exchange, join=join)
+        sub[number] = msgspec.structs.replace(each, exchange=exchange, steps=tuple(steps))
+    return session, sorted([*main, *sub], key=lambda each: each.exchange.started_ns)
+
+
 class Turn(msgspec.Struct, frozen=True):
     """What one turn says, on both sides."""
 
@@ -177,6 +199,7 @@ class Turn(msgspec.Struct, frozen=True):
     model: str = "claude-haiku-4-5"
     client: str = "long/1.0"
     app: str = "default"
+    system: str | None = None
 
 
 def session_of(turns: Sequence[Turn], *, ended_ns: int, agent: str | None = None) -> tuple[str, list[Recording]]:
@@ -204,9 +227,9 @@ def _recording(turn: Turn, number: int, join: Join, began: int) -> Recording:
     result = {"type": "tool_result", "tool_use_id": f"t{number}", "content": turn.text}
     question = {"type": "text", "text": f"Go on with {number}."}
     call = {"type": "tool_use", "id": f"t{number + 1}", "name": turn.tool, "input": {"line": number, "said": turn.text}}
-    body = msgspec.json.encode({
-        "model": turn.model, "max_tokens": 64, "messages": [{"role": "user", "content": [result, question]}],
-    })  # fmt: skip
+    messages = [{"role": "user", "content": [result, question]}]
+    lead = {} if turn.system is None else {"system": turn.system}
+    body = msgspec.json.encode({"model": turn.model, "max_tokens": 64, **lead, "messages": messages})
     reply = msgspec.json.encode({
         "id": f"msg_{number}", "type": "message", "role": "assistant", "model": turn.model,
         "content": [{"type": "text", "text": turn.text}, call], "stop_reason": "tool_use", "stop_sequence": None,

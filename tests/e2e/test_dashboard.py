@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,17 @@ from playwright.sync_api import Browser, Page, expect
 from gateway.demo.agent import ToolReturned
 from tests.corpus.hostile_texts import TEXTS
 from tests.e2e.browser import PHONE, running_browser, tab
-from tests.e2e.dashboard_stage import Stage, fill, hostile_session, long_session, stage
+from tests.e2e.dashboard_stage import (
+    MINUTE_NS,
+    Stage,
+    Turn,
+    delegated,
+    fill,
+    hostile_session,
+    long_session,
+    session_of,
+    stage,
+)
 from tests.e2e.environments.install import environment
 
 pytestmark = pytest.mark.e2e
@@ -30,7 +41,13 @@ class Prepared:
     def __init__(self) -> None:
         self.long, recordings = long_session(STEPS)
         self.hostile, more = hostile_session(TEXTS)
-        self.recordings = [*recordings, *more]
+        self.delegated, parts = delegated()
+        told = [
+            Turn("Hello", system="Be kind.\nBe brief.\nBe exact."),
+            Turn("Go", system="Be kind.\nBe long.\nBe exact."),
+        ]
+        self.instructed, instructed = session_of(told, ended_ns=time.time_ns() - 4 * MINUTE_NS)
+        self.recordings = [*instructed, *parts, *recordings, *more]
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +161,26 @@ def test_a_session_of_ten_thousand_steps_opens_and_scrolls(page: Page, prepared:
     assert page.locator(".row").count() < 120
     opened = page.evaluate("performance.getEntriesByType('resource').filter((r) => r.name.includes('/turns')).length")
     assert opened > 1, "a long session comes in pages"
+
+
+def test_a_sub_agent_is_a_branch_of_its_own(page: Page, prepared: Prepared) -> None:
+    page.goto(f"/#/sessions/{prepared.delegated}")
+    expect(page.locator(".r-branch")).to_have_count(2)
+    expect(page.locator(".r-branch").nth(1)).to_contain_text("researcher spawns, joined by agent header")
+    page.locator(".chip", has_text="researcher").click()
+    expect(page.locator(".row.r-turn")).to_have_count(3)
+    expect(page.locator(".row .what", has_text="Look 0").first).to_be_visible()
+    expect(page.locator(".row .what", has_text="Plan 0")).to_have_count(0)
+
+
+def test_changed_instructions_are_compared_line_by_line(page: Page, prepared: Prepared) -> None:
+    page.goto(f"/#/sessions/{prepared.instructed}")
+    expect(page.locator(".row .what", has_text="Be long").first).to_be_visible()
+    page.locator(".row", has_text="Be long").click()
+    page.locator("button", has_text="What changed").click()
+    expect(page.locator(".diff del")).to_have_text("- Be brief.\n")
+    expect(page.locator(".diff ins")).to_have_text("+ Be long.\n")
+    expect(page.locator(".diff span")).to_have_count(2)
 
 
 def test_findings_stand_on_the_very_characters(page: Page, standing: Stage) -> None:
