@@ -9,8 +9,8 @@ elicitation. An answer that cannot be read does not pass, for nobody could say w
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -40,7 +40,7 @@ from gateway.server import Door
 from gateway.stations import forward, ingress
 from gateway.stations.ingress import ClientGone, Headers, Presented, Watch, header
 from gateway.wire import mcp
-from gateway.wire.jsonrpc import PARSE_ERROR, Malformed, Message, error, read
+from gateway.wire.jsonrpc import PARSE_ERROR, Malformed, Message, error, id_key, read
 
 log = logging.getLogger("stepwarden.mcp")
 
@@ -58,6 +58,7 @@ _OURS: Final = frozenset({b"authorization", b"cookie", b"content-length", b"cont
 """Headers of a caller that do not travel on: its credentials are for this gateway alone."""
 
 _ABOUT_BYTES: Final = frozenset({b"content-length", b"content-encoding", b"content-type", b"set-cookie"})
+_REDIRECTS: Final = range(300, 400)
 _AUTH: Final = frozenset({401, 403, 407})
 _METHODS: Final[dict[str, Transport]] = {"POST": "POST", "GET": "GET", "DELETE": "DELETE"}
 
@@ -92,6 +93,17 @@ class Foreign(Refused):
         return "Use the address the gateway listens on, or add the name to `allowed_hosts` in [gateway]."
 
 
+class Withdrawn(Refused):
+    """Its own caller cancelled a call while a person was waited for."""
+
+    code = "cancelled"
+    outcome = "client_aborted"
+
+    def remedy(self) -> str:
+        """Nothing: it is what the caller wanted."""
+        return ""
+
+
 class McpPlane:
     """The ASGI application of every MCP server."""
 
@@ -114,6 +126,8 @@ class McpPlane:
         self.seats = seats
         self.keeper = keeper
         self._gate = gate
+        self._judging: dict[tuple[str, object], _Visit] = {}
+        """Calls that are being judged, by connection and id, for whoever cancels one."""
         self._gates = {name: Gate(IN_FLIGHT) for name in config.mcp}
         self.environ = environ
 
@@ -168,6 +182,26 @@ class McpPlane:
             raise NoSuchServer("No MCP server of this name is served here in this way.")
         return server, over_pipe
 
+    @contextmanager
+    def judging(self, caller: Caller, message: Message, visit: "_Visit") -> Iterator[None]:
+        """While a call is judged, its caller can cancel it; later that is the server's to do."""
+        key = (caller.connection or "", id_key(message.id_token))
+        if caller.connection is None or key in self._judging:
+            yield
+            return
+        self._judging[key] = visit
+        try:
+            yield
+        finally:
+            del self._judging[key]
+
+    def withdraw(self, caller: Caller, wanted: object) -> bool:
+        """Cancel a call that is being judged; False where there is none of this id."""
+        visit = self._judging.get((caller.connection or "", wanted))
+        if visit is not None:
+            visit.withdraw()
+        return visit is not None
+
     @property
     def draining(self) -> bool:
         """Whether the gateway is about to end."""
@@ -209,6 +243,8 @@ class _Visit:
         self._streams = False
         """True once the caller's answer has begun as events."""
         self._id_token = b"null"
+        self._task = asyncio.current_task()
+        self._withdrawn = False
 
     async def carry(self, door: Door, server: McpServer, seat: Seat, caller: Caller, shown: Presented | None) -> None:
         """The whole way of a request. Raises `Refused`, `ClientGone`."""
@@ -269,12 +305,23 @@ class _Visit:
     async def _ruled(self, seat: Seat, pair: Pair, message: Message) -> bytes | None:
         """The body that may go on; None where the message was answered here."""
         if message.kind != "request":
+            if message.cancels is not None and self._plane.withdraw(pair.caller, message.cancels):
+                pair.outcome = "complete"
+                await self._whole(202, b"")
+                return None
             return message.raw
-        ruling = await seat.request(pair, self._told)
+        with self._plane.judging(pair.caller, message, self):
+            ruling = await seat.request(pair, self._told)
         if ruling.passes:
             return ruling.body
         await self._last(ruling.body)
         return None
+
+    def withdraw(self) -> None:
+        """The caller does not want its call any more, which has not been passed on."""
+        self._withdrawn = True
+        if self._task is not None:
+            self._task.cancel()
 
     def _outgoing(self, server: McpServer, shown: Presented | None) -> list[tuple[bytes, bytes]]:
         """The headers that travel on. Raises `ProviderKeyMissing`."""
@@ -303,6 +350,8 @@ class _Visit:
         client = self._plane.clients[server.name]
         answer = self._answer = await client.send(self._scope["method"], target, headers, body or None)
         pair.upstream_status = pair.status = answer.status
+        if answer.status in _REDIRECTS:
+            raise UpstreamMalformed("The tool server has moved; the operator has to give its new address.")
         if header([*answer.headers], b"content-encoding") not in (None, b"identity"):
             raise UpstreamMalformed("The tool server's answer is compressed, though nobody asked for that.")
         kind = (header([*answer.headers], b"content-type") or b"").partition(b";")[0].strip().lower()
@@ -414,7 +463,7 @@ class _Visit:
         await self._head(200 if answer is None else answer.status, [*headers, _EVENTS, (b"cache-control", b"no-cache")])
 
     def _kept(self, answer: Answer) -> list[tuple[bytes, bytes]]:
-        own = (*_ABOUT_BYTES, b"cache-control", b"www-authenticate")
+        own = (*_ABOUT_BYTES, b"cache-control", b"www-authenticate", b"location", b"alt-svc")
         return [pair for pair in forward.response_headers(answer.headers) if pair[0] not in own]
 
     async def _piece(self, data: bytes) -> None:
@@ -492,6 +541,10 @@ class _Visit:
         """The caller left, or the drain time is over."""
         if self._watch is not None and self._watch.recalled():
             self.left()
+            return
+        if self._withdrawn and self._task is not None:
+            self._task.uncancel()
+            await self.refuse(Withdrawn("The call was cancelled before it was passed on."))
             return
         await self.refuse(Draining("The gateway shut down before the tool server answered."))
 
