@@ -8,7 +8,7 @@ elicitation. An answer that cannot be read does not pass, for nobody could say w
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import unquote
@@ -117,7 +117,7 @@ class McpPlane:
         return server, over_pipe
 
     @contextmanager
-    def judging(self, caller: Caller, message: Message, visit: Visit) -> Iterator[None]:
+    def judging(self, caller: Caller, message: Message, visit: Visit) -> Generator[None]:
         """While a call is judged, its caller can cancel it; later that is the server's to do."""
         key = (caller.principal, caller.connection or "", id_key(message.id_token))
         if caller.connection is None or key in self._judging:

@@ -4,7 +4,7 @@ The LLM side tells its whole history with each turn; what tool servers were aske
 judged, before anybody can act on it, and kept until the LLM side has told of it as it was.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -72,7 +72,7 @@ class Trails:
         self._kept.put(session_id, trail, sum(len(part.text) for part in (*trail.told, *trail.acts)))
 
 
-def _is_told(act: Part, results: dict[str | None, str]) -> bool:
+def _is_told(act: Part, results: Mapping[str, str]) -> bool:
     """Whether what a tool server saw stands in what a model was told."""
-    told = results.get(act.call_id)
+    told = results.get(act.call_id or "")
     return told is not None and (act.kind == "tool_call" or retells(told, act.text))
