@@ -149,7 +149,6 @@ class Pair:
                     trace=self.who.trace,
                 ),
                 server=self.server,
-                method=self.operation,
                 connection=self.caller.connection,
                 tool=self.tool,
                 arguments=digest_of(self.asked[0][0].text) if self.tool is not None and self.asked else None,

@@ -175,7 +175,7 @@ class Pipe:
     async def _unasked(self, pair: Pair, message: Message) -> None:
         """A notification, or the client's answer to the server. Cancelling what waits for a person ends the waiting."""
         if message.method == "notifications/cancelled":
-            parked = self._tasks.get(_cancelled(message))
+            parked = self._tasks.get(message.cancels)
             if parked is not None:
                 parked.cancel()
                 return
@@ -234,7 +234,7 @@ class Pipe:
             await self._failed(pair, "The gateway failed on this answer.", "internal_error")
             return
         else:
-            pair.outcome = "complete"
+            pair.outcome = pair.outcome if pair.spoilt else "complete"
         await self._to_client(delivered)
         self._seat.close(pair)
 
@@ -281,11 +281,6 @@ class Pipe:
 
     async def _to_server(self, message: bytes) -> None:
         await self._send(b"s" + message + b"\n")
-
-
-def _cancelled(message: Message) -> Any:
-    found = message.params.get("requestId")
-    return found if isinstance(found, str | int | float) else None
 
 
 async def _until_parked(task: "asyncio.Task[None]", pair: Pair) -> None:

@@ -22,7 +22,7 @@ from gateway.stations.judge import Docket, Supervision
 from gateway.supervised import hold_ask
 from gateway.wire import mcp
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edited
-from gateway.wire.jsonrpc import Malformed, Message, notification, read
+from gateway.wire.jsonrpc import Malformed, Message, id_key, notification, read
 from gateway.wire.jsons import decode_whole
 from gateway.wire.notices import make
 from policies.asking import Asking
@@ -98,17 +98,19 @@ class Seat:
         if bench is None or pair.join is None:
             return
         session_id = pair.join.session_id
-        before = bench.trails.get(session_id)
-        # The model's own proposal of this call is this call; tools as the model knows them have other names.
-        kept = [
-            part
-            for part in before or ()
-            if part.kind != "tool_definitions" and not (part.kind == "tool_call" and part.call_id == call_id)
-        ]
+        if pair.join.relation == "opens":
+            bench.trails.act(session_id, ())
+        trail = bench.trails.of(session_id)
+        before = () if trail is None else trail.before(call_id)
         asking = Asking(app=pair.principal.app, session_id=session_id, exchange_id=pair.exchange_id)
-        pair.docket = Docket(bench, scope=pair.scope, stateful=False, asking=asking, before=tuple(kept))
-        if before is None and pair.join.relation != "opens":
+        pair.docket = Docket(bench, scope=pair.scope, stateful=False, asking=asking, before=before)
+        if trail is None or trail.partial:
             pair.docket.without_history()
+
+    def _leave(self, pair: Pair, docket: Docket, parts: Iterable[Part]) -> None:
+        """Let the next act of the session know of this one."""
+        if pair.join is not None:
+            docket.bench.trails.act(pair.join.session_id, parts, begins=False)
 
     # ------------------------------------------------------------------------------------------------- requests
 
@@ -138,6 +140,7 @@ class Seat:
             if reason is not None:
                 return self._rejected(pair, reason)
             edits += _edit(part, judgement)
+        self._leave(pair, docket, [part for part, _ in pair.asked])
         if not edits:
             return Ruling(True, message.raw)
         try:
@@ -164,7 +167,7 @@ class Seat:
     async def answer(self, pair: Pair, raw: bytes, waiting: Waiting) -> bytes:
         """Judge one answer of the server before its client sees it; what the client gets."""
         try:
-            answer = read(raw)
+            answer = _answer_to(pair.message, raw)
         except Malformed as malformed:
             pair.outcome, pair.note = "not_an_answer", str(malformed)
             pair.spoilt = True
@@ -216,6 +219,7 @@ class Seat:
         if docket is not None:
             before = docket.bench.offered.get(self._listed) or ()
             judgements = await docket.brought(parts, declared=before)
+            self._leave(pair, docket, parts)
             reason = await self._stopped(
                 pair,
                 docket,
@@ -340,12 +344,22 @@ class Seat:
         with suppress(Exception):
             self._keeper.finish(pair.done())
         try:
-            if pair.docket is not None and pair.outcome == "complete":
-                pair.docket.leave_trail()
             self._keeper.close(pair.recording())
         except Exception:
             log.exception("an exchange could not be recorded", extra={"exchange": pair.exchange_id})
             self._keeper.lose(pair.exchange_id, "it could not be made into a record")
+
+
+def _answer_to(message: Message | None, raw: bytes) -> Message:
+    """An answer of a server. Raises `Malformed` where it is none, or one to another message."""
+    answer = read(raw)
+    if message is None or message.kind != "request":
+        return answer
+    if answer.kind not in ("result", "error"):
+        raise Malformed("It is no answer.")
+    if answer.id_token != b"null" and id_key(answer.id_token) != id_key(message.id_token):
+        raise Malformed("It answers another message.")
+    return answer
 
 
 _PLAIN: Final[dict[ReasonCode, str]] = {

@@ -43,7 +43,6 @@ class Errand(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What its headers say; it has no conversation."""
 
     server: str
-    method: str
     connection: str | None = None
     """An id under which several messages come from one client: a protocol session, a pipe."""
 

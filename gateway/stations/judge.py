@@ -20,6 +20,7 @@ from gateway.stations.errands import retells
 from gateway.stations.histories import Histories, Stored
 from gateway.stations.inquiry import Inquiry
 from gateway.stations.needs import needs_of
+from gateway.stations.trails import Trails
 from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.interface import Message, RequestView
 from gateway.wire.memory import Recent
@@ -148,8 +149,8 @@ class Bench:
         """Tool definitions as a session first had them."""
         self.histories: Histories = Histories()
         """What stands at providers, for requests that go on from there by an id alone."""
-        self.trails: Recent[str, tuple[Part, ...]] = Recent(_PARTS_BYTES)
-        """What came before in a session, for acts that a tool server sees: no message of theirs carries it."""
+        self.trails: Trails = Trails()
+        """What came before in sessions, for acts that tool servers see."""
         self._read_here: Recent[str, bool] = Recent(_SAID_BYTES)
         """Data that calls were held against on the event loop: guards remember it there, and only there."""
         self._shadowing: Recent[frozenset[str], Bench] = Recent(_SHADOWING)
@@ -555,9 +556,9 @@ class Docket:
         self._verdict = combine([self._verdict, flagged])
 
     def leave_trail(self) -> None:
-        """Keep what came before and what this exchange added, for the next act of the session."""
-        if self._session_id is not None and not self._partial:
-            self.bench.trails.put(self._session_id, tuple(self._trail), sum(len(part.text) for part in self._trail))
+        """Keep what this exchange told its model and what that said, for the next act of the session."""
+        if self._session_id is not None:
+            self.bench.trails.tell(self._session_id, tuple(self._trail), partial=self._partial)
 
     # -------------------------------------------------------------------------------------------------- replies
 

@@ -82,6 +82,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return mapping(self.params.get("_meta"))
 
     @property
+    def cancels(self) -> str | int | float | None:
+        """Of `notifications/cancelled`: the id of the request that is not wanted any more."""
+        found = self.params.get("requestId") if self.method == "notifications/cancelled" else None
+        return found if isinstance(found, str | int | float) else None
+
+    @property
     def progress_token(self) -> str | int | None:
         """What the sender wants progress to be reported under."""
         found = self.meta.get("progressToken")

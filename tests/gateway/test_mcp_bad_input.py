@@ -52,6 +52,9 @@ ANSWERS: dict[str, Answer] = {
         headers=JSON,
         body=(json.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": f"No {SECRET}."}}).encode(),),
     ),
+    "moved": Answer(status=307, headers=(*JSON, (b"location", b"http://127.0.0.1:9/elsewhere"))),
+    "another": Answer(headers=JSON, body=(result(SECRET, 7),)),
+    "asks": Answer(headers=JSON, body=(b'{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}',)),
     "crash": Answer(fault=Cut(before_headers=True)),
 }
 
@@ -86,6 +89,7 @@ def called(tools: ToolHouse, name: str) -> tuple[int, dict[str, Any]]:
     if dict(answer.headers).get(b"content-type") == b"text/event-stream":
         body = [line for line in body.splitlines() if line.startswith(b"data: ")][-1].removeprefix(b"data: ")
     assert SECRET.encode() not in answer.body, name
+    assert b"location" not in dict(answer.headers)
     return answer.status, json.loads(body)
 
 
@@ -115,6 +119,9 @@ def test_what_is_fine_passes_byte_for_byte(tools: ToolHouse) -> None:
         ("huge", 502, "upstream_malformed"),
         ("hangs", 504, "upstream_timeout"),
         ("cut", 502, "upstream_reset"),
+        ("moved", 502, "upstream_malformed"),
+        ("another", 502, "upstream_malformed"),
+        ("asks", 502, "upstream_malformed"),
         ("crash", 502, "upstream_reset"),
         ("huge_event", 200, "upstream_malformed"),
         ("no_answer", 200, "upstream_truncated"),
@@ -239,6 +246,28 @@ def test_a_servers_token_serves_only_callers_with_a_key(tools: ToolHouse) -> Non
 def test_other_methods_are_not_spoken(tools: ToolHouse, method: bytes) -> None:
     answer = tools.house.ask(request(b"/mcp/odd", b"", method=method, host=b"localhost"))
     assert answer.status == 405
+
+
+def test_a_call_that_is_cancelled_while_a_person_is_waited_for_is_never_made(tools: ToolHouse) -> None:
+    session = (b"mcp-session-id", b"session-7")
+    kind = (b"content-type", b"application/json")
+    call = message(name="pay", arguments={"to": "whoever it was"})
+    with tools.house.wire() as wire:
+        wire.send(request(b"/mcp/odd", call, headers=[kind, session], host=b"localhost"))
+
+        def waits() -> str | None:
+            listed = json.loads(tools.house.control("/api/holds?only=waiting")[1])["holds"]
+            return next((each["hold_id"] for each in listed if "whoever it was" in each["text"]), None)
+
+        hold = waited(waits)
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+        assert tools.post("odd", json.dumps(cancel).encode(), session).status == 202
+        answer = wire.response()
+    assert reason(json.loads(answer.body)) == "cancelled"
+    assert tools.house.control(f"/api/holds/{hold}/approve", method="POST", body={"by": "Ann"})[0] == 200
+    found = waited(lambda: [*filter(lambda each: each["verdict"] == "hold", tools.exchanges("odd"))] or None)
+    assert found[0]["outcome"] == "client_aborted"
+    assert found[0]["upstream_status"] is None
 
 
 def test_everything_that_went_wrong_is_recorded(tools: ToolHouse) -> None:

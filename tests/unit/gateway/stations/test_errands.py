@@ -43,7 +43,6 @@ def errand(exchange: str, tool: str, arguments: str, *, scope: bytes = SCOPE, **
     return Errand(
         ask=Ask(exchange_id=exchange, at_ns=2, scope=scope, **ask),  # type: ignore[arg-type]
         server="web",
-        method="tools/call",
         connection=connection,  # type: ignore[arg-type]
         tool=tool,
         arguments=digest_of(arguments),
