@@ -1,0 +1,110 @@
+"""The rungs that recorded episodes decide: from headroom to a second opinion, hold-out and budget between them."""
+
+from collections.abc import Iterable
+
+from policies.copies import copied
+from policies.gate.case import Case, Pair
+from policies.gate.lint import texts
+from policies.statistics import rate_at_most, sign_test, spent
+from policies.vocabulary.ladder import Decision, Outcome, RungName, Why
+from policies.vocabulary.revisions import Score
+
+ORDER_MATTERS = 0.25
+"""Share of questions that a second judge answers otherwise in the other order, from which its word is worth nothing."""
+
+
+def headroom(case: Case) -> Decision:
+    """Whether anything is left to win: not where the errors on record may be none."""
+    wrong, of = case.trials.headroom()
+    most = rate_at_most(wrong, of) if of else 1.0
+    none_left = wrong == 0 or most <= 1.0 - case.settings.ceiling
+    return _said("headroom", "refused" if none_left else "passed", "no_headroom", wrong=wrong, of=of)
+
+
+def minibatch(case: Case) -> Decision:
+    """A cheap look: what is no better on what it was made from is not tried on anything else."""
+    wins, losses = _counted(case.trials.minibatch())
+    return _said("minibatch", "passed" if wins > losses else "refused", "not_better", wins=wins, losses=losses)
+
+
+def holdout(case: Case) -> Decision:
+    """Better on episodes that were kept back, by an exact paired test whose error is spent by all attempts together."""
+    if _leaked(case):
+        return _said("holdout", "abstained", "holdout_leaked")
+    pairs = case.trials.holdout()
+    if len(pairs) < case.settings.least_holdout:
+        return _said("holdout", "abstained", "holdout_too_small", items=len(pairs))
+    wins, losses = _counted(pairs)
+    chance, allowed = sign_test(wins, losses), spent(case.settings.alpha, case.attempt)
+    return _said(
+        "holdout", "passed" if chance <= allowed else "refused", "not_significant",
+        wins=wins, losses=losses, items=len(pairs), p=chance, alpha=allowed, attempt=case.attempt,
+    )  # fmt: skip
+
+
+def anchors(case: Case) -> Decision:
+    """Not one episode that was marked as an anchor may be judged less rightly."""
+    pairs = case.trials.anchors()
+    if not pairs:
+        return _said("anchors", "abstained", "no_anchors")
+    lost = sum(pair.after < pair.before for pair in pairs)
+    return _said("anchors", "refused" if lost else "passed", "lost_an_anchor", lost=lost, anchors=len(pairs))
+
+
+def fp_budget(case: Case) -> Decision:
+    """How many honest episodes the change may disturb, at worst: by itself, and with all the others."""
+    pairs, settings = case.trials.honest(), case.settings
+    of = len(pairs)
+    new = sum(pair.after < pair.before for pair in pairs)
+    before, after = (sum(value < 1 for value in values) for values in _columns(pairs))
+    worst = rate_at_most(new, of) if of else 1.0
+    total = rate_at_most(after, of) if of else 1.0
+    scores = {"new": new, "honest": of, "at_most": worst, "total_at_most": total}
+    if case.proposal.exact and (not of or rate_at_most(0, of) > settings.guard_budget):
+        return _said("fp_budget", "abstained", "too_little_honest_traffic", **scores)
+    over = (new > 0 or case.proposal.exact) and worst > settings.guard_budget
+    over = over or (after > before and total > settings.total_budget)
+    return _said("fp_budget", "refused" if over else "passed", "over_budget", **scores)
+
+
+def second_opinion(case: Case) -> Decision:
+    """Whether somebody else, who does not know which is which, would choose as the scores do.
+
+    A replay of guards needs nobody: it is held against what people said of these very steps.
+    """
+    opinions = case.trials.second()
+    if opinions is None:
+        exact = case.proposal.exact
+        return _said("second_opinion", "passed" if exact else "abstained", "no_second")
+    torn = sum(each.first != each.swapped for each in opinions)
+    settled = [each.first for each in opinions if each.first == each.swapped]
+    better, worse = settled.count("child"), settled.count("parent")
+    scores = {"better": better, "worse": worse, "torn": torn}
+    if torn > ORDER_MATTERS * len(opinions):
+        return _said("second_opinion", "refused", "order_matters", **scores)
+    return _said("second_opinion", "passed" if better > worse else "refused", "second_disagrees", **scores)
+
+
+def _leaked(case: Case) -> bool:
+    """Whether whoever proposed may have seen what was to be kept from it."""
+    exposure = case.exposure
+    if exposure.seen & exposure.kept:
+        return True
+    brought = (text for edit in case.proposal.edits for text in texts(edit))
+    return any(copied(text, exposure.kept_words, case.settings.longest_copy) for text in brought)
+
+
+def _counted(pairs: Iterable[Pair]) -> tuple[int, int]:
+    """Pairs in which the candidate is better, and those in which it is worse."""
+    signs = [(pair.after > pair.before) - (pair.after < pair.before) for pair in pairs]
+    return signs.count(1), signs.count(-1)
+
+
+def _columns(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
+    every = list(pairs)
+    return [pair.before for pair in every], [pair.after for pair in every]
+
+
+def _said(rung: RungName, outcome: Outcome, why: Why = "fine", **scores: float) -> Decision:
+    figures = tuple([Score(name=name, value=float(value)) for name, value in scores.items()])
+    return Decision(rung=rung, outcome=outcome, why="fine" if outcome == "passed" else why, scores=figures)

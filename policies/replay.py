@@ -1,0 +1,134 @@
+"""Replay: what a set of policies makes of recorded episodes, step by step. Exact: guards are functions of the steps.
+
+It holds as far as an episode goes on as it was recorded, so it ends at the first step that is stopped. What guards
+said is remembered by definition, so that trying other thresholds of the same guards costs nothing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from policies.asking import Asked
+from policies.digests import digest
+from policies.evaluate import Ruleset, Settings
+from policies.guards.interface import Guard
+from policies.guards.registry import Workshop
+from policies.parameters import tags
+from policies.trail import Scene, Trail
+from policies.vocabulary.episodes import Episode
+from policies.vocabulary.findings import Hit
+from policies.vocabulary.revisions import Parameters
+from policies.vocabulary.verdicts import STRENGTH
+
+_DISTURBS: Final = STRENGTH["redact"]
+_STOPS: Final = STRENGTH["hold"]
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one episode."""
+
+    stopped: int | None = None
+    """The first step that was held, rejected, or ended the session."""
+
+    disturbed: int | None = None
+    """The first step that was changed or stopped."""
+
+    flagged: int = 0
+    """Steps that were flagged before that."""
+
+    def right(self, episode: Episode) -> bool:
+        """Whether a violation was stopped in time, or an honest run left alone."""
+        if episode.bad:
+            return self.stopped is not None and self.stopped <= min(episode.bad)
+        return self.disturbed is None or self.disturbed in episode.undecided
+
+
+class Replay:
+    """Some episodes, ready to be judged again and again. For one thread at a time."""
+
+    def __init__(self, episodes: Iterable[Episode], memory: "_Memory | None" = None) -> None:
+        """`memory`: shared with other replays of the same episodes."""
+        self.episodes: Final = tuple(episodes)
+        self._memory = memory or _Memory()
+        self._known: dict[str, tuple[Replayed, ...]] = {}
+
+    def judge(self, parameters: Parameters) -> tuple[Replayed, ...]:
+        """What parameters make of every episode, in their order. Clauses whose guards have to be asked are left out."""
+        name = parameters.digest
+        if name not in self._known:
+            ruleset = self._ruleset(parameters)
+            self._known[name] = tuple([self._one(ruleset, episode) for episode in self.episodes])
+        return self._known[name]
+
+    def rights(self, parameters: Parameters) -> tuple[bool, ...]:
+        """For each episode whether it was judged rightly."""
+        pairs = zip(self.judge(parameters), self.episodes, strict=True)
+        return tuple([replayed.right(episode) for replayed, episode in pairs])
+
+    def part(self, wanted: Callable[[Episode], bool]) -> "Replay":
+        """The same for some of the episodes; what guards said is shared."""
+        return Replay([episode for episode in self.episodes if wanted(episode)], self._memory)
+
+    def _ruleset(self, parameters: Parameters) -> Ruleset:
+        workshop = Workshop()
+        tagged = tags(parameters)
+        about = digest(sorted((name, sorted(each)) for name, each in tagged.items()))
+
+        def build(spec: Any) -> Guard | Asked:
+            guard = workshop.build(spec)
+            return guard if isinstance(guard, Asked) else self._memory.guard(guard, digest([spec, about]))
+
+        settings = Settings(app=parameters.app, enforce=True)
+        return Ruleset.compile(parameters.policies, tags=tagged, settings=settings, builder=build).here()
+
+    def _one(self, ruleset: Ruleset, episode: Episode) -> Replayed:
+        flagged = 0
+        disturbed: int | None = None
+        for at, step in enumerate(episode.steps):
+            self._memory.place = (episode.episode_id, at)
+            scene = Scene(step=step, trail=Trail(parts=episode.steps[:at], tags=ruleset.tags))
+            strength = STRENGTH[ruleset.judge(scene, clock=_no_time, seq=at).verdict.name]
+            flagged += strength == STRENGTH["flag"]
+            if strength >= _DISTURBS and disturbed is None:
+                disturbed = at
+            if strength >= _STOPS:
+                return Replayed(stopped=at, disturbed=disturbed, flagged=flagged)
+        return Replayed(disturbed=disturbed, flagged=flagged)
+
+
+def _no_time() -> int:
+    """A clock that stands still: no guard of a replay runs out of time."""
+    return 0
+
+
+class _Memory:
+    """What each guard said of each step, and which step is judged now."""
+
+    def __init__(self) -> None:
+        self.place: tuple[str, int] = ("", 0)
+        self._said: dict[str, dict[tuple[str, int], tuple[Hit, ...]]] = {}
+
+    def guard(self, guard: Guard, name: str) -> Guard:
+        """The guard, which is run once for each step, whatever the clauses around it."""
+        return _Remembered(guard, self, self._said.setdefault(name, {}))
+
+
+class _Remembered:
+    """A guard that says of a step what it said before."""
+
+    def __init__(self, guard: Guard, memory: _Memory, said: dict[tuple[str, int], tuple[Hit, ...]]) -> None:
+        self._guard = guard
+        self._memory = memory
+        self._said = said
+
+    @property
+    def window(self) -> int | None:
+        return self._guard.window
+
+    def examine(self, scene: Scene) -> Sequence[Hit]:
+        place = self._memory.place
+        found = self._said.get(place)
+        if found is None:
+            found = self._said[place] = tuple(self._guard.examine(scene))
+        return found
