@@ -2,8 +2,8 @@
 
 The claim that is bet against is that the candidate harms sessions more often than allowed, or less often. What guards
 do is compared within each session: what is in force is judged beside the candidate, and only a session that the
-candidate alone harms counts. Where the agent itself goes another way that cannot be known, and the shares of harmed sessions of
-the two arms are compared, the other arm's as an interval that holds at all times.
+candidate alone harms counts. Where the agent itself goes another way that cannot be known, and the shares of harmed
+sessions of the two arms are compared, the other arm's as an interval that holds at all times.
 """
 
 from typing import Final, Literal, TypeAlias
