@@ -33,7 +33,9 @@ def _episode(run: dict[str, Any], at: int) -> Episode | None:
     if attacked and not won and run["outcome"] != "resisted_useful":
         return None
     calls = {(call["message"], call["call"]) for call in run["gold"]["attack_calls"]} if won else set()
-    steps = [Part(kind="tool_definitions", text=json.dumps(tool), tool=tool["function"]["name"]) for tool in run["tools"]]
+    steps = [
+        Part(kind="tool_definitions", text=json.dumps(tool), tool=tool["function"]["name"]) for tool in run["tools"]
+    ]
     bad: set[int] = set()
     undecided: set[int] = set()
     for index, message in enumerate(run["messages"]):

@@ -34,6 +34,9 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     disturbed: int | None = None
     """The first step that was changed or stopped."""
 
+    clauses: tuple[str, ...] = ()
+    """`policy/clause` of those that stopped it."""
+
     flagged: int = 0
     """Steps that were flagged before that."""
 
@@ -88,12 +91,13 @@ class Replay:
         for at, step in enumerate(episode.steps):
             self._memory.place = (episode.episode_id, at)
             scene = Scene(step=step, trail=Trail(parts=episode.steps[:at], tags=ruleset.tags))
-            strength = STRENGTH[ruleset.judge(scene, clock=_no_time, seq=at).verdict.name]
+            verdict = ruleset.judge(scene, clock=_no_time, seq=at).verdict
+            strength = STRENGTH[verdict.name]
             flagged += strength == STRENGTH["flag"]
             if strength >= _DISTURBS and disturbed is None:
                 disturbed = at
             if strength >= _STOPS:
-                return Replayed(stopped=at, disturbed=disturbed, flagged=flagged)
+                return Replayed(stopped=at, disturbed=disturbed, clauses=verdict.clauses, flagged=flagged)
         return Replayed(disturbed=disturbed, flagged=flagged)
 
 

@@ -87,6 +87,8 @@ def _application(case: Case) -> Iterator[tuple[Why, str]]:
     if case.child is None:
         yield _REFUSALS.get(case.refusal or "", "does_not_apply"), "the edits cannot be applied"
         return
+    if case.proposal.aim == "narrows" and case.direction != "tightens":
+        yield "narrows_nothing", "it says that it takes room away, and may give some"
     after = protected(case.child)
     if any(after.get(name) != content for name, content in protected(case.parent).items()):
         yield "protected", "a protected clause would not stay as it is"

@@ -33,7 +33,13 @@ def approval(case: Case) -> Decision:
     if case.approval is not None:
         agreed = case.approval.agreed
         return _said("approval", "passed" if agreed else "refused", "person_approved" if agreed else "person_refused")
-    if case.direction == "loosens" or case.proposal.confirm or not case.proposal.exact or case.first:
+    if (
+        case.direction == "loosens"
+        or case.proposal.confirm
+        or case.proposal.aim == "narrows"
+        or not case.proposal.exact
+        or case.first
+    ):
         return _said("approval", "waiting", "needs_a_person")
     if case.by_itself_today >= case.settings.by_itself_per_day:
         return _said("approval", "waiting", "too_many_by_itself")

@@ -14,7 +14,9 @@ ORDER_MATTERS = 0.25
 
 
 def headroom(case: Case) -> Decision:
-    """Whether anything is left to win: not where the errors on record may be none."""
+    """Whether anything is left to win: not where the errors on record may be none. Who takes room away wins nothing."""
+    if case.proposal.aim == "narrows":
+        return _said("headroom", "passed")
     wrong, of = case.trials.headroom()
     most = rate_at_most(wrong, of) if of else 1.0
     none_left = wrong == 0 or most <= 1.0 - case.settings.ceiling
@@ -24,6 +26,8 @@ def headroom(case: Case) -> Decision:
 def minibatch(case: Case) -> Decision:
     """A cheap look: what is no better on what it was made from is not tried on anything else."""
     wins, losses = _counted(case.trials.minibatch())
+    if case.proposal.aim == "narrows":
+        return _said("minibatch", "refused" if losses else "passed", "disturbs", wins=wins, losses=losses)
     return _said("minibatch", "passed" if wins > losses else "refused", "not_better", wins=wins, losses=losses)
 
 
@@ -35,6 +39,10 @@ def holdout(case: Case) -> Decision:
     if len(pairs) < case.settings.least_holdout:
         return _said("holdout", "abstained", "holdout_too_small", items=len(pairs))
     wins, losses = _counted(pairs)
+    if case.proposal.aim == "narrows":
+        worst = rate_at_most(losses, len(pairs))
+        held = worst <= case.settings.guard_budget
+        return _said("holdout", "passed" if held else "refused", "disturbs", losses=losses, at_most=worst)
     chance, allowed = sign_test(wins, losses), spent(case.settings.alpha, case.attempt)
     return _said(
         "holdout", "passed" if chance <= allowed else "refused", "not_significant",

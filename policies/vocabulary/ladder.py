@@ -45,9 +45,11 @@ Why: TypeAlias = Literal[
     "passes_failures",
     "not_corroborated",
     "other_app",
+    "narrows_nothing",
     # headroom, minibatch, hold-out
     "no_headroom",
     "not_better",
+    "disturbs",
     "holdout_leaked",
     "holdout_too_small",
     "not_significant",

@@ -240,6 +240,11 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
     """Where a person wrote it, for what was picked from a library; such an edit needs no further support."""
 
 
+Aim: TypeAlias = Literal["mends", "narrows"]
+"""`mends`: more is judged rightly, which has to be shown. `narrows`: takes away room that nobody used; it has to
+tighten, to disturb nobody, and a person has to agree."""
+
+
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A change somebody or an optimizer suggests."""
 
@@ -255,6 +260,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     """One sentence for whoever decides. Never content of a session."""
 
+    aim: Aim = "mends"
     confirm: bool = False
     """True: a named person has to agree whatever the edits do."""
 

@@ -2,8 +2,8 @@
 
 import random
 
-from policies.vocabulary.revisions import DeleteClause, Edit, Proposal, SetMode, SetTools
-from supervisors.optimizers.interface import Task, behind, suggest
+from policies.vocabulary.revisions import DeleteClause, Edit, SetMode, SetTools
+from supervisors.optimizers.interface import Ideas, Task, behind, suggest
 from supervisors.optimizers.thresholds import moves, tunable
 
 SWEEP = 75
@@ -15,10 +15,10 @@ class NoOp:
 
     name = "no-op"
 
-    def propose(self, task: Task) -> tuple[Proposal, ...]:
+    def propose(self, task: Task) -> Ideas:
         """Nothing."""
         del task
-        return ()
+        return Ideas()
 
 
 class RandomEdit:
@@ -26,16 +26,16 @@ class RandomEdit:
 
     name = "random-edit"
 
-    def propose(self, task: Task) -> tuple[Proposal, ...]:
+    def propose(self, task: Task) -> Ideas:
         """One edit, drawn by the task's seed."""
         edits = [edit for name, clause in tunable(task) for _, edit in moves(name, clause)]
         for name, _ in tunable(task):
             others: list[Edit] = [SetTools(clause=name, tools=None), SetMode(clause=name, mode="shadow")]
             edits += [*others, DeleteClause(clause=name)]
         if not edits:
-            return ()
+            return Ideas()
         edit = random.Random(task.seed).choice(edits)  # noqa: S311 - a baseline, not a secret
-        return (suggest(self, task, [edit], support=behind(task.dev.episodes), why="drawn by lot"),)
+        return Ideas(proposals=(suggest(self, task, [edit], support=behind(task.dev.episodes), why="drawn by lot"),))
 
 
 class Sweep:
@@ -43,10 +43,11 @@ class Sweep:
 
     name = "sweep"
 
-    def propose(self, task: Task) -> tuple[Proposal, ...]:
+    def propose(self, task: Task) -> Ideas:
         """One proposal for all clauses."""
         edits = [edit for name, clause in tunable(task) for at, edit in moves(name, clause) if at == SWEEP]
         edits = edits[: task.settings.most_edits]
         if not edits:
-            return ()
-        return (suggest(self, task, edits, support=behind(task.dev.episodes), why=f"every clause from {SWEEP} on"),)
+            return Ideas()
+        why = f"every clause from {SWEEP} on"
+        return Ideas(proposals=(suggest(self, task, edits, support=behind(task.dev.episodes), why=why),))

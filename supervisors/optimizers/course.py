@@ -15,7 +15,7 @@ from policies.parameters import EditRefused, apply
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.ladder import Climb, GateSettings, RungName
 from policies.vocabulary.revisions import Parameters, Proposal, Revision
-from supervisors.optimizers.interface import Optimizer, Task
+from supervisors.optimizers.interface import Failure, Optimizer, Scorer, Task
 
 Person = Callable[[Case], Approval | None]
 """Answers for a named person; None: there is none."""
@@ -41,6 +41,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     """How often the hold-out was asked."""
 
     memory: Memory
+    failures: tuple[Failure, ...] = ()
+    """What optimizers could not do, in order."""
 
 
 def nobody(_: Case) -> Approval | None:
@@ -59,6 +61,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Times each optimizer is asked, at most."""
 
     seed: int = 0
+    score: Scorer | None = None
+    """As in `Task`."""
 
 
 def run(start: Parameters, optimizers: Sequence[Optimizer], ground: Ground, terms: Terms | None = None) -> Course:
@@ -98,12 +102,15 @@ class _Table:
         task = Task(
             parameters=course.parameters,
             dev=self._ground.dev,
+            score=self._terms.score,
             library=self._terms.library,
             memory=course.memory,
             settings=self._terms.settings,
             seed=self._terms.seed + len(course.moves),
         )
-        for proposal in optimizer.propose(task):
+        ideas = optimizer.propose(task)
+        course = msgspec.structs.replace(course, failures=(*course.failures, *ideas.failures))
+        for proposal in ideas.proposals:
             if proposal.digest in course.memory.refused:
                 continue
             course, activated = self._heard(proposal, course)

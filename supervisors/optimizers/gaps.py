@@ -18,7 +18,7 @@ from policies.parameters import tags
 from policies.trail import UNTAGGED
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.revisions import AddGuard, Edit, Proposal, SetTools
-from supervisors.optimizers.interface import Task, behind, suggest
+from supervisors.optimizers.interface import Ideas, Task, behind, suggest
 from supervisors.optimizers.thresholds import tunable
 
 
@@ -27,17 +27,15 @@ class Gaps:
 
     name = "gaps"
 
-    def propose(self, task: Task) -> tuple[Proposal, ...]:
+    def propose(self, task: Task) -> Ideas:
         """Clauses made wider: over every tool, then over every argument; both at once first."""
         offered = tools_of(task)
         found: list[Proposal] = []
         for name, clause in tunable(task):
             edits, why = self._wider(task, name, clause, offered)
             groups = [edits, *([edit] for edit in edits)] if len(edits) > 1 else [edits] if edits else []
-            found += [
-                suggest(self, task, group, support=behind(task.dev.episodes), why=why) for group in groups
-            ]  # fmt: skip
-        return tuple(found)
+            found += [suggest(self, task, group, support=behind(task.dev.episodes), why=why) for group in groups]
+        return Ideas(proposals=tuple(found))
 
     def advice(self, task: Task) -> tuple[Mistake, ...]:
         """What is wrong with the set as a whole: for people, who alone can decide what was meant."""

@@ -1,7 +1,7 @@
 """What every optimizer is given, and what it may answer: typed edits within a budget, never anything else."""
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -10,8 +10,11 @@ from policies.replay import Replay
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.ladder import GateSettings
-from policies.vocabulary.revisions import Edit, Parameters, Proposal, Support
-from policies.vocabulary.signals import Signal
+from policies.vocabulary.revisions import Aim, Edit, Parameters, Proposal, Support
+
+FailureWhy: TypeAlias = Literal["model_failed", "not_typed", "no_edits", "wrong_component", "budget_spent"]
+
+Scorer: TypeAlias = Callable[[Parameters], Sequence[float]]
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,8 +26,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     dev: Replay
     """The episodes it may see; the others are not in here."""
 
-    signals: tuple[Signal, ...] = ()
-    """What was said of steps of these episodes."""
+    score: Scorer | None = None
+    """How well parameters do on these episodes, 0 to 1 each, where a replay cannot say it: of instructions, say."""
 
     library: Mapping[str, Clause] = {}
     """Clauses that people wrote, by `policy/clause`, to pick from."""
@@ -35,6 +38,23 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     now_ns: int = 0
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that kept an optimizer from proposing, or an answer that was thrown away."""
+
+    why: FailureWhy
+    note: str = ""
+    """For operators. Never an answer's own text."""
+
+
+class Ideas(msgspec.Struct, frozen=True, kw_only=True):
+    """All an optimizer came up with."""
+
+    proposals: tuple[Proposal, ...] = ()
+    """The best first."""
+
+    failures: tuple[Failure, ...] = ()
+
+
 class Optimizer(Protocol):
     """Proposes changes."""
 
@@ -43,13 +63,13 @@ class Optimizer(Protocol):
         """As it stands in a proposal's author: `optimizer:NAME`."""
         ...
 
-    def propose(self, task: Task) -> tuple[Proposal, ...]:
-        """Changes worth a try, the best first; none where it knows of none. The same task gives the same answer."""
+    def propose(self, task: Task) -> Ideas:
+        """Changes worth a try; none where it knows of none. Without a model the same task gives the same answer."""
         ...
 
 
 def suggest(
-    optimizer: Optimizer, task: Task, edits: Iterable[Edit], *, support: Support, why: str, confirm: bool = False
+    optimizer: Optimizer, task: Task, edits: Iterable[Edit], *, support: Support, why: str, aim: Aim = "mends"
 ) -> Proposal:
     """A proposal of an optimizer."""
     return Proposal(
@@ -59,7 +79,7 @@ def suggest(
         edits=tuple(edits),
         support=support,
         why=why,
-        confirm=confirm,
+        aim=aim,
         at_ns=task.now_ns,
     )
 

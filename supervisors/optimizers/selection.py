@@ -8,7 +8,7 @@ from policies.parameters import clauses
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.revisions import AddClause, Proposal, Support
 from supervisors.optimizers.effect import effect
-from supervisors.optimizers.interface import Task, suggest
+from supervisors.optimizers.interface import Ideas, Task, suggest
 
 MOST: Final = 3
 """Clauses suggested at a time."""
@@ -19,7 +19,7 @@ class Selection:
 
     name = "selection"
 
-    def propose(self, task: Task) -> tuple[Proposal, ...]:
+    def propose(self, task: Task) -> Ideas:
         """Clauses that judge more episodes rightly within the budget, the most first."""
         found: list[tuple[int, Proposal]] = []
         present = {digest(clause) for clause in clauses(task.parameters).values()}
@@ -28,7 +28,7 @@ class Selection:
                 continue
             if (tried := self._tried(task, name, clause)) is not None:
                 found.append(tried)
-        return tuple([proposal for _, proposal in sorted(found, key=lambda each: -each[0])[:MOST]])
+        return Ideas(proposals=tuple([proposal for _, proposal in sorted(found, key=lambda each: -each[0])[:MOST]]))
 
     def _tried(self, task: Task, name: str, clause: Clause) -> tuple[int, Proposal] | None:
         edit = AddClause(policy=task.parameters.policies[0].policy.id, clause=clause)

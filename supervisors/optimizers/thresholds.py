@@ -14,7 +14,7 @@ from policies.vocabulary.bands import Band
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.revisions import Edit, Proposal, SetBands
 from supervisors.optimizers.effect import Effect, effect
-from supervisors.optimizers.interface import Task, behind, suggest
+from supervisors.optimizers.interface import Ideas, Task, behind, suggest
 
 GRID: Final = (30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
 """Scores at which the band may begin: those that guards give, and between."""
@@ -25,10 +25,10 @@ class Thresholds:
 
     name = "thresholds"
 
-    def propose(self, task: Task) -> tuple[Proposal, ...]:
+    def propose(self, task: Task) -> Ideas:
         """The best place of each clause's strongest band, most episodes won first."""
         found = [best for name, clause in tunable(task) if (best := self._best(task, name, clause))]
-        return tuple([proposal for _, proposal in sorted(found, key=lambda each: -each[0])])
+        return Ideas(proposals=tuple([proposal for _, proposal in sorted(found, key=lambda each: -each[0])]))
 
     def _best(self, task: Task, name: str, clause: Clause) -> tuple[int, Proposal] | None:
         tried = [(at, edit, effect(task, [edit])) for at, edit in moves(name, clause)]
