@@ -1,8 +1,8 @@
 """A behaviour model: an agent whose work is a function of the rules in its instructions, so that truth is known.
 
 Tasks of three sorts, after the survey's classes of applications: questions that take several look-ups, sums over
-tables, and sequences of decisions. Each task needs one rule; it goes well where a line of the instructions says that rule, and
-badly where a line says a harmful one. Noise is a lot drawn for each look. The truth stands in no prompt.
+tables, and sequences of decisions. Each task needs one rule; it goes well where a line of the instructions says that
+rule, and badly where a line says a harmful one. Noise is a lot drawn for each look. The truth stands in no prompt.
 """
 
 import random
@@ -99,19 +99,19 @@ def _masked(episode: Episode) -> Episode:
     return msgspec.structs.replace(episode, steps=episode.steps[1:])
 
 
+class Sides(msgspec.Struct, frozen=True):
+    """A world's tasks, told apart."""
+
+    world: World
+    dev: tuple[Episode, ...]
+    kept: tuple[Episode, ...]
+
+
 class WorldTrials:
     """The trials of one candidate in a world: every look is noisy, and drawn anew for each side."""
 
-    def __init__(
-        self,
-        place: World,
-        dev: Sequence[Episode],
-        kept: Sequence[Episode],
-        parent: Parameters,
-        child: Parameters,
-        seed: int,
-    ) -> None:
-        self._world, self._dev, self._kept = place, dev, kept
+    def __init__(self, sides: Sides, parent: Parameters, child: Parameters, seed: int) -> None:
+        self._world, self._dev, self._kept = sides.world, sides.dev, sides.kept
         self._parent, self._child = parent, child
         self._lot = random.Random(seed)
 

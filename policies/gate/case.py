@@ -22,6 +22,8 @@ class Pair(msgspec.Struct, frozen=True):
     """How right it was, 0 to 1."""
 
     after: float
+    group: str = ""
+    """Near copies of one task share one; empty: it is alone. A group is one observation, whatever its size."""
 
 
 class Opinion(msgspec.Struct, frozen=True):

@@ -1,10 +1,11 @@
 """The rungs that recorded episodes decide: from headroom to a second opinion, hold-out and budget between them."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from policies.copies import copied
 from policies.gate.case import Case, Pair
-from policies.gate.lint import texts
+from policies.gate.lint import texts, written_by_people
 from policies.statistics import rate_at_most, sign_test, spent
 from policies.vocabulary.ladder import Decision, Outcome, RungName, Why
 from policies.vocabulary.revisions import Score
@@ -36,17 +37,18 @@ def holdout(case: Case) -> Decision:
     if _leaked(case):
         return _said("holdout", "abstained", "holdout_leaked")
     pairs = case.trials.holdout()
-    if len(pairs) < case.settings.least_holdout:
-        return _said("holdout", "abstained", "holdout_too_small", items=len(pairs))
+    groups = len(_groups(pairs))
+    if groups < case.settings.least_holdout:
+        return _said("holdout", "abstained", "holdout_too_small", groups=groups)
     wins, losses = _counted(pairs)
     if case.proposal.aim == "narrows":
-        worst = rate_at_most(losses, len(pairs))
+        worst = rate_at_most(losses, groups)
         held = worst <= case.settings.guard_budget
         return _said("holdout", "passed" if held else "refused", "disturbs", losses=losses, at_most=worst)
     chance, allowed = sign_test(wins, losses), spent(case.settings.alpha, case.attempt)
     return _said(
         "holdout", "passed" if chance <= allowed else "refused", "not_significant",
-        wins=wins, losses=losses, items=len(pairs), p=chance, alpha=allowed, attempt=case.attempt,
+        wins=wins, losses=losses, groups=groups, p=chance, alpha=allowed, attempt=case.attempt,
     )  # fmt: skip
 
 
@@ -60,11 +62,13 @@ def anchors(case: Case) -> Decision:
 
 
 def fp_budget(case: Case) -> Decision:
-    """How many honest episodes the change may disturb, at worst: by itself, and with all the others."""
+    """How much honest work the change may disturb, at worst: by itself, and with all the others. Counted in groups."""
     pairs, settings = case.trials.honest(), case.settings
-    of = len(pairs)
-    new = sum(pair.after < pair.before for pair in pairs)
-    before, after = (sum(value < 1 for value in values) for values in _columns(pairs))
+    groups = _groups(pairs)
+    of = len(groups)
+    new = sum(any(pair.after < pair.before for pair in group) for group in groups)
+    before = sum(any(pair.before < 1 for pair in group) for group in groups)
+    after = sum(any(pair.after < 1 for pair in group) for group in groups)
     worst = rate_at_most(new, of) if of else 1.0
     total = rate_at_most(after, of) if of else 1.0
     scores = {"new": new, "honest": of, "at_most": worst, "total_at_most": total}
@@ -98,19 +102,23 @@ def _leaked(case: Case) -> bool:
     exposure = case.exposure
     if exposure.seen & exposure.kept:
         return True
-    brought = (text for edit in case.proposal.edits for text in texts(edit))
+    learned = (edit for edit in case.proposal.edits if not written_by_people(edit, case))
+    brought = (text for edit in learned for text in texts(edit))
     return any(copied(text, exposure.kept_words, case.settings.longest_copy) for text in brought)
 
 
 def _counted(pairs: Iterable[Pair]) -> tuple[int, int]:
-    """Pairs in which the candidate is better, and those in which it is worse."""
-    signs = [(pair.after > pair.before) - (pair.after < pair.before) for pair in pairs]
-    return signs.count(1), signs.count(-1)
+    """Groups in which the candidate is better over all, and those in which it is worse."""
+    changes = [sum(pair.after - pair.before for pair in group) for group in _groups(pairs)]
+    return sum(change > 0 for change in changes), sum(change < 0 for change in changes)
 
 
-def _columns(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
-    every = list(pairs)
-    return [pair.before for pair in every], [pair.after for pair in every]
+def _groups(pairs: Iterable[Pair]) -> list[list[Pair]]:
+    """Pairs by group: near copies of one task say one thing, not many."""
+    found: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        found[pair.group or pair.item].append(pair)
+    return list(found.values())
 
 
 def _said(rung: RungName, outcome: Outcome, why: Why = "fine", **scores: float) -> Decision:

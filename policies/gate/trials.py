@@ -58,7 +58,7 @@ class ReplayTrials:
     def _pairs(self, replay: Replay, *, honest: bool = False) -> list[Pair]:
         triples = zip(replay.episodes, replay.rights(self._parent), replay.rights(self._child), strict=True)
         return [
-            Pair(item=episode.episode_id, before=float(before), after=float(after))
+            Pair(item=episode.episode_id, before=float(before), after=float(after), group=episode.group)
             for episode, before, after in triples
             if episode.honest or not honest
         ]

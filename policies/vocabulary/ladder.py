@@ -142,16 +142,16 @@ class GateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How often, at most, a change that is none passes one hold-out, all attempts together."""
 
     least_holdout: Annotated[int, Meta(ge=1)] = 50
-    """Episodes below which the hold-out says nothing."""
+    """Groups of episodes below which the hold-out says nothing."""
 
     ceiling: Rate = 0.98
     """Share of episodes judged rightly above which there is nothing to win."""
 
     guard_budget: Rate = 0.01
-    """Honest episodes that one change may disturb: the upper bound, at 95 %."""
+    """Share of honest work that one change may disturb: the upper bound, at 95 %, in groups of episodes."""
 
     total_budget: Rate = 0.05
-    """Honest episodes that all guards together may disturb."""
+    """The same for all guards together."""
 
     shadow_requests: Annotated[int, Meta(ge=0)] = 500
     shadow_ns: Annotated[int, Meta(ge=0)] = 4 * 3600 * 1_000_000_000

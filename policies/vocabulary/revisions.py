@@ -98,20 +98,20 @@ class _Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One bounded change. Clauses are named `policy/clause`, guards by their digest: a place may have moved."""
 
 
-class AddClause(_Edit, tag="add_clause"):
+class AddClause(_Edit, frozen=True, tag="add_clause"):
     """A rule that was not there."""
 
     policy: str
     clause: Clause
 
 
-class DeleteClause(_Edit, tag="delete_clause"):
+class DeleteClause(_Edit, frozen=True, tag="delete_clause"):
     """A rule goes."""
 
     clause: str
 
 
-class AddGuard(_Edit, tag="add_guard"):
+class AddGuard(_Edit, frozen=True, tag="add_guard"):
     """One more guard watches for the breach of a clause."""
 
     clause: str
@@ -120,7 +120,7 @@ class AddGuard(_Edit, tag="add_guard"):
     """When it goes by itself; None: never."""
 
 
-class ReplaceGuard(_Edit, tag="replace_guard"):
+class ReplaceGuard(_Edit, frozen=True, tag="replace_guard"):
     """A guard is defined otherwise."""
 
     clause: str
@@ -128,14 +128,14 @@ class ReplaceGuard(_Edit, tag="replace_guard"):
     guard: GuardSpec
 
 
-class DeleteGuard(_Edit, tag="delete_guard"):
+class DeleteGuard(_Edit, frozen=True, tag="delete_guard"):
     """A guard goes."""
 
     clause: str
     was: str
 
 
-class MergeGuards(_Edit, tag="merge_guards"):
+class MergeGuards(_Edit, frozen=True, tag="merge_guards"):
     """One guard takes the place of several of the same clause."""
 
     clause: str
@@ -143,28 +143,28 @@ class MergeGuards(_Edit, tag="merge_guards"):
     guard: GuardSpec
 
 
-class SetBands(_Edit, tag="set_bands"):
+class SetBands(_Edit, frozen=True, tag="set_bands"):
     """Other thresholds, or another answer to a score."""
 
     clause: str
     action: Annotated[tuple[Band, ...], Meta(min_length=1)]
 
 
-class SetTools(_Edit, tag="set_tools"):
+class SetTools(_Edit, frozen=True, tag="set_tools"):
     """The clause is about other tools; None: about every tool."""
 
     clause: str
     tools: ToolSelector | None
 
 
-class SetMode(_Edit, tag="set_mode"):
+class SetMode(_Edit, frozen=True, tag="set_mode"):
     """A clause begins to act, or watches only."""
 
     clause: str
     mode: Literal["shadow", "enforce"]
 
 
-class AddLine(_Edit, tag="add_line"):
+class AddLine(_Edit, frozen=True, tag="add_line"):
     """One more item of instructions, or of a clause's guidance."""
 
     line: Line
@@ -172,28 +172,28 @@ class AddLine(_Edit, tag="add_line"):
     """Whose guidance; None: the app's instructions."""
 
 
-class ReplaceLine(_Edit, tag="replace_line"):
+class ReplaceLine(_Edit, frozen=True, tag="replace_line"):
     """An item is said otherwise."""
 
     line: Line
     clause: str | None = None
 
 
-class DeleteLine(_Edit, tag="delete_line"):
+class DeleteLine(_Edit, frozen=True, tag="delete_line"):
     """An item goes."""
 
     line: str
     clause: str | None = None
 
 
-class DescribeTool(_Edit, tag="describe_tool"):
+class DescribeTool(_Edit, frozen=True, tag="describe_tool"):
     """A tool is described otherwise to the model; empty: as the app describes it."""
 
     tool: str
     description: Annotated[str, Meta(max_length=2000)]
 
 
-class TagTool(_Edit, tag="tag_tool"):
+class TagTool(_Edit, frozen=True, tag="tag_tool"):
     """A tool's tags, all of them; none: as the configuration has it."""
 
     tool: str

@@ -21,7 +21,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """The other way round."""
 
     honest: int
-    """How many honest episodes there are."""
+    """How many groups of honest episodes there are."""
 
     @property
     def gain(self) -> int:
@@ -30,11 +30,11 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def disturbed(self) -> int:
-        """Honest episodes it would disturb for the first time."""
-        return sum(episode.honest for episode in self.spoilt)
+        """Groups of honest episodes it would disturb for the first time."""
+        return len({episode.group for episode in self.spoilt if episode.honest})
 
     def within(self, budget: float) -> bool:
-        """Whether it disturbs so few honest episodes that the budget is kept, at worst; or none at all."""
+        """Whether it disturbs so little honest work that the budget is kept, at worst; or none at all."""
         return not self.disturbed or rate_at_most(self.disturbed, self.honest) <= budget
 
 
@@ -49,5 +49,5 @@ def effect(task: Task, edits: Iterable[Edit]) -> Effect | None:
     return Effect(
         mended=tuple([episode for episode, was, now in triples if now and not was]),
         spoilt=tuple([episode for episode, was, now in triples if was and not now]),
-        honest=sum(episode.honest for episode in task.dev.episodes),
+        honest=len({episode.group for episode in task.dev.episodes if episode.honest}),
     )

@@ -19,6 +19,9 @@ from supervisors.optimizers.interface import Ideas, Task, behind, suggest
 GRID: Final = (30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
 """Scores at which the band may begin: those that guards give, and between."""
 
+NEARLY: Final = 0.9
+"""Of the best there is, what is good enough: the mildest place that wins so much. The last few are chance."""
+
 
 class Thresholds:
     """Moves the strongest band of one clause at a time."""
@@ -39,7 +42,8 @@ class Thresholds:
         ]
         if not kept:
             return None
-        gain, at, edit, said = max(kept, key=lambda each: (each[0], each[1]))  # of equals the mildest
+        enough = max(gain for gain, *_ in kept) * NEARLY
+        gain, at, edit, said = max((each for each in kept if each[0] >= enough), key=lambda each: each[1])
         return gain, self._suggested(task, edit, at, said)
 
     def _suggested(self, task: Task, edit: Edit, at: int, said: Effect) -> Proposal:

@@ -3,7 +3,7 @@
 | name | who is to blame | what the model is shown | calls a step |
 |---|---|---|---|
 | `reflective` | components in turn | one component, a few episodes that went wrong | 1 |
-| `back-propagation` | the component that judged | episodes, one by one, for feedback; then the feedback alone | 2 to 4 |
+| `back-propagation` | the component that judged | an episode each, for feedback; then the feedback alone | 2 to 4 |
 | `trace-propagation` | whom the model ranks first | one whole episode, and every component | 1 |
 """
 
