@@ -86,7 +86,7 @@ def _malformed(_: str, turn: int) -> str:
 
 def _loosener(prompt: str, _: int) -> str:
     clause = next(iter(_CLAUSE.findall(prompt)), "first-day/no-sending-on-others-word")
-    edit = {"edit": "set_bands", "clause": clause, "action": [{"at": 100, "do": "flag"}]}
+    edit = {"edit": "set_bands", "clause": clause, "action": [{"at": 80, "do": "hold"}]}
     return _answered(edit, component=clause)
 
 

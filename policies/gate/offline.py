@@ -10,6 +10,9 @@ from policies.statistics import rate_at_most, sign_test, spent
 from policies.vocabulary.ladder import Decision, Outcome, RungName, Why
 from policies.vocabulary.revisions import Score
 
+PLAINLY = 0.2
+"""A chance at or below this that so many losses are luck: enough for a first look, which costs nothing."""
+
 ORDER_MATTERS = 0.25
 """Share of questions that a second judge answers otherwise in the other order, from which its word is worth nothing."""
 
@@ -25,11 +28,12 @@ def headroom(case: Case) -> Decision:
 
 
 def minibatch(case: Case) -> Decision:
-    """A cheap look: what is no better on what it was made from is not tried on anything else."""
+    """A cheap look: what wins nothing where it was made, or plainly loses, is not tried on anything else."""
     wins, losses = _counted(case.trials.minibatch())
     if case.proposal.aim == "narrows":
         return _said("minibatch", "refused" if losses else "passed", "disturbs", wins=wins, losses=losses)
-    return _said("minibatch", "passed" if wins > losses else "refused", "not_better", wins=wins, losses=losses)
+    lost = not wins or sign_test(losses, wins) <= PLAINLY
+    return _said("minibatch", "refused" if lost else "passed", "not_better", wins=wins, losses=losses)
 
 
 def holdout(case: Case) -> Decision:
