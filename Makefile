@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e serve dev fmt check torture bench bench-guards docs lock clean
+.PHONY: help demo test e2e serve dev fmt check torture bench bench-guards bench-optimizer docs lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z0-9_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench: $(READY)  ## measure this gateway beside a bare ASGI echo and nginx (ARGS
 
 bench-guards: $(READY)  ## measure the guards: attacks, honest work, spans, cost (ARGS="--board F --data DIR")
 	$(BIN)/python -m bench.guards $(ARGS)
+
+bench-optimizer: $(READY)  ## measure optimizers and the gate: unseen attacks, calibration, canaries (ARGS="--data DIR")
+	$(BIN)/python -m bench.optimizer $(ARGS)
 
 docs: $(READY)  ## write the generated documents anew
 	$(BIN)/python -m policies.vocabulary.registry > docs/SPANS.md

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.guards_offline import carries, parts
+from bench.guards_offline import carries, held_out, parts
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.steps import Part
 
@@ -18,6 +18,12 @@ def episodes(data: Path) -> tuple[Episode, ...]:
     """Every run that says something: attacks that went through, attacks that were resisted, honest work."""
     runs = (run for name in FILES for run in _read(data / "trajectories" / f"{name}.jsonl.gz"))
     return tuple([episode for at, run in enumerate(runs) if (episode := _episode(run, at)) is not None])
+
+
+def unshaped(data: Path) -> frozenset[str]:
+    """Ids of the runs whose tasks the guards were never shaped on."""
+    runs = (run for name in FILES for run in _read(data / "trajectories" / f"{name}.jsonl.gz"))
+    return frozenset(run["id"] for run in runs if held_out(run))
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
