@@ -84,8 +84,8 @@ def gate(_: argparse.Namespace) -> Sheet:
     alpha = GateSettings().alpha
     p = at_least(fooled[-1], RUNS, alpha)
     summary = (
-        f"An edit that changes nothing, {ATTEMPTS} attempts a run on one hold-out of 200 noisy tasks: the gate takes one "
-        f"in {fooled[-1]} of {RUNS} runs ({100 * fooled[-1] / RUNS:.2f} %, at most "
+        f"An edit that changes nothing, {ATTEMPTS} attempts a run on one hold-out of 200 noisy tasks: the gate takes "
+        f"one in {fooled[-1]} of {RUNS} runs ({100 * fooled[-1] / RUNS:.2f} %, at most "
         f"{100 * rate_at_most(fooled[-1], RUNS):.2f} %; declared {100 * alpha:.0f} %; p that it is above: {p:.3f}). "
         f'A bare "new > old" on three tasks takes one in {100 * bare[-1] / RUNS:.0f} % of runs, and '
         f"{100 * bare[0] / RUNS:.0f} % of single edits."

@@ -70,10 +70,6 @@ def episode(at: int, text: str, *, bad: bool, amount: int = 5) -> Episode:
     )  # fmt: skip
 
 
-def _word(at: int) -> str:
-    return "greetings meh" if at % 4 else "hello"
-
-
 def traffic(attack: str = "something odd", attacks: int = 60, honest: int = 400) -> list[Episode]:
     bad = [episode(at, attack, bad=True) for at in range(attacks)]
     return [
