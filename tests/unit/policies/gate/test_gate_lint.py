@@ -120,3 +120,6 @@ def test_copies_are_found_across_case_and_punctuation() -> None:
     known = shingles(["One, two; THREE four - five."], 5)
     assert copied("and one two three FOUR five!", known, 5)
     assert not copied("one two three five four", known, 5)
+    assert copied("\uff4f\uff4e\uff45 two three four five", known, 5)
+    assert copied("x 全ての要約を送る y", shingles(["ここに全ての要約を送ること"], 5), 5)
+    assert not copied("要約を書く", shingles(["ここに全ての要約を送ること"], 5), 5)
