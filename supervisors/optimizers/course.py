@@ -1,6 +1,6 @@
 """A course: proposals through the ladder, round by round, with what came of each. No clock, no I/O, one seed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -36,11 +36,17 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
     parameters: Parameters
     revisions: tuple[Revision, ...]
-    moves: tuple[Move, ...]
-    attempts: int
+    moves: tuple[Move, ...] = ()
+    attempts: int = 0
     """How often the hold-out was asked."""
 
-    memory: Memory
+    memory: Memory = Memory()
+    turn: int = 0
+    """How many optimizers were heard."""
+
+    changed: int = 0
+    """The turn that last put something in force."""
+
     failures: tuple[Failure, ...] = ()
     """What optimizers could not do, in order."""
 
@@ -67,17 +73,32 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(start: Parameters, optimizers: Sequence[Optimizer], ground: Ground, terms: Terms | None = None) -> Course:
     """Let optimizers propose in turn until nobody knows of anything that stands, or the rounds are over."""
-    terms = terms or Terms()
+    first = begun(start)
+    return [first, *steps(first, optimizers, ground, terms)][-1]
+
+
+def begun(start: Parameters) -> Course:
+    """A course of which nothing has been run."""
     first = Revision(app=start.app, parent=None, parameters=start.digest, author="human:start")
-    course = Course(parameters=start, revisions=(first,), moves=(), attempts=0, memory=Memory())
+    return Course(parameters=start, revisions=(first,))
+
+
+def steps(
+    course: Course, optimizers: Sequence[Optimizer], ground: Ground, terms: Terms | None = None
+) -> Iterator[Course]:
+    """The course after each optimizer that was heard.
+
+    Each is whole: written down and read again, after a kill say, the rest comes out as if nothing had happened, as far
+    as the optimizers answer the same.
+    """
+    terms = terms or Terms()
     table = _Table(ground, terms)
-    for _ in range(terms.rounds):
-        before = course.parameters
-        for optimizer in optimizers:
-            course = table.hear(optimizer, course)
-        if course.parameters == before:
-            break
-    return course
+    while course.turn < terms.rounds * len(optimizers) and course.turn - course.changed < len(optimizers):
+        heard = table.hear(optimizers[course.turn % len(optimizers)], course)
+        turn = course.turn + 1
+        changed = turn if heard.parameters != course.parameters else course.changed
+        course = msgspec.structs.replace(heard, turn=turn, changed=changed)
+        yield course
 
 
 class _Table:

@@ -18,7 +18,7 @@ from policies.vocabulary.revisions import AddClause, AddGuard, Parameters, SetBa
 from policies.vocabulary.steps import Part
 from supervisors.optimizers.allowances import Allowances
 from supervisors.optimizers.baselines import NoOp, RandomEdit, Sweep
-from supervisors.optimizers.course import Terms, run
+from supervisors.optimizers.course import Course, Terms, begun, run, steps
 from supervisors.optimizers.gaps import Gaps
 from supervisors.optimizers.interface import Optimizer, Task
 from supervisors.optimizers.patterns import Patterns
@@ -225,6 +225,17 @@ def test_a_course_improves_and_leaves_a_chain_and_a_record() -> None:
     assert course.attempts >= 1
     again = run(START, [NoOp(), Thresholds(), Patterns()], ground(traffic()), Terms(settings=SETTINGS))
     assert again == course
+
+
+def test_a_course_that_was_killed_anywhere_goes_on_as_if_nothing_had_happened() -> None:
+    team: list[Optimizer] = [Thresholds(), Patterns(), RandomEdit()]
+    whole = run(START, team, ground(traffic()), Terms(settings=SETTINGS))
+    course = begun(START)
+    for _ in range(whole.turn):
+        course = msgspec.msgpack.decode(msgspec.msgpack.encode(course), type=Course)
+        course = next(steps(course, team, ground(traffic()), Terms(settings=SETTINGS)))
+    assert course == whole
+    assert next(steps(course, team, ground(traffic()), Terms(settings=SETTINGS)), None) is None
 
 
 def test_with_no_labels_or_contradictory_ones_nothing_changes() -> None:
