@@ -4,7 +4,8 @@ It holds as far as an episode goes on as it was recorded, so it ends at the firs
 said is remembered by definition, so that trying other thresholds of the same guards costs nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,10 +17,11 @@ from policies.guards.interface import Guard
 from policies.guards.registry import Workshop
 from policies.parameters import tags
 from policies.trail import Scene, Trail
+from policies.vocabulary.clauses import Policy
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.findings import Hit
 from policies.vocabulary.revisions import Parameters
-from policies.vocabulary.verdicts import STRENGTH
+from policies.vocabulary.verdicts import STRENGTH, Verdict, combine
 
 _DISTURBS: Final = STRENGTH["redact"]
 _STOPS: Final = STRENGTH["hold"]
@@ -60,8 +62,10 @@ class Replay:
         """What parameters make of every episode, in their order. Clauses whose guards have to be asked are left out."""
         name = parameters.digest
         if name not in self._known:
-            ruleset = self._ruleset(parameters)
-            self._known[name] = tuple([self._one(ruleset, episode) for episode in self.episodes])
+            clauses = self._clauses(parameters)
+            self._known[name] = tuple(
+                [_together(clause.of(episode) for clause in clauses) for episode in self.episodes]
+            )
         return self._known[name]
 
     def rights(self, parameters: Parameters) -> tuple[bool, ...]:
@@ -73,32 +77,62 @@ class Replay:
         """The same for some of the episodes; what guards said is shared."""
         return Replay([episode for episode in self.episodes if wanted(episode)], self._memory)
 
-    def _ruleset(self, parameters: Parameters) -> Ruleset:
-        workshop = Workshop()
+    def _clauses(self, parameters: Parameters) -> "list[_Clause]":
         tagged = tags(parameters)
-        about = digest(sorted((name, sorted(each)) for name, each in tagged.items()))
-
-        def build(spec: Any) -> Guard | Asked:
-            guard = workshop.build(spec)
-            return guard if isinstance(guard, Asked) else self._memory.guard(guard, digest([spec, about]))
-
+        about = digest([parameters.app, sorted((name, sorted(each)) for name, each in tagged.items())])
         settings = Settings(app=parameters.app, enforce=True)
-        return Ruleset.compile(parameters.policies, tags=tagged, settings=settings, builder=build).here()
+        found: list[_Clause] = []
+        for policy in parameters.policies:
+            for clause in policy.clause:
+                name = digest([policy.policy.id, clause, about])
+                alone = msgspec.structs.replace(policy, clause=(clause,))
+                found.append(self._memory.clause(name, alone, about, tagged, settings))
+        return found
 
-    def _one(self, ruleset: Ruleset, episode: Episode) -> Replayed:
-        flagged = 0
-        disturbed: int | None = None
+
+def _together(said: Iterable[Mapping[int, Verdict]]) -> Replayed:
+    """What several clauses come to: the strongest verdict on each step, up to the first that stops the run."""
+    steps: dict[int, list[Verdict]] = defaultdict(list)
+    for each in said:
+        for at, verdict in each.items():
+            steps[at].append(verdict)
+    flagged = 0
+    disturbed: int | None = None
+    for at in sorted(steps):
+        verdict = combine(steps[at])
+        strength = STRENGTH[verdict.name]
+        flagged += strength == STRENGTH["flag"]
+        if strength >= _DISTURBS and disturbed is None:
+            disturbed = at
+        if strength >= _STOPS:
+            return Replayed(stopped=at, disturbed=disturbed, clauses=verdict.clauses, flagged=flagged)
+    return Replayed(disturbed=disturbed, flagged=flagged)
+
+
+class _Clause:
+    """One clause by itself: no clause changes what another says of a step."""
+
+    def __init__(self, ruleset: Ruleset, memory: "_Memory") -> None:
+        self._ruleset = ruleset
+        self._memory = memory
+        self._kinds = frozenset(kind for rule in ruleset.rules for kind in rule.clause.steps)
+        self._said: dict[str, Mapping[int, Verdict]] = {}
+
+    def of(self, episode: Episode) -> Mapping[int, Verdict]:
+        """Its verdict on every step of an episode of which it says more than nothing."""
+        found = self._said.get(episode.episode_id)
+        if found is None:
+            found = self._said[episode.episode_id] = dict(self._verdicts(episode))
+        return found
+
+    def _verdicts(self, episode: Episode) -> Iterator[tuple[int, Verdict]]:
         for at, step in enumerate(episode.steps):
-            self._memory.place = (episode.episode_id, at)
-            scene = Scene(step=step, trail=Trail(parts=episode.steps[:at], tags=ruleset.tags))
-            verdict = ruleset.judge(scene, clock=_no_time, seq=at).verdict
-            strength = STRENGTH[verdict.name]
-            flagged += strength == STRENGTH["flag"]
-            if strength >= _DISTURBS and disturbed is None:
-                disturbed = at
-            if strength >= _STOPS:
-                return Replayed(stopped=at, disturbed=disturbed, clauses=verdict.clauses, flagged=flagged)
-        return Replayed(disturbed=disturbed, flagged=flagged)
+            if step.kind in self._kinds:
+                self._memory.place = (episode.episode_id, at)
+                scene = Scene(step=step, trail=Trail(parts=episode.steps[:at], tags=self._ruleset.tags))
+                verdict = self._ruleset.judge(scene, clock=_no_time, seq=at).verdict
+                if verdict.name != "allow":
+                    yield at, verdict
 
 
 def _no_time() -> int:
@@ -111,11 +145,25 @@ class _Memory:
 
     def __init__(self) -> None:
         self.place: tuple[str, int] = ("", 0)
+        self._workshop = Workshop()
         self._said: dict[str, dict[tuple[str, int], tuple[Hit, ...]]] = {}
+        self._clauses: dict[str, _Clause] = {}
 
-    def guard(self, guard: Guard, name: str) -> Guard:
-        """The guard, which is run once for each step, whatever the clauses around it."""
-        return _Remembered(guard, self, self._said.setdefault(name, {}))
+    def clause(
+        self, name: str, alone: Policy, about: str, tagged: Mapping[str, frozenset[str]], settings: Settings
+    ) -> "_Clause":
+        """The clause of this name, which is run once for each episode, whatever stands around it."""
+        if name not in self._clauses:
+
+            def build(spec: Any) -> Guard | Asked:
+                guard = self._workshop.build(spec)
+                if isinstance(guard, Asked):
+                    return guard
+                return _Remembered(guard, self, self._said.setdefault(digest([spec, about]), {}))
+
+            ruleset = Ruleset.compile([alone], tags=tagged, settings=settings, builder=build)
+            self._clauses[name] = _Clause(ruleset.here(), self)
+        return self._clauses[name]
 
 
 class _Remembered:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from policies.copies import Shingles, shingles
 from policies.examples import parts_of
 from policies.gate.case import Opinion, Pair
 from policies.replay import Replay
@@ -19,6 +20,17 @@ class Ground:
         self.holdout: Final = holdout
         marked = [episode for side in (dev, holdout) for episode in side.episodes if episode.anchor]
         self.anchors: Final = Replay([*_decided(base), *marked])
+        self._words: dict[int, tuple[Shingles, Shingles]] = {}
+
+    def words(self, longest: int) -> tuple[Shingles, Shingles]:
+        """Runs of `longest` words that an optimizer may see, and those that stand in the hold-out alone."""
+        if longest not in self._words:
+            shown, kept = (
+                shingles((step.text for episode in side.episodes for step in episode.steps), longest)
+                for side in (self.dev, self.holdout)
+            )
+            self._words[longest] = shown, kept - shown
+        return self._words[longest]
 
 
 class ReplayTrials:

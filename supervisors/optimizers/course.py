@@ -5,7 +5,6 @@ from typing import Final
 
 import msgspec
 
-from policies.copies import shingles
 from policies.digests import digest
 from policies.gate.case import Approval, Case, Exposure
 from policies.gate.ladder import OFFLINE, case_of, climb
@@ -108,14 +107,11 @@ class _Table:
         self._ground = ground
         self._terms = terms
         self._names = {name: digest(clause) for name, clause in terms.library.items()}
-        words = terms.settings.longest_copy
-        shown = shingles((step.text for episode in ground.dev.episodes for step in episode.steps), words)
-        kept = shingles((step.text for episode in ground.holdout.episodes for step in episode.steps), words)
-        self._evidence = shown
+        self._evidence, kept_words = ground.words(terms.settings.longest_copy)
         self._exposure = Exposure(
             seen=frozenset(episode.group for episode in ground.dev.episodes),
             kept=frozenset(episode.group for episode in ground.holdout.episodes),
-            kept_words=kept - shown,
+            kept_words=kept_words,
         )
 
     def hear(self, optimizer: Optimizer, course: Course) -> Course:

@@ -13,7 +13,7 @@ from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import SetBands, SetMode
 from policies.vocabulary.steps import Part
 from policies.vocabulary.verdicts import STRENGTH
-from tests.unit.policies.revised import parameters
+from tests.unit.policies.revised import clause, parameters
 
 START = parameters()
 
@@ -51,9 +51,10 @@ TEXTS = st.lists(st.lists(st.sampled_from(["bad", "good", "worse", "x bad"]), mi
 @given(TEXTS, st.integers(1, 80))
 def test_remembering_what_guards_said_changes_nothing(runs: list[list[str]], at: int) -> None:
     episodes = [run(*texts, name=f"e{number}") for number, texts in enumerate(runs)]
-    changed = START if at == 75 else apply(START, [SetBands(clause="p/rule", action=(Band(at=at, do="hold"),))])
+    two = parameters(clause(), clause("two"))
+    changed = two if at == 75 else apply(two, [SetBands(clause="p/rule", action=(Band(at=at, do="hold"),))])
     replay = Replay(episodes)
-    replay.judge(START)
+    replay.judge(two)
     assert [found.stopped for found in replay.judge(changed)] == [_first_stop(changed, each) for each in episodes]
 
 
