@@ -41,8 +41,10 @@ def labelled(episode: Episode, signals: Iterable[Signal]) -> Episode | None:
     decided = {name: said for name, each in weights.items() if (said := _decided(each)) is not None}
     if not any(name in decided for name in names):
         return None
+    own = {name: decided[name] for name in names if name in decided}
     return msgspec.structs.replace(
         episode,
+        voices=tuple(sorted({each.principal for each in spoken if own.get(each.step) == each.says})),
         bad=frozenset(at for at, name in enumerate(names) if decided.get(name) == "violation"),
         undecided=frozenset(at for at, name in enumerate(names) if name in weights and name not in decided),
     )

@@ -29,6 +29,9 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     undecided: frozenset[int] = frozenset()
     """Steps that nobody can call either: to stop there is neither right nor wrong."""
 
+    voices: tuple[str, ...] = ()
+    """On whose word its steps were decided; empty: nobody labelled it, and whoever ran it is all there is."""
+
     anchor: bool = False
     """True: a change that judges this run less rightly than before is refused, whatever else it wins."""
 

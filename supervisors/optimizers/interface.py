@@ -85,9 +85,9 @@ def suggest(
 
 
 def behind(episodes: Iterable[Episode]) -> Support:
-    """Who stands behind what some episodes show."""
+    """Who stands behind what some episodes show: those who labelled them, or, where nobody did, those who ran them."""
     chosen = list(episodes)
     return Support(
         sessions=tuple(sorted({episode.episode_id for episode in chosen})),
-        principals=tuple(sorted({episode.principal for episode in chosen})),
+        principals=tuple(sorted({voice for episode in chosen for voice in episode.voices or (episode.principal,)})),
     )

@@ -2,13 +2,15 @@
 
 from typing import Final
 
+import msgspec
+
 from policies.digests import digest
 from policies.guards.registry import is_asked
 from policies.parameters import clauses
 from policies.vocabulary.clauses import Clause
-from policies.vocabulary.revisions import AddClause, Proposal, Support
+from policies.vocabulary.revisions import AddClause, Proposal
 from supervisors.optimizers.effect import effect
-from supervisors.optimizers.interface import Ideas, Task, suggest
+from supervisors.optimizers.interface import Ideas, Task, behind, suggest
 
 MOST: Final = 3
 """Clauses suggested at a time."""
@@ -35,8 +37,6 @@ class Selection:
         said = effect(task, [edit])
         if said is None or said.gain <= 0 or not said.within(task.settings.guard_budget):
             return None
-        sessions = tuple(sorted(episode.episode_id for episode in said.mended))
-        principals = tuple(sorted({episode.principal for episode in said.mended}))
-        support = Support(sessions=sessions, principals=principals, library=name)
+        support = msgspec.structs.replace(behind(said.mended), library=name)
         why = f"`{name}` judges {len(said.mended)} more recorded episodes rightly, {len(said.spoilt)} fewer"
         return said.gain, suggest(self, task, [edit], support=support, why=why)

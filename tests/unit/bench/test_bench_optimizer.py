@@ -1,6 +1,6 @@
 """Where the optimizer's figures start from stays where it is, and pictures are pictures."""
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from bench.optimizer_recorded import WEAK
 from bench.plots import Axes, Series, lines
@@ -27,7 +27,7 @@ def test_a_picture_is_whole_whatever_is_drawn() -> None:
         [Series("one", ((0.0, 0.5),))],
         [Series("two", ((0, 0), (1, 2)), ((0, 0), (1, 1)), dashed=True)],
     ):
-        root = ElementTree.fromstring(lines(axes, series))
+        root = ET.fromstring(lines(axes, series))
         assert root.tag.endswith("svg")
 
 

@@ -66,6 +66,12 @@ def test_one_key_that_floods_counts_as_one_voice_up_to_a_limit() -> None:
     assert len(limited(days)) == 100
 
 
+def test_a_label_is_remembered_with_whose_it_was() -> None:
+    found = labelled(RUN, [signal(), signal(principal="ben"), signal("ok", principal="carl", kind="hold")])
+    assert found is not None
+    assert (found.bad, found.voices) == (BAD, ("anna", "ben"))
+
+
 def test_wrongs_of_a_clause_are_counted_in_voices() -> None:
     found = wrongs(
         [

@@ -131,6 +131,16 @@ def test_patterns_learn_no_values_and_nothing_one_key_alone_said() -> None:
     assert Patterns().propose(task(alone)).proposals == ()
 
 
+def test_one_labeller_alone_cannot_put_anything_in_force_however_much_is_labelled() -> None:
+    """The sessions ran under many keys; the word that they were violations is one person's."""
+    alone = [msgspec.structs.replace(each, voices=("mallory",)) if each.bad else each for each in traffic()]
+    course = run(START, [Thresholds()], ground(alone), Terms(settings=SETTINGS, rounds=1))
+    assert course.parameters == START
+    assert [move.climb.last.why for move in course.moves] == ["not_corroborated"]
+    two = [msgspec.structs.replace(each, voices=("anna", "ben")) if each.bad else each for each in traffic()]
+    assert run(START, [Thresholds()], ground(two), Terms(settings=SETTINGS, rounds=1)).parameters != START
+
+
 def test_allowances_are_what_honest_work_kept_to_and_a_person_agrees() -> None:
     honest = traffic()[60:]
     (proposal,) = Allowances().propose(task(honest)).proposals
