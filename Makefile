@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e serve dev fmt check torture bench bench-guards bench-supervisor screenshots docs lock clean
+.PHONY: help demo test e2e serve dev fmt check torture bench bench-guards bench-supervisor bench-optimizer screenshots docs lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z0-9_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ bench-supervisor: $(READY)  ## measure a supervisor on labelled sessions: script
 
 screenshots: $(READY)  ## take the pictures of the dashboard anew (needs chromium)
 	$(BIN)/python -m tests.e2e.screenshots
+
+bench-optimizer: $(READY)  ## measure optimizers and the gate: unseen attacks, calibration, canaries (ARGS="--data DIR")
+	$(BIN)/python -m bench.optimizer $(ARGS)
 
 docs: $(READY)  ## write the generated documents anew
 	$(BIN)/python -m policies.vocabulary.registry > docs/SPANS.md

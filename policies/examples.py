@@ -5,7 +5,7 @@ lowest band); an `ok` has to stay below it. The clause runs as if enforced, what
 on an example is a mistake either way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -153,7 +153,7 @@ def tags_of(example: Example, clause: Clause) -> dict[str, frozenset[str]]:
 
 def scene_of(example: Example) -> Scene:
     """The example's last step, with those before it as the trail."""
-    parts = _parts(example.steps)
+    parts = parts_of(example)
     before = parts[:-1]
     return Scene(
         step=parts[-1],
@@ -161,11 +161,11 @@ def scene_of(example: Example) -> Scene:
     )
 
 
-def _parts(steps: Sequence[ExampleStep]) -> list[Part]:
-    """The steps as parts; calls are given ids in order, and results the id of the call they answer."""
+def parts_of(example: Example) -> list[Part]:
+    """The example's steps as parts; calls are given ids in order, and results the id of the call they answer."""
     parts: list[Part] = []
     waiting: list[Part] = []
-    for at, step in enumerate(steps):
+    for at, step in enumerate(example.steps):
         call_id, tool = step.call_id, step.tool
         if step.kind == "tool_call":
             call_id = call_id or f"call_{at}"

@@ -70,8 +70,23 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 def load(text: str, name: str) -> Loaded:
     """Read one policy; a byte order mark before it is no part of it. Raises `BadPolicy` with every mistake in it."""
     text = text.removeprefix("\ufeff")
-    document = _document(text, name)
-    lines = lines_of(text)
+    return _checked(_document(text, name), name, lines_of(text))
+
+
+def reload(policy: Policy, name: str) -> Loaded:
+    """Hold a policy that was put together, not read, to the same checks. Raises `BadPolicy`; mistakes have no line."""
+    return _checked(_bare(msgspec.json.decode(msgspec.json.encode(policy))), name, {})
+
+
+def _bare(value: Any) -> Any:
+    """As a TOML file would have it: what is not set is not there."""
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return {key: _bare(item) for key, item in table.items() if item is not None}
+    return [_bare(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def _checked(document: dict[str, Any], name: str, lines: dict[Path, int]) -> Loaded:
     found = list(_faults(document))
     if found:
         raise BadPolicy(_mistake(fault, document, lines, name) for fault in sorted(found, key=_order(lines)))

@@ -179,3 +179,42 @@ class HoldDecided(StepwardenError):
     def remedy(self) -> str:
         """What a second decision would take."""
         return "A new call of the agent opens a new hold."
+
+
+class ProposalNotFound(StepwardenError):
+    """No proposal has this number or digest."""
+
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no proposal {name[:64]!r}")
+
+    def remedy(self) -> str:
+        """Where they are listed."""
+        return "List the proposals to see their numbers."
+
+
+class ProposalDecided(StepwardenError):
+    """A proposal's climb is over."""
+
+    status = 409
+
+    def __init__(self, number: int, state: str) -> None:
+        super().__init__(f"proposal {number} is {state} already")
+
+    def remedy(self) -> str:
+        """What another try would take."""
+        return "The same change can be proposed again; it climbs the whole ladder."
+
+
+class RevisionNotFound(StepwardenError):
+    """No revision of this name can be put in force, or gone back to."""
+
+    status = 409
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"no revision {name[:64]!r}: {why}")
+
+    def remedy(self) -> str:
+        """What to do next."""
+        return "Look at the chain of what is in force, and choose one of it."

@@ -473,6 +473,80 @@ class LegalHoldReleased(Entry, frozen=True, kw_only=True, tag="legal_hold.releas
     reason: str
 
 
+class ProposalFiled(Entry, frozen=True, kw_only=True, tag="proposal.filed"):
+    """A change was proposed."""
+
+    proposal: str
+    """Digest of its edits."""
+
+    parent: str
+    """Digest of the parameters it would change."""
+
+    author: str
+    """`optimizer:NAME`, or `human:` and an alias."""
+
+    direction: Literal["tightens", "neutral", "loosens"]
+    sessions: int
+    """How many stand behind it."""
+
+    principals: int
+
+
+class ProposalJudged(Entry, frozen=True, kw_only=True, tag="proposal.judged"):
+    """How far a proposal came, and why no further."""
+
+    proposal: str
+    rung: str
+    """The last that was asked (`docs/OPTIMIZING.md`)."""
+
+    outcome: Literal["passed", "refused", "abstained", "waiting"]
+    why: str
+    passed: tuple[str, ...] = ()
+    """The rungs that let it pass."""
+
+
+class ProposalReviewed(Entry, frozen=True, kw_only=True, tag="proposal.reviewed"):
+    """A person answered a proposal."""
+
+    proposal: str
+    decision: Literal["approved", "rejected"]
+    by: str | None = None
+    """Alias of the person named, where that is not the key itself."""
+
+    reason: str | None = None
+    """Commitment to what was given as the reason."""
+
+
+class RevisionActivated(Entry, frozen=True, kw_only=True, tag="revision.activated"):
+    """Another version of an app's parameters is in force."""
+
+    revision: str
+    parent: str | None = None
+    """The revision before; absent for the first."""
+
+    parameters: str
+    """Digest of all it puts in force."""
+
+    author: str
+    proposal: str | None = None
+    by: str | None = None
+    """Alias of the person who put it in force; absent where it went by itself."""
+
+
+class RevisionRolledBack(Entry, frozen=True, kw_only=True, tag="revision.rolled_back"):
+    """An earlier version is in force again."""
+
+    revision: str
+    """The one that was."""
+
+    to: str
+    """The one that is."""
+
+    by: str | None = None
+    reason: str | None = None
+    """Commitment to what was given as the reason."""
+
+
 class VerifyRun(Entry, frozen=True, kw_only=True, tag="verify.run"):
     """The running gateway had its log and record verified from their files."""
 

@@ -1,0 +1,98 @@
+"""Roles of optimizer models against the three optimizers that ask one, on the behaviour model."""
+
+import argparse
+import random
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+from rich.progress import track
+
+from bench.behaviour import Sides, WorldTrials, world
+from bench.optimizer_recorded import start
+from bench.roles import ROLES, Scripted
+from bench.sheet import Sheet, table
+from policies.copies import shingles
+from policies.gate.case import Approval, Exposure
+from policies.gate.ladder import OFFLINE, case_of, climb
+from policies.gate.memory import Memory
+from policies.parameters import EditRefused, apply
+from policies.replay import Replay
+from policies.vocabulary.ladder import GateSettings
+from policies.vocabulary.revisions import Parameters
+from supervisors.optimizers.interface import Task
+from supervisors.optimizers.model import Metered, Spending
+from supervisors.optimizers.written import WRITTEN
+
+ROUNDS: Final = 5
+SEEDS: Final = 5
+SETTINGS: Final = GateSettings()
+AGREED: Final = Approval(by="unread", agreed=True, reason="a person who agrees to whatever waits")
+BUDGET: Final = Spending(calls=400, tokens=10**7)
+
+
+def roles(_: argparse.Namespace) -> Sheet:
+    """Every role with every optimizer, a person agreeing unread to all but what loosens."""
+    rows: list[tuple[str, ...]] = []
+    figures: dict[str, Any] = {}
+    for role in track(ROLES, description="roles"):
+        for kind in WRITTEN:
+            runs = [_run(kind, role, seed) for seed in range(SEEDS)]
+            before, after = (sum(run[at] for run in runs) / SEEDS for at in (0, 1))
+            taken = sum(run[2] for run in runs)
+            ends = sum((run[3] for run in runs), Counter[str]())
+            stopped = ", ".join(f"{name} {count}" for name, count in ends.most_common(3)) or "nothing proposed"
+            calls = sum(run[4] for run in runs) // SEEDS
+            rows.append((role, kind.name, f"{100 * before:.1f}", f"{100 * after:.1f}", str(taken), stopped, str(calls)))
+            figures[f"{role}, {kind.name}"] = {"before": before, "after": after, "taken": taken, "ends": dict(ends)}
+    head = ("role", "optimizer", "tasks done before %", "after %", "edits in force", "stopped by", "calls a run")
+    summary = (
+        f"200 tasks kept back, {ROUNDS} rounds, {SEEDS} seeds; a person agrees unread to all that waits, but for what "
+        "loosens. `slow` models end with the run's time, in tests."
+    )
+    lines = [
+        summary,
+        "",
+        *table(head, rows),
+    ]
+    return Sheet(title="Roles of models", figures=figures, lines=lines)
+
+
+def _run(kind: type[Any], role: str, seed: int) -> tuple[float, float, int, Counter[str], int]:
+    place = world(300, seed)
+    sides = Sides(place, place.episodes[:100], place.episodes[100:])
+    words = SETTINGS.longest_copy
+    evidence = shingles((step.text for episode in sides.dev for step in episode.steps), words)
+    exposure = Exposure(seen=frozenset(e.group for e in sides.dev), kept=frozenset(e.group for e in sides.kept))
+    lot = random.Random(seed)
+    first = now = msgspec.structs.replace(start(), app="world")
+    memory, attempt, taken, ends = Memory(), 1, 0, Counter[str]()
+    model = Metered(Scripted(role), BUDGET)
+    optimizer = kind(model, lambda: f"fence-{lot.getrandbits(64):016x}")
+    for round_ in range(ROUNDS):
+        task = Task(
+            parameters=now, dev=Replay(sides.dev), memory=memory, seed=round_,
+            score=lambda tried: place.look(tried, sides.dev, lot),
+        )  # fmt: skip
+        for proposal in optimizer.propose(task).proposals:
+            child = _applied(now, proposal.edits)
+            case = case_of(
+                proposal, now, WorldTrials(sides, now, child, seed * 100 + round_), evidence=evidence, attempt=attempt,
+                exposure=exposure, memory=memory,
+            )  # fmt: skip
+            agreed = None if case.direction == "loosens" and proposal.exact else AGREED
+            climbed = climb(msgspec.structs.replace(case, approval=agreed), (*OFFLINE, "approval"))
+            attempt += any(decision.rung == "holdout" for decision in climbed.decisions)
+            if climbed.reached:
+                now, taken = child, taken + 1
+            else:
+                memory = memory.with_refused(proposal)
+                ends[f"{climbed.last.rung}: {climbed.last.why}"] += 1
+    return place.truth(first), place.truth(now), taken, ends, model.spent.calls
+
+
+def _applied(now: Parameters, edits: Any) -> Parameters:
+    try:
+        return apply(now, edits)
+    except EditRefused:
+        return now

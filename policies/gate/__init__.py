@@ -1,0 +1,1 @@
+"""The gate: eleven rungs between a proposal and its being in force. Pure; every rung gives its reason."""

@@ -1,0 +1,1 @@
+"""Optimizers: what proposes changes. None of them decides; `policies/gate` does."""
