@@ -7,9 +7,11 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from decimal import Decimal
+from importlib import import_module
 from typing import Final
 
 import msgspec
@@ -132,8 +134,9 @@ def model_of(settings: Settings, environ: Mapping[str, str]) -> Model:
         from supervisors.models.openai_compatible import PATH, OpenAiCompatibleModel  # noqa: PLC0415 - one of several
 
         return OpenAiCompatibleModel(name, base_url=base_url, post=Endpoint(base_url + PATH), key=look_up)
-    from supervisors.models.anthropic_sdk import AnthropicModel  # noqa: PLC0415 - one of several
+    from supervisors.models.anthropic_sdk import SDK, AnthropicModel  # noqa: PLC0415 - one of several
 
+    threading.Thread(target=import_module, args=(SDK,), name="stepwarden-sdk", daemon=True).start()
     return AnthropicModel(name, base_url=base_url, key=key)
 
 

@@ -5,15 +5,19 @@ environment: where calls go is the configuration's alone.
 """
 
 import asyncio
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from anthropic import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncAnthropic
-from httpx2 import AsyncClient
 
 from supervisors.models.http_status import seconds_of, unanswered
 from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
 from supervisors.models.key import LookUp, usable
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+SDK: Final = "anthropic"
+"""What takes two seconds to import: whoever makes a model may have it imported beside, so that no call waits for it."""
 
 MOST_BYTES: Final = 1 << 20
 """Of an answer; a longer one is none."""
@@ -69,7 +73,7 @@ class AnthropicModel:
             await self._client.close()
             self._client = None
 
-    async def _keyed(self, key: str) -> AsyncAnthropic:
+    async def _keyed(self, key: str) -> "AsyncAnthropic":
         """A client with this key: a new one where the key is another than before."""
         async with self._making:
             if self._client is not None and self._client.api_key != key:
@@ -78,8 +82,11 @@ class AnthropicModel:
                 self._client = await asyncio.to_thread(self._made, key)
             return self._client
 
-    def _made(self, key: str) -> AsyncAnthropic:
-        """A new client; certificates and the rest of the SDK take too long to load for an event loop."""
+    def _made(self, key: str) -> "AsyncAnthropic":
+        """A new client; the SDK and certificates take too long to load for an event loop."""
+        from anthropic import AsyncAnthropic  # noqa: PLC0415 - see `SDK`
+        from httpx2 import AsyncClient  # noqa: PLC0415
+
         client = AsyncAnthropic(
             api_key=key,
             base_url=self._base_url,
@@ -91,8 +98,10 @@ class AnthropicModel:
         _ = client.messages
         return client
 
-    async def _answer(self, client: AsyncAnthropic, prompt: Prompt, seconds: float) -> bytes:
+    async def _answer(self, client: "AsyncAnthropic", prompt: Prompt, seconds: float) -> bytes:
         """The body of the answer. Raises `Unanswered`."""
+        from anthropic import APIConnectionError, APIError, APIStatusError, APITimeoutError  # noqa: PLC0415
+
         try:
             messages: Any = client.messages
             answer: Any = await messages.with_raw_response.create(**_request(self.name, prompt), timeout=seconds)

@@ -101,7 +101,7 @@ class Endpoint:
         self.mind = mind
         self.calls: list[Asked] = []
         self.tokens: list[tuple[int, int]] = []
-        """Input and output of every call that was billed."""
+        """Input and output of every call whose answer says what it took."""
         self.over = threading.Event()
         self._lock = threading.Lock()
         endpoint = self
@@ -134,7 +134,7 @@ class Endpoint:
         said = self.mind(asked)
         spent = (len(json.dumps(asked.document)) // 4, max(len(said.text) // 4, 1))
         body = said.body if said.body is not None else json.dumps(_document(asked, said, spent)).encode()
-        if said.status == 200:
+        if said.status == 200 and said.body is None:
             with self._lock:
                 self.tokens.append(spent)
         with suppress(OSError):

@@ -63,7 +63,10 @@ example = [
     { expect = "violation", steps = [{ kind = "tool_call", tool = "pay", args = { to = "evil" } }] },
     { expect = "ok", steps = [{ kind = "tool_call", tool = "pay", args = { to = "anna" } }] },
 ]
+"""
 
+
+LATER = """
 [[clause]]
 id = "read-later"
 text = "Reports are true."
@@ -78,6 +81,7 @@ example = [
     { expect = "ok", steps = [{ kind = "model_text", text = "Ten." }] },
 ]
 """
+"""A clause that the monitor alone reads for; apart from the others, whose calls are counted."""
 
 
 def settings(url: str, provider: str = "openai", **more: Any) -> str:
@@ -92,8 +96,8 @@ def settings(url: str, provider: str = "openai", **more: Any) -> str:
     return "\n".join(["[supervisor]", *[f"{name} = {json.dumps(value)}" for name, value in given.items()], ""])
 
 
-def configured(folder: Path, supervisor: str) -> str:
-    (folder / "house.toml").write_text(POLICY)
+def configured(folder: Path, supervisor: str, policy: str = POLICY) -> str:
+    (folder / "house.toml").write_text(policy)
     app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
     return f"[limits]\ndrain_seconds = 5\n{supervisor}{app}"
 
@@ -220,8 +224,7 @@ def test_no_token_is_spent_on_what_policy_leaves_out_and_the_ledger_is_the_provi
     for number, tool in enumerate(("look", "pay", "look")):
         proposing(house, CHAT, tool, {"to": "anna", "n": number}, stream=False)
         got = ask(house, CHAT)
-        later = [row for row in coverage(house, got) if row["clause"] == "house/read-later"]
-        assert {(row["skipped"], row["state"]) for row in later} == {("monitor", "ok")}
+        assert coverage(house, got) == [] or tool == "pay"
     assert len(endpoint.calls) == before
     ledger = ended(house, before)
     assert len(ledger) == before
@@ -377,6 +380,20 @@ def test_without_a_supervisor_else_holds_and_the_coverage_says_nobody_was_asked(
             assert tools_in(CHAT, got, stream=False) == left
             rows = coverage(house, got)
             assert {row["skipped"] for row in rows if row["guard"].startswith("judge")} == {"not_asked"}
+
+
+def test_what_is_left_to_the_monitor_waits_for_nobody(tmp_path: Path) -> None:
+    supervisor = '[supervisor]\nprovider = "scripted"\nmodel = "scripted"\n'
+    more = configured(tmp_path, supervisor, POLICY.partition("[[clause]]")[0] + LATER)
+    with standing(tmp_path, more=more, environment={}) as house:
+        proposing(house, CHAT, "launch", {"at": "midnight"}, stream=False)
+        got = ask(house, CHAT)
+        assert tools_in(CHAT, got, stream=False) == ["launch"]
+        rows = coverage(house, got)
+        assert {(row["clause"], row["skipped"], row["state"]) for row in rows} == {
+            ("house/read-later", "monitor", "ok")
+        }
+        assert judged(house, got.exchange)["judged"]["verdict"] == "allow"
 
 
 def test_a_call_that_a_crash_cut_off_counts_at_its_ceiling(tmp_path: Path) -> None:
