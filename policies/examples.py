@@ -5,7 +5,7 @@ lowest band); an `ok` has to stay below it. The clause runs as if enforced, what
 on an example is a mistake either way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
