@@ -161,7 +161,7 @@ def test_more_steps_than_can_be_judged_at_once_wait_their_turn_and_not_for_ever(
     assert all(answers == (Answer(),) for answers in judged(Court(counted), *many))
     assert max(open_now) <= IN_FLIGHT
     failures = {answers[0].failure for answers in judged(Court(never, seconds=0.05), *many)}
-    assert failures <= {"overloaded", "timed_out"}
+    assert failures <= {"overloaded", "timed_out", "breaker_open"}  # and none is None, which would be a pass
 
 
 def test_without_budget_nobody_is_asked() -> None:
