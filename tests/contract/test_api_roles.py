@@ -99,11 +99,11 @@ def test_the_router_holds_these_routes_with_these_roles_and_no_others(plane: Pla
 
 
 def test_every_role_meets_the_expected_status_on_every_route(plane: Plane) -> None:
-    of_one_app, of_every_app = plane.keys(), plane.keys(app=EVERY_APP)
+    mine, every = plane.keys(), plane.keys(app=EVERY_APP)
     for (method, path), needs in ROUTES.items():
         if path == "/api/live":
             continue  # never ends; its door is the same, see below
-        keys = of_every_app if path == "/metrics" else of_one_app
+        keys = every if path == "/metrics" else mine  # what is counted is counted over all apps
         for role in ROLES:
             answer = ask(
                 plane.app, filled(plane, path), method=method, key=keys[role], body={} if method == "POST" else None
