@@ -240,7 +240,7 @@ def _recording(turn: Turn, number: int, join: Join, began: int) -> Recording:
     reader.feed(reply, began)
     exchange_id = new_id()
     place = Place(join, exchange_id, new_span())
-    steps = request_steps(view, place, lambda cut: dialect.parts(body, view, cut), began)
+    steps = request_steps(view, place, lambda cut: dialect.parts(body, view, cut), began, given={})
     steps += reply_steps(reader.close(began).parts, place, len(steps), (began + 20_000_000, began + 30_000_000))
     exchange = Exchange(
         exchange_id=exchange_id,
