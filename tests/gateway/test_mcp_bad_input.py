@@ -178,6 +178,9 @@ def test_an_answer_that_comes_on_a_stream_of_its_own_is_judged(tools: ToolHouse)
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":7}', -32600),
         (b"[" * 50_000, -32600),
+        (b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"fine","arguments":{}}}', -32600),
+        (b'{"jsonrpc":"2.0","method":"resources/read","params":{"uri":"file:///etc/passwd"}}', -32600),
+        (b'{"jsonrpc":"2.0","method":"prompts/get","params":{"name":"fine"}}', -32600),
     ],
 )
 def test_what_is_no_message_goes_no_further(tools: ToolHouse, body: bytes, code: int) -> None:
