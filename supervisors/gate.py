@@ -99,6 +99,10 @@ class Gate:
             }
         return tuple([found[key] for key in keys])
 
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Keep nothing of what was shown of these sessions: they were erased."""
+        self._exhibits.forget(sessions)
+
     async def close(self) -> None:
         """Wait for nobody any more."""
         for task in tuple(self._running.values()):

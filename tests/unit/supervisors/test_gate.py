@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ def judged(court: Court, *cases: Case) -> list[tuple[Answer, ...]]:
         return list(await asyncio.gather(*[court.gate.judge(each) for each in cases]))
 
     return asyncio.run(all_judged())
+
+
+FENCE = re.compile("<<data ([0-9a-f]{32}) ")
 
 
 def view_of(prompt: Prompt) -> str | None:
@@ -217,6 +221,25 @@ def test_history_is_only_appended_to_and_keeps_its_fences() -> None:
     assert second.history[: len(first.history)] == first.history
     assert (len(first.history), len(second.history)) == (1, 2)
     assert first.system == second.system
+
+
+def test_every_step_stands_in_a_fence_of_its_own_drawn_when_it_is_first_shown() -> None:
+    court = Court(saying("ok"))
+    judged(court, case("{}", before=("one", "two")))
+    judged(court, case('{"a":1}', before=("one", "two", "three")))
+    shown = [FENCE.findall("".join((*prompt.history, prompt.question))) for prompt in court.model.prompts]
+    assert [len(set(fences)) for fences in shown] == [3, 4]
+    assert len(set(shown[0]) & set(shown[1])) == 2
+    assert {int(fence, 16) for fences in shown for fence in fences} == set(range(1, 6))
+
+
+def test_of_an_erased_session_nothing_shown_before_is_kept() -> None:
+    court = Court(saying("ok"))
+    judged(court, case("{}", before=("one",)))
+    court.gate.forget(["s", "another"])
+    judged(court, case('{"a":1}', before=("one",)))
+    first, second = court.model.prompts
+    assert FENCE.findall(first.history[0]) != FENCE.findall(second.history[0])
 
 
 def test_words_that_speak_to_the_judge_are_a_finding_whatever_it_says() -> None:
