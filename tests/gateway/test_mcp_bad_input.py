@@ -31,7 +31,11 @@ ANSWERS: dict[str, Answer] = {
     "secret": Answer(headers=JSON, body=(result(f"It is {SECRET}."),)),
     "garbage": Answer(headers=JSON, body=(b"\x00\xff not json",)),
     "html": Answer(headers=((b"content-type", b"text/html"),), body=(f"<p>{SECRET}</p>".encode(),)),
-    "refused": Answer(status=401, headers=JSON, body=(f'{{"error":"{SECRET}"}}'.encode(),)),
+    "refused": Answer(
+        status=401,
+        headers=(*JSON, (b"www-authenticate", b"Bearer realm=x"), (b"set-cookie", b"sid=1")),
+        body=(f'{{"error":"{SECRET}"}}'.encode(),),
+    ),
     "batch": Answer(headers=JSON, body=(b"[" + result(SECRET) + b"]",)),
     "twice": Answer(headers=JSON, body=(b'{"jsonrpc":"2.0","id":1,"result":{},"result":' + result(SECRET) + b"}",)),
     "compressed": Answer(headers=(*JSON, (b"content-encoding", b"gzip")), body=(b"\x1f\x8b",)),
@@ -89,7 +93,7 @@ def called(tools: ToolHouse, name: str) -> tuple[int, dict[str, Any]]:
     if dict(answer.headers).get(b"content-type") == b"text/event-stream":
         body = [line for line in body.splitlines() if line.startswith(b"data: ")][-1].removeprefix(b"data: ")
     assert SECRET.encode() not in answer.body, name
-    assert b"location" not in dict(answer.headers)
+    assert not {b"location", b"www-authenticate", b"set-cookie"} & {name.lower() for name, _ in answer.headers}
     return answer.status, json.loads(body)
 
 
