@@ -9,6 +9,7 @@ import pytest
 
 from policies.asking import Answer
 from policies.guards.judge import Case
+from policies.vocabulary.supervisor_calls import SupervisorCall
 from supervisors.budget import Limit, Limits
 from supervisors.critics.prompt import VIEWED
 from supervisors.exhibits import MOST_STEP_BYTES
@@ -150,6 +151,31 @@ def test_a_quote_that_is_not_there_fails_the_critique() -> None:
 
 def test_a_step_waits_no_longer_than_the_deadline() -> None:
     assert judged(Court(never, seconds=0.01), case())[0][0].failure == "timed_out"
+
+
+def test_a_ledger_that_hangs_keeps_no_step_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    court = Court(sound, seconds=0.01)
+
+    async def hangs(call: SupervisorCall) -> None:
+        court.books.begun.append(call)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("supervisors.gate.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(court.books, "begin", hangs)
+    assert judged(court, case()) == [(Answer(failure="timed_out"),)]
+    assert (court.whys, court.model.prompts) == (["cancelled"], [])
+
+
+def test_a_fault_of_ours_is_no_answer_and_its_words_go_nowhere(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks(_: SupervisorCall) -> None:
+        raise ValueError("evil")
+
+    court = Court(sound)
+    monkeypatch.setattr(court.books, "begin", breaks)
+    assert judged(court, case(), case("{}")) == [(Answer(failure="raised:ValueError"),)] * 2
+    assert "evil" not in caplog.text
 
 
 def test_more_steps_than_can_be_judged_at_once_wait_their_turn_and_not_for_ever() -> None:
