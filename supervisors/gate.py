@@ -111,8 +111,12 @@ class Gate:
         await self._caller.close()
 
     async def _joined(self, case: Case) -> dict[str, Answer]:
-        """The answers of the one inquiry there is about a case; who leaves does not end it for others."""
-        key = b"".join([case.digest(charge) for charge in case.charges])
+        """The answers of the one inquiry there is about a case; who leaves does not end it for others.
+
+        One for each session: whose budget is gone must not be why another's step has no answer.
+        """
+        account = f"{case.asking.app}\0{case.asking.session_id or ''}\0".encode("utf-8", "surrogatepass")
+        key = account + b"".join([case.digest(charge) for charge in case.charges])
         task = self._running.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._judged(case))

@@ -9,7 +9,7 @@ import pytest
 
 from policies.asking import Answer
 from policies.guards.judge import Case
-from policies.vocabulary.supervisor_calls import SupervisorCall
+from policies.vocabulary.supervisor_calls import Spent, SupervisorCall
 from supervisors.budget import Limit, Limits
 from supervisors.critics.prompt import VIEWED
 from supervisors.exhibits import MOST_STEP_BYTES
@@ -207,6 +207,14 @@ def test_the_same_question_is_put_once_and_answered_the_same() -> None:
     assert len(court.model.prompts) == 2
     judged(court, case(session="other"))
     assert len(court.model.prompts) == 2
+
+
+def test_the_same_step_in_a_session_whose_budget_is_gone_costs_no_other_its_answer() -> None:
+    court = Court(sound, limits=Limits(session=Limit(tokens=100_000)))
+    court.budget.know("session:s", Spent(tokens=100_000))
+    (poor,), (other,) = judged(court, case(session="s"), case(session="t"))
+    assert (poor.failure, other.failure) == ("budget_session", None)
+    assert len(other.hits) == 1
 
 
 def test_what_failed_is_asked_again() -> None:
