@@ -39,6 +39,7 @@ class Keeper:
         self.heard = asyncio.Event()
         self.asked = asyncio.Event()
         self.held: list[HoldAsk] = []
+        self.given_up = 0
         self.recordings: list[Recording] = []
 
     async def admit(self, _secret: str | None) -> Principal:
@@ -54,7 +55,11 @@ class Keeper:
     async def hold(self, ask: HoldAsk) -> bool:
         self.held.append(ask)
         self.asked.set()
-        await self.heard.wait()
+        try:
+            await self.heard.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
         return self._approves
 
     async def pin(self, _listing: Listing) -> Pinned:
@@ -238,3 +243,18 @@ def test_a_call_of_a_session_that_a_critique_warns_of_waits_whatever_it_is(*, di
     asyncio.run(visit.run())
     assert [ask.clauses for ask in visit.keeper.held] == ([(DISTRUSTED,)] if distrusts else [])
     assert len(visit.upstream.sent) == (0 if distrusts else 1)
+
+
+def test_nobody_waits_on_for_a_call_that_its_caller_gave_up() -> None:
+    visit = Visit(approves=True)
+
+    async def left() -> None:
+        running = asyncio.create_task(visit.run())
+        await visit.keeper.asked.wait()
+        running.cancel()
+        await asyncio.wait({running})
+        await asyncio.sleep(0)
+        assert visit.keeper.given_up == 1
+
+    asyncio.run(left())
+    assert visit.upstream.sent == []
