@@ -177,6 +177,10 @@ class DataPlanes:
         for plane in self.planes.values():
             plane.supervision = supervision
 
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Forget what was read of sessions that were erased."""
+        self._supervision.forget(sessions)
+
     async def close(self) -> None:
         """Close every pool."""
         for client in self._clients.values():

@@ -198,6 +198,8 @@ class LocalKeeper:
         self._threader = threader
         self._admission = admission
         self._terminated: OrderedDict[str, bool] = OrderedDict()
+        self.forgetting: set[Callable[[Sequence[str]], None]] = set()
+        """Who judges, in this process and in others, and has to forget sessions that are erased."""
         self._distrusted = {each.session_id: each.clauses for each in store.critiques.distrusted()}
         """Sessions whose next tool call waits for a person, with the clauses that say so."""
 
@@ -428,6 +430,10 @@ class LocalKeeper:
         self._threader.forget(erased.sessions)
         if self.monitor is not None:
             self.monitor.forget(erased.sessions)
+        if self.supervisor is not None:
+            self.supervisor.gate.forget(erased.sessions)
+        for forget in tuple(self.forgetting):
+            forget(erased.sessions)
         for session_id in erased.sessions:
             self._distrusted.pop(session_id, None)
         return erased

@@ -322,6 +322,7 @@ class _Gateway:
         exporters = open_telemetry(config, keeper)
         if config.gateway.workers == 1:
             planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
+            keeper.forgetting.add(planes.forget)
             open_things.push_async_callback(planes.close)
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
@@ -486,6 +487,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     supervision = in_force(config, panel, AtTheGate(keeper))
     await keeper.activate(activation(config, supervision))
     planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
+    keeper.forget = planes.forget
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)

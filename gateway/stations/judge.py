@@ -187,6 +187,18 @@ class Bench:
         other._inquiry = self._inquiry
         return other
 
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Forget what was read of these sessions, which were erased.
+
+        Messages and stored histories are known by their hash or id alone, so all of them are read anew.
+        """
+        self.trails.forget(sessions)
+        self.parts.clear()
+        self.histories.clear()
+        self._read_here.clear()
+        for session_id in sessions:
+            self.offered.drop(session_id, sum(len(part.text) for part in self.offered.get(session_id) or ()))
+
     async def judge(self, scenes: Sequence[Scene], asking: Asking = ANYBODY) -> list[Judgement]:
         """Judge steps in order; long ones off the event loop, and what has to be asked all at once."""
         here = self._is_light(scenes)
@@ -693,6 +705,12 @@ class Supervision:
             for app, bench in self._benches.items()
             if bench is not None
         }
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Forget what was read of sessions that were erased."""
+        for bench in self._benches.values():
+            if bench is not None:
+                bench.forget(sessions)
 
     @property
     def asked(self) -> list[msgspec.Struct]:
