@@ -100,12 +100,15 @@ def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> N
     call = {
         "exchange_id": "01", "started_at": "2026-01-01T00:00:00Z", "provider": "openai", "model": "m",
         "model_requested": None, "method": "GET", "path": "/v1/models/m", "status": 200, "outcome": "complete",
-        "operation": "other", "cost_micro_usd": 0,
+        "operation": "other", "cost_micro_usd": 0, "dialect": "openai_chat",
     }  # fmt: skip
+    tool = {"provider": "mcp/files", "dialect": "mcp", "operation": "tools/call", "model": None, "path": "/mcp/files"}
     file = io.StringIO()
-    Console(file=file, width=120).print(exchange_table([call, {**call, "method": "POST", "path": "/v1/responses"}]))
+    rows = [call, {**call, "method": "POST", "path": "/v1/responses"}, {**call, **tool, "method": "POST"}]
+    Console(file=file, width=120).print(exchange_table(rows))
     assert "openai m GET /v1/models/m" in file.getvalue()
     assert "openai m /v1/responses" in file.getvalue()
+    assert "mcp/files tools/call" in file.getvalue()
 
 
 def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:

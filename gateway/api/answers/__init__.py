@@ -34,11 +34,25 @@ from gateway.api.answers.keys import CreatedKey, Key, KeyList, Me, SignedOut
 from gateway.api.answers.problems import Fault, Problem
 from gateway.api.answers.sessions import Branch, BranchList, Facets, Session, SessionList
 from gateway.api.answers.status import ProviderStatus, Status
+from gateway.api.answers.supervision import (
+    Agreed,
+    BudgetLimit,
+    BudgetState,
+    CallCount,
+    Canaries,
+    Disagreement,
+    Distrusted,
+    Mark,
+    SessionMarks,
+    Supervision,
+    SupervisorStatus,
+)
 from gateway.api.answers.tools import Tool, ToolList
 from gateway.api.answers.turns import Turn, TurnList, TurnStep
 from gateway.api.answers.usage import ModelUsage, UsageReport, UsageSum
 
 __all__ = [
+    "Agreed",
     "AppClauses",
     "Asked",
     "AuditKeys",
@@ -46,11 +60,17 @@ __all__ = [
     "AuditLines",
     "Branch",
     "BranchList",
+    "BudgetLimit",
+    "BudgetState",
+    "CallCount",
+    "Canaries",
     "Clause",
     "ClauseList",
     "CreatedKey",
     "Critique",
     "Critiques",
+    "Disagreement",
+    "Distrusted",
     "Erasure",
     "Exchange",
     "ExchangeDetail",
@@ -71,6 +91,7 @@ __all__ = [
     "Label",
     "LabelList",
     "LoggedEntry",
+    "Mark",
     "Match",
     "Me",
     "ModelUsage",
@@ -83,11 +104,14 @@ __all__ = [
     "Session",
     "SessionDetail",
     "SessionList",
+    "SessionMarks",
     "SignedOut",
     "Source",
     "Status",
     "Step",
     "StepList",
+    "Supervision",
+    "SupervisorStatus",
     "Tool",
     "ToolList",
     "Trusted",

@@ -68,6 +68,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     took_ms: float
     model: str | None
+    dialect: str
+    operation: str
+    """`mcp`: the method."""
+
     outcome: str
     status: int | None
     error_type: str | None
@@ -94,6 +98,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
             first_token_ms=None if x.first_token_ns is None else (x.first_token_ns - x.started_ns) / 1e6,
             took_ms=(x.ended_ns - x.started_ns) / 1e6,
             model=x.model or x.model_requested,
+            dialect=x.dialect,
+            operation=x.operation,
             outcome=x.outcome,
             status=x.status,
             error_type=x.error_type,
