@@ -87,7 +87,7 @@ class SessionView {
     if (said === null || this.closed) return;
     this.said = said;
     this.marks = Map.groupBy(said.marks, (each) => `${each.exchange_id}.${each.seq}`);
-    this.labels = Map.groupBy(said.labels, (each) => each.step_id);
+    this.labels = Map.groupBy(said.labels, (each) => unpadded(each.step_id));
     this.drawHead();
     this.list.again();
   }
@@ -163,14 +163,14 @@ class SessionView {
   async trust() {
     const values = await ask({ title: "Trust this session again?", text: "Its calls wait for nobody any more, until another critique says otherwise.",
       fields: [{ name: "by", label: "Your name, for the audit log", value: who().name ?? "", required: true }], yes: "Trust" });
-    if (values !== null) await this.asked(`${this.path}/trust`, { by: values.by }, "The session is trusted again.");
+    if (values !== null) await this.change(`${this.path}/trust`, { by: values.by }, "The session is trusted again.");
   }
 
   critique() {
-    return this.asked(`${this.path}/critique`, {}, "The session waits for the supervisor.");
+    return this.change(`${this.path}/critique`, {}, "The session waits for the supervisor.");
   }
 
-  async asked(path, content, done) {
+  async change(path, content, done) {
     try {
       await post(path, content);
       announce(done);
@@ -298,4 +298,10 @@ class SessionView {
       this.head.append(failure(error));
     }
   }
+}
+
+// A step's id holds its number in four digits; turns count without.
+function unpadded(step) {
+  const [exchange, seq] = step.split(".");
+  return `${exchange}.${Number(seq)}`;
 }
