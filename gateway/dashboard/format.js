@@ -60,7 +60,7 @@ export const FIDELITIES = {
 };
 
 const VERDICTS = {
-  allow: ["", ""], flag: ["⚑", "flagged"], redact: ["▒", "redacted"], rewrite: ["✎", "rewritten"], hold: ["⏸", "held"],
+  allow: ["", ""], flag: ["⚑", "flagged"], redact: ["▒", "redacted"], rewrite: ["✎", "rewritten"], hold: ["‖", "held"],
   reject: ["✕", "rejected"], terminate: ["■", "terminated"],
 };
 export const verdictWords = (name) => VERDICTS[name] ?? ["?", name];

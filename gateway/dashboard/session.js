@@ -156,7 +156,7 @@ class SessionView {
   trusting() {
     const distrusted = this.said?.distrusted;
     if (!distrusted) return null;
-    return [h("span.verdict.v-hold", { title: `Since ${full(distrusted.at)}, by ${distrusted.clauses.join(", ")}` }, h("span", { "aria-hidden": "true" }, "⏸ "), `distrusted: its next call waits (${distrusted.clauses.map(clauseName).join(", ")})`),
+    return [h("span.verdict.v-hold", { title: `Since ${full(distrusted.at)}, by ${distrusted.clauses.join(", ")}` }, h("span", { "aria-hidden": "true" }, "‖ "), `distrusted: its next call waits (${distrusted.clauses.map(clauseName).join(", ")})`),
       may("decide") ? h("button.small.trust", { type: "button", onclick: () => this.trust() }, "Trust…") : null];
   }
 

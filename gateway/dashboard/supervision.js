@@ -56,7 +56,7 @@ const gauge = (value, max, label) => h("meter.wide", { min: 0, max: max || 1, lo
 
 function distrusted(found) {
   return h("section", {}, h("h2", {}, "Distrusted sessions"), h("p.dim", {}, "Their next tool call waits for a person. A session is trusted again on its own page."),
-    h("ul.plain", {}, found.map((each) => h("li.line", {}, h("span.verdict.v-hold", {}, "⏸ distrusted"), sessionLink(each.session_id), h("span.dim", {}, each.app), each.clauses.map(clauseName).join(", "), time(each.at)))));
+    h("ul.plain", {}, found.map((each) => h("li.line", {}, h("span.verdict.v-hold", {}, "‖ distrusted"), sessionLink(each.session_id), h("span.dim", {}, each.app), each.clauses.map(clauseName).join(", "), time(each.at)))));
 }
 
 function agreement(found) {

@@ -375,8 +375,9 @@ def test_auditors_see_what_waits_and_change_nothing(browser: Browser, locked: tu
         page.goto(f"/#/sessions/{rejected(standing)}")
         expect(page.locator(".rendered")).to_be_visible()
         expect(page.locator(".stepview").first).to_be_visible()
-        for offered in ("End session", "Label…", "Trust…", "Ask the supervisor", "Tools"):
+        for offered in ("End session", "Label…", "Trust…", "Ask the supervisor"):
             assert page.locator(f"text={offered}").count() == 0, offered
+        assert page.locator("#pages a", has_text="Tools").count() == 0
         refused = page.evaluate(
             "async () => (await fetch('/api/sessions/x/terminate', {method: 'POST', body: '{}'})).status"
         )
