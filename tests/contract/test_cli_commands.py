@@ -96,6 +96,23 @@ def test_no_time_on_screen_runs_backwards() -> None:
     assert screen.between("2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z") == "0.00 ms"
 
 
+def test_a_message_to_a_tool_server_shows_its_method_and_tool_and_no_tokens(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    made = recorded()
+    called = {"dialect": "mcp", "operation": "tools/call", "provider": "mcp/files", "path": "/mcp/files", "model": None}
+    exchange = msgspec.structs.replace(made.exchange, **called)
+    store = Store.open(tmp_path / "stepwarden-data")
+    store.append([msgspec.structs.replace(made, exchange=exchange)])
+    store.close()
+    assert exchange.join is not None
+    tree = printed(capsys, "sessions", "show", exchange.join.session_id)
+    assert "mcp/files tools/call read_file" in tree
+    assert " tok " not in tree
+    assert "mcp/files tools/call" in printed(capsys, "exchanges", "list")
+
+
 def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> None:
     call = {
         "exchange_id": "01", "started_at": "2026-01-01T00:00:00Z", "provider": "openai", "model": "m",

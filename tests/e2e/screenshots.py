@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from tests.e2e.browser import PHONE, running_browser, tab
 from tests.e2e.dashboard_stage import Stage, earlier_day, fill, stage
 from tests.e2e.overseen_stage import changed_tool, labelled_before, overseen, promise
+from tests.e2e.palette import shrunk
 from tests.gateway.house import waited
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -115,6 +116,8 @@ def main() -> int:
         _oversight(browser)
         hold = standing.api("/api/holds", only="waiting")["holds"][0]["hold_id"]
         standing.post(f"/api/holds/{hold}/approve", {"by": "screenshots"})
+    for picture in FOLDER.glob("*.png"):
+        picture.write_bytes(shrunk(picture.read_bytes()))
     return 0
 
 
