@@ -1,4 +1,4 @@
-"""What a judge's scores are worth: thresholds at a bearable interference, agreement, reliability. Arithmetic only."""
+"""What a judge's scores are worth: thresholds at a bearable interference, and agreement. Arithmetic only."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
