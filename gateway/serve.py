@@ -31,6 +31,7 @@ from gateway.api.answers import ProviderStatus
 from gateway.api.assets import dashboard_routes
 from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
+from gateway.api.supervision import status_of
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
 from gateway.at_the_gate import AtTheGate
 from gateway.backtest.run import Laboratory
@@ -180,6 +181,7 @@ class _Info:
             )
             for provider in config.providers.values()
         )
+        self.supervisor = status_of(config.supervisor)
         self.gate: Gate | None = None
         self.lag = LoopLag()
         self.draining = False
@@ -376,6 +378,7 @@ class _Gateway:
                 critique_book=keeper.store.critiques,
                 label_book=keeper.store.labels,
                 monitor_queue=keeper.store.monitor_queue,
+                call_book=keeper.store.supervisor_calls,
                 pin_book=keeper.store.pins,
                 in_force=self,
                 live_feed=keeper.live,

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.api.access import Access, over_socket
-from gateway.api.answers import ProviderStatus
+from gateway.api.answers import ProviderStatus, SupervisorStatus
 from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.api.supervision import status_of
 from gateway.backtest.run import Laboratory
 from gateway.config import Config
 from gateway.contents import Reach
@@ -134,8 +135,9 @@ class NotServing:
     listening: str | None = None
     workers = 0
 
-    def __init__(self, providers: tuple[ProviderStatus, ...]) -> None:
+    def __init__(self, providers: tuple[ProviderStatus, ...], supervisor: SupervisorStatus | None) -> None:
         self.providers = providers
+        self.supervisor = supervisor
 
     def counters(self) -> Mapping[str, int]:
         """None."""
@@ -177,10 +179,11 @@ def _application(config: Config, store: Store) -> Any:
         critique_book=store.critiques,
         label_book=store.labels,
         monitor_queue=store.monitor_queue,
+        call_book=store.supervisor_calls,
         pin_book=store.pins,
         in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
-        gateway=NotServing(providers),
+        gateway=NotServing(providers, status_of(config.supervisor)),
         desk=DirectDesk(store),
         backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits),
         audit_log=store.audit,

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Litestar
 
 from gateway.api.access import Access
-from gateway.api.answers import ProviderStatus
+from gateway.api.answers import ProviderStatus, SupervisorStatus
 from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
@@ -184,6 +184,7 @@ class Standing:
     started_ns = 1
     listening = f"http://127.0.0.1:{PORT}"
     workers = 1
+    supervisor: SupervisorStatus | None = None
     providers = (ProviderStatus(name="anthropic", dialect="anthropic", base_url="https://a.example", key_present=True),)
 
     def counters(self) -> Mapping[str, int]:
@@ -232,6 +233,7 @@ class Plane:
             critique_book=self.store.critiques,
             label_book=self.store.labels,
             monitor_queue=self.store.monitor_queue,
+            call_book=self.store.supervisor_calls,
             pin_book=self.store.pins,
             in_force=Rules(),
             live_feed=self.live,

@@ -28,6 +28,8 @@ ROUTES = {
     ("POST", "/api/sessions/{session_id:str}/trust"): "operator",
     ("POST", "/api/steps/{step_id:str}/label"): "operator",
     ("GET", "/api/labels"): "viewer",
+    ("GET", "/api/supervision"): "viewer",
+    ("GET", "/api/sessions/{session_id:str}/marks"): "viewer",
     ("GET", "/api/exchanges"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}/request"): "auditor",

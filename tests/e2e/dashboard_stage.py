@@ -101,14 +101,12 @@ class Waiting:
 
 
 @contextmanager
-def stage(folder: Path, *, speed: float = 50.0, workers: int = 1) -> Iterator[Stage]:
+def stage(folder: Path, *, speed: float = 50.0, workers: int = 1, more: str = POLICIES) -> Iterator[Stage]:
     """A gateway whose policies are enforced, in front of a provider that plays recorded runs."""
     told = story.runs()
     with (
         story.provider(told, speed=speed) as upstream,
-        running_gateway(
-            folder, {"anthropic": upstream.url}, more=POLICIES, options=("--workers", str(workers))
-        ) as gateway,
+        running_gateway(folder, {"anthropic": upstream.url}, more=more, options=("--workers", str(workers))) as gateway,
     ):
         standing = Stage(gateway, told)
         yield standing
