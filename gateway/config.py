@@ -619,6 +619,7 @@ class _Reading:
             prices=_as(Prices, plain["prices"]),
             audit=_as(Audit, plain["audit"]),
             supervisor=_as(Supervisor, plain["supervisor"]),
+            optimizer=_as(Optimizer, plain["optimizer"]),
             alerts=alerts,
             mcp=servers,
             file=path,

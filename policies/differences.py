@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from difflib import unified_diff
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -38,4 +38,12 @@ def _clause(name: str, clause: Clause) -> Iterator[str]:
 
 
 def _written(value: Any) -> str:
-    return msgspec.json.encode(value, order="sorted").decode()
+    return msgspec.json.encode(_said(msgspec.to_builtins(value)), order="sorted").decode()
+
+
+def _said(value: Any) -> Any:
+    """The value without the settings that nobody made."""
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return {key: _said(each) for key, each in table.items() if each is not None}
+    return [_said(each) for each in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
