@@ -134,7 +134,8 @@ class Standing:
     def corrected(self, active: Iterable[ConfigActivated]) -> tuple[ConfigActivated, ...]:
         """What is in force, given what the files say: revisions in their places."""
         stands = self._stands
-        return tuple([stands[each.tenant].active if (each.tenant or "") in stands else each for each in active])
+        found = [(each, stands.get(each.tenant or "")) for each in active]
+        return tuple([each if stand is None else stand.active for each, stand in found])
 
     # ------------------------------------------------------------------------------------------------------- changing
 
