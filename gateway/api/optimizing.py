@@ -69,7 +69,7 @@ async def list_proposals(
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
-    app: str | None = None,
+    app: Annotated[str | None, QueryParameter(description="Only this app's.")] = None,
     only: Annotated[State | None, QueryParameter(description="Only proposals in this state.")] = None,
 ) -> answers.ProposalList:
     """Proposals, newest first, with what they change and how far each came."""
@@ -119,7 +119,7 @@ async def reject_proposal(
 async def list_revisions(
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
     principal: NamedDependency[SkipValidation[Principal]],
-    app: str | None = None,
+    app: Annotated[str | None, QueryParameter(description="Only this app's.")] = None,
 ) -> answers.RevisionList:
     """Everything that was put in force in place of policy files, newest first."""
     return await revision_desk.revisions(scope_of(principal, app))
