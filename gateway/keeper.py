@@ -18,7 +18,7 @@ from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.metrics import Metrics
 from gateway.recorder import Recorder
-from gateway.refusals import AuditUnavailable, SessionTerminated
+from gateway.refusals import AuditUnavailable, RevisionMissing, SessionTerminated
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand
 from gateway.stations.thread import Threader
@@ -41,6 +41,7 @@ from storage.legal_holds import HoldChange
 from storage.store import Store
 
 if TYPE_CHECKING:  # only those pay for it who name a model
+    from gateway.standing import Standing
     from gateway.supervisor import Supervisor
     from supervisors.monitor import Monitor
 
@@ -61,6 +62,16 @@ class NoSupervisor(StepwardenError):
     def remedy(self) -> str:
         """What makes somebody read."""
         return "Add a [supervisor] with a model and its key to the configuration, and start `stepwarden serve`."
+
+
+class NoPolicies(StepwardenError):
+    """There is nothing that a revision could change."""
+
+    status = 409
+
+    def remedy(self) -> str:
+        """What makes something to revise."""
+        return 'Name a policy in the configuration first: [app.default] `policy = ["agent-baseline"]`.'
 
 
 class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -92,6 +103,9 @@ class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     state: bytes | None = None
     shadowed: tuple[str, ...] = ()
     """Clauses that a person took out of force, for the caller's app and now."""
+
+    revision: str | None = None
+    """What is in force for the caller's app in place of its policy files; None: they are."""
 
     distrusted: bool = False
     """Whether a critique wants a person to look at the session's next tool call."""
@@ -125,6 +139,10 @@ class Keeper(Protocol):
 
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """Log what is about to be in force, app by app; durable on return. Raises `StepwardenError`."""
+        ...
+
+    async def parameters(self, revision: str) -> bytes:
+        """What a revision puts in force, encoded. Raises `StepwardenError`."""
         ...
 
     def finish(self, done: Done) -> None:
@@ -195,6 +213,8 @@ class LocalKeeper:
         self.live = live
         self.monitor: Monitor | None = None
         """Who reads what is queued; None where nobody does."""
+        self.standing: Standing | None = None
+        """Which revisions are in force; None where no app names a policy."""
         self._threader = threader
         self._admission = admission
         self._terminated: OrderedDict[str, bool] = OrderedDict()
@@ -233,6 +253,7 @@ class LocalKeeper:
             join=join,
             state=state,
             shadowed=shadowed,
+            revision=None if self.standing is None else self.standing.of(opening.accepted.tenant or ""),
             distrusted=distrusted,
             receipt=receipt,
             call_id=attended.call_id if attended else None,
@@ -270,9 +291,26 @@ class LocalKeeper:
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """See `Keeper.activate`; what is in force already is not said again."""
         async with self._activating:
-            if tuple(active) != self._active:
-                await asyncio.to_thread(self.store.ledger.write, (), entries=active)
-                self._active = tuple(active)
+            standing = tuple(active) if self.standing is None else self.standing.corrected(active)
+            if standing != self._active:
+                await asyncio.to_thread(self.store.ledger.write, (), entries=standing)
+                self._active = standing
+
+    async def parameters(self, revision: str) -> bytes:
+        """See `Keeper.parameters`."""
+        if self.standing is None:
+            raise RevisionMissing("No app names a policy, so no revision is in force.")
+        return await asyncio.to_thread(self.standing.encoded, revision)
+
+    async def revise(self, change: "Callable[[Standing], T]") -> T:
+        """Change what is in force, for exchanges that begin from then on. Raises as the change does."""
+        standing = self.standing
+        if standing is None:
+            raise NoPolicies("no app names a policy, so there is nothing to revise")
+        async with self._activating:
+            changed = await asyncio.to_thread(change, standing)
+            self._active = standing.corrected(self._active)
+        return changed
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""

@@ -189,6 +189,8 @@ class KeeperSide(_Frames):
             return await self._keeper.supervise(msgspec.msgpack.decode(call.payload, type=Case))
         if call.method == "pin":
             return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
+        if call.method == "parameters":
+            return await self._keeper.parameters(msgspec.msgpack.decode(call.payload, type=str))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:
@@ -231,6 +233,10 @@ class RemoteKeeper(_Frames):
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """See `Keeper.activate`."""
         await self._ask("activate", active)
+
+    async def parameters(self, revision: str) -> bytes:
+        """See `Keeper.parameters`."""
+        return msgspec.msgpack.decode(await self._ask("parameters", revision), type=bytes)
 
     async def hold(self, ask: HoldAsk) -> bool:
         """See `Keeper.hold`; the keeper is told when nobody waits any more."""

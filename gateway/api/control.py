@@ -24,6 +24,7 @@ from gateway.api import (
     keys,
     live,
     mcp,
+    optimizing,
     retention,
     sessions,
     sign_in,
@@ -57,6 +58,7 @@ from gateway.api.reading import Dialects, Reader
 from gateway.api.self_check import SelfCheck
 from gateway.application import Application
 from gateway.contents import Reach
+from gateway.optimizing.desk import RevisionDesk
 from policies.vocabulary.keys import Principal
 
 BODY_BYTES = 1 << 20
@@ -89,6 +91,16 @@ ROUTES = (
     clauses.list_clauses,
     clauses.change_mode,
     backtests.run_backtest,
+    optimizing.optimize,
+    optimizing.list_proposals,
+    optimizing.show_proposal,
+    optimizing.approve_proposal,
+    optimizing.reject_proposal,
+    optimizing.list_revisions,
+    optimizing.show_revision,
+    optimizing.diff_revision,
+    optimizing.activate_revision,
+    optimizing.roll_back,
     keys.list_keys,
     keys.create_key,
     keys.revoke_key,
@@ -144,6 +156,7 @@ def _documented() -> Application:
         "desk",
         "reader",
         "backtests",
+        "revision_desk",
         "modes",
         "books",
         "audit",
@@ -186,6 +199,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     gateway: GatewayInfo,
     desk: Desk,
     backtest_desk: Backtests,
+    revision_desk: RevisionDesk,
     audit_log: Audit,
     dialects: Dialects,
     access: Access,
@@ -206,6 +220,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "gateway": gateway,
         "desk": desk,
         "backtests": backtest_desk,
+        "revision_desk": revision_desk,
         "audit": audit_log,
         "self_check": SelfCheck(audit_log, unverified),
         "access": access,
