@@ -202,6 +202,8 @@ class _Info:
             "waiting_bytes": state.waiting_bytes,
             "holds_waiting": self._keeper.store.holds.waiting(time.time_ns()),
             "viewers": self._keeper.live.viewers,
+            "spans_reported": self._keeper.intake.stored,
+            "spans_refused": self._keeper.intake.refused,
             **self._keeper.store.audit.counters(),
             **self._read_along(),
             **self._keeper.bell.counts,

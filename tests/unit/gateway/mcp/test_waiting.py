@@ -23,6 +23,7 @@ from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.pins import Listing, Pinned
+from policies.vocabulary.reports import Report
 from policies.vocabulary.sessions import Join
 from tests.gateway.test_policies import RULES
 
@@ -57,6 +58,8 @@ class Keeper:
 
     async def pin(self, _listing: Listing) -> Pinned:
         return Pinned()
+
+    async def report(self, report: Report) -> None: ...
 
     async def activate(self, active: Sequence[ConfigActivated]) -> None: ...
 
