@@ -22,6 +22,9 @@ _OPEN_DAYS: Final = 3
 _TRACES: Final = 10_000
 """Of one question; SQLite takes 32,766 values."""
 
+_UNSCRUBBED: Final = 1
+"""`user_version` of a file whose deleted rows may have left bytes: a kill came before it was rewritten."""
+
 _PLAIN: Final = (
     "trace_id",
     "span_id",
@@ -136,7 +139,8 @@ class ReportBook:
             for day in self.days():
                 with self._readers.use(self._path(day)) as connection:
                     found = _wanted(connection, ties, apps)
-                if found:
+                    unfinished = connection.execute("PRAGMA user_version").fetchone()[0] == _UNSCRUBBED
+                if found or unfinished:
                     self._delete(day, found)
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed("erasing reported spans", error) from error
@@ -159,7 +163,8 @@ class ReportBook:
 
     def _add(self, day: str, told: Sequence[tuple[Report, ReportedSpan]]) -> None:
         month = month_of(day)
-        scopes = self._keys.of({Whose("app", report.app, month) for report, _ in told}) if self._keeps_detail else {}
+        wanted = {Whose("app", report.app, month) for report, _ in told} if self._keeps_detail else set[Whose]()
+        scopes = self._keys.of(wanted)
         rows = [self._row(report, span, scopes.get(Whose("app", report.app, month))) for report, span in told]
         file = self._file(day)
         file.begin()
@@ -217,8 +222,10 @@ class ReportBook:
         try:
             file.begin()
             file.connection.executemany("DELETE FROM span WHERE id = ?", [(number,) for number in numbers])
+            file.connection.execute(f"PRAGMA user_version = {_UNSCRUBBED}")
             file.commit()
             file.scrub()
+            file.connection.execute("PRAGMA user_version = 0")
         finally:
             file.rollback()
             file.close()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -118,7 +118,8 @@ class _Shortening:
                 return value[:LONGEST_TEXT]
             return value
         if isinstance(value, dict):
-            return {key[: names.LONGEST]: self.value(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.value(each) for each in value]
+            named = cast("dict[str, Any]", value)
+            return {key[: names.LONGEST]: self.value(each) for key, each in named.items()}
+        if isinstance(value, list):
+            return [self.value(each) for each in cast("list[Any]", value)]
         return value

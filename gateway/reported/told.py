@@ -1,6 +1,5 @@
 """Told: a span as OTLP has it, whichever way it was written, before anything in it is believed."""
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from policies.errors import StepwardenError
@@ -32,8 +31,8 @@ class Told(NamedTuple):
     started_ns: int
     ended_ns: int
     attributes: dict[str, Any]
-    events: Sequence[dict[str, Any]]
-    links: Sequence[dict[str, Any]]
+    events: list[dict[str, Any]]
+    links: list[dict[str, Any]]
     resource: dict[str, Any]
     scope: str
 
