@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
-from tests.gateway.house import ANTHROPIC, House, standing
+from tests.gateway.house import ANTHROPIC, SHORT, House, standing
 from tests.gateway.rawhttp import Pairs, Response, request
 
 MARK = "heliotrope-4711"
@@ -320,3 +321,47 @@ def test_a_key_of_another_app_reaches_no_session_and_a_viewer_sends_nothing(tmp_
         assert [each["name"] for each in reported(house, session)] == ["own"]
         assert send(house, otlp(span()), JSON).status == 401
         assert send(house, otlp(span()), JSON, viewer).status == 401
+
+
+def test_sessions_show_prints_what_was_reported_beside_what_was_seen(house: House) -> None:
+    trace, outer = secrets.token_hex(16), secrets.token_hex(8)
+    parent = (b"traceparent", f"00-{trace}-{outer}-01".encode())
+    answered = house.ask(ask([parent]))
+    session = session_of(house, answered)
+    told = [
+        span(traceId=trace, spanId=outer, name="plan a trip"),
+        span(traceId=trace, parentSpanId=outer, name="\x1b[2Jfetch", status={"code": 2}),
+    ]
+    assert send(house, otlp(*told)).status == 200
+    shown = house.gateway.command("sessions", "show", session)
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("reported by the application itself"))
+    exchange = dict(answered.headers)[b"stepwarden-exchange"].decode()
+    assert ("plan a trip" in lines[at + 1], exchange[:8] in lines[at + 1]) == (True, True)
+    assert ("fetch error" in lines[at + 2], "\x1b[2J" in shown.stdout) == (True, False)
+    as_json = json.loads(house.gateway.command("sessions", "show", session, "--json").stdout)
+    assert [each["fidelity"] for each in as_json["reported"]] == ["reported", "reported"]
+
+
+def test_what_is_refused_for_want_of_room_is_not_kept_and_all_else_is(tmp_path: Path) -> None:
+    room = SHORT + "queue_bytes = 100000\n"
+    big = [attribute("said", "x" * 4000)]
+    with standing(tmp_path, more=room) as house:
+        trace = secrets.token_hex(16)
+        parent = (b"traceparent", f"00-{trace}-{secrets.token_hex(8)}-01".encode())
+        session = session_of(house, house.ask(ask([parent])))
+
+        def sender(number: int) -> Response:
+            return send(house, otlp(*(span(traceId=trace, name=f"{number}", attributes=big) for _ in range(50))))
+
+        with ThreadPoolExecutor(16) as senders:
+            answers = list(senders.map(sender, range(64)))
+        taken = [number for number, answer in enumerate(answers) if answer.status == 200]
+        refused = [answer for answer in answers if answer.status != 200]
+        assert {answer.status for answer in refused} <= {429}
+        for answer in refused:
+            assert dict(answer.headers)[b"retry-after"] == b"1"
+        found = reported(house, session, "?limit=10000")
+        assert sorted(each["name"] for each in found) == sorted(f"{number}" for number in taken for _ in range(50))
+        assert house.status()["counters"]["spans_refused"] == 50 * len(refused)
