@@ -98,10 +98,10 @@ def list_reported(
 ) -> ReportedList:
     """Spans the application reported of one session, by its traces and the name of its conversation."""
     row = visible(records, principal, session_id)
-    if detail:
+    spans = records.reported(row.session_id, limit + 1, in_full=detail)
+    if detail and spans:
         session = audit.alias(row.session_id)
         audit.note(ContentRead(actor=actor_of(principal), tenant=row.app, what="steps", session=session))
-    spans = records.reported(row.session_id, limit + 1, in_full=detail)
     parents: dict[bytes, tuple[str, ...]] = {}
     for exchange in records.exchanges(row.session_id) if spans else ():
         if (parent := exchange.parent_span_id) is not None:
