@@ -7,7 +7,7 @@ event loop.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -46,13 +46,21 @@ class Intake:
         self._queue: deque[_Waiting] = deque()
         self._bytes = 0
         self._writing: asyncio.Task[None] | None = None
-        self.stored = 0
-        self.refused = 0
+        self._stored = 0
+        self._refused = 0
+
+    def counters(self) -> Mapping[str, int]:
+        """Counts since the start, and what waits now."""
+        return {
+            "spans_reported": self._stored,
+            "spans_refused": self._refused,
+            "spans_waiting_bytes": self._bytes,
+        }
 
     async def take(self, report: Report) -> None:
         """Keep a report; on return it is on the disk. Raises `TooManyReports` or `ReportsNotStored`."""
         if self._bytes and self._bytes + report.weight > self._queue_bytes:
-            self.refused += len(report.spans)
+            self._refused += len(report.spans)
             raise TooManyReports("More spans wait to be stored than there is room for.")
         waiting = _Waiting(report, asyncio.get_running_loop().create_future())
         self._bytes += report.weight
@@ -81,7 +89,7 @@ class Intake:
         failure: ReportsNotStored | None = None
         try:
             await asyncio.wrap_future(self._submit(lambda: self._store.add(reports)))
-            self.stored += sum(len(report.spans) for report in reports)
+            self._stored += sum(len(report.spans) for report in reports)
         except Exception:
             log.exception("reported spans could not be stored")
             failure = ReportsNotStored("The spans could not be stored.")

@@ -80,6 +80,7 @@ def test_beyond_its_room_it_refuses_with_a_time_to_come_again_and_takes_again_la
         assert (refused.value.status, refused.value.retry_after) == (429, 1)
         while any(not task.done() for task in tasks):
             await disk.work() if disk.jobs else await asyncio.sleep(0)
+        assert intake.counters() == {"spans_reported": 0, "spans_refused": 0, "spans_waiting_bytes": 0}
         (alone,) = await begun(intake, report(1_000))  # larger than all the room there is, and nothing else waits
         await disk.work()
         await alone
