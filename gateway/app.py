@@ -15,7 +15,7 @@ from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
 from gateway.application import Application, Front, Mount
-from gateway.config import Config, is_loopback
+from gateway.config import RESERVED, Config, is_loopback
 from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
@@ -28,6 +28,8 @@ from gateway.otlp_events import EvaluationExporter
 from gateway.prices import Prices
 from gateway.recorder import Recorder
 from gateway.refusals import Refused
+from gateway.reported.intake import Intake
+from gateway.reported.plane import ReportPlane
 from gateway.stations.ingress import check
 from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
@@ -67,6 +69,7 @@ def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
         admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
         live=LiveFeed(dialects().by_name()),
         strict=lambda app: config.app(app).audit == "strict",
+        intake=Intake(store.reports, recorder.submit, queue_bytes=config.limits.queue_bytes),
         hold_seconds=config.limits.hold_seconds,
         supervisor=_supervisor(config, store, recorder),
     )
@@ -142,6 +145,7 @@ class DataPlanes:
             )
             for name, provider in config.providers.items()
         }
+        self._reports = ReportPlane(config, keeper, self.gate)
         self.mcp = self._tool_servers(config, keeper, environ) if config.mcp else None
 
     def _tool_servers(self, config: Config, keeper: Keeper, environ: Mapping[str, str]) -> McpPlane:
@@ -169,7 +173,8 @@ class DataPlanes:
     @property
     def mounts(self) -> Mapping[str, Any]:
         """Every plane by the first segment of its paths."""
-        return self.planes if self.mcp is None else {**self.planes, "mcp": self.mcp}
+        mounts: dict[str, Any] = {**self.planes, "v1": self._reports}
+        return mounts if self.mcp is None else {**mounts, "mcp": self.mcp}
 
     def supervise(self, supervision: Supervision) -> None:
         """Put other clauses in force, for exchanges that begin from now on."""
@@ -225,7 +230,7 @@ def create_app(
     planes: Mapping[str, Any], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
 ) -> Application:
     """One application: a mount per provider, and the control plane as routes or as `relayed` first segments."""
-    known = ", ".join(f"/{name}" for name in planes) or "none"
+    known = ", ".join(f"/{name}" for name in planes if name not in RESERVED) or "none"
 
     def not_found(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
         path = request.scope["raw_path"].decode("latin-1")  # a mount cuts its own name off `path`

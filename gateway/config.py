@@ -219,7 +219,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Finished exchanges that may wait for the recorder; beyond it they are dropped, counted and logged."""
 
     queue_bytes: Bytes = 64 << 20
-    """The same, in bytes of bodies."""
+    """The same, in bytes of bodies. Reported spans have as much room of their own; beyond it they are answered 429."""
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from gateway.api.live import LiveFeed
 from gateway.metrics import Metrics
 from gateway.recorder import Recorder
 from gateway.refusals import AuditUnavailable, RevisionMissing, SessionTerminated
+from gateway.reported.intake import Intake
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand
 from gateway.stations.thread import Threader
@@ -34,6 +35,7 @@ from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange, Modes
 from policies.vocabulary.monitoring import DISTRUSTED, Awaiting, Filed
 from policies.vocabulary.pins import Listing, Pinned, ToolPin
+from policies.vocabulary.reports import Report
 from policies.vocabulary.sessions import Join
 from storage.critiques import DISTRUSTS
 from storage.keys import KeyRing
@@ -173,6 +175,13 @@ class Keeper(Protocol):
         """Hold a tool server's definitions against those it had before."""
         ...
 
+    async def report(self, report: Report) -> None:
+        """Keep spans an application tells of itself; on return they are on the disk.
+
+        Raises `TooManyReports` or `ReportsNotStored`.
+        """
+        ...
+
 
 class LocalKeeper:
     """The keeper in this process."""
@@ -189,6 +198,7 @@ class LocalKeeper:
         admission: Admission,
         live: LiveFeed,
         strict: Callable[[str], bool],
+        intake: Intake,
         hold_seconds: float = 240.0,
         supervisor: "Supervisor | None" = None,
         now_ns: Callable[[], int] = time.time_ns,
@@ -201,6 +211,7 @@ class LocalKeeper:
         """What judges beside the guards; None where no model is named."""
         self._now_ns = now_ns
         self._strict = strict
+        self.intake = intake
         self._active: tuple[ConfigActivated, ...] = ()
         self._activating = asyncio.Lock()
         self._hold_ns = int(hold_seconds * 1e9)
@@ -267,6 +278,10 @@ class LocalKeeper:
     async def pin(self, listing: Listing) -> Pinned:
         """See `Keeper.pin`."""
         return await self._on_writer(lambda: self.store.pins.see(listing, time.time_ns()))
+
+    async def report(self, report: Report) -> None:
+        """See `Keeper.report`."""
+        await self.intake.take(report)
 
     async def approve_tool(self, server: str, tool: str, review: Review) -> ToolPin:
         """A person has seen how a tool changed. Raises `PinNotFound`."""

@@ -26,6 +26,7 @@ from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.pins import Listing, Pinned
+from policies.vocabulary.reports import Report
 
 log = logging.getLogger("stepwarden.keeper")
 
@@ -191,6 +192,8 @@ class KeeperSide(_Frames):
             return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
         if call.method == "parameters":
             return await self._keeper.parameters(msgspec.msgpack.decode(call.payload, type=str))
+        if call.method == "report":
+            return await self._keeper.report(msgspec.msgpack.decode(call.payload, type=Report))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:
@@ -259,6 +262,10 @@ class RemoteKeeper(_Frames):
     async def pin(self, listing: Listing) -> Pinned:
         """See `Keeper.pin`."""
         return msgspec.msgpack.decode(await self._ask("pin", listing), type=Pinned)
+
+    async def report(self, report: Report) -> None:
+        """See `Keeper.report`."""
+        await self._ask("report", report)
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""

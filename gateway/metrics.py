@@ -187,12 +187,17 @@ class Metrics:
 
 
 _ERROR: Final = 400
-_COUNTED: Final = frozenset({"recorded", "dropped", "audit_entries", "audit_dropped"})
+_COUNTED: Final = frozenset(
+    {"recorded", "dropped", "audit_entries", "audit_dropped", "spans_reported", "spans_refused"}
+)
 _ABOUT: Final = {
     "recorded": "Exchanges in the record.",
     "dropped": "Exchanges that are not in the record.",
     "waiting": "Exchanges that wait to be written.",
     "waiting_bytes": "Bytes of them.",
+    "spans_reported": "Spans applications reported that are on the disk.",
+    "spans_refused": "Spans that were refused for want of room.",
+    "spans_waiting_bytes": "Bytes of reported spans that wait to be written.",
     "in_flight": "Requests being carried.",
     "holds_waiting": "Steps that wait for a person.",
     "viewers": "Who watches the live feed.",

@@ -130,6 +130,17 @@ class Unauthenticated(Refused):
         return "Ask the operator for a key made with `stepwarden keys create`; send it where your SDK puts its API key."
 
 
+class Foreign(Refused):
+    """A web page asks, or somebody under a name this gateway does not have."""
+
+    status = 403
+    code = "foreign_origin"
+
+    def remedy(self) -> str:
+        """How to be let in."""
+        return "Use the address the gateway listens on, or add the name to `allowed_hosts` in [gateway]."
+
+
 class ProviderKeyMissing(Refused):
     """A gateway key was shown, but the gateway has no key of the provider to use for it."""
 
@@ -164,6 +175,22 @@ class AuditUnavailable(Refused):
     status = 503
     code = "supervision_unavailable"
     retry_after = 1
+
+
+class TooManyReports(Refused):
+    """More reported spans wait to be stored than there is room for; none of this request is kept."""
+
+    status = 429
+    code = "overloaded"
+    retry_after = 1
+
+
+class ReportsNotStored(Refused):
+    """The disk takes no reported spans now; none of this request is acknowledged."""
+
+    status = 503
+    code = "storage_failed"
+    retry_after = 2
 
 
 class Overloaded(Refused):

@@ -31,11 +31,8 @@ from gateway.api.answers import ProviderStatus
 from gateway.api.assets import dashboard_routes
 from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
-<<<<<<< HEAD
-from gateway.api.supervision import status_of
-=======
 from gateway.api.long_work import LongWork
->>>>>>> online
+from gateway.api.supervision import status_of
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
 from gateway.at_the_gate import AtTheGate
 from gateway.backtest.run import Laboratory
@@ -210,6 +207,7 @@ class _Info:
             "waiting_bytes": state.waiting_bytes,
             "holds_waiting": self._keeper.store.holds.waiting(time.time_ns()),
             "viewers": self._keeper.live.viewers,
+            **self._keeper.intake.counters(),
             **self._keeper.store.audit.counters(),
             **self._read_along(),
             **self._keeper.bell.counts,
@@ -323,8 +321,7 @@ class _Gateway:
         info = _Info(config, keeper, witnesses, port)
         named = config.gateway.allowed_hosts
         self._dashboard = f"https://{named[0]}" if named else info.listening or ""
-        watching = asyncio.create_task(info.lag.watch())
-        open_things.callback(watching.cancel)
+        open_things.callback(asyncio.create_task(info.lag.watch()).cancel)
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         work = LongWork()
         backtests = Backtests(laboratory, rest=breather(), work=work)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from policies.vocabulary.reports import Ties
 from storage import spans
 from storage.contents import unpack_link
 from storage.step_seals import leaf_hashes
@@ -29,6 +30,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Pseudonyms of end users, for what they asked outside of any session."""
 
     apps: tuple[str, ...] = ()
+    ties: tuple[Ties, ...] = ()
+    """What led to spans that applications reported of the sessions: once these are gone, nothing else would."""
 
 
 def numbers(day: sqlite3.Connection, plan: Plan) -> list[int]:

@@ -13,6 +13,7 @@ import msgspec
 from policies.errors import StepwardenError
 from policies.vocabulary.audit import ContentErased
 from policies.vocabulary.erasures import Erasure, Order
+from policies.vocabulary.reports import Ties
 from storage import erased
 from storage.aliases import Aliases
 from storage.critiques import erased_with
@@ -21,6 +22,7 @@ from storage.holds import HoldBook
 from storage.ledger import Ledger, Statement
 from storage.legal_holds import LegalHolds
 from storage.pseudonyms import Pseudonyms
+from storage.reports import ReportBook
 from storage.rows import ErasedRow
 from storage.scopes import ScopeKeys
 from storage.seal import Sealer
@@ -80,7 +82,7 @@ class _Target(NamedTuple):
 class Eraser:
     """All erasures of a directory."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that something is erased from
         self,
         ledger: Ledger,
         keys: ScopeKeys,
@@ -90,8 +92,10 @@ class Eraser:
         names: Pseudonyms,
         sealer: Sealer,
         seal_record: Callable[[], None],
+        reports: ReportBook,
+        ties: Callable[[str], Ties | None],
     ) -> None:
-        """`seal_record` makes sure that every exchange is under the audit log's seal."""
+        """`seal_record` makes sure that every exchange is under the audit log's seal; `ties` of a session by its id."""
         self._ledger = ledger
         self._aliases = Aliases(ledger)
         self._keys = keys
@@ -101,6 +105,8 @@ class Eraser:
         self._names = names
         self._sealer = sealer
         self._seal_record = seal_record
+        self._reports = reports
+        self._ties = ties
 
     def erase(self, order: Order, now_ns: int) -> Erasure:
         """Destroy what is recorded of a scope; on return it is gone from every file.
@@ -113,8 +119,10 @@ class Eraser:
         if held:
             raise SessionHeld(len(held))
         exchanges = sum(len(erased.numbers(day, plan)) for day in self._writer.each_day())
-        if not targets and not exchanges:
+        if not targets and not exchanges and not self._reports.has(plan.apps):
             raise NothingToErase(f"nothing is recorded of this {kind}")
+        found = (self._ties(each) for each in plan.sessions)
+        plan = msgspec.structs.replace(plan, ties=tuple(each for each in found if each is not None))
         self._seal_record()
         entry = self._begin(order, kind, name, targets, plan, exchanges, now_ns)
         self.finish()
@@ -208,6 +216,7 @@ class Eraser:
         self._keys.destroy("session", plan.sessions)
         self._keys.destroy("user", [user.hex() for user in plan.users])
         self._keys.destroy("app", plan.apps)
+        self._reports.erase(plan.ties, plan.apps)
         self._writer.erase(plan, number)
         work: list[Statement] = [
             *(("DELETE FROM audit_alias WHERE kind = 'session' AND name = ?", (each,)) for each in plan.sessions),

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.judgements import Judged
+from policies.vocabulary.reports import Ties
 from policies.vocabulary.steps import SeenCall, Step
 from storage import bodies, sessions, spans
 from storage.contents import ContentReader, Vault
@@ -120,6 +121,19 @@ class Reads:
                 )
                 found += [(row["id"], spans.exchange_of(row)) for row in rows]
         return [exchange for _, exchange in sorted(found, key=_number)]
+
+    def ties(self, session_id: str) -> Ties | None:
+        """What leads from a session to spans that its application reported; None for a session there is not."""
+        session = self.find_named(session_id)
+        if session is None:
+            return None
+        traces: dict[bytes, None] = {}
+        for day in self._session_days(session_id):
+            with self._spans(day) as connection:
+                rows = connection.execute("SELECT DISTINCT trace_id FROM branch WHERE session_id = ?", (session_id,))
+                traces.update((row["trace_id"], None) for row in rows)
+        names = (session_id,) if session.name is None else (session_id, session.name)
+        return Ties(app=session.app, traces=tuple(traces), conversations=names)
 
     def turns(self, session_id: str, *, after: int = 0, limit: int = _PAGE) -> list[RecordedRow]:
         """Exchanges of a session with all that is recorded of them, in order, from the one after a number on."""

@@ -12,9 +12,9 @@ from sqlite_utils.migrations import Migrations
 
 from storage.errors import SchemaTooNew
 
-Kind: TypeAlias = Literal["ledger", "keys", "meta", "spans", "content"]
+Kind: TypeAlias = Literal["ledger", "keys", "meta", "spans", "content", "reported"]
 
-KINDS: tuple[Kind, ...] = ("ledger", "keys", "meta", "spans", "content")
+KINDS: tuple[Kind, ...] = ("ledger", "keys", "meta", "spans", "content", "reported")
 
 
 _COMMENT = re.compile(r"--[^\n]*")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, final
 from policies.vocabulary.audit import GATEWAY, KillSwitch, RetentionApplied
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.reports import ReportedSpan
 from storage.aliases import Aliases
 from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
@@ -37,6 +38,7 @@ from storage.partitions import DAY_NS, day_of
 from storage.pseudonyms import Pseudonyms
 from storage.publisher import Publisher, open_log
 from storage.reads import Reads
+from storage.reports import ReportBook, whole_days
 from storage.rotation import Rotation
 from storage.rows import ErasedRow, FileStat, StoreStats
 from storage.schema import KINDS, Schema
@@ -88,6 +90,8 @@ class Store(Reads):
                 opened.callback(self.ledger.close)
                 self._writer = self._open_writer(readers, key, names, content=content, remembered=remembered)
                 opened.callback(self._writer.close)
+                self.reports = ReportBook(path, readers, keys, keeps_detail=content == "encrypted")
+                opened.callback(self.reports.close)
                 self.keys = KeyRing(self.ledger, key)
                 self.holds = HoldBook(self.ledger, key)
                 self.sign_ins = SignInBook(self.ledger, key)
@@ -119,6 +123,8 @@ class Store(Reads):
                     names,
                     BlobSealer(derive(key, "erasures")),
                     self._seal_record,
+                    self.reports,
+                    self.ties,
                 )
                 self._finish_erasures()
                 opened.pop_all()
@@ -217,6 +223,16 @@ class Store(Reads):
                 return ErasedRow(row["app"], *self._eraser.basis(row["erasure"]))
         return None
 
+    def reported(self, session_id: str, limit: int, *, in_full: bool = True) -> list[ReportedSpan]:
+        """Spans the application reported of a session, in the order in which they began, at most so many.
+
+        Raises `StorageFailed`.
+        """
+        session, ties = self.find_named(session_id), self.ties(session_id)
+        if session is None or ties is None:
+            return []
+        return self.reports.of(ties, *whole_days(session.started_ns, session.last_ns), limit, in_full=in_full)
+
     def save_cursor(self, name: str, value: str) -> None:
         """Remember how far a reader of the record has come."""
         self._writer.save_cursor(name, value)
@@ -228,17 +244,21 @@ class Store(Reads):
         """
         self._finish_erasures()
         held = self.legal_holds.held()
-        files = self._writer.expired(now_ns, self._retention_days, held)
-        if files:
-            before = day_of(now_ns - self._retention_days * DAY_NS)
-            self.ledger.write([], entries=[RetentionApplied(actor=GATEWAY, before=before, files=files)])
+        kept = [ties for ties in map(self.ties, sorted(held)) if ties is not None]
+        before = day_of(now_ns - self._retention_days * DAY_NS)
+        files = self._writer.expired(now_ns, self._retention_days, held, self.reports.needed_months(kept))
+        reported = self.reports.expired(before, kept)
+        if files or reported:
+            entry = RetentionApplied(actor=GATEWAY, before=before, files=(*files, *reported))
+            self.ledger.write([], entries=[entry])
             self._writer.drop(files, held)
+            self.reports.drop(reported, kept)
         self.supervisor_calls.forget(now_ns - self._retention_days * DAY_NS)
         self._writer.forget_sessions(now_ns, self._retention_days, held)
         kept_from_ns = (now_ns // DAY_NS - self._retention_days) * DAY_NS
         self.critiques.expire(kept_from_ns, held)
         self.labels.expire(kept_from_ns, held)
-        return list(files)
+        return [*files, *reported]
 
     def close(self) -> None:
         """Checkpoint, close and give the directory free. Idempotent."""
@@ -249,6 +269,7 @@ class Store(Reads):
         self.publisher.stop()
         self._readers.close()
         self._writer.close()
+        self.reports.close()
         self._vault.keys.close()
         self.ledger.close()
         self._lock.release()

@@ -133,8 +133,12 @@ class Writer:
         )
         self._in_meta("saving a cursor", lambda connection: connection.execute(query, (name, value)))
 
-    def expired(self, now_ns: int, retention_days: int, held: Collection[str]) -> tuple[str, ...]:
+    def expired(
+        self, now_ns: int, retention_days: int, held: Collection[str], months_kept: Collection[str] = ()
+    ) -> tuple[str, ...]:
         """Names of day files older than so many days, and of months no day needs any more. Raises `StorageFailed`.
+
+        `months_kept` stay too.
 
         A day that holds nothing but sessions in `held` is not named: it has been through `drop`.
         """
@@ -145,6 +149,7 @@ class Writer:
             months = [path.stem.removeprefix("content-") for path in self._days.directory.glob("content-*.db")]
         except OSError as error:
             raise StorageFailed("looking for what has expired", error) from error
+        needed.update(months_kept)
         unneeded = [month for month in months if month not in needed and month < month_of(oldest)]
         return tuple(sorted([f"spans-{day}.db" for day in gone])) + tuple(
             sorted([f"content-{month}.db" for month in unneeded])

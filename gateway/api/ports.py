@@ -19,6 +19,7 @@ from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.modes import ModeChange
 from policies.vocabulary.monitoring import Awaiting, Distrust, Filed
 from policies.vocabulary.pins import ToolPin
+from policies.vocabulary.reports import ReportedSpan
 from policies.vocabulary.sign_ins import SignIn
 from policies.vocabulary.steps import Step
 from policies.vocabulary.supervisor_calls import Spent
@@ -102,6 +103,10 @@ class Records(Protocol):
 
     def judged(self, exchange_id: str) -> Judged | None:
         """What clauses said of one exchange."""
+        ...
+
+    def reported(self, session_id: str, limit: int, *, in_full: bool = True) -> list[ReportedSpan]:
+        """Spans the application reported of a session, in the order in which they began."""
         ...
 
     def recent(self, *, limit: int = 50, app: str | None = None) -> list[Exchange]:

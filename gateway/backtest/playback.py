@@ -21,6 +21,7 @@ from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold, HoldAsk
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.pins import Listing, Pinned
+from policies.vocabulary.reports import Report
 from policies.vocabulary.steps import Part
 from storage.rows import StoredBody
 
@@ -164,6 +165,9 @@ class KeptKeeper:
         """No tool server is asked here."""
         del listing
         return Pinned()
+
+    async def report(self, report: Report) -> None:
+        """No application reports here."""
 
     async def terminate(self, session_id: str) -> None:
         """Nothing is ended; later turns count as hypothetical."""

@@ -11,11 +11,8 @@ from gateway.api.answers import ProviderStatus, SupervisorStatus
 from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
-<<<<<<< HEAD
-from gateway.api.supervision import status_of
-=======
 from gateway.api.long_work import LongWork
->>>>>>> online
+from gateway.api.supervision import status_of
 from gateway.backtest.run import Laboratory
 from gateway.config import Config
 from gateway.contents import Reach

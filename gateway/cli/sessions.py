@@ -61,6 +61,7 @@ def show_session(
 ) -> None:
     """One session as a tree: branches, exchanges, steps. ID may be shortened while it stays unambiguous."""
     from gateway.cli.critiques import told
+    from gateway.cli.reported import reported
     from gateway.cli.screen import out, print_json
     from gateway.cli.tree import session_tree
 
@@ -69,12 +70,19 @@ def show_session(
         detail = api.get(f"/api/sessions/{name}")
         steps = api.get(f"/api/sessions/{name}/steps", text=10_000_000 if full or as_json else PREVIEW)
         said = api.get(f"/api/sessions/{name}/critiques")
+        told_itself = api.get(
+            f"/api/sessions/{name}/reported", limit=10_000 if full or as_json else 200, detail=as_json
+        )
     if as_json:
-        print_json({**detail, "steps": steps["steps"], "critiques": said["critiques"], "labels": said["labels"]})
+        shown = {"steps": steps["steps"], "critiques": said["critiques"], "labels": said["labels"]}
+        print_json({**detail, **shown, "reported": told_itself["spans"]})
         return
     console = out()
     for part in session_tree(detail, steps["steps"], full=full, width=console.width):
         console.print(part)
+    if told_itself["spans"]:
+        for part in reported(told_itself):
+            console.print(part)
     if said["critiques"] or said["labels"] or said["waiting"]:
         for part in told(said):
             console.print(part)

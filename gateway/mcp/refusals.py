@@ -22,17 +22,6 @@ class NotSpoken(Refused):
     headers = ((b"allow", b"GET, POST, DELETE"),)
 
 
-class Foreign(Refused):
-    """A web page asks, or somebody under a name this gateway does not have."""
-
-    status = 403
-    code = "foreign_origin"
-
-    def remedy(self) -> str:
-        """How to be let in."""
-        return "Use the address the gateway listens on, or add the name to `allowed_hosts` in [gateway]."
-
-
 class Withdrawn(Refused):
     """Its own caller cancelled a call while a person was waited for."""
 

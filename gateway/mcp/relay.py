@@ -15,13 +15,13 @@ from urllib.parse import unquote
 
 import msgspec
 
-from gateway.config import Config, Limits, McpServer, is_loopback
+from gateway.config import Config, Limits, McpServer
 from gateway.exchange import Gate
 from gateway.http import Upstream
 from gateway.keeper import Keeper
 from gateway.mcp import heads
 from gateway.mcp.pair import Caller
-from gateway.mcp.refusals import Foreign, NoSuchServer
+from gateway.mcp.refusals import NoSuchServer
 from gateway.mcp.seat import Seat
 from gateway.mcp.visit import METHODS, Receive, Send, Visit
 from gateway.refusals import (
@@ -29,6 +29,7 @@ from gateway.refusals import (
 )
 from gateway.stations import ingress
 from gateway.stations.ingress import ClientGone, Headers, header
+from gateway.strangers import Strangers
 from gateway.wire.jsonrpc import Message, id_key
 from policies.vocabulary.keys import Principal
 
@@ -54,8 +55,7 @@ class McpPlane:
         """`clients` and `seats` by server; a server over stdio has no client."""
         self._servers = config.mcp
         self._limits = config.limits
-        self._hosts = frozenset(name.lower() for name in config.gateway.allowed_hosts)
-        self._host = config.gateway.host.lower()
+        self._strangers = Strangers(config.gateway)
         self.clients = clients
         self.seats = seats
         self.keeper = keeper
@@ -86,7 +86,7 @@ class McpPlane:
     async def _carry(self, visit: Visit, scope: Any) -> None:
         door = ingress.check(scope)
         shown = ingress.presented(scope["headers"])
-        self.refuse_strangers(scope["headers"], keyed=shown is not None)
+        self._strangers.refuse(scope["headers"], keyed=shown is not None)
         principal = await self.keeper.admit(shown.secret if shown else None)
         server, over_pipe = self.server(scope["raw_path"], principal.app)
         seat = self.seats[server.name]
@@ -144,19 +144,6 @@ class McpPlane:
     def limits(self, server: McpServer) -> Limits:
         """The bounds on a message to a server."""
         return msgspec.structs.replace(self._limits, body_bytes=min(self._limits.body_bytes, server.message_bytes))
-
-    def refuse_strangers(self, headers: Headers, *, keyed: bool) -> None:
-        """Raise `Foreign` for web pages of others, and for callers without a key under a name we do not have."""
-        host = (header(headers, b"host") or b"").decode("latin-1").strip().lower()
-        origin = header(headers, b"origin")
-        if origin is not None and not self._is_ours(origin.decode("latin-1").strip().lower().partition("://")[2]):
-            raise Foreign("Requests from this Origin are not answered.")
-        if not keyed and not self._is_ours(host):
-            raise Foreign("This Host is not one the gateway answers to.")
-
-    def _is_ours(self, host: str) -> bool:
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        return is_loopback(name) or name == self._host or host in self._hosts or name in self._hosts
 
 
 def _connection(server: McpServer, headers: Headers) -> str | None:

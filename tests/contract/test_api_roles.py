@@ -13,6 +13,7 @@ ROUTES = {
     ("GET", "/api/sessions"): "viewer",
     ("GET", "/api/sessions/{session_id:str}"): "viewer",
     ("GET", "/api/sessions/{session_id:str}/steps"): "viewer",
+    ("GET", "/api/sessions/{session_id:str}/reported"): "viewer",
     ("GET", "/api/sessions/{session_id:str}/turns"): "viewer",
     ("GET", "/api/sessions/{session_id:str}/branches"): "viewer",
     ("GET", "/api/facets"): "viewer",

@@ -130,7 +130,7 @@ def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> N
 
 def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(printed(capsys, "sessions", "show", house, "--json"))
-    assert set(shown) == {"session", "branches", "exchanges", "steps", "critiques", "labels"}
+    assert set(shown) == {"session", "branches", "exchanges", "steps", "critiques", "labels", "reported"}
     assert shown["steps"][2]["text"] == HOSTILE
     listed = json.loads(printed(capsys, "exchanges", "list", "--json"))
     exchange = listed["exchanges"][0]["exchange_id"]

@@ -13,6 +13,7 @@ from gateway.ids import new_id, new_span
 from gateway.keeper import LocalKeeper, Opening
 from gateway.metrics import Metrics
 from gateway.recorder import Recorder
+from gateway.reported.intake import Intake
 from gateway.stations.thread import Threader
 from policies.vocabulary.audit import RequestAccepted
 from policies.vocabulary.modes import EVERY, ModeChange
@@ -44,6 +45,7 @@ def kept(tmp_path: Path) -> Iterator[Callable[[Callable[[], int]], LocalKeeper]]
             store=store, keys=store.keys, recorder=recorder, live=LiveFeed({}), now_ns=now_ns,
             threader=Threader(store, new_id=new_id, new_span=new_span, capacity=16),
             admission=Admission(store.keys, loopback=True, now_ns=now_ns), strict=lambda _: False,
+            intake=Intake(store.reports, recorder.submit, queue_bytes=1 << 20),
         )  # fmt: skip
         opened.append(keeper)
         return keeper

@@ -19,6 +19,7 @@ from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.findings import Finding
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.reports import Report, ReportedSpan
 from storage import files as storage_files
 from storage.eraser import BadScope, NothingToErase, SessionHeld
 from storage.errors import ContentDamaged, StorageFailed
@@ -61,6 +62,20 @@ def said(
     join = msgspec.structs.replace(made.exchange.join, name=f"named {session}", agent_name=f"agent {session}")
     exchange = msgspec.structs.replace(made.exchange, join=join)
     return msgspec.structs.replace(made, exchange=exchange, end_user=user, reply_fingerprint=unique[8:24])
+
+
+def told(number: int, session: str) -> Report:
+    """A span that the application reports of the exchange of this number."""
+    span = ReportedSpan(
+        trace_id=number.to_bytes(16, "big"),
+        span_id=number.to_bytes(8, "big"),
+        name=f"reported of {session}",
+        kind="internal",
+        started_ns=START_NS,
+        ended_ns=START_NS,
+        detail=f"detail {session}".encode(),
+    )
+    return Report(app="shop", received_ns=START_NS, weight=1, spans=(span,))
 
 
 def order(scope: str) -> Order:
@@ -290,6 +305,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded") / "data"
     store = Store.open(folder)
     store.append([said(n, "gone" if n % 2 else "kept", user=USER) for n in range(1, 7)])
+    store.reports.add([told(n, "gone" if n % 2 else "kept") for n in range(1, 7)])
     store.close()
     return folder
 

@@ -24,6 +24,7 @@ from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.monitoring import DISTRUSTED
 from policies.vocabulary.pins import Listing, Pinned
+from policies.vocabulary.reports import Report
 from policies.vocabulary.sessions import Join
 from tests.gateway.test_policies import RULES
 
@@ -64,6 +65,8 @@ class Keeper:
 
     async def pin(self, _listing: Listing) -> Pinned:
         return Pinned()
+
+    async def report(self, report: Report) -> None: ...
 
     async def activate(self, active: Sequence[ConfigActivated]) -> None: ...
 

@@ -1,0 +1,1 @@
+"""OTLP/HTTP in: spans that applications tell of themselves, read, bounded, stored, and shown beside the record."""
