@@ -155,6 +155,10 @@ def test_a_server_that_floods_is_ended(tools: ToolHouse) -> None:
 
 
 def test_a_call_that_waits_for_a_person_lets_others_pass_and_can_be_cancelled(tools: ToolHouse) -> None:
+    def given_up() -> bool | None:
+        found = [each for each in tools.exchanges("pipe") if each["verdict"] == "hold"]
+        return True if found and found[0]["outcome"] == "client_aborted" else None
+
     with Bridge(tools) as bridge:
         bridge.call("pay", 1, to="nobody in particular")
 
@@ -168,12 +172,7 @@ def test_a_call_that_waits_for_a_person_lets_others_pass_and_can_be_cancelled(to
         bridge.say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
         bridge.call("fine", 3)
         assert bridge.hear()["id"] == 3
-
-    def given_up() -> bool | None:
-        found = [each for each in tools.exchanges("pipe") if each["verdict"] == "hold"]
-        return True if found and found[0]["outcome"] == "client_aborted" else None
-
-    waited(given_up)
+        waited(given_up)  # while the bridge still runs: with its end everything is given up
 
 
 def test_the_server_never_sees_the_key(tools: ToolHouse) -> None:

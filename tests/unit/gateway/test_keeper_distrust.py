@@ -176,8 +176,11 @@ def test_a_session_that_was_ended_stays_so_across_a_restart(tmp_path: Path, *, r
 @pytest.mark.parametrize("verdict", ["hold", "reject", "terminate"])
 def test_a_critique_of_steps_that_wait_no_more_does_nothing(tmp_path: Path, verdict: VerdictName) -> None:
     async def story(keeper: LocalKeeper) -> None:
-        assert await read(keeper, session_of(await opened(keeper)), verdict, waits=False) == 0
+        first = await opened(keeper)
+        await closed(keeper, first)
+        assert await read(keeper, session_of(first), verdict, waits=False) == 0
         assert not (await opened(keeper)).distrusted
+        assert not keeper.store.is_terminated(session_of(first))
 
     told(tmp_path, story)
 

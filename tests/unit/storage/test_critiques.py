@@ -133,6 +133,13 @@ def test_a_step_is_settled_once_whoever_comes_second(store: Store) -> None:
     assert (store.monitor_queue.depth(), len(told(store, "critique.recorded"))) == (0, 1)
 
 
+def test_a_critique_is_kept_for_all_of_its_steps_or_for_none(store: Store) -> None:
+    store.monitor_queue.take([awaiting("E1.0000"), awaiting("E2.0000")], 2)
+    assert store.critiques.settle([filed("E1.0000")])
+    assert store.critiques.settle([filed("E1.0000", "E2.0000")]) == []
+    assert taken(store) == ["E2.0000"]
+
+
 def test_why_nothing_was_judged_is_kept_like_a_judgement_and_is_never_an_ok(store: Store) -> None:
     store.monitor_queue.take([awaiting("E1.0000")], 1)
     shed = filed("E1.0000", failure=SHED, verdict="allow")
