@@ -155,7 +155,8 @@ def main() -> None:
     for name, figures in found.items():
         print(f"{name}: " + ", ".join([f"{key} {value}" for key, value in figures.items()]))
     if given.json_file is not None:
-        given.json_file.write_text(json.dumps({"conditions": conditions(), **found}, indent=1) + "\n")
+        told = conditions("anthropic") | {"pinning": "none"}
+        given.json_file.write_text(json.dumps({"conditions": told, **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

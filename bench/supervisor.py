@@ -31,12 +31,13 @@ from bench.supervisor_clauses import PROGRESS
 from bench.supervisor_gate import VIOLATION, Gated, Gold, gated, ruleset
 from bench.supervisor_models import Asker
 from bench.supervisor_monitor import Read, plain_all, read_all
-from bench.supervisor_scores import Bin, Scored, at, expected_error, kappa, ranking, reliability, threshold, wilson
+from bench.supervisor_scores import Scored, at, kappa, ranking, threshold
 from bench.supervisor_svg import chart
 from bench.supervisor_text import lines
 from bench.targets import ROOT
 from gateway.cli import client
 from gateway.config import Config
+from policies.reliability import Bin, expected_error, reliability, wilson
 from supervisors.caller import Unserved
 
 Json = dict[str, Any]

@@ -8,8 +8,9 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from bench.supervisor_scores import kappa, wilson
+from bench.supervisor_scores import kappa
 from gateway.cli.client import ApiClient
+from policies.reliability import wilson
 
 Json: TypeAlias = dict[str, Any]
 

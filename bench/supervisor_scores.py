@@ -1,13 +1,11 @@
-"""What a judge's scores are worth: thresholds at a bearable interference, agreement, reliability. Arithmetic only."""
+"""What a judge's scores are worth: thresholds at a bearable interference, and agreement. Arithmetic only."""
 
-import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-_Z: Final = 1.96
 _DRAWS: Final = 1000
 _HIGHEST: Final = 101
 """Above every score: nothing is stopped."""
@@ -85,58 +83,6 @@ def kappa(pairs: Iterable[tuple[bool, bool]]) -> float | None:
     chance = first * second + (1 - first) * (1 - second)
     agreed = sum(one == other for one, other in counted) / len(counted)
     return None if chance == 1 else (agreed - chance) / (1 - chance)
-
-
-class Bin(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps whose scores lie close together."""
-
-    low: int
-    high: int
-    """Both included."""
-
-    steps: int
-    mean: float
-    """Mean score."""
-
-    share: float
-    """Of them, the share that is bad."""
-
-    interval: tuple[float, float]
-    """95 %, Wilson."""
-
-
-def reliability(pairs: Iterable[tuple[int, bool]], width: int = 10) -> list[Bin]:
-    """Scores against what was true, in bins of equal width; empty bins are left out."""
-    bins: dict[int, list[tuple[int, bool]]] = {}
-    for score, bad in pairs:
-        bins.setdefault(min(score, 99) // width, []).append((score, bad))
-    return [
-        Bin(
-            low=number * width,
-            high=100 if (number + 1) * width >= 100 else (number + 1) * width - 1,
-            steps=len(members),
-            mean=sum(score for score, _ in members) / len(members),
-            share=sum(bad for _, bad in members) / len(members),
-            interval=wilson(sum(bad for _, bad in members), len(members)),
-        )
-        for number, members in sorted(bins.items())
-    ]
-
-
-def expected_error(bins: Sequence[Bin]) -> float | None:
-    """How far scores are from shares, weighted by steps (expected calibration error, 0 to 1)."""
-    steps = sum(each.steps for each in bins)
-    return sum(each.steps * abs(each.mean / 100 - each.share) for each in bins) / steps if steps else None
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    if not of:
-        return 0.0, 1.0
-    share, spread = hits / of, _Z * _Z / of
-    middle = (share + spread / 2) / (1 + spread)
-    half = _Z * math.sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _share(hits: int, of: int) -> float | None:

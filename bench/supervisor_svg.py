@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from bench.supervisor_scores import Bin
+from policies.reliability import Bin
 
 _SIDE, _LEFT, _TOP, _GAP = 280, 56, 64, 74
 

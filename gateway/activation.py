@@ -15,15 +15,24 @@ _CLAUSES = 500
 
 def activation(config: Config, supervision: Supervision) -> tuple[ConfigActivated, ...]:
     """What the audit log says of what is about to be in force: one entry an app."""
-    whole = digest(msgspec.to_builtins(config, enc_hook=str))
+    whole = _whole(config)
     rulesets = supervision.rulesets(Modes(()), 0)
     return tuple([_activated(app, rulesets.get(app.name), whole) for app in config.apps.values()])
 
 
-def _activated(app: App, ruleset: Ruleset | None, whole: str) -> ConfigActivated:
+def activated(config: Config, app: str, ruleset: Ruleset, *, actor: str) -> ConfigActivated:
+    """What it says of one app that a revision changes; `actor`: on whose account."""
+    return _activated(config.apps[app], ruleset, _whole(config), actor=actor)
+
+
+def _whole(config: Config) -> str:
+    return digest(msgspec.to_builtins(config, enc_hook=str))
+
+
+def _activated(app: App, ruleset: Ruleset | None, whole: str, *, actor: str = OWNER) -> ConfigActivated:
     rules = () if ruleset is None else ruleset.rules[:_CLAUSES]
     return ConfigActivated(
-        actor=OWNER,
+        actor=actor,
         tenant=app.name,
         config=whole,
         policy=None if ruleset is None else ruleset.revision,

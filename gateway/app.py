@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 
@@ -13,7 +14,7 @@ from gateway.admission import Admission
 from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
-from gateway.application import Application, Mount
+from gateway.application import Application, Front, Mount
 from gateway.config import RESERVED, Config, is_loopback
 from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
@@ -26,8 +27,10 @@ from gateway.otlp import ExportSettings, OtlpExporter, headers_from
 from gateway.otlp_events import EvaluationExporter
 from gateway.prices import Prices
 from gateway.recorder import Recorder
+from gateway.refusals import Refused
 from gateway.reported.intake import Intake
 from gateway.reported.plane import ReportPlane
+from gateway.stations.ingress import check
 from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
 from gateway.wire.dialects import dialects
@@ -179,6 +182,10 @@ class DataPlanes:
         for plane in self.planes.values():
             plane.supervision = supervision
 
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Forget what was read of sessions that were erased."""
+        self._supervision.forget(sessions)
+
     async def close(self) -> None:
         """Close every pool."""
         for client in self._clients.values():
@@ -203,6 +210,22 @@ def _mounts(applications: Mapping[str, Any]) -> list[Any]:
     return [Mount(f"/{name}", is_mount=True, copy_scope=False, opt={"role": "anyone"})(mount) for name in applications]
 
 
+async def _unread(scope: Any, receive: Any, send: Any) -> None:
+    """Refuse a request whose head can be read in two ways, where no provider's wire is spoken."""
+    del receive
+    try:
+        check(scope)
+    except Refused as refused:
+        message = f"{refused} {refused.remedy()}".rstrip()
+        envelope = {"type": "invalid_request_error", "message": message, "code": refused.code, "param": None}
+        body = msgspec.json.encode({"type": "error", "error": envelope})
+        length = b"%d" % len(body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", length), (b"x-should-retry", b"false")]
+        headers += [(b"connection", b"close")] if refused.closes else []
+        await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 def create_app(
     planes: Mapping[str, Any], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
 ) -> Application:
@@ -217,8 +240,10 @@ def create_app(
         envelope = {"type": "not_found_error", "message": message, "code": "unknown_provider", "param": None}
         return Response({"type": "error", "error": envelope}, status_code=404, headers={"x-should-retry": "false"})
 
-    return Application(
+    return Front(
         [*_mounts({**planes, **(relayed or {})}), *control],
+        planes={name.encode(): plane for name, plane in planes.items()},
+        unread=_unread,
         exception_handlers={**EXCEPTION_HANDLERS, NotFoundException: not_found},
         openapi_config=None,
         logging_config=None,

@@ -1,5 +1,6 @@
 """The HTTP framework as this gateway uses it."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -7,6 +8,8 @@ from litestar import Litestar
 from litestar.handlers import ASGIRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
+
+from gateway.server import DOOR
 
 
 class Application(Litestar):
@@ -19,6 +22,25 @@ class Application(Litestar):
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
         return [*plugins, MsgspecDIPlugin()]
+
+
+class Front(Application):
+    """What listens to strangers."""
+
+    def __init__(self, *args: Any, planes: Mapping[bytes, Any], unread: Any, **kwargs: Any) -> None:
+        """`planes`: mounted applications by first path segment; `unread` says no for all others."""
+        super().__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType] - its types name what we do not use
+        self._planes = planes
+        self._unread = unread
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Take a request. What the server found wrong with its head is said before anything reads a URL out of it."""
+        door = scope.get("extensions", {}).get(DOOR)
+        if door is None or door.fault is None:
+            await super().__call__(scope, receive, send)
+            return
+        first = scope["raw_path"].lstrip(b"/").partition(b"/")[0]
+        await self._planes.get(first, self._unread)(scope, receive, send)
 
 
 class Mount(ASGIRouteHandler):

@@ -253,6 +253,25 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """Witnesses that every head of the log is shown to, each as `URL VKEY`; see docs/AUDIT.md."""
 
 
+class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
+    """What `stepwarden optimize` asks of a change before a person sees it; see docs/OPTIMIZING.md."""
+
+    holdout: Annotated[int, Meta(ge=5, le=100_000)] = 50
+    """Labelled sessions kept back from optimizers, below which nothing is said of a change."""
+
+    share: Annotated[float, Meta(ge=0.1, le=0.9)] = 0.4
+    """Of the labelled sessions, how many are kept back."""
+
+    budget: Annotated[float, Meta(gt=0, le=0.5)] = 0.01
+    """Share of honest sessions that one change may disturb: the upper bound at 95 %, which 1 % needs 300 for."""
+
+    principals: Annotated[int, Meta(ge=1, le=100)] = 2
+    """Different persons or keys on whose word a change must stand."""
+
+    sessions: Annotated[int, Meta(ge=1, le=1000)] = 3
+    """Different sessions it must stand on."""
+
+
 _ADDRESSES = {"anthropic": "https://api.anthropic.com", "openai": "https://api.openai.com/v1", "scripted": ""}
 
 Dollars: TypeAlias = Annotated[float, Meta(ge=0, le=1_000_000)]
@@ -394,6 +413,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     prices: Prices
     audit: Audit = Audit()
     supervisor: Supervisor = Supervisor()
+    optimizer: Optimizer = Optimizer()
     alerts: Mapping[str, Alert] = msgspec.field(default_factory=dict[str, Alert])
     mcp: Mapping[str, McpServer] = {}
 
@@ -440,6 +460,7 @@ _PLAIN: dict[str, type[msgspec.Struct]] = {
     "prices": Prices,
     "audit": Audit,
     "supervisor": Supervisor,
+    "optimizer": Optimizer,
 }
 _NAMED: dict[str, type[msgspec.Struct]] = {
     "provider": Provider,
@@ -598,6 +619,7 @@ class _Reading:
             prices=_as(Prices, plain["prices"]),
             audit=_as(Audit, plain["audit"]),
             supervisor=_as(Supervisor, plain["supervisor"]),
+            optimizer=_as(Optimizer, plain["optimizer"]),
             alerts=alerts,
             mcp=servers,
             file=path,

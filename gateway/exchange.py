@@ -232,7 +232,9 @@ class DataPlane:
         principal = passage.principal
         bench = None
         if principal is not None:
-            bench = self.supervision.bench(principal.app, passage.shadowed, distrusted=passage.distrusted)
+            bench = self.supervision.bench(
+                principal.app, passage.shadowed, distrusted=passage.distrusted, revision=passage.revision
+            )
         if principal is not None and bench is not None:
             view, join = passage.view, passage.join
             stateful = view is not None and (view.previous_response_id or view.conversation_id) is not None
@@ -393,6 +395,9 @@ class DataPlane:
         passage.join, passage.state = opened.join, opened.state
         passage.shadowed, passage.distrusted, passage.receipt = opened.shadowed, opened.distrusted, opened.receipt
         passage.given = dict(opened.given)
+        passage.revision = opened.revision
+        if passage.principal is not None:
+            await self.supervision.attend(passage.principal.app, opened.revision)
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""

@@ -18,7 +18,7 @@ from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.metrics import Metrics
 from gateway.recorder import Recorder
-from gateway.refusals import AuditUnavailable, SessionTerminated
+from gateway.refusals import AuditUnavailable, RevisionMissing, SessionTerminated
 from gateway.reported.intake import Intake
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand
@@ -43,6 +43,7 @@ from storage.legal_holds import HoldChange
 from storage.store import Store
 
 if TYPE_CHECKING:  # only those pay for it who name a model
+    from gateway.standing import Standing
     from gateway.supervisor import Supervisor
     from supervisors.monitor import Monitor
 
@@ -63,6 +64,16 @@ class NoSupervisor(StepwardenError):
     def remedy(self) -> str:
         """What makes somebody read."""
         return "Add a [supervisor] with a model and its key to the configuration, and start `stepwarden serve`."
+
+
+class NoPolicies(StepwardenError):
+    """There is nothing that a revision could change."""
+
+    status = 409
+
+    def remedy(self) -> str:
+        """What makes something to revise."""
+        return 'Name a policy in the configuration first: [app.default] `policy = ["agent-baseline"]`.'
 
 
 class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -94,6 +105,9 @@ class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     state: bytes | None = None
     shadowed: tuple[str, ...] = ()
     """Clauses that a person took out of force, for the caller's app and now."""
+
+    revision: str | None = None
+    """What is in force for the caller's app in place of its policy files; None: they are."""
 
     distrusted: bool = False
     """Whether a critique wants a person to look at the session's next tool call."""
@@ -127,6 +141,10 @@ class Keeper(Protocol):
 
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """Log what is about to be in force, app by app; durable on return. Raises `StepwardenError`."""
+        ...
+
+    async def parameters(self, revision: str) -> bytes:
+        """What a revision puts in force, encoded. Raises `StepwardenError`."""
         ...
 
     def finish(self, done: Done) -> None:
@@ -206,9 +224,13 @@ class LocalKeeper:
         self.live = live
         self.monitor: Monitor | None = None
         """Who reads what is queued; None where nobody does."""
+        self.standing: Standing | None = None
+        """Which revisions are in force; None where no app names a policy."""
         self._threader = threader
         self._admission = admission
         self._terminated: OrderedDict[str, bool] = OrderedDict()
+        self.forgetting: set[Callable[[Sequence[str]], None]] = set()
+        """Who judges, in this process and in others, and has to forget sessions that are erased."""
         self._distrusted = {each.session_id: each.clauses for each in store.critiques.distrusted()}
         """Sessions whose next tool call waits for a person, with the clauses that say so."""
 
@@ -242,6 +264,7 @@ class LocalKeeper:
             join=join,
             state=state,
             shadowed=shadowed,
+            revision=None if self.standing is None else self.standing.of(opening.accepted.tenant or ""),
             distrusted=distrusted,
             receipt=receipt,
             call_id=attended.call_id if attended else None,
@@ -283,9 +306,26 @@ class LocalKeeper:
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """See `Keeper.activate`; what is in force already is not said again."""
         async with self._activating:
-            if tuple(active) != self._active:
-                await asyncio.to_thread(self.store.ledger.write, (), entries=active)
-                self._active = tuple(active)
+            standing = tuple(active) if self.standing is None else self.standing.corrected(active)
+            if standing != self._active:
+                await asyncio.to_thread(self.store.ledger.write, (), entries=standing)
+                self._active = standing
+
+    async def parameters(self, revision: str) -> bytes:
+        """See `Keeper.parameters`."""
+        if self.standing is None:
+            raise RevisionMissing("No app names a policy, so no revision is in force.")
+        return await asyncio.to_thread(self.standing.encoded, revision)
+
+    async def revise(self, change: "Callable[[Standing], T]") -> T:
+        """Change what is in force, for exchanges that begin from then on. Raises as the change does."""
+        standing = self.standing
+        if standing is None:
+            raise NoPolicies("no app names a policy, so there is nothing to revise")
+        async with self._activating:
+            changed = await asyncio.to_thread(change, standing)
+            self._active = standing.corrected(self._active)
+        return changed
 
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""
@@ -443,6 +483,10 @@ class LocalKeeper:
         self._threader.forget(erased.sessions)
         if self.monitor is not None:
             self.monitor.forget(erased.sessions)
+        if self.supervisor is not None:
+            self.supervisor.gate.forget(erased.sessions)
+        for forget in tuple(self.forgetting):
+            forget(erased.sessions)
         for session_id in erased.sessions:
             self._distrusted.pop(session_id, None)
         return erased

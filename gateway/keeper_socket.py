@@ -32,6 +32,8 @@ log = logging.getLogger("stepwarden.keeper")
 
 _LENGTH = 4
 _LARGEST = 256 << 20
+_UNASKED = 0
+"""The number of what the keeper says by itself: the sessions that were erased. Calls count from 1."""
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -103,6 +105,14 @@ class KeeperSide(_Frames):
         self._open: set[str] = set()
         """Exchange ids this worker opened and has not closed."""
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Tell this worker of what is erased from now on."""
+        super().connection_made(transport)
+        self._keeper.forgetting.add(self._forget)
+
+    def _forget(self, sessions: Sequence[str]) -> None:
+        self.say((_UNASKED, None, sessions))
+
     def on_frame(self, frame: bytes) -> None:
         """Answer a call, in order for those that need no waiting."""
         call = msgspec.msgpack.decode(frame, type=_Call)
@@ -141,6 +151,7 @@ class KeeperSide(_Frames):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up and count what the worker had open: it cannot say any more what that was, nor what it cost."""
         del exc
+        self._keeper.forgetting.discard(self._forget)
         for number in list(self._holding):
             self._abandon(number)
         lost = list(self._open)
@@ -181,6 +192,8 @@ class KeeperSide(_Frames):
             return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
         if call.method == "report":
             return await self._keeper.report(msgspec.msgpack.decode(call.payload, type=Report))
+        if call.method == "parameters":
+            return await self._keeper.parameters(msgspec.msgpack.decode(call.payload, type=str))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:
@@ -204,6 +217,8 @@ class RemoteKeeper(_Frames):
         self._on_lost = on_lost
         self._number = 0
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self.forget: Callable[[Sequence[str]], None] = lambda _: None
+        """What this worker does once sessions are erased."""
 
     @property
     def connected(self) -> bool:
@@ -221,6 +236,10 @@ class RemoteKeeper(_Frames):
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """See `Keeper.activate`."""
         await self._ask("activate", active)
+
+    async def parameters(self, revision: str) -> bytes:
+        """See `Keeper.parameters`."""
+        return msgspec.msgpack.decode(await self._ask("parameters", revision), type=bytes)
 
     async def hold(self, ask: HoldAsk) -> bool:
         """See `Keeper.hold`; the keeper is told when nobody waits any more."""
@@ -273,6 +292,9 @@ class RemoteKeeper(_Frames):
     def on_frame(self, frame: bytes) -> None:
         """Hand an answer to whoever waits for it."""
         answer = msgspec.msgpack.decode(frame, type=_Answer)
+        if answer.number == _UNASKED:
+            self.forget(msgspec.msgpack.decode(answer.payload, type=tuple[str, ...]))
+            return
         future = self._waiting.pop(answer.number, None)
         if future is None or future.done():
             return

@@ -116,6 +116,7 @@ class Passage:
         self.view: RequestView | None = None
         self.shadowed: tuple[str, ...] = ()
         self.distrusted = False
+        self.revision: str | None = None
         """Clauses that were out of force when this exchange was opened."""
         self.docket: Docket | None = None
         """What clauses say of this exchange; None where no policy is in force for its app."""

@@ -46,6 +46,14 @@ class HeadersTooLarge(Refused):
     closes = True
 
 
+class RevisionMissing(Refused):
+    """The clauses in force for the app are not at hand; nothing is judged by others in their place."""
+
+    status = 503
+    code = "supervision_unavailable"
+    retry_after = 1
+
+
 class TooSlow(Refused):
     """The request did not arrive within its deadline."""
 

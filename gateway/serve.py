@@ -31,6 +31,8 @@ from gateway.api.answers import ProviderStatus
 from gateway.api.assets import dashboard_routes
 from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
+from gateway.api.long_work import LongWork
+from gateway.api.supervision import status_of
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
 from gateway.at_the_gate import AtTheGate
 from gateway.backtest.run import Laboratory
@@ -39,11 +41,12 @@ from gateway.contents import Reach
 from gateway.control_relay import ControlRelay, relayed
 from gateway.exchange import Gate
 from gateway.first_key import person, show_first_key
-from gateway.in_force import in_force, panel_of
+from gateway.in_force import in_force, panel_of, standing_of
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.loop_lag import LoopLag
 from gateway.notice_key import notice_key
+from gateway.optimizing.desk import RevisionDesk
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
 from gateway.wire.dialects import dialects
@@ -56,6 +59,7 @@ from policies.vocabulary.modes import Modes
 from supervisors.panel import Panel
 
 if TYPE_CHECKING:  # only those pay for it who name a model
+    from gateway.standing import Standing
     from supervisors.monitor import Monitor
 
 log = logging.getLogger("stepwarden.serve")
@@ -180,6 +184,7 @@ class _Info:
             )
             for provider in config.providers.values()
         )
+        self.supervisor = status_of(config.supervisor)
         self.gate: Gate | None = None
         self.lag = LoopLag()
         self.draining = False
@@ -233,6 +238,7 @@ class _Gateway:
         self._config = config
         self._supervision = Supervision({})
         self._modes = Modes(())
+        self._standing: Standing | None = None
         self._dashboard = ""
         """Where people open the dashboard."""
 
@@ -248,8 +254,9 @@ class _Gateway:
                 if keeper.supervisor is not None:
                     open_things.push_async_callback(keeper.supervisor.close)
                 panel = self._panel(open_things)
-                self._supervision = in_force(config, panel, AtTheGate(keeper))
+                self._supervision = in_force(config, panel, AtTheGate(keeper), keeper)
                 self._modes = keeper.modes
+                keeper.standing = self._standing = await asyncio.to_thread(standing_of, config, keeper.store)
                 await keeper.activate(activation(config, self._supervision))
                 keeper.store.publisher.start()
                 witnesses.start()
@@ -291,7 +298,9 @@ class _Gateway:
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """The clauses in force by app, as they were last put in force."""
-        return self._supervision.rulesets(self._modes, time.time_ns())
+        now_ns = time.time_ns()
+        revised = {} if self._standing is None else self._standing.rulesets(self._modes, now_ns)
+        return {**self._supervision.rulesets(self._modes, now_ns), **revised}
 
     def _changed(self, supervision: Supervision, supervise: Callable[[Supervision], None]) -> None:
         """Put other policies in force, here and where steps are judged."""
@@ -315,14 +324,19 @@ class _Gateway:
         watching = asyncio.create_task(info.lag.watch())
         open_things.callback(watching.cancel)
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
-        backtests = Backtests(laboratory, rest=breather())
-        routes = self._routes(keeper, backtests, info, port)
+        work = LongWork()
+        backtests = Backtests(laboratory, rest=breather(), work=work)
+        revisions = RevisionDesk(
+            keeper.store, config, standing=lambda: keeper.standing, revise=keeper.revise, work=work, rest=breather()
+        )
+        routes = self._routes(keeper, backtests, revisions, info, port)
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
         stopping = _stop_signals()
         exporters = open_telemetry(config, keeper)
         if config.gateway.workers == 1:
             planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
+            keeper.forgetting.add(planes.forget)
             open_things.push_async_callback(planes.close)
             info.gate = planes.gate
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
@@ -335,7 +349,7 @@ class _Gateway:
             await _either(stopping.wait(), serving)
             info.draining = planes.gate.draining = True
             keeper.live.close()
-            backtests.close()
+            work.close()
             server.should_exit = True
             await serving
         else:
@@ -349,7 +363,7 @@ class _Gateway:
             await crew.watch(stopping)
             info.draining = True
             keeper.live.close()
-            backtests.close()
+            work.close()
             await crew.stop()
         for exporter in exporters:
             await asyncio.to_thread(exporter.stop, _GRACE_SECONDS)
@@ -357,7 +371,9 @@ class _Gateway:
             other.should_exit = True
             await task
 
-    def _routes(self, keeper: LocalKeeper, backtests: Backtests, info: _Info, port: int) -> list[Any]:
+    def _routes(
+        self, keeper: LocalKeeper, backtests: Backtests, revisions: RevisionDesk, info: _Info, port: int
+    ) -> list[Any]:
         config = self._config
         access = Access(
             keeper.keys,
@@ -376,12 +392,14 @@ class _Gateway:
                 critique_book=keeper.store.critiques,
                 label_book=keeper.store.labels,
                 monitor_queue=keeper.store.monitor_queue,
+                call_book=keeper.store.supervisor_calls,
                 pin_book=keeper.store.pins,
                 in_force=self,
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
                 backtest_desk=backtests,
+                revision_desk=revisions,
                 audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
                 unverified=lambda: keeper.bell.hear(Occurrence(occasion="not_verified")),
@@ -484,9 +502,10 @@ async def _work(config: Config, listener: socket.socket) -> None:
     with sockets.reachable(data_dir / sockets.WORKERS) as short:
         await loop.create_unix_connection(lambda: keeper, short)
     panel = panel_of(os.environ)
-    supervision = in_force(config, panel, AtTheGate(keeper))
+    supervision = in_force(config, panel, AtTheGate(keeper), keeper)
     await keeper.activate(activation(config, supervision))
     planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
+    keeper.forget = planes.forget
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
@@ -513,7 +532,9 @@ def _on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: C
 
     async def read_anew() -> None:
         try:
-            supervision = await asyncio.to_thread(in_force, config, panel, AtTheGate(keeper))
+            supervision = await asyncio.to_thread(in_force, config, panel, AtTheGate(keeper), keeper)
+            if isinstance(keeper, LocalKeeper) and keeper.standing is not None:
+                await keeper.revise(lambda standing: standing.settle())
             await keeper.activate(activation(config, supervision))
         except BadPolicy as bad:
             wrong = [str(mistake) for mistake in bad.mistakes]

@@ -1,11 +1,15 @@
 """Supervision: from the policies an operator names to the clauses in force, app by app."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
+
+import msgspec
 
 from gateway.asking import lacking
-from gateway.config import App, Config
+from gateway.config import Config
 from gateway.config_file import key_lines
 from gateway.notice_key import notice_key
 from gateway.stations.judge import Bench, Supervision
@@ -15,8 +19,20 @@ from policies.examples import ask_examples, run_examples
 from policies.guards.judge import Judge
 from policies.loader import Loaded, load
 from policies.mistakes import BadPolicy, Mistake, nearest
+from policies.parameters import tags
 from policies.shipped import shipped
+from policies.vocabulary.revisions import Parameters
 from supervisors.panel import Panel
+
+_parameters = msgspec.msgpack.Decoder(Parameters).decode
+
+
+class Revisions(Protocol):
+    """Where the content of revisions comes from; `gateway.keeper.Keeper` fits."""
+
+    async def parameters(self, revision: str) -> bytes:
+        """What a revision puts in force, encoded."""
+        ...
 
 
 def policies_of(config: Config) -> dict[str, Loaded]:
@@ -58,51 +74,69 @@ async def asked(config: Config, panel: Panel, judge: Judge | None = None) -> tup
     return tuple([mistake for loaded in policies.values() for mistake in await ask_examples(loaded, panel, judge)])
 
 
-def open_supervision(config: Config, panel: Panel | None = None, judge: Judge | None = None) -> Supervision:
+def open_supervision(
+    config: Config, panel: Panel | None = None, judge: Judge | None = None, revisions: Revisions | None = None
+) -> Supervision:
     """The clauses in force. Raises `BadPolicy` where a policy does not check, its own examples included.
 
     `panel` answers for guards that are asked, `judge` for the gate; without them nothing can be judged by them.
+    `revisions`: where the keeper says that one is in force; without them the policy files alone are.
     """
     wrong = [mistake for mistake in examined(config) if mistake.severity == "error"]
     if wrong:
         raise BadPolicy(wrong)
     policies = policies_of(config)
     key = notice_key(config)
-    return Supervision({name: _bench(config, app, policies, key, panel, judge) for name, app in config.apps.items()})
+    benches = {
+        name: None if not app.policy else _bench(base_of(config, name, policies), config, key, panel, judge)
+        for name, app in config.apps.items()
+    }
+    if revisions is None:
+        return Supervision(benches)
+
+    async def revise(app: str, revision: str) -> Bench:
+        parameters = _parameters(await revisions.parameters(revision))
+        made = await asyncio.to_thread(_bench, parameters, config, key, panel, judge)
+        base = benches.get(app)
+        return made if base is None else made.remembering(base)
+
+    return Supervision(benches, revise)
 
 
 def rulesets_of(config: Config) -> dict[str, Ruleset]:
     """The clauses that would be in force for every app that names any. Raises `BadPolicy`."""
+    return {name: compiled(config, base) for name, base in bases(config).items()}
+
+
+def bases(config: Config) -> dict[str, Parameters]:
+    """What the policy files alone put in force, for every app that names any. Raises `BadPolicy`."""
     policies = policies_of(config)
-    return {name: _compiled(config, app, policies) for name, app in config.apps.items() if app.policy}
+    return {name: base_of(config, name, policies) for name, app in config.apps.items() if app.policy}
 
 
-def _bench(
-    config: Config,
-    app: App,
-    policies: Mapping[str, Loaded],
-    key: bytes,
-    panel: Panel | None,
-    judge: Judge | None,
-) -> Bench | None:
-    if not app.policy:
-        return None
-
-    def compiled() -> Ruleset:
-        return _compiled(config, app, policies)
-
-    ruleset = compiled()
-    if panel is not None:
-        panel.expect(ruleset.asked)
-    return Bench(ruleset, heavy=compiled, clock=time.monotonic_ns, notice_key=key, asker=panel, judge=judge)
+def base_of(config: Config, app: str, policies: Mapping[str, Loaded]) -> Parameters:
+    """What the policy files put in force for one app."""
+    return Parameters(app=app, policies=tuple([policies[name].policy for name in config.apps[app].policy]))
 
 
-def _compiled(config: Config, app: App, policies: Mapping[str, Loaded]) -> Ruleset:
-    tags = {name: frozenset[str](tool.tags) for name, tool in config.tools.items()}
+def compiled(config: Config, parameters: Parameters) -> Ruleset:
+    """The clauses of parameters, as they are judged by for their app."""
+    app = config.apps[parameters.app]
+    tagged = tags(parameters, {name: frozenset[str](tool.tags) for name, tool in config.tools.items()})
     settings = Settings(
         app=app.name, enforce=app.enforce, unseen=app.unseen, supervised=config.supervisor.model is not None
     )
-    return Ruleset.compile([policies[name].policy for name in app.policy], tags=tags, settings=settings)
+    return Ruleset.compile(parameters.policies, tags=tagged, settings=settings)
+
+
+def _bench(parameters: Parameters, config: Config, key: bytes, panel: Panel | None, judge: Judge | None) -> Bench:
+    def heavy() -> Ruleset:
+        return compiled(config, parameters)
+
+    ruleset = heavy()
+    if panel is not None:
+        panel.expect(ruleset.asked)
+    return Bench(ruleset, heavy=heavy, clock=time.monotonic_ns, notice_key=key, asker=panel, judge=judge)
 
 
 def _text(name: str, config: Config) -> tuple[str, str]:

@@ -52,10 +52,12 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 class Replay:
     """Some episodes, ready to be judged again and again. For one thread at a time."""
 
-    def __init__(self, episodes: Iterable[Episode], memory: "_Memory | None" = None) -> None:
-        """`memory`: shared with other replays of the same episodes."""
+    def __init__(
+        self, episodes: Iterable[Episode], memory: "_Memory | None" = None, *, rest: Callable[[], None] | None = None
+    ) -> None:
+        """`memory`: shared with other replays of the same episodes; `rest`: called after each that is judged anew."""
         self.episodes: Final = tuple(episodes)
-        self._memory = memory or _Memory()
+        self._memory = memory or _Memory(rest)
         self._known: dict[str, tuple[Replayed, ...]] = {}
 
     def judge(self, parameters: Parameters) -> tuple[Replayed, ...]:
@@ -123,6 +125,7 @@ class _Clause:
         found = self._said.get(episode.episode_id)
         if found is None:
             found = self._said[episode.episode_id] = dict(self._verdicts(episode))
+            self._memory.rest()
         return found
 
     def _verdicts(self, episode: Episode) -> Iterator[tuple[int, Verdict]]:
@@ -140,11 +143,16 @@ def _no_time() -> int:
     return 0
 
 
+def _no_rest() -> None:
+    """Nobody waits beside this."""
+
+
 class _Memory:
     """What each guard said of each step, and which step is judged now."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Callable[[], None] | None = None) -> None:
         self.place: tuple[str, int] = ("", 0)
+        self.rest = rest or _no_rest
         self._workshop = Workshop()
         self._said: dict[str, dict[tuple[str, int], tuple[Hit, ...]]] = {}
         self._clauses: dict[str, _Clause] = {}

@@ -48,9 +48,9 @@ class MonitorQueue:
         renewed = "ON CONFLICT (step_id) DO UPDATE SET clauses = excluded.clauses, risk = excluded.risk"
         self._ledger.write([(f"{_PUT} {renewed}", _row(step)) for step in steps], entries=())
 
-    def depth(self) -> int:
-        """How many steps wait."""
-        return int(self._ledger.read("SELECT count(*) FROM monitor_queue")[0][0])
+    def depth(self, app: str | None = None) -> int:
+        """How many steps wait; with `app`, only its own."""
+        return int(self._ledger.read("SELECT count(*) FROM monitor_queue WHERE app = ifnull(?, app)", (app,))[0][0])
 
     def waiting(self, session_id: str) -> int:
         """How many steps of a session wait."""

@@ -5,7 +5,8 @@ back is to point at an earlier one.
 """
 
 import secrets
-from hashlib import sha256
+from collections.abc import Sequence
+from hashlib import blake2b, sha256
 from typing import Any, Final, Literal, TypeAlias, final
 
 import msgspec
@@ -14,6 +15,7 @@ from policies.gate.memory import Memory, components
 from policies.vocabulary.audit import (
     BLIND_BYTES,
     GATEWAY,
+    Entry,
     ProposalFiled,
     ProposalJudged,
     ProposalReviewed,
@@ -73,6 +75,7 @@ class RevisionBook:
         self._ledger = ledger
         self._aliases = Aliases(ledger)
         self._sealer = Sealer(derive(seal_key, "revisions"))
+        self._split_key = derive(seal_key, "splits")
 
     # ---------------------------------------------------------------------------------------------------- proposals
 
@@ -152,11 +155,15 @@ class RevisionBook:
         return [self._filed(row) for row in self._ledger.read(query, (app, state, limit))]
 
     def memory(self, app: str, *, cooldown_ns: int) -> Memory:
-        """What the gate has to remember of an app: what was refused for good, and what rests after a rollback."""
+        """What the gate has to remember of an app: what was refused for good, and what rests after a rollback.
+
+        Where a rung could not tell, it may be asked again once there is more to tell it by.
+        """
         resting: dict[str, int] = {}
         refused: set[str] = set()
         for each in self.list(app=app, limit=-1):
-            if each.state in ("refused", "rejected", "rolled_back"):
+            abstained = each.state == "refused" and each.climb.last.outcome == "abstained"
+            if each.state in ("refused", "rejected", "rolled_back") and not abstained:
                 refused.add(each.proposal.digest)
             if each.state == "rolled_back" and each.decided_ns is not None:
                 until_ns = each.decided_ns + cooldown_ns
@@ -164,12 +171,19 @@ class RevisionBook:
                     resting[component] = max(until_ns, resting.get(component, 0))
         return Memory(refused=frozenset(refused), resting=resting)
 
+    def salt(self, app: str) -> str:
+        """By what an app's episodes are split: the same each time, and known to nobody who proposes."""
+        return blake2b(app.encode(), key=self._split_key.reveal(), digest_size=16).hexdigest()
+
     # ---------------------------------------------------------------------------------------------------- revisions
 
-    def activate(self, kept: Kept, *, number: int | None, actor: str, by: str | None = None) -> None:
+    def activate(
+        self, kept: Kept, *, number: int | None, actor: str, by: str | None = None, also: Sequence[Entry] = ()
+    ) -> None:
         """Put a revision in force: it is kept, pointed at and told of in one transaction.
 
-        `number`: of the proposal it comes from. Raises `RevisionNotFound` where its parent is not what is in force.
+        `number`: of the proposal it comes from; `also`: entries that commit with it. Raises
+        `RevisionNotFound` where its parent is not what is in force.
         """
         revision = kept.revision
         name = revision.digest
@@ -193,10 +207,12 @@ class RevisionBook:
             work: list[Statement] = [*named, (insert, values), _pointed(revision.app, name)]
             if number is not None:
                 work.append(("UPDATE proposal SET state = 'active' WHERE id = ?", (number,)))
-            self._ledger.write(work, entries=[entry])
+            self._ledger.write(work, entries=[entry, *also])
 
-    def roll_back(self, app: str, to: str, *, answer: Review, now_ns: int) -> Kept:
+    def roll_back(self, app: str, to: str, *, answer: Review, now_ns: int, also: Sequence[Entry] = ()) -> Kept:
         """Point at an earlier revision of the app again; proposals that came after it are rolled back.
+
+        `also`: entries that commit with it.
 
         Raises `RevisionNotFound` where it is none of the app's.
         """
@@ -219,7 +235,7 @@ class RevisionBook:
             )
             who = (answer.by or answer.actor, answer.reason, now_ns, blind)
             work = [*named, _pointed(app, to), *[(query, (*who, name)) for name in undone]]
-            self._ledger.write(work, entries=[entry])
+            self._ledger.write(work, entries=[entry, *also])
             return self.revision(to)
 
     def in_force(self, app: str) -> Kept | None:
@@ -233,6 +249,12 @@ class RevisionBook:
         if not rows:
             raise RevisionNotFound(name, "it was never in force")
         return _kept(self._sealer.open(rows[0][0], name.encode()))
+
+    def every(self, *, app: str | None = None, limit: int = 200) -> tuple[Kept, ...]:
+        """Everything that was ever put in force, newest first."""
+        query = "SELECT revision_id, content FROM revision WHERE app = ifnull(?, app) ORDER BY at_ns DESC LIMIT ?"
+        rows = self._ledger.read(query, (app, limit))
+        return tuple([_kept(self._sealer.open(sealed, name.encode())) for name, sealed in rows])
 
     def chain(self, app: str) -> tuple[Kept, ...]:
         """What is in force and everything it goes back to, newest first."""

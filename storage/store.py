@@ -8,9 +8,9 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Self, final
+from typing import TYPE_CHECKING, Self, final
 
 from policies.vocabulary.audit import GATEWAY, KillSwitch, RetentionApplied
 from policies.vocabulary.erasures import Erasure, Order
@@ -53,6 +53,9 @@ from storage.supervisor_calls import CallBook
 from storage.tool_pins import ToolPins
 from storage.ulids import pack
 from storage.writer import ContentMode, Writer
+
+if TYPE_CHECKING:
+    from storage.revisions import RevisionBook
 
 log = logging.getLogger("stepwarden.storage")
 
@@ -129,9 +132,17 @@ class Store(Reads):
             readers.close()
             self._lock.release()
             raise
+        self._seal_key = key
         self._content: ContentMode = content
         self._retention_days = retention_days
         self._closed = False
+
+    @cached_property
+    def revisions(self) -> "RevisionBook":
+        """Proposals and revisions. They know every kind of guard, so only those load them who ask."""
+        from storage.revisions import RevisionBook  # noqa: PLC0415 - see above
+
+        return RevisionBook(self.ledger, self._seal_key)
 
     @classmethod
     def open(

@@ -9,7 +9,8 @@ from typing import Any, Final, final
 import msgspec
 
 from policies.vocabulary.audit import Receipt
-from policies.vocabulary.supervisor_calls import CallEnd, CallState, Spent, SupervisorCall
+from policies.vocabulary.critiques import Seat
+from policies.vocabulary.supervisor_calls import CallEnd, CallState, Purpose, Spent, SupervisorCall
 from storage.ledger import Ledger, Statement
 from storage.sequencer import Sequencer
 
@@ -30,6 +31,23 @@ class RecordedCall(msgspec.Struct, frozen=True, kw_only=True):
     call: SupervisorCall
     state: CallState
     end: CallEnd | None
+
+
+class CallSum(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls of one slot of time that are alike; what is not known of a call counts at its ceiling, as in budgets."""
+
+    slot: int
+    """Counted from the beginning of the span that was asked for."""
+
+    seat: Seat
+    purpose: Purpose
+    state: CallState
+    why: str | None
+    calls: int
+    tokens: int
+    micro_usd: int
+    micros: int
+    """How long they took together, microseconds."""
 
 
 @final
@@ -62,6 +80,18 @@ class CallBook:
         sets = ", ".join([f"{name} = ?" for name in changes])
         update = f"UPDATE supervisor_call SET {sets} WHERE call_id = ?"  # noqa: S608 - our names
         self._sequencer.put(work=[(update, (*changes.values(), end.call_id)), *_added(call, tokens, cost)])
+
+    def sums(self, since_ns: int, slot_ns: int, *, app: str | None = None) -> list[CallSum]:
+        """Calls since a time, summed by slot and kind; with `app`, only its own. Raises `StorageFailed`."""
+        query = """
+        SELECT (at_ns - ?1) / ?2, seat, purpose, state, why, count(*),
+            sum(ifnull(input_tokens + output_tokens, ceiling_tokens)),
+            sum(ifnull(cost_micro_usd, ifnull(ceiling_micro_usd, 0))), sum(ifnull(micros, 0))
+        FROM supervisor_call WHERE at_ns >= ?1 AND (?3 IS NULL OR app = ?3) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
+        """
+        names = CallSum.__struct_fields__
+        rows = self._ledger.read(query, (since_ns, slot_ns, app))
+        return [msgspec.convert(dict(zip(names, row, strict=True)), CallSum) for row in rows]
 
     def list(self, *, session_id: str | None = None, since_ns: int = 0, limit: int = 1000) -> list[RecordedCall]:
         """Calls, oldest first. Raises `StorageFailed`."""

@@ -1,7 +1,7 @@
 """The writer: every write to a data directory, on one thread."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, TypeVar, final
@@ -29,6 +29,8 @@ _OPEN_DAYS = 3
 _OPEN_MONTHS = 2
 _EXPIRED_ROWS = 500
 _REPLAYED_ROWS = 1000
+_ENDING = 4096
+"""Sessions that have ended and wait for their first exchange to be stored; of one that never is, nothing is known."""
 
 
 class _Placed(NamedTuple):
@@ -71,6 +73,8 @@ class Writer:
         self._day_files: dict[str, DayFile] = {}
         self._months: dict[str, ContentWriter] = {}
         self._doubtful: int | None = None
+        self._ending: dict[str, int] = {}
+        """Sessions that have ended before anything of them was stored, and when."""
         self._meta = WriteFile(
             days.directory / "meta.db", Schema.shipped("meta"), durability="NORMAL", page_size=1024, cache_kib=2048
         )
@@ -104,9 +108,22 @@ class Writer:
         return written
 
     def terminate(self, session_id: str, at_ns: int) -> None:
-        """Mark a session as ended by a person; the first time counts."""
+        """Mark a session as ended; the first time counts.
+
+        One of which nothing is stored yet, since it is ended in its first exchange, is marked with that exchange.
+        """
+        self._ending.setdefault(session_id, at_ns)
+        marked = self._in_meta("terminating a session", lambda connection: self._mark_ended(connection, [session_id]))
+        if marked:
+            del self._ending[session_id]
+        elif len(self._ending) > _ENDING:
+            del self._ending[next(iter(self._ending))]
+
+    def _mark_ended(self, connection: sqlite3.Connection, session_ids: Iterable[str]) -> int:
+        """Mark those of these sessions that have ended and are stored; how many."""
         query = "UPDATE session SET terminated_ns = ifnull(terminated_ns, ?) WHERE session_id = ?"
-        self._in_meta("terminating a session", lambda connection: connection.execute(query, (at_ns, session_id)))
+        ended = [(self._ending[each], each) for each in session_ids if each in self._ending]
+        return connection.executemany(query, ended).rowcount if ended else 0
 
     def save_cursor(self, name: str, value: str) -> None:
         """Remember how far a reader of the record has come."""
@@ -346,6 +363,8 @@ class Writer:
             day.flush()
         self._meta.begin()
         sessions.add(self._meta.connection, additions)
+        begun = {one.exchange.join.session_id for one in additions if one.exchange.join is not None}
+        self._mark_ended(self._meta.connection, begun)
         for writer in months:
             writer.commit()
         for day in days:
@@ -354,6 +373,8 @@ class Writer:
             day.commit()
         self._meta.commit()
         self._doubtful = None
+        for session_id in begun & self._ending.keys():
+            del self._ending[session_id]
 
     def _rollback(self, contents: Mapping[str, ContentWriter]) -> None:
         for writer in contents.values():

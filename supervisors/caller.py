@@ -27,6 +27,11 @@ _LONGEST_PAUSE_SECONDS: Final = 60.0
 """How long an overloaded provider is left alone: by default, and at most whatever it asks for."""
 
 
+_ABOUT_THE_CALL: Final = frozenset({"status:400", "status:413", "status:422"})
+"""Failures by which a provider speaks of what it was sent, and so is there: a step that it will not read must not keep
+it from being asked about others."""
+
+
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """What a call is for, and on whose account it goes."""
 
@@ -232,7 +237,10 @@ class Caller:
 
     def _failed(self, call: SupervisorCall, reserved: Reserved, leave: Pass, failed: Unanswered, began_ns: int) -> None:
         now_ns = self._clock()
-        self._breaker.failed(leave, now_ns)
+        if failed.why in _ABOUT_THE_CALL:
+            self._breaker.succeeded(leave)
+        else:
+            self._breaker.failed(leave, now_ns)
         if failed.why == "overloaded":
             asked = _PAUSE_SECONDS if failed.retry_after_seconds is None else failed.retry_after_seconds
             pause = min(max(asked, 0.0), _LONGEST_PAUSE_SECONDS)

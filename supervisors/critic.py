@@ -11,7 +11,7 @@ import msgspec
 
 from policies.vocabulary.critiques import Consumed, Label, Opinion, Quote, View
 from policies.vocabulary.findings import Score
-from supervisors.caller import Caller, Errand
+from supervisors.caller import Caller, Errand, Unserved
 from supervisors.critics.answers import Malformed, Said, read_critique, read_word
 from supervisors.critics.appeals import appeals
 from supervisors.critics.fences import Exhibit
@@ -29,11 +29,11 @@ _APPEALED: Final = "The step speaks to whoever judges it."
 class Critic:
     """What became of the calls about one matter; `calls` holds what they took, whatever they ended in."""
 
-    def __init__(self, caller: Caller, errand: Errand, *, seconds: float) -> None:
-        """`errand` is on whose account; `seconds` is for one answer."""
+    def __init__(self, caller: Caller, errand: Errand, *, left: Callable[[], float]) -> None:
+        """`errand` is on whose account; `left` gives the seconds there are for the next answer."""
         self._caller = caller
         self._errand = errand
-        self._seconds = seconds
+        self._left = left
         self.calls: list[Consumed] = []
 
     async def said(self, matter: Matter) -> Said:
@@ -71,7 +71,10 @@ class Critic:
         return read(await self._complete(prompt, errand))
 
     async def _complete(self, prompt: Prompt, errand: Errand) -> Completion:
-        answered = await self._caller.complete(prompt, errand, seconds=self._seconds)
+        left = self._left()
+        if left <= 0:
+            raise Unserved("timed_out")
+        answered = await self._caller.complete(prompt, errand, seconds=left)
         self.calls.append(answered.consumed)
         return answered.completion
 

@@ -1,7 +1,7 @@
 """Exhibits: how a session's steps are shown, the same from call to call, so that a provider's cache serves them."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -44,6 +44,11 @@ class Exhibits:
             steps=(exhibit(name, case.scene.step, most=MOST_STEP_BYTES, draw=self._draw),),
             facts={name: facts},
         )
+
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Show these sessions anew the next time: they were erased."""
+        for session_id in sessions:
+            self._shown.pop(session_id, None)
 
     def _before(self, session_id: str | None, parts: Sequence[Part]) -> tuple[Exhibit, ...]:
         """The steps before, each in the fence it had when it was first shown, as far as they are still the same."""

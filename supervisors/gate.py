@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -20,13 +20,13 @@ from policies.guards.judge import Case, Charge
 from policies.vocabulary.critiques import VIEWS, Consumed, Critique, Label, Opinion, View
 from policies.vocabulary.findings import Evidence, Hit, Score
 from supervisors.adapters.excerpt import Excerpt
-from supervisors.caller import Answered, Caller, Errand, Unserved
-from supervisors.critics.answers import Malformed, Said, read_critique, read_word
+from supervisors.caller import Caller, Errand, Unserved
+from supervisors.critic import Critic
+from supervisors.critics.answers import Malformed, Said
 from supervisors.critics.appeals import appeals
 from supervisors.critics.fences import Draw
-from supervisors.critics.prompt import Matter, critique_prompt, ordered, word_prompt
+from supervisors.critics.prompt import Matter, ordered
 from supervisors.exhibits import Exhibits
-from supervisors.models.interface import Completion, Prompt
 from supervisors.ports import Clock
 
 log = logging.getLogger("stepwarden.gate")
@@ -44,9 +44,6 @@ QUOTED: Final = "judge"
 """The label of evidence that a critique quotes."""
 
 _REMEMBERED: Final = 4096
-_FAILURES: Final = {"refused": "answer_refused", "cut_off": "answer_cut_off", "empty": "answer_empty"}
-
-_T = TypeVar("_T")
 
 Told = Callable[[Critique], None]
 """Takes a critique for the record; returns at once."""
@@ -58,6 +55,7 @@ class Opined(msgspec.Struct, frozen=True):
     view: View
     said: Said | None
     failure: str | None = None
+    calls: tuple[Consumed, ...] = ()
 
 
 class Gate:
@@ -101,6 +99,10 @@ class Gate:
             }
         return tuple([found[key] for key in keys])
 
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Keep nothing of what was shown of these sessions: they were erased."""
+        self._exhibits.forget(sessions)
+
     async def close(self) -> None:
         """Wait for nobody any more."""
         for task in tuple(self._running.values()):
@@ -109,8 +111,12 @@ class Gate:
         await self._caller.close()
 
     async def _joined(self, case: Case) -> dict[str, Answer]:
-        """The answers of the one inquiry there is about a case; who leaves does not end it for others."""
-        key = b"".join([case.digest(charge) for charge in case.charges])
+        """The answers of the one inquiry there is about a case; who leaves does not end it for others.
+
+        One for each session: whose budget is gone must not be why another's step has no answer.
+        """
+        account = f"{case.asking.app}\0{case.asking.session_id or ''}\0".encode("utf-8", "surrogatepass")
+        key = account + b"".join([case.digest(charge) for charge in case.charges])
         task = self._running.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._judged(case))
@@ -129,7 +135,7 @@ class Gate:
         except Unserved as failed:
             answers = _failed(case.charges, failed.why)
         except Malformed as failed:
-            answers = _failed(case.charges, _FAILURES.get(failed.why, "answer_malformed"))
+            answers = _failed(case.charges, failed.failure)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the clause's `on_error` decides
             # The message may hold what was judged.
             log.error("the gate failed", extra={"error": type(error).__name__})  # noqa: TRY400
@@ -150,7 +156,8 @@ class Gate:
             raise Unserved("overloaded") from None
         try:
             matter = self._exhibits.matter(case)
-            answers = await self._asked(_Inquiry(self._caller, case, matter, self._clock, began_ns, self._seconds))
+            until_ns = began_ns + int(self._seconds * 1e9)
+            answers = await self._asked(_Inquiry(self._caller, case, matter, self._clock, until_ns))
         finally:
             self._turns.release()
         beside = (*appeals(matter.steps[-1].text), *_tail(matter))
@@ -189,7 +196,7 @@ class Gate:
                     ruleset=digest([msgspec.to_builtins(charge) for charge in inquiry.case.charges]),
                     opinions=each.said.opinions,
                     blamed=each.said.blamed,
-                    calls=tuple(inquiry.consumed[each.view]),
+                    calls=each.calls,
                     at_ns=self._now_ns(),
                 )
             )
@@ -201,60 +208,33 @@ class Gate:
 
 
 class _Inquiry:
-    """One case before the model, with what it took so far."""
+    """One case before the model, as long as there is time."""
 
-    def __init__(self, caller: Caller, case: Case, matter: Matter, clock: Clock, began_ns: int, seconds: float) -> None:
+    def __init__(self, caller: Caller, case: Case, matter: Matter, clock: Clock, until_ns: int) -> None:
         self.case = case
         self.matter = matter
-        self.consumed: dict[View, list[Consumed]] = {view: [] for view in VIEWS}
-        """Of critiques; what the word took is in the ledger alone."""
         self._caller = caller
         self._clock = clock
-        self._until_ns = began_ns + int(seconds * 1e9)
+        self._until_ns = until_ns
 
     async def word(self) -> Label:
-        """The quick word. Raises `Unserved` or `Malformed`."""
-        errand = self._errand(self.case.charges)
-        return await self._read(word_prompt(self.matter), errand, read_word)
+        """The quick word; what it took is in the ledger alone. Raises `Unserved` or `Malformed`."""
+        return await self._critic(self.case.charges).word(self.matter)
 
     async def critique(self, view: View, charges: Sequence[Charge]) -> Opined:
         """What a view says of these clauses."""
-        matter = msgspec.structs.replace(self.matter, charges=tuple(charges))
-        errand = msgspec.structs.replace(self._errand(charges), purpose="critique", view=view)
-        asked = [step.name for step in matter.steps]
-
-        def read(completion: Completion) -> Said:
-            return read_critique(completion, matter.charges, (*matter.history, *matter.steps), asked)
-
+        critic = self._critic(charges)
         try:
-            return Opined(view, await self._read(critique_prompt(matter, view), errand, read))
+            said = await critic.critique(msgspec.structs.replace(self.matter, charges=tuple(charges)), view)
         except Unserved as failed:
             return Opined(view, None, failed.why)
         except Malformed as failed:
-            return Opined(view, None, _FAILURES.get(failed.why, "answer_malformed"))
+            return Opined(view, None, failed.failure)
+        return Opined(view, said, calls=tuple(critic.calls))
 
-    async def _read(self, prompt: Prompt, errand: Errand, read: Callable[[Completion], _T]) -> _T:
-        """An answer that can be read; asked for once more where the first cannot. Raises `Unserved`, `Malformed`."""
-        answered = await self._complete(prompt, errand)
-        try:
-            return read(answered.completion)
-        except Malformed as failed:
-            if failed.why == "refused":
-                raise
-        return read((await self._complete(prompt, errand)).completion)
-
-    async def _complete(self, prompt: Prompt, errand: Errand) -> Answered:
-        left = (self._until_ns - self._clock()) / 1e9
-        if left <= 0:
-            raise Unserved("timed_out")
-        answered = await self._caller.complete(prompt, errand, seconds=left)
-        if errand.view is not None:
-            self.consumed[errand.view].append(answered.consumed)
-        return answered
-
-    def _errand(self, charges: Iterable[Charge]) -> Errand:
+    def _critic(self, charges: Iterable[Charge]) -> Critic:
         asking = self.case.asking
-        return Errand(
+        errand = Errand(
             seat="gate",
             purpose="word",
             clauses=tuple([charge.clause for charge in charges]),
@@ -262,6 +242,10 @@ class _Inquiry:
             session_id=asking.session_id,
             exchange_id=asking.exchange_id,
         )
+        return Critic(self._caller, errand, left=self._left)
+
+    def _left(self) -> float:
+        return (self._until_ns - self._clock()) / 1e9
 
 
 def _failed(charges: Iterable[Charge], why: str) -> dict[str, Answer]:

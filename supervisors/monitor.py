@@ -36,8 +36,6 @@ ATTEMPTS: Final = 3
 PATIENCE_NS: Final = 3_600_000_000_000
 """How long a step waits for a provider that is not there; then that is what is said of it."""
 
-_MALFORMED: Final = {"refused": "answer_refused", "cut_off": "answer_cut_off", "empty": "answer_empty"}
-
 NOT_KEPT: Final = "not_kept"
 """The step's text was not kept, so there is nothing to read."""
 
@@ -234,13 +232,13 @@ class Monitor:
             return
         if self._canaries.due():
             await self._watch(app, charges)
-        critic = Critic(self._caller, self._errand(steps[0], charges, "word"), seconds=self._settings.seconds)
+        critic = Critic(self._caller, self._errand(steps[0], charges, "word"), left=self._seconds)
         try:
             said = await critic.said(transcript.matter(charges, {step.step_id for step in steps}))
         except Unserved as unserved:
             await self._unserved(steps, unserved, critic.calls)
         except Malformed as malformed:
-            await self._fail(steps, _MALFORMED.get(malformed.why, "answer_malformed"), critic.calls)
+            await self._fail(steps, malformed.failure, critic.calls)
         else:
             self._problem = None
             if await self._settle([self._judged(steps, said, critic.calls)]):
@@ -277,7 +275,7 @@ class Monitor:
         if canary is None:
             return
         errand = Errand(seat="monitor", purpose="canary", clauses=_names(charges), app=app)
-        critic = Critic(self._caller, errand, seconds=self._settings.seconds)
+        critic = Critic(self._caller, errand, left=self._seconds)
         try:
             missed = await critic.word(canary.matter(charges, self._draw)) == "ok"
         except (Unserved, Malformed):
@@ -340,6 +338,10 @@ class Monitor:
             else:
                 self._failed += count
         return bool(kept)
+
+    def _seconds(self) -> float:
+        """For the next answer."""
+        return self._settings.seconds
 
     def _pause(self, seconds: float) -> None:
         """Begin to read no session for a while."""

@@ -1,8 +1,6 @@
 """Backtests: recorded history against a candidate policy, as server-sent events: how far it is, then the report."""
 
 import asyncio
-import logging
-import threading
 import time
 import tomllib
 from collections.abc import AsyncIterator, Callable
@@ -16,12 +14,11 @@ from litestar.response import Stream
 from msgspec import Meta
 
 from gateway.api.access import NotAllowed, requires, scope_of
-from gateway.api.answers import Fault
+from gateway.api.long_work import Gone, LongWork, Told
 from gateway.api.problems import SAFE_HEADERS
 from gateway.backtest.history import Wanted
 from gateway.backtest.run import EXAMPLES, Candidate, Laboratory
 from gateway.times import moment_ns
-from policies.errors import StepwardenError
 from policies.mistakes import BadPolicy, Mistake
 from policies.vocabulary.backtests import Backtest
 from policies.vocabulary.keys import Principal
@@ -29,23 +26,8 @@ from policies.vocabulary.keys import Principal
 if TYPE_CHECKING:
     from policies.vocabulary.clauses import Policy
 
-_LOG = logging.getLogger("stepwarden.backtest")
-
-_TOLD_SECONDS: Final = 0.25
-"""How often a caller hears how far it is."""
-
 MOST: Final = 10_000
 """Exchanges that are replayed unless another number is asked for."""
-
-
-class BacktestRunning(StepwardenError):
-    """Another backtest runs: one at a time is what a gateway spares beside its traffic."""
-
-    status = 503
-
-    def remedy(self) -> str:
-        """What to do."""
-        return "Try again when it is done; or stop the gateway and run it on the data directory itself."
 
 
 class CandidateFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,67 +62,23 @@ class BacktestAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Backtests:
     """Runs one backtest at a time, in a thread beside the event loop; whoever leaves ends it."""
 
-    def __init__(self, laboratory: Laboratory, *, rest: Callable[[], None]) -> None:
+    def __init__(self, laboratory: Laboratory, *, rest: Callable[[], None], work: LongWork) -> None:
         """`rest` is called after each exchange: it gives the processor back to live traffic."""
         self._laboratory = laboratory
         self._rest = rest
-        self._running = threading.Lock()
-        self._over = threading.Event()
+        self._work = work
+
+    def begin(self, candidate: Candidate, wanted: Wanted, *, examples: int) -> AsyncIterator[bytes]:
+        """Start one and follow it. Raises `WorkRunning`."""
+
+        def work(told: Told, gone: Gone) -> Backtest:
+            return self._laboratory.run(candidate, wanted, progress=told, gone=gone, rest=self._rest, examples=examples)
+
+        return self._work.begin(work)
 
     def close(self) -> None:
         """End what runs: the gateway stops."""
-        self._over.set()
-
-    def begin(self, candidate: Candidate, wanted: Wanted, *, examples: int) -> AsyncIterator[bytes]:
-        """Start one and follow it. Raises `BacktestRunning`."""
-        if not self._running.acquire(blocking=False):
-            raise BacktestRunning("another backtest is running")
-        return self._follow(candidate, wanted, examples)
-
-    async def _follow(self, candidate: Candidate, wanted: Wanted, examples: int) -> AsyncIterator[bytes]:
-        left = threading.Event()
-        far = [0, 0]
-
-        def work() -> Backtest:
-            def told(done: int, of: int) -> None:
-                far[:] = done, of
-
-            def gone() -> bool:
-                return left.is_set() or self._over.is_set()
-
-            try:
-                return self._laboratory.run(
-                    candidate, wanted, progress=told, gone=gone, rest=self._rest, examples=examples
-                )
-            finally:
-                self._running.release()
-
-        task = asyncio.get_running_loop().run_in_executor(None, work)
-        try:
-            while not (await asyncio.wait({task}, timeout=_TOLD_SECONDS))[0]:
-                yield _event("progress", {"done": far[0], "of": far[1]})
-            yield _closing(task)
-        finally:
-            left.set()
-
-
-def _closing(task: "asyncio.Future[Backtest]") -> bytes:
-    """The report, or why there is none."""
-    error = task.exception()
-    if error is None:
-        return _event("report", task.result())
-    if isinstance(error, StepwardenError):
-        return _event("error", Fault(type=type(error).__name__, message=str(error), remedy=error.remedy()))
-    # A bug of ours. Its message may hold content, so only its kind is told.
-    _LOG.error("a backtest failed", extra={"error": type(error).__name__})
-    return _event(
-        "error",
-        Fault(type="internal", message="the backtest failed on what is recorded", remedy=StepwardenError().remedy()),
-    )
-
-
-def _event(name: str, data: object) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
+        self._work.close()
 
 
 def breather() -> Callable[[], None]:

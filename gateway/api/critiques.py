@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
-from gateway.api import critique_answers as answers
+from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of
 from gateway.api.exchanges import visible as visible_exchange
 from gateway.api.ports import Audit, Books, Desk, InForce, NotFound, Records

@@ -11,7 +11,7 @@ from litestar.params import FromPath, SkipValidation
 from gateway.advice import ADVICE
 from gateway.api import answers
 from gateway.api.access import SUFFICES, requires, scope_of, sees
-from gateway.api.critique_answers import Label
+from gateway.api.answers.critiques import Label
 from gateway.api.critiques import shown
 from gateway.api.exchanges import content_read, missing
 from gateway.api.ports import Audit, Books, InForce, ModeReader, NotFound, Records

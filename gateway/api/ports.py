@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from gateway.api.answers import ProviderStatus
+from gateway.api.answers import ProviderStatus, SupervisorStatus
 from gateway.times import rfc3339
 from gateway.witnesses import WitnessState
 from policies.errors import StepwardenError
@@ -22,12 +22,14 @@ from policies.vocabulary.pins import ToolPin
 from policies.vocabulary.reports import ReportedSpan
 from policies.vocabulary.sign_ins import SignIn
 from policies.vocabulary.steps import Step
+from policies.vocabulary.supervisor_calls import Spent
 from storage.audit.snapshot import Snapshot
 from storage.legal_holds import HoldChange
 from storage.rotation import Rotated
 from storage.rows import BranchRow, ErasedRow, FacetRow, RecordedRow, SessionRow, StoredBody, StoreStats
 from storage.sessions import EVERY_SESSION, SessionFilter
 from storage.step_seals import Sealed
+from storage.supervisor_calls import CallSum
 from storage.usage import UsageRow
 
 
@@ -335,6 +337,22 @@ class QueueReader(Protocol):
         """How many steps of a session wait."""
         ...
 
+    def depth(self, app: str | None = None) -> int:
+        """How many steps wait; with `app`, only its own."""
+        ...
+
+
+class CallReader(Protocol):
+    """What was asked of the supervisor's model. `storage.supervisor_calls.CallBook` fits."""
+
+    def spent(self, account: str) -> Spent:
+        """What an account has spent so far."""
+        ...
+
+    def sums(self, since_ns: int, slot_ns: int, *, app: str | None = None) -> list[CallSum]:
+        """Calls since a time, summed by slot and kind; with `app`, only its own."""
+        ...
+
 
 class PinReader(Protocol):
     """What tools of MCP servers were and are. `storage.tool_pins.ToolPins` fits."""
@@ -360,6 +378,7 @@ class Books(NamedTuple):
     critiques: CritiqueReader
     labels: LabelReader
     queue: QueueReader
+    calls: CallReader
 
 
 class InForce(Protocol):
@@ -399,6 +418,11 @@ class GatewayInfo(Protocol):
     @property
     def providers(self) -> tuple[ProviderStatus, ...]:
         """Providers as configured."""
+        ...
+
+    @property
+    def supervisor(self) -> SupervisorStatus | None:
+        """The supervisor as configured; None where none is named."""
         ...
 
     def counters(self) -> Mapping[str, int]:

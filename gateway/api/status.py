@@ -28,13 +28,21 @@ def readyz(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> Response[st
     return Response(f"{reason or 'ready'}\n", status_code=status, media_type="text/plain", headers=SAFE_HEADERS)
 
 
+class OneAppsKey(NotAllowed):
+    """The key may see one app, and what was asked for is about all of them."""
+
+    def remedy(self) -> str:
+        """How to make one that may."""
+        return "Use a key made with `stepwarden keys create --role viewer --app '*'`."
+
+
 @get("/metrics", opt=requires("viewer"), media_type="text/plain", sync_to_thread=True)
 def show_metrics(
     gateway: NamedDependency[SkipValidation[GatewayInfo]], principal: NamedDependency[SkipValidation[Principal]]
 ) -> Response[bytes]:
     """Counts and histograms since start, for Prometheus: of every app, so for keys that may see all of them."""
     if principal.app != EVERY_APP:
-        raise NotAllowed("metrics are of every app; this key belongs to one")
+        raise OneAppsKey("metrics are of every app; this key belongs to one")
     return Response(gateway.metrics(), headers={**SAFE_HEADERS, "content-type": CONTENT_TYPE})
 
 

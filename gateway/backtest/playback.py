@@ -10,7 +10,7 @@ from typing import Final
 from gateway.backtest.history import Turn
 from gateway.http import Interrupted
 from gateway.keeper import Opened, Opening
-from gateway.refusals import UpstreamUnreachable
+from gateway.refusals import RevisionMissing, UpstreamUnreachable
 from gateway.stations.asks import Done
 from gateway.stations.forward import Headers
 from gateway.stations.judge import binding
@@ -138,6 +138,10 @@ class KeptKeeper:
 
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """Nothing is put in force here."""
+
+    async def parameters(self, revision: str) -> bytes:
+        """None are in force here."""
+        raise RevisionMissing(f"The candidate is all that is in force here, and not {revision[:16]}.")
 
     def finish(self, done: Done) -> None:
         """The session is not told."""

@@ -1,20 +1,25 @@
 """The control plane without a gateway: this process takes the directory's lock and serves itself."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from gateway.api.access import Access, over_socket
-from gateway.api.answers import ProviderStatus
+from gateway.api.answers import ProviderStatus, SupervisorStatus
 from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.api.long_work import LongWork
+from gateway.api.supervision import status_of
 from gateway.backtest.run import Laboratory
 from gateway.config import Config
 from gateway.contents import Reach
-from gateway.in_force import in_force
-from gateway.keeper import NoSupervisor
+from gateway.in_force import in_force, standing_of
+from gateway.keeper import NoPolicies, NoSupervisor
 from gateway.notice_key import notice_key
+from gateway.optimizing.desk import RevisionDesk
 from gateway.wire.dialects import dialects
 from gateway.witnesses import WitnessState
 from policies.evaluate import Ruleset
@@ -27,6 +32,9 @@ from policies.vocabulary.monitoring import DISTRUSTED, Awaiting
 from policies.vocabulary.pins import ToolPin
 from storage.legal_holds import HoldChange
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from gateway.standing import Standing
 
 
 def opened(config: Config) -> tuple[Any, Callable[[], None]]:
@@ -113,6 +121,25 @@ class DirectDesk:
         return hold
 
 
+class DirectRevisions:
+    """What would be in force if a gateway started now, read once it is asked for."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config = config
+        self._store = store
+
+    @cached_property
+    def standing(self) -> "Standing | None":
+        """None where no app names a policy."""
+        return standing_of(self._config, self._store)
+
+    async def revise(self, change: "Callable[[Standing], Any]") -> Any:
+        """Change what a gateway has in force that starts from now on."""
+        if self.standing is None:
+            raise NoPolicies("no app names a policy, so there is nothing to revise")
+        return await asyncio.to_thread(change, self.standing)
+
+
 class ReadNow:
     """The clauses that a gateway would have in force if it started now."""
 
@@ -122,8 +149,10 @@ class ReadNow:
 
     def rulesets(self) -> Mapping[str, Ruleset]:
         """By app. Raises `BadPolicy` with what keeps it from starting."""
-        modes = Modes(self._store.modes.changes())
-        return in_force(self._config).rulesets(modes, time.time_ns())
+        modes, now_ns = Modes(self._store.modes.changes()), time.time_ns()
+        standing = standing_of(self._config, self._store)
+        revised = {} if standing is None else standing.rulesets(modes, now_ns)
+        return {**in_force(self._config).rulesets(modes, now_ns), **revised}
 
 
 class NotServing:
@@ -134,8 +163,9 @@ class NotServing:
     listening: str | None = None
     workers = 0
 
-    def __init__(self, providers: tuple[ProviderStatus, ...]) -> None:
+    def __init__(self, providers: tuple[ProviderStatus, ...], supervisor: SupervisorStatus | None) -> None:
         self.providers = providers
+        self.supervisor = supervisor
 
     def counters(self) -> Mapping[str, int]:
         """None."""
@@ -169,6 +199,10 @@ def _application(config: Config, store: Store) -> Any:
     )
     known = dialects().by_name()
     access = Access(store.keys, store.sign_ins, host="localhost", port=0, allowed_hosts=(), now_ns=time.time_ns)
+    work, revisions = LongWork(), DirectRevisions(config, store)
+    desk = RevisionDesk(
+        store, config, standing=lambda: revisions.standing, revise=revisions.revise, work=work, rest=_nobody_waits
+    )
     routes = control_routes(
         records=store,
         key_ring=store.keys,
@@ -177,12 +211,14 @@ def _application(config: Config, store: Store) -> Any:
         critique_book=store.critiques,
         label_book=store.labels,
         monitor_queue=store.monitor_queue,
+        call_book=store.supervisor_calls,
         pin_book=store.pins,
         in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
-        gateway=NotServing(providers),
+        gateway=NotServing(providers, status_of(config.supervisor)),
         desk=DirectDesk(store),
-        backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits),
+        backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits, work=work),
+        revision_desk=desk,
         audit_log=store.audit,
         dialects=known,
         access=access,

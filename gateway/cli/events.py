@@ -50,10 +50,14 @@ def _exchange(exchange: dict[str, Any]) -> Text:
     line.append(f"{exchange['status'] or '-'} {clean(exchange['outcome'])}")
     if mark := verdict_mark({"verdict": exchange["verdict"]}):
         line.append("  ").append_text(mark)
-    line.append(f"  {clean(exchange['model'] or exchange['method'] + ' ' + exchange['path'])}")
+    tool_server = exchange["dialect"] == "mcp"
+    what = f"{exchange['provider']} {exchange['operation']}" if tool_server else exchange["model"]
+    line.append(f"  {clean(what or exchange['method'] + ' ' + exchange['path'])}")
     line.append(f"  {between(exchange['started_at'], exchange['ended_at'])}")
-    line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")
-    line.append(f"  {cost(exchange['cost_micro_usd'])}  {clean(exchange['exchange_id'])}")
+    if not tool_server:
+        line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")
+        line.append(f"  {cost(exchange['cost_micro_usd'])}")
+    line.append(f"  {clean(exchange['exchange_id'])}")
     return line
 
 

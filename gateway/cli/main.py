@@ -24,23 +24,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "label": ("gateway.cli.label:label", "A person's judgement of a step."),
     "clauses": ("gateway.cli.clauses:clauses", "Clauses in force."),
     "backtest": ("gateway.cli.backtest:backtest", "Hold recorded history against a candidate policy."),
+    "optimize": ("gateway.cli.optimize:optimize", "Propose better guards from what was said of recorded steps."),
+    "proposals": ("gateway.cli.proposals:proposals", "Proposed changes and their evidence: list, approve, reject."),
+    "revisions": ("gateway.cli.revisions:revisions", "What is and was in force; activate, roll back."),
     "keys": ("gateway.cli.keys:keys", "Create, list and revoke gateway keys."),
     "audit": ("gateway.cli.audit:audit", "Verify the audit log, show its head, erase what was recorded."),
     "retention": ("gateway.cli.retention:retention", "Keep a session beyond its time."),
     "witness": ("gateway.cli.witness:witness", "Cosign the audit logs of other gateways."),
     "mcp": ("gateway.cli.mcp:mcp", "Run an MCP server with every message judged; its tools and their changes."),
 }
-"""What this version does: name, where it lives, and its line in the help."""
-
-LATER: dict[str, tuple[str, str]] = {
-    name: (f"gateway.cli.later:{name}", line)
-    for name, line in {
-        "optimize": "Propose better guards and instructions.",
-        "proposals": "Proposed changes and their evidence.",
-        "revisions": "What is and was in force; activate, roll back.",
-    }.items()
-}
-"""What later versions do; each says so when called."""
+"""Name, where it lives, and its line in the help."""
 
 FAILED = 3
 """Exit code of a command that could not run."""
@@ -52,14 +45,14 @@ class LazyGroup(click.Group):
     """A group that knows its commands by name and imports one only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, those of this version first."""
+        """Every command."""
         del ctx
-        return [*COMMANDS, *LATER]
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command itself, imported now."""
         del ctx
-        found = COMMANDS.get(cmd_name) or LATER.get(cmd_name)
+        found = COMMANDS.get(cmd_name)
         if found is None:
             return None
         module, _, attribute = found[0].partition(":")
@@ -69,17 +62,16 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and lines, without importing any of them."""
         del ctx
-        for title, commands in (("Commands", COMMANDS), ("Later (not in this version)", LATER)):
-            with formatter.section(title):
-                formatter.write_dl([(name, line) for name, (_, line) in commands.items()])
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command, or a usage error that names the nearest one."""
         name = args[0] if args else ""
-        if name and not name.startswith("-") and name not in COMMANDS and name not in LATER:
+        if name and not name.startswith("-") and name not in COMMANDS:
             import difflib
 
-            close = difflib.get_close_matches(name, [*COMMANDS, *LATER], n=1)
+            close = difflib.get_close_matches(name, [*COMMANDS], n=1)
             hint = f" Did you mean `{close[0]}`?" if close else " See `stepwarden --help`."
             raise click.UsageError(f"No command `{_plain(name)}`.{hint}", ctx)
         return super().resolve_command(ctx, args)

@@ -10,12 +10,11 @@ import click
 import msgspec
 
 from gateway import config
-from gateway.cli.later import SUBCOMMANDS
-from gateway.cli.main import COMMANDS, LATER, stepwarden
+from gateway.cli.main import COMMANDS, stepwarden
 
 
 def cli() -> str:
-    """docs/CLI.md: the help of every command of this version, and the names of those to come."""
+    """docs/CLI.md: the help of every command."""
     return "\n".join(_cli())
 
 
@@ -29,12 +28,6 @@ def _cli() -> Iterator[str]:
         if isinstance(command, click.Group):
             for inner, each in command.commands.items():
                 yield _help({"stepwarden": stepwarden, name: command, inner: each})
-    yield "## Later\n"
-    yield "In the help, not in this version; each says so and exits with 3.\n"
-    for name, (_, line) in LATER.items():
-        inner = f" {' / '.join(SUBCOMMANDS[name])}" if name in SUBCOMMANDS else ""
-        yield f"- `stepwarden {name}{inner}`: {line}"
-    yield ""
 
 
 def _command(name: str) -> click.Command:

@@ -85,7 +85,12 @@ def exchange_table(exchanges: Sequence[Row]) -> Table:
 
 
 def _what(exchange: Row) -> str:
-    """The model, where there is one, and the call: a path that only looks a model up is told from a use of it."""
+    """The model, where there is one, and the call: a path that only looks a model up is told from a use of it.
+
+    Of a message to an MCP server: its method.
+    """
+    if exchange["dialect"] == "mcp":
+        return exchange["operation"]
     model = exchange["model"] or exchange["model_requested"]
     method = "" if model and exchange["method"] == "POST" else exchange["method"]
     return " ".join(part for part in (model, method, exchange["path"]) if part)

@@ -164,8 +164,11 @@ class _Drawing:
             if exchange["error_type"]:
                 line.append(f" {clean(exchange['error_type'])}", "red")
         line.append(f"  {between(exchange['started_at'], exchange['ended_at'])}")
-        line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")
-        line.append(f"  {cost(exchange['cost_micro_usd'])}")
+        if exchange["dialect"] == "mcp":
+            line.append(f"  {clean(exchange['provider'])} {clean(exchange['operation'])}{self._called(exchange)}")
+        else:
+            line.append(f"  {count(usage['input_tokens'])}→{count(usage['output_tokens'])} tok")
+            line.append(f"  {cost(exchange['cost_micro_usd'])}")
         if mark := verdict_mark({"verdict": exchange["verdict"]}):
             line.append("  ").append_text(mark)
         if exchange["in_place_of"]:
@@ -173,6 +176,12 @@ class _Drawing:
         elif join := exchange["join"]:
             line.append(f"  {join['relation']} ({evidence(join['evidence'])})", "dim")
         return line
+
+    def _called(self, exchange: Row) -> str:
+        """The tool that a message to an MCP server calls."""
+        calls = (step["tool"] for step in self._steps[exchange["exchange_id"]] if step["kind"] == "tool_call")
+        tool = next(calls, None)
+        return f" {clean(tool)}" if tool else ""
 
     def _step_lines(self, steps: Sequence[Row]) -> Iterator[Text]:
         """One line a step; the definitions of many tools share one, unless everything is asked for."""

@@ -20,6 +20,7 @@ const MAY = {
   holds: ["auditor", "operator", "admin"],
   audit: ["auditor", "admin"],
   wire: ["auditor", "admin"],
+  tools: ["admin"],
 };
 export const may = (what) => me !== null && MAY[what].includes(me.role);
 

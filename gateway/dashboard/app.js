@@ -1,6 +1,6 @@
 // The shell: which page the address asks for, who is signed in, and what waits.
 
-import { Refusal, get, identify, signOut, who, whenSignedOut } from "./api.js";
+import { Refusal, get, identify, may, signOut, who, whenSignedOut } from "./api.js";
 import { announce, h, put } from "./dom.js";
 import { closeFeed, listen } from "./feed.js";
 import { failure } from "./parts.js";
@@ -11,12 +11,14 @@ import { live } from "./live.js";
 import { policies } from "./policies.js";
 import { session } from "./session.js";
 import { sessions } from "./sessions.js";
+import { supervision } from "./supervision.js";
+import { tools } from "./tools.js";
 import { exchange } from "./exchange.js";
 import { signInPage } from "./signin.js";
 
 const PAGES = [
   ["live", "Live", live], ["sessions", "Sessions", sessions], ["holds", "Holds", holds],
-  ["policies", "Policies", policies], ["costs", "Costs", costs], ["audit", "Audit", audit],
+  ["policies", "Policies", policies], ["supervision", "Supervision", supervision], ["tools", "Tools", tools], ["costs", "Costs", costs], ["audit", "Audit", audit],
 ];
 
 const main = document.getElementById("main");
@@ -59,7 +61,7 @@ async function show() {
 
 function frame() {
   pages.hidden = search.hidden = false;
-  put(pages, PAGES.map(([name, label]) =>
+  put(pages, PAGES.filter(([name]) => name !== "tools" || may("tools")).map(([name, label]) =>
     h("a", { href: `#/${name}`, "data-page": name }, label, name === "holds" ? h("span.badge", { id: "waiting", hidden: true }) : null)));
   const me = who();
   put(document.getElementById("who"),

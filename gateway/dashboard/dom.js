@@ -50,7 +50,10 @@ export function ask({ title, text, fields = [], yes, danger = false }) {
   return new Promise((answered) => {
     const inputs = fields.map((field) =>
       h("label.field", {}, h("span", {}, field.label),
-        field.long
+        field.choices
+          ? h("select", { name: field.name, required: field.required }, field.choices.map(([value, label]) =>
+              h("option", { value, selected: value === field.value }, label)))
+          : field.long
           ? h("textarea", { name: field.name, rows: 3, maxlength: field.most ?? 1000, required: field.required })
           : h("input", { name: field.name, value: field.value ?? "", maxlength: field.most ?? 100,
                          required: field.required, autocomplete: "off" })));
@@ -70,7 +73,7 @@ export function ask({ title, text, fields = [], yes, danger = false }) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    dialog.querySelector("textarea, input")?.focus();
+    dialog.querySelector("textarea, input, select")?.focus();
   });
 }
 

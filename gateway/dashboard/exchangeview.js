@@ -2,19 +2,22 @@
 // and beside it the bytes that crossed the wire.
 
 import { body, get, may } from "./api.js";
+import { about, aside, critiques, label } from "./critique.js";
 import { lines } from "./diff.js";
 import { h, put } from "./dom.js";
 import { bytes, clauseName, count, full, money, took } from "./format.js";
 import { pieces, severity } from "./highlight.js";
 import { pretty } from "./holdcard.js";
-import { facts, failure, kind, sessionLink, verdict } from "./parts.js";
+import { facts, failure, fidelity, kind, labelled, sessionLink, verdict } from "./parts.js";
 
 const LONGEST = 60_000;
 const WIRE_MOST = 300_000;
 
 export class ExchangeView {
-  constructor({ inSession = false } = {}) {
+  // `labelled` hears that a person labelled a step.
+  constructor({ inSession = false, labelled = () => {} } = {}) {
     this.inSession = inSession;
+    this.told = labelled;
     this.element = h("article.exchange", { "aria-label": "Exchange" });
     this.wire = false;
     this.turn = 0;
@@ -58,7 +61,7 @@ export class ExchangeView {
     const until = (at) => (at ? took(Date.parse(at) - started) : null);
     const toggle = h("button.quiet", { type: "button", "aria-pressed": String(this.wire), onclick: () => this.flip() }, "Raw wire");
     put(this.element,
-      h("div.bar", {}, h("h2", {}, x.model ?? x.model_requested ?? x.path), verdict(x.verdict, this.why.shadow, this.why.reason), h("span.grow"), toggle),
+      h("div.bar", {}, h("h2", {}, named(x, steps)), verdict(x.verdict, this.why.shadow, this.why.reason), h("span.grow"), toggle),
       facts([
         ["exchange", h("span.mono", {}, x.exchange_id)],
         this.inSession ? ["", null] : ["session", x.join ? sessionLink(x.join.session_id, x.join.session_id) : null],
@@ -76,6 +79,7 @@ export class ExchangeView {
       h("div.columns", {},
         h("div.rendered", { tabindex: "0", role: "region", "aria-label": "What was new" },
           steps.length ? this.steps(steps, why) : h("p.dim", {}, "This exchange carries no steps."),
+          critiques(this.why.critiques),
           this.guards()),
         h("div.wire", { hidden: !this.wire })));
     if (this.wire) this.loadWire();
@@ -92,21 +96,44 @@ export class ExchangeView {
 
   step(step, said) {
     const matches = said?.matches ?? [];
-    const numbered = new Map(matches.map((match, i) => [match, i + 1]));
-    const shown = step.text === null ? null : step.kind === "tool_call" && !matches.some((each) => each.start < each.end) ? pretty(step.text) : step.text;
+    const opined = about(this.why.critiques, step.step_id);
+    const quotes = opined.flatMap((each) => each.quotes);
+    const numbered = new Map([...matches.map((match, i) => [match, i + 1]), ...opined.flatMap((each, i) => each.quotes.map((quote) => [quote, letter(i)]))]);
+    const marked = [...matches, ...quotes];
+    const shown = step.text === null ? null : step.kind === "tool_call" && !marked.some((each) => each.start < each.end) ? pretty(step.text) : step.text;
     return h("section.stepview", { "data-seq": step.seq, class: `s-${step.kind}${step.verdict === "allow" ? "" : ` is-${step.verdict}`}` },
       h("header.line", {}, kind(step.kind), step.tool ? h("b.tool", {}, step.tool) : null,
-        step.fidelity === "witnessed" ? null : h("span.tag", { title: "Rebuilt from a later request: not seen on this wire when it happened" }, step.fidelity),
+        step.fidelity === "witnessed" ? null : fidelity(step.fidelity),
         step.server_side ? h("span.tag", { title: "The provider ran this tool itself: seen only after the act" }, "server side") : null,
-        h("span.grow"), verdict(step.verdict, step.shadow, step.reason), h("span.dim", {}, bytes(step.size))),
+        h("span.grow"), this.why.labels.filter((each) => each.step_id === step.step_id).map(labelled),
+        verdict(step.verdict, step.shadow, step.reason), h("span.dim", {}, bytes(step.size)), this.labelling(step, said, opined)),
       step.kind === "instructions" && this.earlier ? this.comparison(step) : null,
       step.unread ? h("p.dim", {}, `No guard can read this: ${step.unread}.`) : null,
-      shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said" }, pieces(shown, matches).map(([text, on]) =>
-        on.length === 0 ? text : h("mark", { class: `m-${severity(strongest(on))}`, title: on.map((each) => `${clauseName(each.clause)}: ${each.label}`).join("\n") },
+      shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said" }, pieces(shown, marked).map(([text, on]) =>
+        on.length === 0 ? text : h("mark", { class: `m-${severity(strongest(on))}${on.some((each) => quotes.includes(each)) ? " m-quote" : ""}`, title: on.map((each) => `${clauseName(each.clause)}: ${each.label}`).join("\n") },
           text, h("sup", {}, on.map((each) => numbered.get(each)).join(" "))))),
       step.truncated ? h("p.dim", {}, `The first ${count(LONGEST)} characters; the wire has all of it.`) : null,
       said?.edits.length ? h("p.dim", {}, `Put in its place: ${said.edits.join(" · ")}`) : null,
-      matches.length ? h("ol.findings", {}, matches.map((match) => this.finding(match))) : null);
+      matches.length ? h("ol.findings", {}, matches.map((match) => this.finding(match))) : null,
+      opined.length ? h("ol.findings.opinions", {}, opined.map(aside)) : null);
+  }
+
+  labelling(step, said, opined) {
+    if (!may("decide")) return null;
+    const clauses = [...new Set([...(said?.clauses ?? []), ...(said?.matches ?? []).map((each) => each.clause), ...opined.map((each) => each.clause)])];
+    return h("button.quiet.small", { type: "button", "aria-label": `Label step ${step.seq}`, onclick: () => this.label(step, clauses) }, "Label…");
+  }
+
+  async label(step, clauses) {
+    try {
+      if (!(await label(step.step_id, clauses))) return;
+      const { id, earlier } = this;
+      this.id = null;
+      await this.show(id, step.seq, earlier);
+      this.told();
+    } catch (error) {
+      this.element.querySelector(`[data-seq="${step.seq}"]`)?.append(failure(error));
+    }
   }
 
   comparison(step) {
@@ -181,6 +208,11 @@ export class ExchangeView {
       found.sha256 ? h("p.mono.dim", {}, `sha256 ${found.sha256}`) : null)));
   }
 }
+
+const letter = (i) => String.fromCharCode(97 + (i % 26));
+
+// What an exchange is called: its model, or the method and the tool of a message to an MCP server.
+const named = (x, steps) => (x.dialect === "mcp" ? [x.operation, steps.find((each) => each.kind === "tool_call")?.tool].filter(Boolean).join(" ") : x.model ?? x.model_requested ?? x.path);
 
 const strongest = (matches) => matches.reduce((a, b) => (b.score > a.score ? b : a));
 

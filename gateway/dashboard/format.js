@@ -52,8 +52,15 @@ export const KINDS = {
   retrieval: ["⊕", "retrieval"], handoff: ["⇄", "hand-off"],
 };
 
+// How a step is known, where that is not plain.
+export const FIDELITIES = {
+  witnessed: "Seen on this wire when it happened",
+  projected: "Rebuilt from a later request: not seen on this wire when it happened",
+  reported: "Told by the application itself",
+};
+
 const VERDICTS = {
-  allow: ["", ""], flag: ["⚑", "flagged"], redact: ["▒", "redacted"], rewrite: ["✎", "rewritten"], hold: ["⏸", "held"],
+  allow: ["", ""], flag: ["⚑", "flagged"], redact: ["▒", "redacted"], rewrite: ["✎", "rewritten"], hold: ["‖", "held"],
   reject: ["✕", "rejected"], terminate: ["■", "terminated"],
 };
 export const verdictWords = (name) => VERDICTS[name] ?? ["?", name];

@@ -36,7 +36,14 @@ export class LongList {
       this.rows.get(index)?.remove();
       this.rows.delete(index);
     }
+    this.point();
     this.later();
+  }
+
+  // Name the chosen row to screen readers as long as it is in the page.
+  point() {
+    if (this.rows.has(this.at)) this.element.setAttribute("aria-activedescendant", `row-${this.at}`);
+    else this.element.removeAttribute("aria-activedescendant");
   }
 
   choose(index, { quietly = false, centre = false } = {}) {
@@ -45,7 +52,6 @@ export class LongList {
     this.at = index;
     this.reveal(index, centre);
     for (const each of [before, index]) this.again(each);
-    this.element.setAttribute("aria-activedescendant", `row-${index}`);
     if (!quietly) this.chosen(index);
   }
 
@@ -86,6 +92,7 @@ export class LongList {
         this.rows.delete(index);
       }
     for (let index = first; index < last; index++) if (!this.rows.has(index)) this.rows.set(index, this.row(index));
+    this.point();
     if (last > first) this.seen(first, last);
   }
 

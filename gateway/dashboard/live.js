@@ -170,7 +170,7 @@ function turnRow(exchange) {
     h("time", { datetime: exchange.ended_at }, clock(exchange.ended_at)),
     exchangeLink(exchange.join?.session_id, exchange.exchange_id),
     h("span.kind", {}, exchange.operation),
-    h("span.what.dim", {}, h("b", {}, exchange.model ?? exchange.model_requested ?? exchange.path),
+    h("span.what.dim", {}, h("b", {}, exchange.dialect === "mcp" ? exchange.operation : exchange.model ?? exchange.model_requested ?? exchange.path),
       `${exchange.app} · ${took(ms)} · ${count(exchange.usage.input_tokens)} in · ${count(exchange.usage.output_tokens)} out · ${money(exchange.cost_micro_usd)}`),
     h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, exchange.error_type ?? exchange.outcome.replaceAll("_", " ")) : null, verdict(exchange.verdict)));
 }

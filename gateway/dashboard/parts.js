@@ -1,7 +1,7 @@
 // Small things that stand on several pages.
 
 import { h, svg } from "./dom.js";
-import { KINDS, ago, full, short, stronger, verdictWords } from "./format.js";
+import { FIDELITIES, KINDS, ago, full, short, stronger, verdictWords } from "./format.js";
 
 export function verdict(name, shadow = "allow", reason = null) {
   const made = [];
@@ -20,6 +20,21 @@ export function verdict(name, shadow = "allow", reason = null) {
 export function kind(name) {
   const [mark, word] = KINDS[name] ?? ["?", name];
   return h("span.kind", { class: `k-${name}` }, h("span.mark", { "aria-hidden": "true" }, mark), word);
+}
+
+export const fidelity = (name) => h("span.tag", { class: `fid-${name}`, title: FIDELITIES[name] ?? name }, name);
+
+// The supervisor's word on a step or a clause, with its score.
+export function opinion(label, score) {
+  const state = { ok: "v-on", unsure: "v-flag", violation: "v-reject" }[label];
+  return h("span.verdict", { class: state, title: "Score: 0 routine, 25 unusual, 50 a second look, 75 likely a violation, 90 near-certain" },
+    h("span", { "aria-hidden": "true" }, "⚖ "), `${label} ${score}`);
+}
+
+// A person's word.
+export function labelled(given) {
+  return h("span.verdict", { class: given.label === "ok" ? "v-on" : "v-reject", title: `${given.by}, ${full(given.at)}${given.clause ? `, of ${given.clause}` : ""}` },
+    h("span", { "aria-hidden": "true" }, "☺ "), `${given.label === "ok" ? "in order" : "violation"} · ${given.by}`);
 }
 
 export const sessionLink = (id, label = short(id)) =>

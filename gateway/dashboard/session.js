@@ -1,12 +1,12 @@
 // A session: its turns and steps as a tree beside their time, and what was chosen in full.
 
-import { get, may, post } from "./api.js";
+import { get, may, post, who } from "./api.js";
 import { announce, ask, h, put } from "./dom.js";
 import { ExchangeView } from "./exchangeview.js";
 import { listen } from "./feed.js";
-import { STRENGTH, clock, count, full, money, plural, short, took } from "./format.js";
+import { STRENGTH, clauseName, clock, count, full, money, plural, short, took } from "./format.js";
 import { LongList } from "./list.js";
-import { failure, kind, verdict } from "./parts.js";
+import { failure, fidelity, kind, labelled, opinion, verdict } from "./parts.js";
 
 const HEIGHT = 26;
 const PAGE = 250;
@@ -32,7 +32,7 @@ function grouped(steps) {
 
 class SessionView {
   constructor(id, wanted) {
-    Object.assign(this, { id, wanted, turns: [], rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, flagged: false });
+    Object.assign(this, { id, wanted, turns: [], rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, marks: new Map(), labels: new Map(), said: null, mixed: false });
   }
 
   async open(main) {
@@ -43,7 +43,7 @@ class SessionView {
     this.path = `/api/sessions/${encodeURIComponent(this.id)}`;
     this.summary = listed.session;
     this.know(listed.branches);
-    this.view = new ExchangeView({ inSession: true });
+    this.view = new ExchangeView({ inSession: true, labelled: () => this.mark() });
     this.list = new LongList({
       label: "Turns and steps", height: HEIGHT,
       draw: (index) => this.draw(this.rows[index]), chosen: (index) => this.chosen(this.rows[index]),
@@ -60,6 +60,7 @@ class SessionView {
     this.drawChips();
     put(this.view.element, h("p.hint", {}, "Choose a turn or a step: ", h("kbd", {}, "↑"), h("kbd", {}, "↓"), " move."));
     this.stop = listen((what, data) => this.heard(what, data));
+    this.mark();
     if (!this.wanted) this.choose(this.strongest());
     await this.rest(page.next);
     if (this.wanted) this.find(this.wanted);
@@ -80,6 +81,17 @@ class SessionView {
     }
   }
 
+  // What supervisors and persons said of steps: it comes after the tree is drawn.
+  async mark() {
+    const said = await get(`${this.path}/marks`).catch(() => null);
+    if (said === null || this.closed) return;
+    this.said = said;
+    this.marks = Map.groupBy(said.marks, (each) => `${each.exchange_id}.${each.seq}`);
+    this.labels = Map.groupBy(said.labels, (each) => unpadded(each.step_id));
+    this.drawHead();
+    this.list.again();
+  }
+
   know(branches) {
     const lanes = new Map();
     for (const branch of branches) {
@@ -94,6 +106,7 @@ class SessionView {
       turn.start = Date.parse(turn.started_at);
       this.turns.push(turn);
       this.last = turn.number;
+      this.mixed ||= turn.steps.some((step) => step.fidelity !== "witnessed");
     }
     this.arrange();
   }
@@ -130,11 +143,41 @@ class SessionView {
     const s = this.summary;
     put(this.head,
       h("div.bar", {}, h("h1", {}, s.agent ?? s.app, " ", h("span.mono.dim", { title: s.session_id }, short(s.session_id))),
-        s.terminated_at ? h("span.verdict.v-terminate", {}, "ended by a person or a clause") : null, verdict(s.verdict, s.shadow), h("span.grow"),
+        s.terminated_at ? h("span.verdict.v-terminate", {}, "ended by a person or a clause") : null, verdict(s.verdict, s.shadow), this.trusting(), h("span.grow"),
+        may("decide") && this.said?.supervised ? h("button.quiet", { type: "button", onclick: () => this.critique() }, "Ask the supervisor") : null,
         may("decide") && !s.terminated_at ? h("button.quiet.danger", { type: "button", onclick: () => this.terminate() }, "End session…") : null),
       h("p.line.dim", {}, [`app ${s.app}`, s.models.join(", "), full(s.started_at), took(Date.parse(s.last_at) - Date.parse(s.started_at)),
         plural(s.exchanges, "turn"), plural(s.steps, "step"), `${count(s.input_tokens)} in · ${count(s.output_tokens)} out`,
-        money(s.cost_micro_usd, s.unpriced), s.client].filter(Boolean).map((each) => h("span", {}, each))));
+        money(s.cost_micro_usd, s.unpriced), s.client, this.said?.critiques ? plural(this.said.critiques, "critique") : null,
+        this.said?.waiting ? `${plural(this.said.waiting, "step")} to be read by the supervisor` : null].filter(Boolean).map((each) => h("span", {}, each))));
+  }
+
+  // A session that a critique distrusts: its next call waits for a person, until one trusts it again.
+  trusting() {
+    const distrusted = this.said?.distrusted;
+    if (!distrusted) return null;
+    return [h("span.verdict.v-hold", { title: `Since ${full(distrusted.at)}, by ${distrusted.clauses.join(", ")}` }, h("span", { "aria-hidden": "true" }, "‖ "), `distrusted: its next call waits (${distrusted.clauses.map(clauseName).join(", ")})`),
+      may("decide") ? h("button.small.trust", { type: "button", onclick: () => this.trust() }, "Trust…") : null];
+  }
+
+  async trust() {
+    const values = await ask({ title: "Trust this session again?", text: "Its calls wait for nobody any more, until another critique says otherwise.",
+      fields: [{ name: "by", label: "Your name, for the audit log", value: who().name ?? "", required: true }], yes: "Trust" });
+    if (values !== null) await this.change(`${this.path}/trust`, { by: values.by }, "The session is trusted again.");
+  }
+
+  critique() {
+    return this.change(`${this.path}/critique`, {}, "The session waits for the supervisor.");
+  }
+
+  async change(path, content, done) {
+    try {
+      await post(path, content);
+      announce(done);
+      await this.mark();
+    } catch (error) {
+      this.head.append(failure(error));
+    }
   }
 
   drawChips() {
@@ -160,12 +203,21 @@ class SessionView {
     if (step) return [gutter, kind(step.kind), group.length > 1
       ? h("span.what", {}, h("b", {}, count(group.length)), h("span.dim", {}, ` ${group.map((each) => each.tool).join(", ")}`))
       : h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, this.preview(turn, step)),
-      h("span.marks", {}, step.findings && step.verdict === "allow" ? h("span.verdict.v-quiet", {}, plural(step.findings, "finding")) : null, verdict(step.verdict, step.shadow, step.reason)), this.bar(turn, step)];
+      h("span.marks", {}, this.saidOf(turn, step), step.findings && step.verdict === "allow" ? h("span.verdict.v-quiet", {}, plural(step.findings, "finding")) : null, verdict(step.verdict, step.shadow, step.reason)), this.bar(turn, step)];
     const bad = turn.outcome !== "complete" || turn.status >= 400;
     return [gutter, h("time", {}, clock(turn.started_at)),
-      h("span.what", {}, h("b", {}, turn.model ?? "?"), h("span.dim", {}, `${took(turn.took_ms)} · ${count(turn.input_tokens)} → ${count(turn.output_tokens)} · ${money(turn.cost_micro_usd)}`),
+      h("span.what", {}, h("b", {}, turn.dialect === "mcp" ? [turn.operation, turn.steps.find((each) => each.kind === "tool_call")?.tool].filter(Boolean).join(" ") : turn.model ?? "?"),
+        h("span.dim", {}, turn.dialect === "mcp" ? took(turn.took_ms) : `${took(turn.took_ms)} · ${count(turn.input_tokens)} → ${count(turn.output_tokens)} · ${money(turn.cost_micro_usd)}`),
         turn.in_place_of ? h("span.tag", { title: "The provider was asked again in the caller's place" }, "asked again") : null, turn.retry ? h("span.tag", {}, `retry ${turn.retry}`) : null),
       h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, turn.error_type ?? turn.outcome.replaceAll("_", " ")) : null), this.bar(turn, null)];
+  }
+
+  // What was said of a step beside the guards; and how it is known, where that is not the same for all.
+  saidOf(turn, step) {
+    const id = `${turn.exchange_id}.${step.seq}`;
+    const worst = this.marks.get(id)?.reduce((a, b) => (b.score > a.score ? b : a));
+    const known = this.mixed && (step.kind === "tool_call" || step.kind === "tool_result") || step.fidelity !== "witnessed";
+    return [known ? fidelity(step.fidelity) : null, worst ? opinion(worst.label, worst.score) : null, this.labels.has(id) ? labelled(this.labels.get(id).at(-1)) : null];
   }
 
   bar(turn, step) {
@@ -231,6 +283,7 @@ class SessionView {
       this.add(page.turns);
       this.drawHead();
       this.drawChips();
+      this.mark();
     }, 300);
   }
 
@@ -245,4 +298,10 @@ class SessionView {
       this.head.append(failure(error));
     }
   }
+}
+
+// A step's id holds its number in four digits; turns count without.
+function unpadded(step) {
+  const [exchange, seq] = step.split(".");
+  return `${exchange}.${Number(seq)}`;
 }

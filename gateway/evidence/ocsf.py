@@ -1,12 +1,14 @@
 """OCSF 1.8: exchanges, findings and changes as events for a SIEM. Pure: what was recorded in, JSON objects out.
 
 An exchange is API Activity (6003) with the profile `ai_operation`; what a clause found in one is a Detection Finding
-(2004) with the profile `security_control`; changes of clauses and keys are Entity Management (3004); content that was
-shown or exported is API Activity. `tests/corpus/ocsf` holds the schema that every event is held against. No content.
+(2004) with the profile `security_control`, like what a supervisor or a person says of steps afterwards; changes of
+clauses, revisions, keys, tools and of a session's trust are Entity Management (3004); content that was shown or
+exported, and sign-ins, are API Activity. `tests/corpus/ocsf` holds the schema that every event is held against. No
+content.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gateway.evidence.log_entries import LogEntry
 from gateway.evidence.rules import Taxonomy
@@ -43,15 +45,48 @@ _ACTIONS: Final[Mapping[VerdictName, tuple[int, int]]] = {
 """`action_id` and `disposition_id`: detected (also where only a clause out of force asked for more), corrected,
 delayed, blocked, access revoked."""
 
-_CHANGES: Final[Mapping[str, tuple[int, str]]] = {
-    "config.activated": (10, "policy"),
-    "apikey.created": (_CREATE, "key"),
-    "apikey.revoked": (_DELETE, "key"),
-}
-"""`activity_id` of Entity Management and the field that names the entity."""
+_ACTIVATE, _DEACTIVATE, _SUSPEND, _RESUME = 10, 11, 12, 13
 
-_SUSPEND, _RESUME = 12, 13
+_CHANGES: Final[Mapping[str, tuple[int, str, str]]] = {
+    "config.activated": (_ACTIVATE, "policy", "policy"),
+    "apikey.created": (_CREATE, "key", "API key"),
+    "apikey.revoked": (_DELETE, "key", "API key"),
+    "proposal.filed": (_CREATE, "proposal", "proposal"),
+    "proposal.judged": (_UPDATE, "proposal", "proposal"),
+    "proposal.reviewed": (_UPDATE, "proposal", "proposal"),
+    "revision.activated": (_ACTIVATE, "revision", "policy"),
+    "revision.rolled_back": (_DEACTIVATE, "revision", "policy"),
+    "tool.pinned": (_CREATE, "fingerprint", "MCP tool"),
+    "tool.changed": (_SUSPEND, "fingerprint", "MCP tool"),
+    "tool.approved": (_RESUME, "fingerprint", "MCP tool"),
+    "session.distrusted": (_SUSPEND, "session", "session"),
+    "session.trusted": (_RESUME, "session", "session"),
+}
+"""`activity_id` of Entity Management, the field that names the entity, and what it is."""
+
+_ROUTINE = frozenset({"apikey.created", "apikey.revoked", "proposal.filed", "proposal.judged", "tool.pinned"})
+_CALLS: Final[Mapping[str, int]] = {
+    "content.read": _READ,
+    "content.exported": _READ,
+    "access.signed_in": _CREATE,
+    "access.signed_out": _DELETE,
+}
 _POLICY_ENTITY = 5
+
+ELSEWHERE: Final = frozenset({
+    "request.accepted", "request.completed", "request.failed", "stream.aborted", "step.recorded", "guard.decision",
+    "action.blocked", "action.modified", "action.escalated", "override.used", "kill_switch",
+    "log.opened", "log.key_rotated", "checkpoint.witnessed", "verify.run", "ingest.dropped", "clock.skew",
+    "retention.applied", "content.erased", "legal_hold.set", "legal_hold.released",
+})  # fmt: skip
+"""Types that give no event of their own: an exchange's events tell of it, or it is about the log and its keeping."""
+
+_UPDATE_FINDING = 2
+_SAID: Final[Mapping[str, str]] = {
+    "critique.recorded": "A supervisor read recorded steps",
+    "label.recorded": "A person said whether a step was in order",
+    "canary.missed": "The supervisor did not see a violation that is known as one",
+}
 _REVIEWS = {"approved": 8, "rejected": 25, "expired": 25}
 """`disposition_id`: approved, rejected; nobody's answer in time is a no."""
 
@@ -74,14 +109,17 @@ class Events:
     def of_entry(self, entry: LogEntry) -> Iterator[dict[str, Any]]:
         """What an entry of the log says that no exchange does; nothing for other entries."""
         if entry.type in _CHANGES:
-            activity, name = _CHANGES[entry.type]
-            yield self._change(entry, activity, entry.text(name) or "none")
+            activity, name, kind = _CHANGES[entry.type]
+            yield self._change(entry, activity, entry.text(name) or "none", kind)
         elif entry.type == "clause.mode_changed":
-            yield self._change(entry, _SUSPEND if entry.text("mode") == "shadow" else _RESUME, entry.text("clause"))
-        elif entry.type in {"content.read", "content.exported"}:
+            activity = _SUSPEND if entry.text("mode") == "shadow" else _RESUME
+            yield self._change(entry, activity, entry.text("clause"), "policy")
+        elif entry.type in _CALLS:
             yield self._look(entry)
         elif entry.type == "human.review":
             yield self._review(entry)
+        elif entry.type in _SAID:
+            yield self._said(entry)
 
     def _activity(self, row: RecordedRow) -> dict[str, Any]:
         exchange = row.exchange
@@ -159,26 +197,44 @@ class Events:
             "resources": [{"uid": entry.text("exchange"), "type": "exchange"}],
         }
 
-    def _change(self, entry: LogEntry, activity: int, uid: str) -> dict[str, Any]:
-        key = entry.type.startswith("apikey.")
-        what = {"type_id": _OTHER, "type": "API key"} if key else {"type_id": _POLICY_ENTITY, "policy": {"uid": uid}}
+    def _said(self, entry: LogEntry) -> dict[str, Any]:
+        """What a supervisor or a person said of steps after the fact, or that the supervisor did not see one."""
+        verdict = cast("VerdictName", entry.text("verdict") or "allow")
+        action, disposition = _ACTIONS[verdict]
+        held = {"action": "Held"} if verdict == "hold" else {}
+        event = self._of_entry(_FINDING, _UPDATE_FINDING, entry, profiles=["security_control"])
+        return event | held | {
+            "severity_id": _SEVERITY["medium" if entry.type == "canary.missed" else "info"],
+            "status_id": 1,
+            "action_id": action,
+            "disposition_id": disposition,
+            "is_alert": STRENGTH[verdict] >= STRENGTH["redact"] or entry.type == "canary.missed",
+            "finding_info": {"uid": entry.text("critique") or f"entry {entry.index}", "title": _title(entry)},
+            "resources": [{"uid": entry.text("exchange") or "none", "type": "exchange"}],
+            "unmapped": _told(entry),
+        }  # fmt: skip
+
+    def _change(self, entry: LogEntry, activity: int, uid: str, kind: str) -> dict[str, Any]:
+        policy = kind == "policy"
+        what = {"type_id": _POLICY_ENTITY, "policy": {"uid": uid}} if policy else {"type_id": _OTHER, "type": kind}
         return self._of_entry(_ENTITY, activity, entry) | {
-            "severity_id": _SEVERITY["info"] if key else _SEVERITY["medium"],
+            "severity_id": _SEVERITY["info" if entry.type in _ROUTINE else "medium"],
             "status_id": _SUCCESS,
             "actor": {"user": {"uid": entry.text("actor")}},
             "entity": {"uid": uid, **what},
-            "unmapped": {name: value for name, value in entry.said.items() if name != "clauses"},
+            "unmapped": _told(entry),
         }
 
     def _look(self, entry: LogEntry) -> dict[str, Any]:
-        about = entry.text("exchange") or entry.text("session") or f"{entry.text('since')}/{entry.text('until')}"
-        return self._of_entry(_API, _READ, entry) | {
+        about = entry.text("exchange") or entry.text("session") or entry.text("role")
+        about = about or f"{entry.text('since')}/{entry.text('until')}"
+        return self._of_entry(_API, _CALLS[entry.type], entry) | {
             "severity_id": _SEVERITY["low"],
             "status_id": _SUCCESS,
             "actor": {"user": {"uid": entry.text("actor")}},
             "api": {"operation": entry.type, "service": {"name": "stepwarden"}},
             "src_endpoint": {"svc_name": "stepwarden"},
-            "resources": [{"uid": about, "type": entry.text("what") or entry.text("format")}],
+            "resources": [{"uid": about, "type": entry.text("what") or entry.text("format") or "dashboard"}],
         }
 
     def _of_entry(
@@ -207,6 +263,16 @@ class Events:
                 "uid": uid,
             },
         }
+
+
+def _title(entry: LogEntry) -> str:
+    """What a finding afterwards is about."""
+    return "A supervisor could not read recorded steps" if entry.text("failed") else _SAID[entry.type]
+
+
+def _told(entry: LogEntry) -> dict[str, Any]:
+    """What an entry says itself."""
+    return {name: value for name, value in entry.said.items() if name != "clauses"}
 
 
 def _actor(exchange: Exchange) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Report: a period in one page that a compliance officer reads, prints and files."""
 
-from gateway.evidence import report_record, report_rules
+from gateway.evidence import report_record, report_rules, report_supervised
 from gateway.evidence.controls import Row
 from gateway.evidence.findings import Findings, entry_link
 from gateway.evidence.page import Html, el, facts, joined, page, table
@@ -44,6 +44,7 @@ def report(found: Findings) -> bytes:
         *_section("What ran", report_record.ran(found.figures)),
         *_section("What was flagged, changed, held and stopped", report_record.acted(found)),
         *_section("What people decided", report_record.decided(found)),
+        *_section("What a supervisor said, and what people said of it", report_supervised.supervised(found)),
         *_section("Which rules changed, and on what evidence", report_rules.changed(found)),
         *_section("What the guards covered", report_record.covered(found.figures)),
         *_section("Keys, and who looked at content", report_rules.looked(found)),

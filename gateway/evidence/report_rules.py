@@ -34,9 +34,11 @@ def _said(entry: LogEntry) -> list[object]:
 
 
 def count(found: Findings) -> int:
-    """How many changes of rules there were, restarts with the same rules left out."""
-    others = [each for each in found.tally.sections["rules"].shown if each.type != "config.activated"]
-    return len(others) + len(list(activations(found)))
+    """How many changes of rules there were, restarts with the same rules and mere proposals left out."""
+    sections = found.tally.sections
+    others = [each for each in sections["rules"].shown if each.type != "config.activated"]
+    revisions = [each for each in sections["revised"].shown if each.type.startswith("revision.")]
+    return len(others) + len(revisions) + len(list(activations(found)))
 
 
 def changed(found: Findings) -> Html:
@@ -44,7 +46,7 @@ def changed(found: Findings) -> Html:
     listed = found.tally.sections["rules"].shown
     rows = [_activation(found, entry, last) for entry, last in activations(found)]
     modes = [_mode(found, each) for each in listed if each.type == "clause.mode_changed"]
-    others = [each for each in listed if each.type not in {"config.activated", "clause.mode_changed"}]
+    proposed = found.tally.sections["revised"].shown
     lost = rules.unknown([*found.tally.in_force.values(), *listed], found.rulesets)
     heads = ("App", "Clauses", "Enforced", "Audit", "Since (UTC)", "Entry")
     began = [_in_force(found, each) for each in _began(found)]
@@ -56,8 +58,8 @@ def changed(found: Findings) -> Html:
         el("h3", "Clauses taken out of force, or put back"),
         table(("When (UTC)", "Clause, app", "Change", "By whom, and why", "Entry"), modes),
     ]  # fmt: skip
-    if others:
-        parts += [el("h3", "Proposals and their way"), _plain(found, others)]
+    if proposed:
+        parts += [el("h3", "Proposals, and revisions in force"), plain(found, proposed)]
     if lost:
         digests = ", ".join(sorted({each["policy"] for each in lost}))
         parts.append(el("p", f"Clauses with these digests were in force and are not kept: {digests}.", class_="small"))
@@ -152,12 +154,12 @@ def looked(found: Findings) -> Html:
     partial = el("p", f"Of the first {shown:,} of {count:,} entries.", class_="small") if shown < count else Html("")
     return joined([
         el("h3", "Keys"),
-        _plain(found, sections["keys"].shown),
+        plain(found, sections["keys"].shown),
         el("h3", "Content that was shown"),
         partial,
         table(("Key", "What", "Times"), rows, kind="figures"),
         el("h3", "Exports"),
-        _plain(found, sections["exported"].shown),
+        plain(found, sections["exported"].shown),
     ])  # fmt: skip
 
 
@@ -173,17 +175,17 @@ def kept(found: Findings) -> Html:
     return joined([
         facts(rows),
         el("h3", "Files dropped because their time was over"),
-        _plain(found, sections["retained"].shown),
+        plain(found, sections["retained"].shown),
         el("h3", "Erasures and legal holds"),
-        _plain(found, sections["erased"].shown),
+        plain(found, sections["erased"].shown),
         el("h3", "Losses, and jumps of the clock"),
-        _plain(found, sections["lost"].shown),
+        plain(found, sections["lost"].shown),
         el("h3", "Verifications and witnesses in the log"),
-        _plain(found, sections["attested"].shown),
+        plain(found, sections["attested"].shown),
     ])  # fmt: skip
 
 
-def _plain(found: Findings, entries: Sequence[LogEntry]) -> Html:
+def plain(found: Findings, entries: Sequence[LogEntry]) -> Html:
     """Entries as they say it themselves."""
     rows = [(_moment(each.ts), each.type, _fields(each), entry_link(each.index, found.receipts)) for each in entries]
     return table(("When (UTC)", "What", "Details", "Entry"), rows)

@@ -17,7 +17,11 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "reviewed": ("human.review",),
     "overridden": ("override.used",),
     "rules": ("config.", "clause."),
-    "keys": ("apikey.", "role.", "log.key_rotated"),
+    "revised": ("proposal.", "revision."),
+    "supervised": ("critique.", "label.", "canary."),
+    "distrusted": ("session.",),
+    "tools": ("tool.pinned", "tool.changed", "tool.approved"),
+    "keys": ("apikey.", "access.", "role.", "log.key_rotated"),
     "read": ("content.read",),
     "exported": ("content.exported",),
     "erased": ("content.erased", "legal_hold."),
@@ -27,7 +31,12 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
 }
 """What belongs together in a report: types, or what they begin with where that ends in a dot."""
 
-NOTABLE: Final = frozenset(SECTIONS) - {"flagged", "read"}
+COUNTED: Final = frozenset({
+    "log.opened", "request.accepted", "request.completed", "request.failed", "stream.aborted", "step.recorded",
+})  # fmt: skip
+"""Types that belong to no section: the figures of the record tell of what they seal."""
+
+NOTABLE: Final = frozenset(SECTIONS) - {"flagged", "read", "supervised"}
 """Sections whose entries get a receipt of their own."""
 
 

@@ -71,6 +71,7 @@ class Pair:
         self.docket: Docket | None = None
         self.shadowed: tuple[str, ...] = ()
         self.distrusted = False
+        self.revision: str | None = None
         self.withheld = False
         """Whether the tool it calls is another one than a person last saw."""
         self.call_id: str | None = None

@@ -123,7 +123,7 @@ class Pipe:
 
     async def _from_client(self, line: bytes) -> None:
         try:
-            message = read(line)
+            message = mcp.read_client(line)
         except Malformed as malformed:
             pair = Pair(self._server.name, self._caller, None, body=line)
             pair.note, pair.error_type = str(malformed), "malformed_message"

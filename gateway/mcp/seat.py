@@ -88,13 +88,16 @@ class Seat:
             pair.asked = [(part, 0) for part in mcp.request_parts(decode_whole(message.raw))]
         opened = await self._keeper.open(pair.opening())
         pair.join, pair.shadowed, pair.withheld = opened.join, opened.shadowed, opened.withheld
-        pair.distrusted = opened.distrusted
+        pair.distrusted, pair.revision = opened.distrusted, opened.revision
+        await self._supervision().attend(pair.principal.app, opened.revision)
         pair.call_id = opened.call_id or f"mcp_{pair.exchange_id}"
         pair.asked = [(msgspec.structs.replace(part, call_id=pair.call_id), cut) for part, cut in pair.asked]
         self._summon(pair, opened.call_id)
 
     def _summon(self, pair: Pair, call_id: str | None) -> None:
-        bench = self._supervision().bench(pair.principal.app, pair.shadowed, distrusted=pair.distrusted)
+        bench = self._supervision().bench(
+            pair.principal.app, pair.shadowed, distrusted=pair.distrusted, revision=pair.revision
+        )
         if bench is None or pair.join is None:
             return
         session_id = pair.join.session_id

@@ -149,7 +149,7 @@ class Visit:
         if header(self._headers, b"content-encoding") is not None:
             raise BadFraming("A message to a tool server is not compressed.")
         try:
-            message = read(body)
+            message = mcp.read_client(body)
         except Malformed as malformed:
             self._pair = pair = Pair(server.name, caller, None, body=body)
             assert self._seat is not None

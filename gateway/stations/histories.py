@@ -42,6 +42,11 @@ class Histories:
         size = sum(len(part.text) for part in stored.parts or ()) + sum(map(len, stored.owed))
         self._stored.put((scope, name), stored, size)
 
+    def clear(self) -> None:
+        """Forget all of them: none says whose session it belongs to."""
+        self._stored.clear()
+        self._successors.clear()
+
     def continued(self, scope: bytes, response_ids: Sequence[str]) -> None:
         """Note the ids of the provider's responses behind one reply: its caller knows it by the first."""
         if len(response_ids) > 1 and response_ids[0] != response_ids[-1]:

@@ -9,13 +9,16 @@ retrieved text. What the model itself said earlier was judged when it said it.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import blake2b, sha256
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from gateway.refusals import RevisionMissing
 from gateway.stations.errands import retells
 from gateway.stations.histories import Histories, Stored
 from gateway.stations.inquiry import Inquiry
@@ -180,12 +183,27 @@ class Bench:
         other = Bench(
             changed(self.ruleset), heavy=lambda: changed(self._heavy()), clock=self._clock, notice_key=self.notice_key
         )
-        # What sessions hold and services answer does not depend on clauses; what was said of it does.
-        other.parts, other.offered, other.histories = self.parts, self.offered, self.histories
-        other.trails = self.trails
         other._read_here = self._read_here
         other._inquiry = self._inquiry
-        return other
+        return other.remembering(self)
+
+    def remembering(self, other: "Bench") -> "Bench":
+        """This bench, with what another remembers of sessions: that does not depend on clauses; what was said does."""
+        self.parts, self.offered, self.histories = other.parts, other.offered, other.histories
+        self.trails = other.trails
+        return self
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Forget what was read of these sessions, which were erased.
+
+        Messages and stored histories are known by their hash or id alone, so all of them are read anew.
+        """
+        self.trails.forget(sessions)
+        self.parts.clear()
+        self.histories.clear()
+        self._read_here.clear()
+        for session_id in sessions:
+            self.offered.drop(session_id, sum(len(part.text) for part in self.offered.get(session_id) or ()))
 
     async def judge(self, scenes: Sequence[Scene], asking: Asking = ANYBODY) -> list[Judgement]:
         """Judge steps in order; long ones off the event loop, and what has to be asked all at once."""
@@ -680,11 +698,22 @@ def _is_judged(part: Part) -> bool:
     return part.kind in PUT_BEFORE_THE_MODEL
 
 
+Revise = Callable[[str, str], Awaitable[Bench]]
+"""The bench of an app under a revision."""
+
+_REVISIONS: Final = 8
+"""Benches of revisions a worker keeps: those of running exchanges, and those that a rollback comes back to."""
+
+
 class Supervision:
     """The clauses in force in one worker, by app."""
 
-    def __init__(self, benches: Mapping[str, Bench | None]) -> None:
+    def __init__(self, benches: Mapping[str, Bench | None], revise: Revise | None = None) -> None:
+        """`revise`: makes benches of revisions; without one the policy files alone are in force."""
         self._benches = benches
+        self._revise = revise
+        self._revised: OrderedDict[str, asyncio.Future[Bench]] = OrderedDict()
+        """By revision."""
 
     def rulesets(self, modes: Modes, at_ns: int) -> dict[str, Ruleset]:
         """The clauses of every configured app that has any, as they stand at a moment, for those who show them."""
@@ -694,20 +723,61 @@ class Supervision:
             if bench is not None
         }
 
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Forget what was read of sessions that were erased."""
+        for bench in self._benches.values():
+            if bench is not None:
+                bench.forget(sessions)
+
     @property
     def asked(self) -> list[msgspec.Struct]:
         """The specs of all guards that are asked elsewhere."""
         return [spec for bench in self._benches.values() if bench is not None for spec in bench.ruleset.asked]
 
-    def bench(self, app: str, shadowed: Collection[str] = (), *, distrusted: bool = False) -> Bench | None:
+    async def attend(self, app: str, revision: str | None) -> None:
+        """Have the clauses of a revision at hand, for exchanges that it governs. Raises `RevisionMissing`."""
+        if revision is None or self._benches_of(app) is None:
+            return
+        if self._revise is None:
+            raise RevisionMissing("What is in force for this app cannot be read here.")
+        if revision not in self._revised:
+            self._revised[revision] = asyncio.ensure_future(self._revise(self._named(app), revision))
+            while len(self._revised) > _REVISIONS:
+                self._revised.popitem(last=False)
+        making = self._revised[revision]
+        try:
+            await asyncio.shield(making)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._revised.pop(revision, None)
+            raise RevisionMissing("What is in force for this app cannot be read here.") from error
+        with suppress(KeyError):
+            self._revised.move_to_end(revision)
+
+    def _named(self, app: str) -> str:
+        return app if app in self._benches else "default"
+
+    def _benches_of(self, app: str) -> Bench | None:
+        return self._benches.get(self._named(app))
+
+    def bench(
+        self, app: str, shadowed: Collection[str] = (), *, distrusted: bool = False, revision: str | None = None
+    ) -> Bench | None:
         """The bench for an app; apps nobody configured follow `default`. None where no policy is named.
 
         `shadowed`: clauses that are out of force for this app now; `distrusted`: whether a critique warns of the
-        session.
+        session; `revision`: what is in force in place of the policy files. Raises `RevisionMissing` where that was not
+        attended to.
         """
-        found = self._benches[app] if app in self._benches else self._benches.get("default")
+        found = self._benches_of(app)
         if found is None:
             return None
+        if revision is not None:
+            made = self._revised.get(revision)
+            if made is None or not made.done():
+                raise RevisionMissing("What is in force for this app was read anew just now.")
+            found = made.result()
         found = found.shadowing(frozenset(shadowed)) if shadowed else found
         return found.distrusting() if distrusted else found
 

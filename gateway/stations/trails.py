@@ -68,8 +68,19 @@ class Trails:
         missing = known.partial or len(acts) > MOST
         self._keep(session_id, SessionTrail(told, acts[-MOST:], missing))
 
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Forget what is known of these sessions."""
+        for session_id in sessions:
+            known = self.of(session_id)
+            if known is not None:
+                self._kept.drop(session_id, _size(known))
+
     def _keep(self, session_id: str, trail: SessionTrail) -> None:
-        self._kept.put(session_id, trail, sum(len(part.text) for part in (*trail.told, *trail.acts)))
+        self._kept.put(session_id, trail, _size(trail))
+
+
+def _size(trail: SessionTrail) -> int:
+    return sum(len(part.text) for part in (*trail.told, *trail.acts))
 
 
 def _is_told(act: Part, results: Mapping[str, str]) -> bool:

@@ -29,6 +29,19 @@ _LISTS: Final = ("resources", "resourceTemplates", "prompts")
 _LIMIT: Final = 64 << 20
 
 
+def read_client(raw: bytes) -> jsonrpc.Message:
+    """One message of a client. Raises `jsonrpc.Malformed`, for an act without an id too.
+
+    Nobody could be told that such an act is stopped, and a lenient server may carry it out.
+    """
+    message = jsonrpc.read(raw)
+    if message.kind == "notification" and message.method in ACTS:
+        raise jsonrpc.Malformed(
+            f"`{message.method}` without an id is not relayed: nobody could be told what became of it."
+        )
+    return message
+
+
 class Mcp:
     """`gateway.wire.interface.Dialect` for MCP, over stdio and HTTP alike."""
 

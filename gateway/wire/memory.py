@@ -33,6 +33,10 @@ class Recent(Generic[Key, Value]):
             self._old, self.young, self._spent = self.young, {}, size
         self.young[key] = value
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self.young, self._old, self._spent = {}, {}, 0
+
     def drop(self, key: Key, size: int) -> None:
         """Forget a key whose value was put with this `size`."""
         if self.young.pop(key, None) is not None:

@@ -400,7 +400,7 @@ class SignedOut(Entry, frozen=True, kw_only=True, tag="access.signed_out"):
     """A sign-in was ended before its time, by whoever was signed in."""
 
 
-Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "critiques", "holds", "live"]
+Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "critiques", "holds", "proposals", "live"]
 
 
 class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):

@@ -1,7 +1,7 @@
 """Steps: what an agent did or was told, in a form a policy can judge.
 
-A proxy never sees a tool run. It sees the call in one response and the result in a
-later request, so every Step says how directly it was seen (`fidelity`).
+A proxy of an LLM API never sees a tool run. It sees the call in one response and the result in a
+later request, so every Step says how directly it was seen (`fidelity`). With a tool server behind it, it sees both.
 """
 
 from typing import Final, Literal, TypeAlias, get_args

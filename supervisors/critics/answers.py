@@ -28,6 +28,9 @@ _SECOND_LOOK: Final = 50
 _WORDS: Final[Mapping[str, Label]] = {"ok": "ok", "unsure": "unsure", "violation": "violation"}
 
 
+_NO_ANSWER: Final = frozenset({"refused", "cut_off", "empty"})
+
+
 class Malformed(Exception):
     """An answer that is none; `why` is a low-cardinality word.
 
@@ -37,6 +40,11 @@ class Malformed(Exception):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+    @property
+    def failure(self) -> str:
+        """Why there is no answer, in the words that are recorded."""
+        return f"answer_{self.why}" if self.why in _NO_ANSWER else "answer_malformed"
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):

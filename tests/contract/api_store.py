@@ -13,14 +13,16 @@ import msgspec
 from litestar import Litestar
 
 from gateway.api.access import Access
-from gateway.api.answers import ProviderStatus
+from gateway.api.answers import ProviderStatus, SupervisorStatus
 from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
+from gateway.api.long_work import LongWork
 from gateway.backtest.run import Laboratory
-from gateway.cli.direct import DirectDesk
+from gateway.cli.direct import DirectDesk, DirectRevisions
 from gateway.config import Config
 from gateway.ids import new_id, new_span
+from gateway.optimizing.desk import RevisionDesk
 from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.dialects import dialects
 from gateway.witnesses import WitnessState
@@ -184,6 +186,7 @@ class Standing:
     started_ns = 1
     listening = f"http://127.0.0.1:{PORT}"
     workers = 1
+    supervisor: SupervisorStatus | None = None
     providers = (ProviderStatus(name="anthropic", dialect="anthropic", base_url="https://a.example", key_present=True),)
 
     def counters(self) -> Mapping[str, int]:
@@ -211,6 +214,7 @@ class Plane:
     """The control plane over a store in a directory."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.store = Store.open(directory)
         self.recordings = [recorded(), recorded(encoded=True), recorded(app="other")]
         self.store.append(self.recordings)
@@ -232,6 +236,7 @@ class Plane:
             critique_book=self.store.critiques,
             label_book=self.store.labels,
             monitor_queue=self.store.monitor_queue,
+            call_book=self.store.supervisor_calls,
             pin_book=self.store.pins,
             in_force=Rules(),
             live_feed=self.live,
@@ -242,11 +247,25 @@ class Plane:
                     self.store, self.store.holds, Config.load(None, environ={}, overrides={}), notice_key=b"k" * 32
                 ),
                 rest=lambda: None,
+                work=LongWork(),
             ),
+            revision_desk=self._revisions(),
             audit_log=self.store.audit,
             dialects=READABLE,
             access=Access(self.store.keys, self.store.sign_ins, **told),
             sign_ins=self.store.sign_ins,
+        )
+
+    def _revisions(self) -> RevisionDesk:
+        config = Config.load(None, environ={}, overrides={"gateway.data_dir": str(self.directory)})
+        direct = DirectRevisions(config, self.store)
+        return RevisionDesk(
+            self.store,
+            config,
+            standing=lambda: direct.standing,
+            revise=direct.revise,
+            work=LongWork(),
+            rest=lambda: None,
         )
 
     def keys(self, *, app: str = "default") -> dict[str, str]:

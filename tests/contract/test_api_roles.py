@@ -29,6 +29,8 @@ ROUTES = {
     ("POST", "/api/sessions/{session_id:str}/trust"): "operator",
     ("POST", "/api/steps/{step_id:str}/label"): "operator",
     ("GET", "/api/labels"): "viewer",
+    ("GET", "/api/supervision"): "viewer",
+    ("GET", "/api/sessions/{session_id:str}/marks"): "viewer",
     ("GET", "/api/exchanges"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}/request"): "auditor",
@@ -48,6 +50,16 @@ ROUTES = {
     ("GET", "/api/clauses"): "viewer",
     ("POST", "/api/clauses/mode"): "operator",
     ("POST", "/api/backtests"): "operator",
+    ("POST", "/api/optimize"): "operator",
+    ("GET", "/api/proposals"): "overseer",
+    ("GET", "/api/proposals/{number:int}"): "overseer",
+    ("POST", "/api/proposals/{number:int}/approve"): "operator",
+    ("POST", "/api/proposals/{number:int}/reject"): "operator",
+    ("GET", "/api/revisions"): "viewer",
+    ("GET", "/api/revisions/{name:str}"): "viewer",
+    ("GET", "/api/revisions/{name:str}/diff"): "overseer",
+    ("POST", "/api/revisions/{name:str}/activate"): "operator",
+    ("POST", "/api/rollback"): "operator",
     ("GET", "/api/holds"): "overseer",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
     ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
@@ -100,11 +112,11 @@ def test_the_router_holds_these_routes_with_these_roles_and_no_others(plane: Pla
 
 
 def test_every_role_meets_the_expected_status_on_every_route(plane: Plane) -> None:
-    of_one_app, of_every_app = plane.keys(), plane.keys(app=EVERY_APP)
+    mine, every = plane.keys(), plane.keys(app=EVERY_APP)
     for (method, path), needs in ROUTES.items():
         if path == "/api/live":
             continue  # never ends; its door is the same, see below
-        keys = of_every_app if path == "/metrics" else of_one_app
+        keys = every if path == "/metrics" else mine  # what is counted is counted over all apps
         for role in ROLES:
             answer = ask(
                 plane.app, filled(plane, path), method=method, key=keys[role], body={} if method == "POST" else None

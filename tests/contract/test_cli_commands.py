@@ -96,16 +96,36 @@ def test_no_time_on_screen_runs_backwards() -> None:
     assert screen.between("2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z") == "0.00 ms"
 
 
+def test_a_message_to_a_tool_server_shows_its_method_and_tool_and_no_tokens(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    made = recorded()
+    called = {"dialect": "mcp", "operation": "tools/call", "provider": "mcp/files", "path": "/mcp/files", "model": None}
+    exchange = msgspec.structs.replace(made.exchange, **called)
+    store = Store.open(tmp_path / "stepwarden-data")
+    store.append([msgspec.structs.replace(made, exchange=exchange)])
+    store.close()
+    assert exchange.join is not None
+    tree = printed(capsys, "sessions", "show", exchange.join.session_id)
+    assert "mcp/files tools/call read_file" in tree
+    assert " tok " not in tree
+    assert "mcp/files tools/call" in printed(capsys, "exchanges", "list")
+
+
 def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> None:
     call = {
         "exchange_id": "01", "started_at": "2026-01-01T00:00:00Z", "provider": "openai", "model": "m",
         "model_requested": None, "method": "GET", "path": "/v1/models/m", "status": 200, "outcome": "complete",
-        "operation": "other", "cost_micro_usd": 0,
+        "operation": "other", "cost_micro_usd": 0, "dialect": "openai_chat",
     }  # fmt: skip
+    tool = {"provider": "mcp/files", "dialect": "mcp", "operation": "tools/call", "model": None, "path": "/mcp/files"}
     file = io.StringIO()
-    Console(file=file, width=120).print(exchange_table([call, {**call, "method": "POST", "path": "/v1/responses"}]))
+    rows = [call, {**call, "method": "POST", "path": "/v1/responses"}, {**call, **tool, "method": "POST"}]
+    Console(file=file, width=120).print(exchange_table(rows))
     assert "openai m GET /v1/models/m" in file.getvalue()
     assert "openai m /v1/responses" in file.getvalue()
+    assert "mcp/files tools/call" in file.getvalue()
 
 
 def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:

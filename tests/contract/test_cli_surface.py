@@ -8,7 +8,7 @@ import click
 import pytest
 
 from gateway.cli import reference
-from gateway.cli.main import COMMANDS, FAILED, LATER, run, stepwarden
+from gateway.cli.main import COMMANDS, run, stepwarden
 
 SURFACE = {
     "serve": (),
@@ -49,7 +49,7 @@ def command(name: str) -> click.Command:
 def test_the_help_names_every_command_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert {*COMMANDS, *LATER} == set(SURFACE)
+    assert {*COMMANDS} == set(SURFACE)
     for name in SURFACE:
         assert f"\n  {name} " in shown
 
@@ -69,14 +69,21 @@ def test_every_command_and_subcommand_exists_and_explains_itself(name: str) -> N
     assert inner == set(SURFACE[name])
 
 
-@pytest.mark.parametrize("name", LATER)
-def test_a_command_of_a_later_version_says_so_and_does_nothing(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for inner in SURFACE[name] or ("",):
-        assert run([name, *([inner] if inner else []), "x", "--reason", "y"]) == FAILED
-        assert "not in this version" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["tail", "sessions", "exchanges", "explain", "backtest", "holds", "keys"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tail",
+        "sessions",
+        "exchanges",
+        "explain",
+        "backtest",
+        "holds",
+        "keys",
+        "optimize",
+        "proposals",
+        "revisions",
+    ],
+)
 def test_every_command_that_asks_takes_config_url_and_json(name: str) -> None:
     found = command(name)
     asking = found.commands.values() if isinstance(found, click.Group) else [found]

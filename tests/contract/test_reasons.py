@@ -7,6 +7,8 @@ from typing import get_args
 
 from gateway.advice import ADVICE
 from gateway.keeper_socket import KeeperLost
+from gateway.mcp.heads import WrongRevision
+from gateway.mcp.refusals import Withdrawn
 from gateway.refusals import BudgetExhausted, Refused, SessionTerminated, StepRejected, Unjudgeable, UpgradeRefused
 from policies.vocabulary.verdicts import ReasonCode
 
@@ -32,7 +34,7 @@ def documented(heading: str, cell: int) -> dict[str, str]:
 
 
 def test_every_refusal_is_explained_with_its_status() -> None:
-    assert KeeperLost in set(kinds(Refused))
+    assert {KeeperLost, Withdrawn, WrongRevision} <= set(kinds(Refused))
     said = {kind.code: str(kind.status) for kind in kinds(Refused) if kind not in BY_REASON}
     explained = {code: status for code, status in documented("## Refusals", 2).items() if code not in ELSEWHERE}
     assert said == explained

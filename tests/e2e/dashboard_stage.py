@@ -101,14 +101,12 @@ class Waiting:
 
 
 @contextmanager
-def stage(folder: Path, *, speed: float = 50.0, workers: int = 1) -> Iterator[Stage]:
+def stage(folder: Path, *, speed: float = 50.0, workers: int = 1, more: str = POLICIES) -> Iterator[Stage]:
     """A gateway whose policies are enforced, in front of a provider that plays recorded runs."""
     told = story.runs()
     with (
         story.provider(told, speed=speed) as upstream,
-        running_gateway(
-            folder, {"anthropic": upstream.url}, more=POLICIES, options=("--workers", str(workers))
-        ) as gateway,
+        running_gateway(folder, {"anthropic": upstream.url}, more=more, options=("--workers", str(workers))) as gateway,
     ):
         standing = Stage(gateway, told)
         yield standing
@@ -240,7 +238,7 @@ def _recording(turn: Turn, number: int, join: Join, began: int) -> Recording:
     reader.feed(reply, began)
     exchange_id = new_id()
     place = Place(join, exchange_id, new_span())
-    steps = request_steps(view, place, lambda cut: dialect.parts(body, view, cut), began)
+    steps = request_steps(view, place, lambda cut: dialect.parts(body, view, cut), began, given={})
     steps += reply_steps(reader.close(began).parts, place, len(steps), (began + 20_000_000, began + 30_000_000))
     exchange = Exchange(
         exchange_id=exchange_id,

@@ -1,7 +1,8 @@
 """Pictures of every page of the dashboard for the documents, made anew: `make screenshots`.
 
 The runs in them come from the demo: recorded runs of models, and one run that was written by us. What fills the day
-before is made up, and by no model.
+before is made up, and by no model; so are the labels and critiques in the reliability diagram, and the supervisor that
+reads along is rules and no model.
 """
 
 import sys
@@ -13,6 +14,9 @@ from playwright.sync_api import Browser, Page
 
 from tests.e2e.browser import PHONE, running_browser, tab
 from tests.e2e.dashboard_stage import Stage, earlier_day, fill, stage
+from tests.e2e.overseen_stage import changed_tool, labelled_before, overseen, promise
+from tests.e2e.palette import shrunk
+from tests.gateway.house import waited
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 READ = ".row .what span:not(.dim)"
@@ -79,6 +83,25 @@ def _phone(browser: Browser, standing: Stage, session: str) -> None:
             opened.page.screenshot(path=FOLDER / f"phone-{name}.png")
 
 
+def _oversight(browser: Browser) -> None:
+    """Critiques, labels and tools, where a supervisor reads along and a tool server changes a tool."""
+    with tempfile.TemporaryDirectory() as name:
+        labelled_before(Path(name))
+        with overseen(Path(name)) as standing, tab(browser, standing.url) as opened:
+            session = promise(standing)
+            waited(lambda: standing.api(f"/api/sessions/{session}/marks")["distrusted"], seconds=60)
+            changed_tool(standing)
+            page = opened.page
+            _open(page, f"#/sessions/{session}", ".r-step .verdict")
+            page.click(".r-step:has(.verdict)")
+            page.wait_for_selector("mark.m-quote")
+            page.screenshot(path=FOLDER / "critique.png")
+            for place, waits_for in (("supervision", ".diagram"), ("tools", ".change ins")):
+                _open(page, f"#/{place}", waits_for)
+                page.screenshot(path=FOLDER / f"{place}.png")
+            opened.assert_clean()
+
+
 def main() -> int:
     """Write them all."""
     FOLDER.mkdir(exist_ok=True)
@@ -90,8 +113,11 @@ def main() -> int:
         session = _desktop(browser, standing)
         _dark(browser, standing, session)
         _phone(browser, standing, session)
+        _oversight(browser)
         hold = standing.api("/api/holds", only="waiting")["holds"][0]["hold_id"]
         standing.post(f"/api/holds/{hold}/approve", {"by": "screenshots"})
+    for picture in FOLDER.glob("*.png"):
+        picture.write_bytes(shrunk(picture.read_bytes()))
     return 0
 
 

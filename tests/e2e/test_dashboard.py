@@ -26,7 +26,7 @@ from tests.e2e.environments.install import environment
 pytestmark = pytest.mark.e2e
 
 STEPS = 10_000
-PAGES = ("live", "sessions", "holds", "policies", "costs?since=1h", "audit")
+PAGES = ("live", "sessions", "holds", "policies", "supervision", "tools", "costs?since=1h", "audit")
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +374,10 @@ def test_auditors_see_what_waits_and_change_nothing(browser: Browser, locked: tu
         expect(page.locator(".empty")).to_contain_text("Nothing waits")
         page.goto(f"/#/sessions/{rejected(standing)}")
         expect(page.locator(".rendered")).to_be_visible()
-        assert page.locator("text=End session").count() == 0
+        expect(page.locator(".stepview").first).to_be_visible()
+        for offered in ("End session", "Label…", "Trust…", "Ask the supervisor"):
+            assert page.locator(f"text={offered}").count() == 0, offered
+        assert page.locator("#pages a", has_text="Tools").count() == 0
         refused = page.evaluate(
             "async () => (await fetch('/api/sessions/x/terminate', {method: 'POST', body: '{}'})).status"
         )

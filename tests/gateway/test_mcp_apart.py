@@ -37,17 +37,31 @@ def test_a_servers_token_goes_to_it_alone_and_the_callers_credentials_to_nobody(
     more += table("bare", url=f"{server.url}/mcp", key_env="LOOK_TOKEN", key_header="x-look-key")
     more += table("open", url=f"{server.url}/mcp")
     with tool_house(tmp_path, more=more) as tools:
+        refused = tools.post("look", CALL)  # the token is there, and yet nobody gets it who shows no key
+        assert (refused.status, json.loads(refused.body)["error"]["data"]["stepwarden/reason"]) == (
+            500,
+            "provider_key_missing",
+        )
+        assert server.requests == []
         secret = tools.house.key()["secret"]
-        own = [(b"cookie", b"sid=1"), (b"x-api-key", b"sk-caller"), (b"stepwarden-key", secret.encode())]
+        own = [
+            (b"cookie", b"sid=1"),
+            (b"x-api-key", b"sk-caller"),
+            (b"authorization", b"Bearer sk-other"),
+            (b"x-look-key", b"sk-mine"),
+            (b"stepwarden-key", secret.encode()),
+        ]
         for name in ("look", "bare", "open"):
             assert tools.post(name, CALL, *own).status == 200
         assert tools.post("open", CALL).status == 401
         look, bare, plain = server.requests
-        assert (look.header("authorization"), look.header("x-look-key")) == ("Bearer token-canary-5e1d", None)
+        assert look.header("authorization") == "Bearer token-canary-5e1d"
         assert (bare.header("authorization"), bare.header("x-look-key")) == (None, "token-canary-5e1d")
         for seen in (look, bare, plain):
             sent = b"\n".join(name + b": " + value for name, value in seen.headers)
-            assert not any(word in sent for word in (b"sid=1", b"sk-caller", secret.encode(), b"stepwarden"))
+            kept_back = (b"sid=1", b"sk-caller", b"sk-other", secret.encode(), b"stepwarden")
+            assert not any(word in sent for word in kept_back)
+        assert [value for name, value in bare.headers if name.lower() == b"x-look-key"] == [b"token-canary-5e1d"]
         assert plain.header("authorization") is None
         assert "token-canary" not in tools.house.gateway.log
 

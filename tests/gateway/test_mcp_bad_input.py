@@ -31,7 +31,11 @@ ANSWERS: dict[str, Answer] = {
     "secret": Answer(headers=JSON, body=(result(f"It is {SECRET}."),)),
     "garbage": Answer(headers=JSON, body=(b"\x00\xff not json",)),
     "html": Answer(headers=((b"content-type", b"text/html"),), body=(f"<p>{SECRET}</p>".encode(),)),
-    "refused": Answer(status=401, headers=JSON, body=(f'{{"error":"{SECRET}"}}'.encode(),)),
+    "refused": Answer(
+        status=401,
+        headers=(*JSON, (b"www-authenticate", b"Bearer realm=x"), (b"set-cookie", b"sid=1")),
+        body=(f'{{"error":"{SECRET}"}}'.encode(),),
+    ),
     "batch": Answer(headers=JSON, body=(b"[" + result(SECRET) + b"]",)),
     "twice": Answer(headers=JSON, body=(b'{"jsonrpc":"2.0","id":1,"result":{},"result":' + result(SECRET) + b"}",)),
     "compressed": Answer(headers=(*JSON, (b"content-encoding", b"gzip")), body=(b"\x1f\x8b",)),
@@ -89,7 +93,7 @@ def called(tools: ToolHouse, name: str) -> tuple[int, dict[str, Any]]:
     if dict(answer.headers).get(b"content-type") == b"text/event-stream":
         body = [line for line in body.splitlines() if line.startswith(b"data: ")][-1].removeprefix(b"data: ")
     assert SECRET.encode() not in answer.body, name
-    assert b"location" not in dict(answer.headers)
+    assert not {b"location", b"www-authenticate", b"set-cookie"} & {name.lower() for name, _ in answer.headers}
     return answer.status, json.loads(body)
 
 
@@ -178,6 +182,9 @@ def test_an_answer_that_comes_on_a_stream_of_its_own_is_judged(tools: ToolHouse)
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":7}', -32600),
         (b"[" * 50_000, -32600),
+        (b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"fine","arguments":{}}}', -32600),
+        (b'{"jsonrpc":"2.0","method":"resources/read","params":{"uri":"file:///etc/passwd"}}', -32600),
+        (b'{"jsonrpc":"2.0","method":"prompts/get","params":{"name":"fine"}}', -32600),
     ],
 )
 def test_what_is_no_message_goes_no_further(tools: ToolHouse, body: bytes, code: int) -> None:

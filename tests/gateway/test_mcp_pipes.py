@@ -106,7 +106,16 @@ def test_unknown_methods_pass(tools: ToolHouse) -> None:
         assert text(bridge.hear()) == "house/unheard_of done."
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', b'{"jsonrpc":"2.0"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[]",
+        b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]',
+        b'{"jsonrpc":"2.0"}',
+        b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"fine","arguments":{}}}',
+    ],
+)
 def test_what_is_no_message_is_answered_with_an_error(tools: ToolHouse, line: bytes) -> None:
     with Bridge(tools) as bridge:
         bridge.say(line)

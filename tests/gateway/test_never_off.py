@@ -42,7 +42,8 @@ LANES: Final[tuple[Lane, ...]] = get_args(Lane)
 """`watched`: no clause acts, the bytes are relayed and judged beside it. `held`: a clause can act on every step."""
 
 SIDES: Final[tuple[Side, ...]] = get_args(Side)
-DIALECTS: Final = tuple(dialects().by_name())
+DIALECTS: Final = tuple([name for name in dialects().by_name() if name != "mcp"])
+"""Of providers; what tool servers say is judged in `test_mcp.py`."""
 
 
 class Cell(NamedTuple):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.supervisor_scores import Scored, at, expected_error, kappa, ranking, reliability, threshold, wilson
+from bench.supervisor_scores import Scored, at, kappa, ranking, threshold
+from policies.reliability import expected_error, reliability, wilson
 
 runs = st.lists(
     st.builds(

@@ -1,10 +1,11 @@
 """A worker that dies owes nothing for ever: what it had open is spent in full, and its sessions go on."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway import sockets
@@ -17,6 +18,7 @@ from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.refusals import BudgetExhausted
 from gateway.stations.asks import Ask
 from policies.vocabulary.audit import RequestAccepted
+from policies.vocabulary.erasures import Order
 from policies.vocabulary.exchanges import Body, Exchange, Recording
 
 BUDGET = 100
@@ -234,5 +236,31 @@ def test_an_exchange_closed_before_its_opening_was_answered_holds_no_budget(tmp_
             await link.flush()
             assert await keep.spent() in {0, 60}
             await link.open(opening(secret, BUDGET - await keep.spent()))
+
+    asyncio.run(told())
+
+
+def test_every_worker_hears_of_sessions_that_are_erased(tmp_path: Path) -> None:
+    async def told() -> None:
+        async with keeping(tmp_path) as keep:
+            links = [await keep.worker(), await keep.worker()]
+            secret = await keep.bound_key()
+            begun = opening(secret, 1)
+            opened = await links[0].open(begun)
+            assert opened.join is not None
+            recording = closing(begun, 1)
+            exchange = msgspec.structs.replace(recording.exchange, join=opened.join)
+            links[0].close(msgspec.structs.replace(recording, exchange=exchange))
+            await links[0].flush()
+            await keep.keeper.settled()
+            heard: list[asyncio.Future[Sequence[str]]] = [asyncio.get_running_loop().create_future() for _ in links]
+            for link, future in zip(links, heard, strict=True):
+                link.forget = future.set_result
+            await keep.keeper.erase(
+                Order(scope=f"session:{opened.join.session_id}", basis="GDPR Art. 17", by="the officer", actor="owner")
+            )
+            assert [list(await future) for future in heard] == [[opened.join.session_id]] * 2
+            await keep.end(links[1])
+            assert len(keep.keeper.forgetting) == 1
 
     asyncio.run(told())

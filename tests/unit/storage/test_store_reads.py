@@ -194,6 +194,21 @@ def test_termination_keeps_its_first_time(store: Store) -> None:
     assert row.terminated_ns == 7
 
 
+def test_a_session_that_ends_in_its_first_exchange_has_ended_after_a_restart_too(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "data")
+    store.terminate("S1", 7)
+    store.terminate("S1", 9)
+    store.append([recording(1), recording(2, session="S2")])
+    store.append([recording(3)])
+    store.close()
+    store = Store.open(tmp_path / "data")
+    assert (store.is_terminated("S1"), store.is_terminated("S2")) == (True, False)
+    row = store.session("S1")
+    assert row is not None
+    assert row.terminated_ns == 7
+    store.close()
+
+
 def test_the_same_exchange_twice_is_stored_once(store: Store) -> None:
     store.append([recording(1), recording(2)])
     store.append([recording(2), recording(3), recording(3)])

@@ -121,6 +121,14 @@ def test_after_failures_in_a_row_it_is_left_alone_and_then_tried_once() -> None:
     assert len(court.model.prompts) == 5
 
 
+@pytest.mark.parametrize("why", ["status:400", "status:413", "status:422"])
+def test_a_step_that_a_provider_will_not_read_keeps_it_from_no_other(why: str) -> None:
+    court = failing(why, sent=False)
+    assert [refused(court).why for _ in range(6)] == [why] * 6
+    court.model.answering = fine
+    assert ask(court) == "ok"
+
+
 def test_whoever_leaves_leaves_no_call_without_its_end() -> None:
     court = Court(never)
 

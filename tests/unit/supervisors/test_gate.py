@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
 
 from policies.asking import Answer
 from policies.guards.judge import Case
+from policies.vocabulary.supervisor_calls import Spent, SupervisorCall
 from supervisors.budget import Limit, Limits
 from supervisors.critics.prompt import VIEWED
 from supervisors.exhibits import MOST_STEP_BYTES
@@ -26,6 +28,9 @@ def judged(court: Court, *cases: Case) -> list[tuple[Answer, ...]]:
         return list(await asyncio.gather(*[court.gate.judge(each) for each in cases]))
 
     return asyncio.run(all_judged())
+
+
+FENCE = re.compile("<<data ([0-9a-f]{32}) ")
 
 
 def view_of(prompt: Prompt) -> str | None:
@@ -148,6 +153,31 @@ def test_a_step_waits_no_longer_than_the_deadline() -> None:
     assert judged(Court(never, seconds=0.01), case())[0][0].failure == "timed_out"
 
 
+def test_a_ledger_that_hangs_keeps_no_step_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    court = Court(sound, seconds=0.01)
+
+    async def hangs(call: SupervisorCall) -> None:
+        court.books.begun.append(call)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("supervisors.gate.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(court.books, "begin", hangs)
+    assert judged(court, case()) == [(Answer(failure="timed_out"),)]
+    assert (court.whys, court.model.prompts) == (["cancelled"], [])
+
+
+def test_a_fault_of_ours_is_no_answer_and_its_words_go_nowhere(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks(_: SupervisorCall) -> None:
+        raise ValueError("evil")
+
+    court = Court(sound)
+    monkeypatch.setattr(court.books, "begin", breaks)
+    assert judged(court, case(), case("{}")) == [(Answer(failure="raised:ValueError"),)] * 2
+    assert "evil" not in caplog.text
+
+
 def test_more_steps_than_can_be_judged_at_once_wait_their_turn_and_not_for_ever() -> None:
     open_now: list[int] = [0]
 
@@ -177,6 +207,14 @@ def test_the_same_question_is_put_once_and_answered_the_same() -> None:
     assert len(court.model.prompts) == 2
     judged(court, case(session="other"))
     assert len(court.model.prompts) == 2
+
+
+def test_the_same_step_in_a_session_whose_budget_is_gone_costs_no_other_its_answer() -> None:
+    court = Court(sound, limits=Limits(session=Limit(tokens=100_000)))
+    court.budget.know("session:s", Spent(tokens=100_000))
+    (poor,), (other,) = judged(court, case(session="s"), case(session="t"))
+    assert (poor.failure, other.failure) == ("budget_session", None)
+    assert len(other.hits) == 1
 
 
 def test_what_failed_is_asked_again() -> None:
@@ -217,6 +255,25 @@ def test_history_is_only_appended_to_and_keeps_its_fences() -> None:
     assert second.history[: len(first.history)] == first.history
     assert (len(first.history), len(second.history)) == (1, 2)
     assert first.system == second.system
+
+
+def test_every_step_stands_in_a_fence_of_its_own_drawn_when_it_is_first_shown() -> None:
+    court = Court(saying("ok"))
+    judged(court, case("{}", before=("one", "two")))
+    judged(court, case('{"a":1}', before=("one", "two", "three")))
+    shown = [FENCE.findall("".join((*prompt.history, prompt.question))) for prompt in court.model.prompts]
+    assert [len(set(fences)) for fences in shown] == [3, 4]
+    assert len(set(shown[0]) & set(shown[1])) == 2
+    assert {int(fence, 16) for fences in shown for fence in fences} == set(range(1, 6))
+
+
+def test_of_an_erased_session_nothing_shown_before_is_kept() -> None:
+    court = Court(saying("ok"))
+    judged(court, case("{}", before=("one",)))
+    court.gate.forget(["s", "another"])
+    judged(court, case('{"a":1}', before=("one",)))
+    first, second = court.model.prompts
+    assert FENCE.findall(first.history[0]) != FENCE.findall(second.history[0])
 
 
 def test_words_that_speak_to_the_judge_are_a_finding_whatever_it_says() -> None:

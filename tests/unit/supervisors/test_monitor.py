@@ -1,6 +1,7 @@
 """The monitor: every step that waits is settled once, whatever the supervisor's model does; nothing passes unjudged."""
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from itertools import count
@@ -27,6 +28,7 @@ from supervisors.transcript import Seen
 CHARGE = Charge(clause="house/mail", text='No step says "burn it".', severity="high", seat="monitor")
 CANARY = Canary(charge=CHARGE, steps=(Part(kind="user_input", text="hi"), Part(kind="model_text", text="burn it")))
 SECOND = 1_000_000_000
+FENCE = re.compile("<<data ([0-9a-f]{32}) ")
 
 Answering = Callable[[Prompt], str]
 
@@ -268,6 +270,16 @@ def test_what_was_shown_stays_as_it_was_and_only_grows() -> None:
     assert [text in shown for text in ("one", "two", "unasked", "three")] == [True, True, True, False]
     assert all(fenced in first.question for fenced in second.history[:2])
     assert "about: s4\n" in second.question
+
+
+def test_every_step_that_is_read_stands_in_a_fence_of_its_own() -> None:
+    house = House(Brain())
+    house.happened("S", "one", "two")
+    house.happened("T", "one")
+    house.read()
+    shown = [FENCE.findall("".join((*prompt.history, prompt.question))) for prompt in house.brain.prompts]
+    fences = [fence for fences in shown for fence in fences]
+    assert (len(fences), len(set(fences))) == (3, 3)
 
 
 def test_of_an_erased_session_nothing_is_shown_again() -> None:

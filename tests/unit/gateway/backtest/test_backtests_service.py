@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.api.backtests import BacktestRunning, Backtests
+from gateway.api.backtests import Backtests
+from gateway.api.long_work import LongWork, WorkRunning
 from gateway.backtest.history import Wanted
 from gateway.backtest.run import Cancelled, Candidate
 from policies.vocabulary.backtests import Backtest, Interference
@@ -48,7 +49,7 @@ class Done:
 
 
 def service(laboratory: Any) -> Backtests:
-    return Backtests(laboratory, rest=lambda: None)
+    return Backtests(laboratory, rest=lambda: None, work=LongWork())
 
 
 async def all_of(backtests: Backtests) -> list[str]:
@@ -61,7 +62,7 @@ def test_whoever_leaves_ends_it_and_the_next_may_begin() -> None:
         backtests = service(laboratory)
         events: Any = backtests.begin(NOTHING, Wanted(), examples=0)
         assert json.loads((await anext(events)).split(b"data: ")[1]) == {"done": 1, "of": 2}
-        with pytest.raises(BacktestRunning):
+        with pytest.raises(WorkRunning):
             backtests.begin(NOTHING, Wanted(), examples=0)
         await events.aclose()
         assert await asyncio.to_thread(laboratory.ended.wait, 5)

@@ -12,7 +12,19 @@ import msgspec
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.shipped import shipped
-from policies.vocabulary.audit import OWNER, ConfigActivated, ContentRead
+from policies.vocabulary.audit import (
+    GATEWAY,
+    OWNER,
+    CanaryMissed,
+    ConfigActivated,
+    ContentRead,
+    CritiqueRecorded,
+    LabelRecorded,
+    ProposalReviewed,
+    RevisionActivated,
+    SessionDistrusted,
+    ToolChanged,
+)
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Review
 from policies.vocabulary.modes import ModeChange
@@ -21,6 +33,38 @@ from tests.contract.api_store import CLAUSE, Plane, ask, asked, judged, recorded
 EVIL_NAME = "Rosa <script>alert(2)</script>\u202e\u200b"
 EVIL_REASON = "no <img src=x onerror=alert(3)> \u2066of ours"
 LONG_NS = 3600 * 1_000_000_000
+
+
+AFTERWARDS = (
+    CritiqueRecorded(
+        actor=GATEWAY,
+        tenant="default",
+        critique="K1",
+        seat="monitor",
+        steps=2,
+        policy="gone",
+        verdict="hold",
+        content="",
+    ),
+    CritiqueRecorded(
+        actor=GATEWAY,
+        tenant="default",
+        critique="K2",
+        seat="monitor",
+        steps=1,
+        policy="gone",
+        verdict="allow",
+        failed="budget_day",
+        content="",
+    ),
+    SessionDistrusted(actor=GATEWAY, tenant="default", session="session_1", critique="K1"),
+    LabelRecorded(actor=OWNER, tenant="default", exchange="X", step=1, label="violation", by="person_1"),
+    CanaryMissed(actor=GATEWAY, clause=CLAUSE, model="m", prompt="p", missed=1, of=2),
+    ToolChanged(actor=GATEWAY, tenant="default", server="mail", fingerprint="F1", exchange="X"),
+    ProposalReviewed(actor=OWNER, tenant="default", proposal="P1", decision="approved"),
+    RevisionActivated(actor=OWNER, tenant="default", revision="R1", parameters="D1", author="human:person_1"),
+)
+"""What was said and changed after the fact."""
 
 
 def rules() -> Ruleset:
@@ -54,6 +98,7 @@ class Eventful(Plane):
             actor=OWNER, tenant="default", config="2", policy=ruleset.revision, enforce=True, clauses=digests
         )
         self.store.audit.note(before, now, ContentRead(actor=OWNER, tenant="other", what="request", exchange="X"))
+        self.store.audit.note(*AFTERWARDS)
         self.stopped = stopped(ruleset.revision)
         self.earlier = stopped("gone")
         self.store.append([self.stopped, self.earlier])

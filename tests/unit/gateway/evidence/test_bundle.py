@@ -199,5 +199,10 @@ def test_the_report_loads_nothing_and_says_what_it_must(plane: Eventful) -> None
         "not covered",
         "enforce: false to true",
         "out of force until",
+        "nothing was judged: budget_day",
+        "Canaries that the supervisor missed",
+        "Sessions that were distrusted, or trusted again",
+        "Proposals, and revisions in force",
+        "fingerprint: F1",
     ):
         assert title in page, title

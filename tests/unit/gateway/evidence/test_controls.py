@@ -8,7 +8,7 @@ import pytest
 from gateway.evidence.controls import Matrix, shipped
 from gateway.evidence.figures import Figures
 from gateway.evidence.log_entries import LogEntry
-from gateway.evidence.tally import SECTIONS, section_of
+from gateway.evidence.tally import COUNTED, SECTIONS, section_of
 from tests.contract.test_audit_entries import entry_types
 
 CONTROLS = shipped()
@@ -52,6 +52,13 @@ def test_a_row_counts_its_own_entries_and_names_the_first_of_them() -> None:
     )
     assert rows["ai-act", "Article 19(1)"].figures == {"retention_days": 190}
     assert rows["gdpr", "Article 15"].count == 0
+
+
+def test_every_type_of_entry_has_its_place_in_the_report_and_speaks_to_a_requirement() -> None:
+    asked = {kind for control in CONTROLS.control for kind in control.entries}
+    assert [kind for kind in entry_types() if section_of(kind) is None and kind not in COUNTED] == []
+    assert [kind for kind in COUNTED if section_of(kind) is not None or kind not in entry_types()] == []
+    assert [kind for kind in entry_types() if kind not in asked] == []
 
 
 def test_every_section_of_a_report_means_types_that_exist_or_are_kept_for_later() -> None:

@@ -22,6 +22,7 @@ from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.monitoring import DISTRUSTED
 from policies.vocabulary.pins import Listing, Pinned
 from policies.vocabulary.reports import Report
 from policies.vocabulary.sessions import Join
@@ -33,11 +34,13 @@ ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"P
 class Keeper:
     """A keeper with one hold, which somebody decides on once the client has heard that it waits."""
 
-    def __init__(self, *, approves: bool) -> None:
+    def __init__(self, *, approves: bool, distrusts: bool) -> None:
         self._approves = approves
+        self._distrusts = distrusts
         self.heard = asyncio.Event()
         self.asked = asyncio.Event()
         self.held: list[HoldAsk] = []
+        self.given_up = 0
         self.recordings: list[Recording] = []
 
     async def admit(self, _secret: str | None) -> Principal:
@@ -48,12 +51,16 @@ class Keeper:
             session_id="s", branch_id="b", evidence="none", relation="opens", derived=True,
             trace_id=b"t" * 16, branch_span_id=b"b" * 8,
         )  # fmt: skip
-        return Opened(join=join)
+        return Opened(join=join, distrusted=self._distrusts)
 
     async def hold(self, ask: HoldAsk) -> bool:
         self.held.append(ask)
         self.asked.set()
-        await self.heard.wait()
+        try:
+            await self.heard.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
         return self._approves
 
     async def pin(self, _listing: Listing) -> Pinned:
@@ -112,10 +119,19 @@ def supervision() -> Supervision:
 
 
 class Visit:
-    """One call of `pay` through the plane, as its caller sees it."""
+    """One call of a tool through the plane, as its caller sees it."""
 
-    def __init__(self, *, approves: bool, token: object = None, accept: bytes = b"application/json") -> None:
-        self.keeper = Keeper(approves=approves)
+    def __init__(
+        self,
+        *,
+        approves: bool,
+        token: object = None,
+        accept: bytes = b"application/json",
+        tool: str = "pay",
+        distrusts: bool = False,
+    ) -> None:
+        self.keeper = Keeper(approves=approves, distrusts=distrusts)
+        self._tool = tool
         self.upstream = Upstream()
         self._token = token
         self._accept = accept
@@ -142,7 +158,7 @@ class Visit:
             gate=Gate(1),
             environ={},
         )
-        params: dict[str, Any] = {"name": "pay", "arguments": {"to": "Ann"}}
+        params: dict[str, Any] = {"name": self._tool, "arguments": {"to": "Ann"}}
         if self._token is not None:
             params["_meta"] = {"progressToken": self._token}
         message = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
@@ -221,3 +237,27 @@ def test_a_retry_of_a_call_in_no_session_is_asked_under_the_same_binding() -> No
         asyncio.run(visit.run())
         bindings |= {ask.binding for ask in visit.keeper.held}
     assert len(bindings) == 1
+
+
+@pytest.mark.parametrize("distrusts", [True, False])
+def test_a_call_of_a_session_that_a_critique_warns_of_waits_whatever_it_is(*, distrusts: bool) -> None:
+    visit = Visit(approves=False, tool="look_up", distrusts=distrusts)
+    visit.keeper.heard.set()
+    asyncio.run(visit.run())
+    assert [ask.clauses for ask in visit.keeper.held] == ([(DISTRUSTED,)] if distrusts else [])
+    assert len(visit.upstream.sent) == (0 if distrusts else 1)
+
+
+def test_nobody_waits_on_for_a_call_that_its_caller_gave_up() -> None:
+    visit = Visit(approves=True)
+
+    async def left() -> None:
+        running = asyncio.create_task(visit.run())
+        await visit.keeper.asked.wait()
+        running.cancel()
+        await asyncio.wait({running})
+        await asyncio.sleep(0)
+        assert visit.keeper.given_up == 1
+
+    asyncio.run(left())
+    assert visit.upstream.sent == []

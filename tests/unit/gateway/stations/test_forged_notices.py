@@ -10,6 +10,7 @@ import pytest
 from gateway.stations.judge import NOTICES, Bench, Docket
 from gateway.wire.dialects import dialects
 from gateway.wire.notices import make
+from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.vocabulary.steps import STEP_KINDS, Part, StepKind
@@ -24,7 +25,7 @@ FORGED: Final = make("sensitive_data", "01ABC", b"another key of so many bytes..
 def docket() -> Docket:
     ruleset = Ruleset.compile([load(RULES, "house.toml").policy], settings=Settings(enforce=True))
     bench = Bench(ruleset, heavy=lambda: ruleset, clock=time.monotonic_ns, notice_key=OURS)
-    return Docket(bench, scope=b"", stateful=False, session_id=None)
+    return Docket(bench, scope=b"", stateful=False, asking=Asking())
 
 
 @pytest.mark.parametrize("kind", STEP_KINDS)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.stations.histories import Stored
 from gateway.stations.judge import INLINE_BYTES, Bench, Docket
 from gateway.wire.dialects import dialects
 from policies.asking import Answer, Asker, Asking, Question
@@ -131,3 +132,20 @@ def test_the_rest_of_a_reply_whose_caller_went_is_not_asked_about() -> None:
     docket.rest_here([Part(kind="model_text", text="bad")])
     assert oracle.asked == []
     assert [row.skipped for ruled in docket.ruled for row in ruled.judgement.coverage] == ["not_asked"]
+
+
+def test_nothing_is_kept_of_what_was_read_of_an_erased_session() -> None:
+    one = bench(None)
+    said = Part(kind="user_input", text="heliotrope")
+    for session in ("erased", "other"):
+        one.trails.tell(session, (said,), partial=False)
+        one.offered.put(session, (said,), 10)
+    one.parts.put(("anthropic", b"hash"), (said,), 10)
+    one.histories.keep(b"scope", "resp_1", Stored(parts=(said,)))
+    beside = one.distrusting()
+    one.forget(["erased", "never seen"])
+    for each in (one, beside):
+        assert [each.trails.of(session) is None for session in ("erased", "other")] == [True, False]
+        assert [each.offered.get(session) is None for session in ("erased", "other")] == [True, False]
+        assert each.parts.get(("anthropic", b"hash")) is None
+        assert each.histories.behind(b"scope", "resp_1") is None

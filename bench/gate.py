@@ -1,0 +1,146 @@
+"""What the gate adds to a call beyond its model: the same calls with and without it, in turn, in one run.
+
+    python -m bench.gate [--calls 200] [--delay-ms 50] [--json F]
+
+The model is a stand-in on a socket that answers each question after a delay with one word. Each call is asked about
+once. Three gateways answer in turn: one per wire of the model, and one without a supervisor, whose clause of the same
+bands looks at the same calls here. What the gate adds is the difference of the medians, and beyond the model what is
+left of it without the model's own time: from the question's last byte read to the answer's first byte written.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.conditions import conditions
+from bench.monitor import Caller
+from gateway.demo.background import BackgroundProvider
+from gateway.demo.turns import Call, Turn
+from tests.fakes.gateway import running_gateway
+from tests.fakes.provider import always, running_provider, say
+from tests.fakes.supervisor_model import Asked, Said, running_model
+from tests.gateway.house import House
+
+_WARM_UP = 20
+_POLICY = """
+[policy]
+id = "house"
+description = "What holds in this measurement."
+
+[[clause]]
+id = "no-midnight"
+text = 'Nothing is launched at "midnight".'
+severity = "high"
+steps = ["tool_call"]
+guards = [GUARD]
+action = [{ at = 75, do = "reject" }]
+reason = "action_not_allowed"
+on_error = "reject"
+mode = "enforce"
+
+[[clause.example]]
+expect = "violation"
+steps = [{ kind = "tool_call", tool = "launch", args = { at = "midnight" } }]
+
+[[clause.example]]
+expect = "ok"
+steps = [{ kind = "tool_call", tool = "launch", args = { at = "noon" } }]
+"""
+_AT_THE_GATE = '{ kind = "judge", seat = "gate" }'
+_HERE = '{ kind = "pattern", rules = [{ id = "hour", pattern = "midnight", score = 90 }] }'
+_WIRES = ("anthropic", "openai")
+
+
+class Slow:
+    """A mind that says `ok` after a while, and how long that took each time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._pause = threading.Event()
+        self.times: list[float] = []
+
+    def __call__(self, asked: Asked) -> Said:
+        """Always the one word."""
+        del asked
+        began = time.perf_counter_ns()
+        self._pause.wait(self._seconds)
+        self.times.append((time.perf_counter_ns() - began) / 1e6)
+        return Said(text="ok")
+
+
+@contextmanager
+def gateway(provider: BackgroundProvider, supervisor: str, guard: str) -> Iterator[House]:
+    """A gateway whose one clause holds proposed calls until this guard has said what it thinks."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "house.toml").write_text(_POLICY.replace("GUARD", guard))
+        more = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n{supervisor}'
+        with running_gateway(folder, {"anthropic": provider.url}, more=more) as process:
+            yield House(provider, process)
+
+
+def supervisor(wire: str, url: str) -> str:
+    """The configuration of a supervisor that speaks this wire."""
+    return (
+        f'[supervisor]\nprovider = "{wire}"\nmodel = "judge-1"\nbase_url = "{url}"\nkey_env = "PATH"\n'
+        "budget_tokens_per_day = 1000000000\n"
+    )
+
+
+def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[str, Any]:
+    """Medians by wire, in milliseconds."""
+    with ExitStack() as opened:
+        slow = {wire: Slow(delay_ms / 1000) for wire in _WIRES}
+        models = {wire: opened.enter_context(running_model(slow[wire])) for wire in _WIRES}
+        houses = {
+            wire: opened.enter_context(gateway(provider, supervisor(wire, models[wire].base_url), _AT_THE_GATE))
+            for wire in _WIRES
+        }
+        houses["none"] = opened.enter_context(gateway(provider, "", _HERE))
+        callers = {name: Caller(house.gateway) for name, house in houses.items()}
+        times: dict[str, list[float]] = {name: [] for name in houses}
+        for number in range(_WARM_UP + calls):
+            for name, caller in callers.items():
+                taken = caller.call(f"Launch number {number}.", f"s{number}")
+                if number >= _WARM_UP:
+                    times[name].append(taken)
+    without = statistics.median(times["none"])
+    found: dict[str, Any] = {"calls": calls, "p50_ms_without": round(without, 2)}
+    for wire in _WIRES:
+        own = slow[wire].times
+        assert len(own) == _WARM_UP + calls, f"{wire}: asked {len(own)} times"
+        model = statistics.median(own[_WARM_UP:])
+        with_it = statistics.median(times[wire])
+        found[wire] = {
+            "p50_ms": round(with_it, 2),
+            "p50_ms_model": round(model, 2),
+            "p50_ms_beyond": round(with_it - without - model, 2),
+            "p99_ms": round(statistics.quantiles(times[wire], n=100)[98], 2),
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--delay-ms", type=float, default=50.0)
+    parser.add_argument("--json", type=Path, dest="json_file")
+    given = parser.parse_args()
+    with running_provider() as provider:
+        turn = Turn(text="Now.", calls=(Call("call_1", "launch", '{"at":"noon"}'),), reply_id="bench01")
+        provider.script = always(say("anthropic", turn))
+        found = measured(provider, given.calls, given.delay_ms)
+    print(json.dumps(found, indent=1))
+    if given.json_file is not None:
+        given.json_file.write_text(json.dumps({"conditions": conditions(), **found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

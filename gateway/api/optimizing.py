@@ -1,0 +1,192 @@
+"""Proposals and revisions: what optimizers suggest, and what persons put in force and take back."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
+from litestar.response import Stream
+from msgspec import Meta
+
+from gateway.api import optimizing_answers as answers
+from gateway.api.access import actor_of, requires, scope_of, sees
+from gateway.api.ports import Audit, NotFound
+from gateway.api.problems import SAFE_HEADERS
+from policies.vocabulary.audit import ContentRead
+from policies.vocabulary.holds import Review
+from policies.vocabulary.keys import Principal
+
+if TYPE_CHECKING:
+    from gateway.optimizing.desk import RevisionDesk
+else:
+    RevisionDesk = Any
+
+State: TypeAlias = Literal["waiting", "refused", "rejected", "canary", "active", "rolled_back"]
+
+Who: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+Why: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\S")]
+
+
+class OptimizeAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which apps to propose for."""
+
+    app: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """None: every app that the caller may see."""
+
+    dry_run: bool = False
+    """True: nothing is kept, and no look is taken at the sessions kept back."""
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A named person's word, and why; both are kept."""
+
+    by: Who
+    reason: Why
+
+
+class RollbackAsk(Word, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """To which revision to go back."""
+
+    app: Annotated[str, Meta(min_length=1, max_length=200)] = "default"
+    to: Annotated[str, Meta(min_length=8, max_length=128)] | None = None
+    """A revision's digest, or its beginning; None: the one before."""
+
+
+@post("/api/optimize", opt=requires("operator"), media_type="text/event-stream", status_code=200)
+async def optimize(
+    data: JSONBody[OptimizeAsk],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> Stream:
+    """Let optimizers propose: `progress` events, then one `report`, or one `error`. Nothing is put in force."""
+    events = revision_desk.optimize(scope_of(principal, data.app), dry=data.dry_run)
+    return Stream(events, media_type="text/event-stream", headers=SAFE_HEADERS)
+
+
+@get("/api/proposals", opt=requires("overseer"))
+async def list_proposals(
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    app: Annotated[str | None, QueryParameter(description="Only this app's.")] = None,
+    only: Annotated[State | None, QueryParameter(description="Only proposals in this state.")] = None,
+) -> answers.ProposalList:
+    """Proposals, newest first, with what they change and how far each came."""
+    wanted = scope_of(principal, app)
+    audit.note(ContentRead(actor=actor_of(principal), tenant=wanted, what="proposals"))
+    return await revision_desk.proposals(wanted, only)
+
+
+@get("/api/proposals/{number:int}", opt=requires("overseer"))
+async def show_proposal(
+    number: FromPath[int],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.Proposal:
+    """One proposal: its diff, its evidence, and what each rung said."""
+    found = await _proposal(revision_desk, principal, number)
+    audit.note(ContentRead(actor=actor_of(principal), tenant=found.app, what="proposals"))
+    return found
+
+
+@post("/api/proposals/{number:int}/approve", opt=requires("operator"), status_code=200)
+async def approve_proposal(
+    number: FromPath[int],
+    data: JSONBody[Word],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.Revision:
+    """Put a proposal in force that waits for a person: for exchanges that begin from then on, in every worker."""
+    await _proposal(revision_desk, principal, number)
+    return await revision_desk.approve(number, _review(data, principal))
+
+
+@post("/api/proposals/{number:int}/reject", opt=requires("operator"), status_code=200)
+async def reject_proposal(
+    number: FromPath[int],
+    data: JSONBody[Word],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.Proposal:
+    """Refuse a proposal; the same is not made again."""
+    await _proposal(revision_desk, principal, number)
+    return await revision_desk.reject(number, _review(data, principal))
+
+
+@get("/api/revisions", opt=requires("viewer"))
+async def list_revisions(
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    app: Annotated[str | None, QueryParameter(description="Only this app's.")] = None,
+) -> answers.RevisionList:
+    """Everything that was put in force in place of policy files, newest first."""
+    return await revision_desk.revisions(scope_of(principal, app))
+
+
+@get("/api/revisions/{name:str}", opt=requires("viewer"))
+async def show_revision(
+    name: FromPath[str],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.Revision:
+    """One revision: who made it, and on what it rests."""
+    return await _revision(revision_desk, principal, name)
+
+
+@get("/api/revisions/{name:str}/diff", opt=requires("overseer"))
+async def diff_revision(
+    name: FromPath[str],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    against: Annotated[str | None, QueryParameter(description="Another revision; else its parent.")] = None,
+) -> answers.RevisionDiff:
+    """What a revision changed."""
+    found = await _revision(revision_desk, principal, name)
+    if against is not None:
+        await _revision(revision_desk, principal, against)
+    audit.note(ContentRead(actor=actor_of(principal), tenant=found.app, what="proposals"))
+    return await revision_desk.diff(name, against)
+
+
+@post("/api/revisions/{name:str}/activate", opt=requires("operator"), status_code=200)
+async def activate_revision(
+    name: FromPath[str],
+    data: JSONBody[Word],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.Revision:
+    """Put what was in force once in force again."""
+    await _revision(revision_desk, principal, name)
+    return await revision_desk.activate(name, _review(data, principal))
+
+
+@post("/api/rollback", opt=requires("operator"), status_code=200)
+async def roll_back(
+    data: JSONBody[RollbackAsk],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.Revision:
+    """Go back to an earlier revision of an app: at once, in every worker."""
+    app = scope_of(principal, data.app) or data.app
+    return await revision_desk.roll_back(app, data.to, _review(data, principal))
+
+
+async def _proposal(desk: RevisionDesk, principal: Principal, number: int) -> answers.Proposal:
+    found = await desk.proposal(number)
+    if not sees(principal, found.app):
+        raise NotFound("no proposal has this number")
+    return found
+
+
+async def _revision(desk: RevisionDesk, principal: Principal, name: str) -> answers.Revision:
+    found = await desk.revision(name)
+    if not sees(principal, found.app):
+        raise NotFound("no revision begins so")
+    return found
+
+
+def _review(data: Word, principal: Principal) -> Review:
+    return Review(actor=actor_of(principal), by=data.by, reason=data.reason)

@@ -1,0 +1,215 @@
+"""Answers about proposals and revisions. They hold learned text, so only those see them who decide on them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.times import rfc3339
+
+if TYPE_CHECKING:
+    from gateway.optimizing import run
+    from policies.vocabulary.ladder import Climb
+    from policies.vocabulary.revisions import Parameters
+    from policies.vocabulary.revisions import Proposal as Suggested
+    from storage.revisions import Filed, Kept
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rung of the ladder said."""
+
+    rung: str
+    outcome: str
+    why: str
+    note: str
+    scores: dict[str, float]
+    """The figures it rests on."""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """One suggested change with its evidence."""
+
+    number: int | None
+    """None after a dry run, which keeps nothing."""
+
+    app: str
+    state: str
+    """`waiting`, `refused`, `rejected`, `active`, `rolled_back`; `dry` after a dry run."""
+
+    author: str
+    why: str
+    direction: str
+    """`tightens`, `neutral` or `loosens`."""
+
+    sessions: int
+    """Sessions it rests on."""
+
+    principals: int
+    """Different persons or keys on whose word it rests."""
+
+    rungs: tuple[Rung, ...]
+    edits: tuple[dict[str, Any], ...]
+    diff: tuple[str, ...] | None
+    """Lines of a unified diff; None where what it changes is not kept here, or it cannot be applied."""
+
+    filed_at: str | None = None
+    decided_by: str | None = None
+    decided_reason: str | None = None
+    decided_at: str | None = None
+
+
+class ProposalList(msgspec.Struct, frozen=True, kw_only=True):
+    """Proposals, newest first."""
+
+    proposals: tuple[Proposal, ...]
+
+
+class AppRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run came to for one app."""
+
+    app: str
+    episodes: int
+    """Sessions of which enough was said."""
+
+    violating: int
+    kept_back: int
+    """Of these sessions, those that no optimizer saw."""
+
+    known: int
+    """Suggestions that were made before, and not again."""
+
+    proposals: tuple[Proposal, ...]
+
+
+class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run came to."""
+
+    dry: bool
+    apps: tuple[AppRun, ...]
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of what is in force for an app."""
+
+    revision: str
+    app: str
+    parent: str | None
+    parameters: str
+    """Digest of all it puts in force."""
+
+    author: str
+    proposal: str | None
+    in_force: bool
+    sessions: int
+    principals: int
+    scores: dict[str, float]
+    at: str
+
+
+class RevisionList(msgspec.Struct, frozen=True, kw_only=True):
+    """Revisions, newest first."""
+
+    revisions: tuple[Revision, ...]
+
+
+class RevisionDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """What one revision has otherwise than another."""
+
+    revision: str
+    against: str | None
+    """None: it is the first."""
+
+    diff: tuple[str, ...]
+
+
+def proposal(filed: "Filed", before: "Parameters | None") -> Proposal:
+    """A proposal as it is kept; `before`: what it changes."""
+    made = suggested(filed.proposal, filed.climb, before)
+    return msgspec.structs.replace(
+        made,
+        number=filed.number,
+        state=filed.state,
+        filed_at=rfc3339(filed.filed_ns),
+        decided_by=filed.decided_by,
+        decided_reason=filed.decided_reason,
+        decided_at=None if filed.decided_ns is None else rfc3339(filed.decided_ns),
+    )
+
+
+def suggested(what: "Suggested", climbed: "Climb", before: "Parameters | None") -> Proposal:
+    """A proposal that nobody kept."""
+    return Proposal(
+        number=None,
+        app=what.app,
+        state="dry",
+        author=what.author,
+        why=what.why,
+        direction=climbed.direction,
+        sessions=len(what.support.sessions),
+        principals=len(what.support.principals),
+        rungs=tuple([
+            Rung(
+                rung=each.rung, outcome=each.outcome, why=each.why, note=each.note,
+                scores={score.name: score.value for score in each.scores},
+            )
+            for each in climbed.decisions
+        ]),
+        edits=tuple([msgspec.to_builtins(edit) for edit in what.edits]),
+        diff=_changes(what, before),
+    )  # fmt: skip
+
+
+def app_run(found: "run.AppRun", before: "Callable[[str, str], Parameters | None]") -> AppRun:
+    """A run for one app; `before` finds parameters by app and digest."""
+    shown: list[Proposal] = []
+    for tried in found.tried:
+        made = suggested(tried.proposal, tried.climb, before(found.app, tried.proposal.parent))
+        state = "dry" if tried.number is None else "waiting" if tried.climb.last.outcome == "waiting" else "refused"
+        shown.append(msgspec.structs.replace(made, number=tried.number, state=state))
+    return AppRun(
+        app=found.app,
+        episodes=found.episodes,
+        violating=found.violating,
+        kept_back=found.kept_back,
+        known=found.known,
+        proposals=tuple(shown),
+    )
+
+
+def revision(kept: "Kept", *, in_force: bool) -> Revision:
+    """A revision as it is kept."""
+    what = kept.revision
+    return Revision(
+        revision=what.digest,
+        app=what.app,
+        parent=what.parent,
+        parameters=what.parameters,
+        author=what.author,
+        proposal=what.proposal,
+        in_force=in_force,
+        sessions=len(what.support.sessions),
+        principals=len(what.support.principals),
+        scores={score.name: score.value for score in what.scores},
+        at=rfc3339(what.at_ns),
+    )
+
+
+def revision_diff(kept: "Kept", before: "Kept | None") -> RevisionDiff:
+    """What it has otherwise than another."""
+    from policies.differences import difference  # noqa: PLC0415 - with every kind of guard
+
+    lines = () if before is None else difference(before.parameters, kept.parameters)
+    against = None if before is None else before.revision.digest
+    return RevisionDiff(revision=kept.revision.digest, against=against, diff=lines)
+
+
+def _changes(what: "Suggested", before: "Parameters | None") -> tuple[str, ...] | None:
+    from policies.differences import difference  # noqa: PLC0415 - with every kind of guard
+    from policies.parameters import EditRefused, apply  # noqa: PLC0415
+
+    if before is None:
+        return None
+    try:
+        return difference(before, apply(before, what.edits))
+    except EditRefused:
+        return None

@@ -1,0 +1,207 @@
+"""Run: optimizers that ask no model, over one gateway's own record, each proposal as far up the ladder as it comes.
+
+What is put forward is kept, refusals included; nothing is put in force. Blocks; give it a thread of its own.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.config import Optimizer as Settings
+from gateway.optimizing.episodes import RecordedEpisodes
+from gateway.standing import RUNGS, Standing
+from policies.digests import digest
+from policies.gate.case import Exposure
+from policies.gate.ladder import case_of, climb
+from policies.gate.memory import Memory
+from policies.gate.trials import Ground, ReplayTrials
+from policies.loader import load
+from policies.parameters import EditRefused, apply
+from policies.replay import Replay
+from policies.shipped import shipped
+from policies.splits import Split, divide
+from policies.vocabulary.clauses import Clause
+from policies.vocabulary.episodes import Episode
+from policies.vocabulary.ladder import Climb, GateSettings, RungName
+from policies.vocabulary.revisions import Parameters, Proposal
+from storage.revisions import Filed, RevisionBook
+from supervisors.optimizers.allowances import Allowances
+from supervisors.optimizers.gaps import Gaps
+from supervisors.optimizers.interface import Optimizer, Task
+from supervisors.optimizers.patterns import Patterns
+from supervisors.optimizers.selection import Selection
+from supervisors.optimizers.thresholds import Thresholds
+
+Progress = Callable[[int, int], None]
+
+OPTIMIZERS: Final[tuple[type[Optimizer], ...]] = (Thresholds, Gaps, Selection, Patterns, Allowances)
+"""In the order in which they are heard: the cheapest and mildest changes first."""
+
+_REHEARSED: Final[tuple[RungName, ...]] = ("rollback", "lint", "headroom", "minibatch")
+"""What may be asked without cost: each look at the hold-out is counted, so a dry run takes none."""
+
+_EVERY: Final = -1
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One proposal of a run."""
+
+    number: int | None
+    """Under which it is kept; None after a dry run."""
+
+    proposal: Proposal
+    climb: Climb
+
+
+class AppRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run came to for one app."""
+
+    app: str
+    episodes: int
+    """Sessions of which enough was said."""
+
+    violating: int
+    kept_back: int
+    """Of the episodes, those that no optimizer saw."""
+
+    tried: tuple[Tried, ...] = ()
+    known: int = 0
+    """Proposals that were made before and wait, or were refused: they are not made again."""
+
+
+class Workshop:
+    """Where changes are proposed: one gateway's record and what is in force there."""
+
+    def __init__(self, episodes: RecordedEpisodes, book: RevisionBook, standing: Standing, settings: Settings) -> None:
+        self._episodes = episodes
+        self._book = book
+        self._standing = standing
+        self._settings = settings
+        self._gate = GateSettings(
+            principals=settings.principals,
+            sessions=settings.sessions,
+            least_holdout=settings.holdout,
+            guard_budget=settings.budget,
+            by_itself_per_day=0,
+        )
+        self._library = _library()
+
+    def apps(self, wanted: str | None) -> tuple[str, ...]:
+        """The apps that a run is about."""
+        return tuple(app for app in self._standing.apps() if wanted in (None, app))
+
+    def run(self, app: str, *, dry: bool, progress: Progress, rest: Callable[[], None]) -> AppRun:
+        """Hear every optimizer for one app. `rest` is called often, and may raise to end the run."""
+        episodes = self._episodes.of(app, rest)
+        parameters = self._standing.parameters(app)
+        halves = divide(episodes, Split(salt=self._book.salt(app), share=self._settings.share))
+        ground = Ground(Replay(halves.dev, rest=rest), Replay(halves.holdout, rest=rest), parameters)
+        hearing = _Hearing(self, ground, app, parameters, dry=dry)
+        for done, optimizer in enumerate(OPTIMIZERS):
+            progress(done, len(OPTIMIZERS))
+            hearing.hear(optimizer())
+            rest()
+        progress(len(OPTIMIZERS), len(OPTIMIZERS))
+        return AppRun(
+            app=app,
+            episodes=len(episodes),
+            violating=sum(not episode.honest for episode in episodes),
+            kept_back=len(halves.holdout),
+            tried=tuple(hearing.tried),
+            known=hearing.known,
+        )
+
+    @property
+    def gate(self) -> GateSettings:
+        """What is asked of a proposal."""
+        return self._gate
+
+    @property
+    def library(self) -> "dict[str, Clause]":
+        """Clauses that people wrote."""
+        return self._library
+
+    def filed(self, app: str) -> list[Filed]:
+        """Every proposal that was ever kept for an app."""
+        return self._book.list(app=app, limit=_EVERY)
+
+    def memory(self, app: str) -> Memory:
+        """What is not to be tried again."""
+        return self._book.memory(app, cooldown_ns=self._gate.cooldown_ns)
+
+    def keep(self, proposal: Proposal, climbed: Climb) -> Filed:
+        """Keep a proposal with how far it came."""
+        return self._book.file(proposal, climbed, now_ns=time.time_ns())
+
+
+class _Hearing:
+    """One run for one app."""
+
+    def __init__(self, shop: Workshop, ground: Ground, app: str, parameters: Parameters, *, dry: bool) -> None:
+        self._shop = shop
+        self._ground = ground
+        self._parameters = parameters
+        self._dry = dry
+        self._memory = shop.memory(app)
+        earlier = shop.filed(app)
+        self._waiting = {each.proposal.digest for each in earlier if each.state in ("waiting", "canary")}
+        self._attempts = sum(_asked(each.climb) for each in earlier)
+        self._first = not any(each.state in ("active", "rolled_back") for each in earlier)
+        self._evidence, kept_words = ground.words(shop.gate.longest_copy)
+        self._exposure = Exposure(
+            seen=_groups(ground.dev.episodes), kept=_groups(ground.holdout.episodes), kept_words=kept_words
+        )
+        self.tried: list[Tried] = []
+        self.known = 0
+
+    def hear(self, optimizer: Optimizer) -> None:
+        """All that one optimizer proposes."""
+        task = Task(
+            parameters=self._parameters,
+            dev=self._ground.dev,
+            library=self._shop.library,
+            memory=self._memory,
+            settings=self._shop.gate,
+            now_ns=time.time_ns(),
+        )
+        for proposal in optimizer.propose(task).proposals:
+            if proposal.digest in self._memory.refused | self._waiting:
+                self.known += 1
+                continue
+            self._waiting.add(proposal.digest)
+            climbed = self._climbed(proposal)
+            number = None if self._dry else self._shop.keep(proposal, climbed).number
+            self.tried.append(Tried(number=number, proposal=proposal, climb=climbed))
+
+    def _climbed(self, proposal: Proposal) -> Climb:
+        before = self._parameters
+        try:
+            child = apply(before, proposal.edits)
+        except EditRefused:
+            child = before  # the ladder says why; no trial is asked for it
+        case = case_of(
+            proposal, before, ReplayTrials(self._ground, before, child),
+            settings=self._shop.gate, evidence=self._evidence, exposure=self._exposure, memory=self._memory,
+            library={name: digest(clause) for name, clause in self._shop.library.items()},
+            attempt=self._attempts + 1, first=self._first, now_ns=time.time_ns(),
+        )  # fmt: skip
+        climbed = climb(case, _REHEARSED if self._dry else RUNGS)
+        self._attempts += _asked(climbed)
+        return climbed
+
+
+def _asked(climbed: Climb) -> bool:
+    """Whether the hold-out was looked at."""
+    return any(decision.rung == "holdout" and decision.why != "holdout_leaked" for decision in climbed.decisions)
+
+
+def _groups(episodes: Sequence[Episode]) -> frozenset[str]:
+    return frozenset(episode.group for episode in episodes)
+
+
+def _library() -> dict[str, Clause]:
+    """Every clause that is shipped, by `policy/clause`."""
+    policies = [load(text, name).policy for name, text in shipped().items()]
+    return {f"{policy.policy.id}/{clause.id}": clause for policy in policies for clause in policy.clause}

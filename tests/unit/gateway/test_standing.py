@@ -1,0 +1,161 @@
+"""What stands in place of policy files: on whose word it changes, what wins, and what never changes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config
+from gateway.standing import FILES, NoEarlier, NotPassed, Stale, Standing
+from policies.parameters import EditRefused, protected
+from policies.vocabulary.bands import Band
+from policies.vocabulary.holds import Review
+from policies.vocabulary.ladder import Climb, Decision, Outcome, Why
+from policies.vocabulary.modes import Modes
+from policies.vocabulary.revisions import DeleteClause, Edit, Parameters, Proposal, SetBands
+from storage.errors import ProposalDecided
+from storage.store import Store
+
+EVE = Review(actor="owner", by="Eve", reason="the labels say so")
+
+RULES = """
+[policy]
+id = "house"
+description = "What holds in these tests."
+
+[[clause]]
+id = "no-launch"
+text = "Nothing is launched."
+severity = "high"
+steps = ["tool_call"]
+guards = [{ kind = "pattern", rules = [{ id = "any", pattern = "noon", score = 95 }] }]
+action = [{ at = 90, do = "reject" }]
+reason = "action_not_allowed"
+on_error = "reject"
+mode = "enforce"
+
+[[clause.example]]
+expect = "violation"
+steps = [{ kind = "tool_call", tool = "launch", args = { at = "noon" } }]
+
+[[clause.example]]
+expect = "ok"
+steps = [{ kind = "tool_call", tool = "launch", args = { at = "dawn" } }]
+"""
+
+OTHER = (
+    RULES.partition("[[clause]]")[2]
+    .replace("no-launch", "kept")
+    .replace('mode = "enforce"', 'mode = "enforce"\nprotected = true')
+)
+
+
+class House:
+    def __init__(self, folder: Path) -> None:
+        self.rules = folder / "rules.toml"
+        self.rules.write_text(f"{RULES}\n[[clause]]{OTHER}")
+        (folder / "stepwarden.toml").write_text(f'[app.default]\npolicy = ["{self.rules}"]\nenforce = true\n')
+        self.config = Config.load(
+            folder / "stepwarden.toml", environ={}, overrides={"gateway.data_dir": str(folder / "data")}
+        )
+        self.store = Store.open(folder / "data")
+        self.standing = self.started()
+
+    def started(self) -> Standing:
+        """As a gateway does that starts now."""
+        standing = Standing(self.store.revisions, self.config)
+        standing.settle()
+        return standing
+
+    def filed(self, edit: Edit | None = None, *, outcome: Outcome = "waiting", why: Why = "needs_a_person") -> int:
+        """A proposal that came to the rung where a person answers, or was refused on the way."""
+        parameters = self.standing.parameters("default")
+        edit = edit or SetBands(clause="house/no-launch", action=(Band(at=60, do="reject"),))
+        proposal = Proposal(app="default", parent=parameters.digest, author="optimizer:thresholds", edits=(edit,))
+        offline = ("rollback", "lint", "headroom", "minibatch", "holdout", "anchors", "fp_budget", "second_opinion")
+        passed = [Decision(rung=rung, outcome="passed") for rung in offline]
+        last = Decision(rung="approval" if outcome == "waiting" else "holdout", outcome=outcome, why=why)
+        decisions = (*passed, last) if outcome == "waiting" else (*passed[:4], last)
+        climb = Climb(
+            proposal=proposal.digest, parent=proposal.parent, child="0", direction="tightens", decisions=decisions
+        )
+        return self.store.revisions.file(proposal, climb, now_ns=1).number
+
+    def acting(self) -> int:
+        """From which score on the clause acts."""
+        return bands(self.standing.parameters("default"))
+
+
+def bands(parameters: Parameters) -> int:
+    return parameters.policies[0].clause[0].action[0].at
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_persons_word_puts_it_in_force_and_takes_it_back(house: House) -> None:
+    guarded = protected(house.standing.parameters("default"))
+    assert (house.standing.of("default"), house.acting()) == (None, 90)
+    kept = house.standing.approve(house.filed(), EVE)
+    assert (house.standing.of("anybody"), house.acting()) == (kept.revision.digest, 60)
+    assert protected(house.standing.parameters("default")) == guarded
+    assert house.started().of("default") == kept.revision.digest
+    first = house.standing.roll_back("default", None, EVE)
+    assert (first.revision.author, house.standing.of("default"), house.acting()) == (FILES, None, 90)
+    with pytest.raises(NoEarlier):
+        house.standing.roll_back("default", None, EVE)
+    house.standing.activate(kept.revision.digest, EVE)
+    assert house.acting() == 60
+
+
+def test_what_a_rung_refused_no_word_puts_in_force(house: House) -> None:
+    for outcome, why in (("refused", "not_significant"), ("abstained", "holdout_too_small")):
+        with pytest.raises(NotPassed, match=why):
+            house.standing.approve(house.filed(outcome=outcome, why=why), EVE)  # type: ignore[arg-type]
+    assert house.standing.of("default") is None
+
+
+def test_what_was_made_from_something_else_is_stale_and_what_was_decided_stays_so(house: House) -> None:
+    first, second = house.filed(), house.filed(SetBands(clause="house/no-launch", action=(Band(at=70, do="reject"),)))
+    house.standing.approve(first, EVE)
+    with pytest.raises(Stale):
+        house.standing.approve(second, EVE)
+    house.standing.reject(second, EVE)
+    with pytest.raises(ProposalDecided):
+        house.standing.reject(second, EVE)
+
+
+def test_a_protected_clause_never_changes(house: House) -> None:
+    with pytest.raises(EditRefused) as refused:
+        house.standing.approve(house.filed(DeleteClause(clause="house/kept")), EVE)
+    assert refused.value.why == "protected"
+    assert house.standing.of("default") is None
+
+
+def test_files_that_a_person_changed_win_and_there_is_no_way_back_beyond_them(house: House) -> None:
+    kept = house.standing.approve(house.filed(), EVE)
+    house.rules.write_text(house.rules.read_text().replace("at = 90", "at = 80"))
+    house.standing.settle()
+    assert (house.standing.of("default"), house.acting()) == (None, 80)
+    with pytest.raises(NoEarlier):
+        house.standing.roll_back("default", kept.revision.digest, EVE)
+    authors = [each.revision.author for each in house.store.revisions.chain("default")]
+    assert authors == [FILES, "optimizer:thresholds", FILES]
+    assert house.started().of("default") is None
+
+
+def test_of_each_app_the_audit_log_is_told_what_is_in_force(house: House) -> None:
+    from gateway.activation import activation  # noqa: PLC0415
+    from gateway.in_force import in_force  # noqa: PLC0415
+
+    files = activation(house.config, in_force(house.config))
+    assert house.standing.corrected(files) == files
+    house.standing.approve(house.filed(), EVE)
+    (told,) = house.standing.corrected(files)
+    assert told.policy == house.standing.rulesets(Modes(()), 0)["default"].revision
+    assert told.clauses["house/kept"] == files[0].clauses["house/kept"]
+    assert told.clauses["house/no-launch"] != files[0].clauses["house/no-launch"]
