@@ -190,10 +190,10 @@ class KeeperSide(_Frames):
             return await self._keeper.supervise(msgspec.msgpack.decode(call.payload, type=Case))
         if call.method == "pin":
             return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
-        if call.method == "report":
-            return await self._keeper.report(msgspec.msgpack.decode(call.payload, type=Report))
         if call.method == "parameters":
             return await self._keeper.parameters(msgspec.msgpack.decode(call.payload, type=str))
+        if call.method == "report":
+            return await self._keeper.report(msgspec.msgpack.decode(call.payload, type=Report))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:

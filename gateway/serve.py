@@ -321,8 +321,7 @@ class _Gateway:
         info = _Info(config, keeper, witnesses, port)
         named = config.gateway.allowed_hosts
         self._dashboard = f"https://{named[0]}" if named else info.listening or ""
-        watching = asyncio.create_task(info.lag.watch())
-        open_things.callback(watching.cancel)
+        open_things.callback(asyncio.create_task(info.lag.watch()).cancel)
         laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         work = LongWork()
         backtests = Backtests(laboratory, rest=breather(), work=work)
