@@ -24,6 +24,7 @@ from gateway.reported import otlp_json
 from gateway.reported.reading import Read, read
 from gateway.reported.refusals import NotOtlp, OnlyPost, Unreadable
 from gateway.reported.told import Malformed
+from gateway.server import DOOR
 from gateway.stations import ingress
 from gateway.stations.ingress import ClientGone, Headers, Receive, header
 from gateway.strangers import Strangers
@@ -65,8 +66,8 @@ class ReportPlane:
         self._reading = asyncio.Semaphore(_PARALLEL)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises `NotFoundException` for another path, and nothing else."""
-        if scope["raw_path"] != PATH:
+        """Answer one request, badly framed ones too. Raises `NotFoundException` for another path, and nothing else."""
+        if scope["raw_path"] != PATH and scope["extensions"][DOOR].fault is None:
             raise NotFoundException
         media = _media(scope["headers"])
         try:

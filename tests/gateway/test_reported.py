@@ -215,6 +215,9 @@ def test_other_methods_and_paths_have_answers_too(house: House) -> None:
     assert house.ask(request(b"/v1/traces", otlp(span()), headers=(JSON,))).status == 403  # a Host that is not ours
     lost = house.ask(request(b"/v1/chat/completions", b"{}", headers=(JSON,)))
     assert (lost.status, b"Nothing is served under" in lost.body) == (404, True)
+    for path in (b"/v1/traces", b"/v1/elsewhere"):
+        twice = [JSON, (b"content-length", b"2"), (b"transfer-encoding", b"chunked")]
+        assert house.ask(request(path, b"{}", headers=twice, host=b"localhost")).status == 400
 
 
 NOW = time.time_ns()
