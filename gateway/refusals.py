@@ -181,7 +181,7 @@ class TooManyReports(Refused):
     """More reported spans wait to be stored than there is room for; none of this request is kept."""
 
     status = 429
-    code = "overloaded"
+    code = "too_many_spans"
     retry_after = 1
 
 

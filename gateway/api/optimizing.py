@@ -11,11 +11,12 @@ from msgspec import Meta
 
 from gateway.api import optimizing_answers as answers
 from gateway.api.access import actor_of, requires, scope_of, sees
-from gateway.api.ports import Audit, NotFound
+from gateway.api.ports import Audit
 from gateway.api.problems import SAFE_HEADERS
 from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.holds import Review
 from policies.vocabulary.keys import Principal
+from storage.errors import ProposalNotFound, RevisionNotFound
 
 if TYPE_CHECKING:
     from gateway.optimizing.desk import RevisionDesk
@@ -177,14 +178,14 @@ async def roll_back(
 async def _proposal(desk: RevisionDesk, principal: Principal, number: int) -> answers.Proposal:
     found = await desk.proposal(number)
     if not sees(principal, found.app):
-        raise NotFound("no proposal has this number")
+        raise ProposalNotFound(str(number))
     return found
 
 
 async def _revision(desk: RevisionDesk, principal: Principal, name: str) -> answers.Revision:
     found = await desk.revision(name)
     if not sees(principal, found.app):
-        raise NotFound("no revision begins so")
+        raise RevisionNotFound(name, "it was never in force")
     return found
 
 

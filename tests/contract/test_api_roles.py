@@ -102,6 +102,7 @@ def filled(plane: Plane, path: str) -> str:
         path.replace("{session_id:str}", exchange.join.session_id)
         .replace("{index:int}", "0")
         .replace("{number:int}", "1")
+        .replace("{name:str}", "unknown")
         .replace("{exchange_id:str}", exchange.exchange_id)
         .replace("{key_id:str}", "key_unknown")
         .replace("{hold_id:str}", "hold_unknown")
