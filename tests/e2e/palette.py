@@ -1,4 +1,4 @@
-"""Pictures made small: a PNG as browsers write it, with a palette of its 256 most frequent colours.
+"""Pictures made small: a PNG as browsers write it, with a palette of 256 colours.
 
 Pages of text have few colours but for the edges of letters, which take the nearest one; a third of the size is left.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 _SIGN: Final = b"\x89PNG\r\n\x1a\n"
 _COLOURS: Final = 256
+_COMMON: Final = 64
 _BYTES: Final = {2: 3, 6: 4}
 """Bytes of a pixel by colour type: RGB, RGBA."""
 
@@ -26,7 +27,7 @@ def shrunk(png: bytes) -> bytes:
     rows = list(_rows(zlib.decompress(packed), width * size, size))
     pixels = [[row[at : at + 3] for at in range(0, len(row), size)] for row in map(bytes, rows)]
     count = Counter(pixel for row in pixels for pixel in row)
-    palette = [pixel for pixel, _ in count.most_common(_COLOURS)]
+    palette = _palette(count)
     index = {pixel: at for at, pixel in enumerate(palette)}
     for pixel in count:
         if pixel not in index:
@@ -35,6 +36,16 @@ def shrunk(png: bytes) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     parts = ((b"IHDR", head), (b"PLTE", b"".join(palette)), (b"IDAT", zlib.compress(drawn, 9)), (b"IEND", b""))
     return _SIGN + b"".join(_chunk(kind, body) for kind, body in parts)
+
+
+def _palette(count: Counter[bytes]) -> list[bytes]:
+    """The most frequent colours, then again and again the one that is furthest from all of these for its frequency."""
+    palette = [pixel for pixel, _ in count.most_common(_COMMON)]
+    far = {pixel: min(_distance(pixel, each) for each in palette) for pixel in count}
+    while len(palette) < min(_COLOURS, len(count)):
+        palette.append(max(far, key=lambda pixel: far[pixel] * count[pixel]))
+        far = {pixel: min(distance, _distance(pixel, palette[-1])) for pixel, distance in far.items()}
+    return palette
 
 
 def _distance(one: bytes, other: bytes) -> int:
