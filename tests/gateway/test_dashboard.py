@@ -66,7 +66,9 @@ def test_a_browser_signs_in_and_changes_something_through_a_worker(served: House
 
 
 def test_no_provider_is_sent_the_cookie(served: House) -> None:
-    served.ask(ANTHROPIC.call(headers=[(b"cookie", b"theirs=1; stepwarden=secret; __Host-stepwarden=secret")]))
+    caller = served.key(name="page")["secret"]
+    sent = b"theirs=1; stepwarden=secret; __Host-stepwarden=secret"
+    assert served.ask(ANTHROPIC.call(headers=[(b"cookie", sent), (b"stepwarden-key", caller.encode())])).status == 200
     seen = served.provider.requests[-1]
     cookies = [value for name, value in seen.headers if name.lower() == b"cookie"]
     assert cookies == [b"theirs=1"]
