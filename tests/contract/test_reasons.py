@@ -10,6 +10,7 @@ from gateway.keeper_socket import KeeperLost
 from gateway.mcp.heads import WrongRevision
 from gateway.mcp.refusals import Withdrawn
 from gateway.refusals import BudgetExhausted, Refused, SessionTerminated, StepRejected, Unjudgeable, UpgradeRefused
+from gateway.reported.refusals import NotOtlp
 from policies.vocabulary.verdicts import ReasonCode
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def documented(heading: str, cell: int) -> dict[str, str]:
 
 
 def test_every_refusal_is_explained_with_its_status() -> None:
-    assert {KeeperLost, Withdrawn, WrongRevision} <= set(kinds(Refused))
+    assert {KeeperLost, NotOtlp, Withdrawn, WrongRevision} <= set(kinds(Refused))
     said = {kind.code: str(kind.status) for kind in kinds(Refused) if kind not in BY_REASON}
     explained = {code: status for code, status in documented("## Refusals", 2).items() if code not in ELSEWHERE}
     assert said == explained
