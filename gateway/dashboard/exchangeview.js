@@ -109,7 +109,7 @@ export class ExchangeView {
         verdict(step.verdict, step.shadow, step.reason), h("span.dim", {}, bytes(step.size)), this.labelling(step, said, opined)),
       step.kind === "instructions" && this.earlier ? this.comparison(step) : null,
       step.unread ? h("p.dim", {}, `No guard can read this: ${step.unread}.`) : null,
-      shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said" }, pieces(shown, marked).map(([text, on]) =>
+      shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said", tabindex: "0", "aria-label": "Its text" }, pieces(shown, marked).map(([text, on]) =>
         on.length === 0 ? text : h("mark", { class: `m-${severity(strongest(on))}${on.some((each) => quotes.includes(each)) ? " m-quote" : ""}`, title: on.map((each) => `${clauseName(each.clause)}: ${each.label}`).join("\n") },
           text, h("sup", {}, on.map((each) => numbered.get(each)).join(" "))))),
       step.truncated ? h("p.dim", {}, `The first ${count(LONGEST)} characters; the wire has all of it.`) : null,
