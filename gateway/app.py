@@ -13,15 +13,13 @@ from litestar.exceptions import NotFoundException
 from gateway.admission import Admission
 from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
-from gateway.api.problems import EXCEPTION_HANDLERS, refused_by_http
+from gateway.api.problems import EXCEPTION_HANDLERS
 from gateway.application import Application, Front, Mount
 from gateway.config import RESERVED, Config, is_loopback
 from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
 from gateway.keeper import Keeper, LocalKeeper
-from gateway.mcp.relay import McpPlane
-from gateway.mcp.seat import Seat
 from gateway.metrics import Metrics
 from gateway.otlp import ExportSettings, OtlpExporter, headers_from
 from gateway.otlp_events import EvaluationExporter
@@ -38,6 +36,7 @@ from storage.release import release
 from storage.store import Store
 
 if TYPE_CHECKING:
+    from gateway.mcp.relay import McpPlane
     from gateway.supervisor import Supervisor
 
 _REMEMBERED_STATES = 1_500
@@ -148,8 +147,10 @@ class DataPlanes:
         self._reports = ReportPlane(config, keeper, self.gate)
         self.mcp = self._tool_servers(config, keeper, environ) if config.mcp else None
 
-    def _tool_servers(self, config: Config, keeper: Keeper, environ: Mapping[str, str]) -> McpPlane:
+    def _tool_servers(self, config: Config, keeper: Keeper, environ: Mapping[str, str]) -> "McpPlane":
         """The plane of the MCP servers, with a pool for each that is reached over HTTP."""
+        from gateway.mcp.relay import McpPlane  # noqa: PLC0415 - only those pay for it who name a server
+        from gateway.mcp.seat import Seat  # noqa: PLC0415
 
         def beside(name: str) -> Callable[[str], tuple[str, ...]]:
             return lambda app: tuple(
@@ -226,23 +227,19 @@ async def _unread(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def create_app(
-    planes: Mapping[str, Any], control: Sequence[Any] = (), relayed: Mapping[str, Any] | None = None
-) -> Application:
-    """One application: a mount per provider, and the control plane as routes or as `relayed` first segments."""
-    known = ", ".join(f"/{name}" for name in planes if name not in RESERVED) or "none"
+def create_app(mounts: Mapping[str, Any], routes: Sequence[Any] = ()) -> Application:
+    """One application: a mount for each first segment, providers and the control plane alike, and a few routes."""
+    known = ", ".join(f"/{name}" for name in mounts if name not in RESERVED) or "none"
 
-    def not_found(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
+    def not_found(request: Request[Any, Any, Any], _: NotFoundException) -> Response[Any]:
         path = request.scope["raw_path"].decode("latin-1")  # a mount cuts its own name off `path`
-        if path.lstrip("/").partition("/")[0] == "api":
-            return refused_by_http(request, error)
         message = f"Nothing is served under {path[:200]!r}. Providers: {known}."
         envelope = {"type": "not_found_error", "message": message, "code": "unknown_provider", "param": None}
         return Response({"type": "error", "error": envelope}, status_code=404, headers={"x-should-retry": "false"})
 
     return Front(
-        [*_mounts({**planes, **(relayed or {})}), *control],
-        planes={name.encode(): plane for name, plane in planes.items()},
+        [*_mounts(mounts), *routes],
+        mounts={name.encode(): mount for name, mount in mounts.items()},
         unread=_unread,
         exception_handlers={**EXCEPTION_HANDLERS, NotFoundException: not_found},
         openapi_config=None,

@@ -27,10 +27,10 @@ class Application(Litestar):
 class Front(Application):
     """What listens to strangers."""
 
-    def __init__(self, *args: Any, planes: Mapping[bytes, Any], unread: Any, **kwargs: Any) -> None:
-        """`planes`: mounted applications by first path segment; `unread` says no for all others."""
+    def __init__(self, *args: Any, mounts: Mapping[bytes, Any], unread: Any, **kwargs: Any) -> None:
+        """`mounts`: mounted applications by first path segment; `unread` says no for all others."""
         super().__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType] - its types name what we do not use
-        self._planes = planes
+        self._mounts = mounts
         self._unread = unread
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -40,10 +40,7 @@ class Front(Application):
             await super().__call__(scope, receive, send)
             return
         first = scope["raw_path"].lstrip(b"/").partition(b"/")[0]
-        if first == b"api":  # whose routes refuse it in their own words
-            await super().__call__(scope, receive, send)
-        else:
-            await self._planes.get(first, self._unread)(scope, receive, send)
+        await self._mounts.get(first, self._unread)(scope, receive, send)
 
 
 class Mount(ASGIRouteHandler):

@@ -8,6 +8,7 @@ import asyncio
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -22,12 +23,34 @@ from gateway.refusals import Refused
 from gateway.stations import forward, ingress
 
 _PEER = b"stepwarden-peer"
-_SEGMENTS = ("api", "healthz", "readyz", "metrics")
+SEGMENTS = ("api", "healthz", "readyz", "metrics")
+"""First segments of the control plane's paths."""
+
+_OF_THE_SERVER = (
+    "type", "asgi", "http_version", "server", "client", "scheme", "method", "root_path", "raw_path", "query_string",
+    "headers", "extensions",
+)  # fmt: skip
+"""What a request's scope holds before a framework adds its own; of the path only `raw_path` stays whole in a mount."""
+
 _KEPT = frozenset({b"host", b"cookie", b"stepwarden-key", b"stepwarden-csrf"})
 """What no provider gets, and the keeper does: whom the control plane lets in depends on it."""
 
 _SECONDS = 3600.0
 _GONE = Fault(type="keeper_lost", message="The keeper cannot be reached.", remedy="Try again in a moment.")
+
+
+def mounted(app: ASGIApp) -> dict[str, ASGIApp]:
+    """The control plane's application by first segment, for the process that relays and keeps.
+
+    It is the one that answers on the keeper's socket, and sees each request as the server read it.
+    """
+
+    async def whole(scope: Any, receive: Receive, send: Send) -> None:
+        bare: Any = {name: scope[name] for name in _OF_THE_SERVER}
+        bare["path"] = unquote(scope["raw_path"].decode("latin-1"))
+        await app(bare, receive, send)
+
+    return dict.fromkeys(SEGMENTS, whole)
 
 
 def relayed(app: ASGIApp) -> ASGIApp:
@@ -54,7 +77,7 @@ class ControlRelay:
 
     def segments(self) -> dict[str, Any]:
         """The first path segments this relays, for a worker's application."""
-        return dict.fromkeys(_SEGMENTS, self)
+        return dict.fromkeys(SEGMENTS, self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Carry one control-plane exchange; a keeper that is gone is answered with 503."""

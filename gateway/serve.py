@@ -38,7 +38,7 @@ from gateway.at_the_gate import AtTheGate
 from gateway.backtest.run import Laboratory
 from gateway.config import Config, is_loopback
 from gateway.contents import Reach
-from gateway.control_relay import ControlRelay, relayed
+from gateway.control_relay import ControlRelay, mounted, relayed
 from gateway.exchange import Gate
 from gateway.first_key import person, show_first_key
 from gateway.in_force import in_force, panel_of, standing_of
@@ -341,7 +341,7 @@ class _Gateway:
             tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
             open_things.callback(tidying.cancel)
             _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, planes.supervise))
-            server = _server(create_app(planes.mounts, [*routes, dashboard_routes()]), config)
+            server = _server(create_app({**planes.mounts, **mounted(control)}, [dashboard_routes()]), config)
             _leave_alone()
             serving = asyncio.create_task(server.serve(sockets=listeners))
             self._announce(info)
@@ -508,7 +508,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
     _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
-    server = _server(create_app(planes.mounts, [dashboard_routes()], relayed=relay.segments()), config)
+    server = _server(create_app({**planes.mounts, **relay.segments()}, [dashboard_routes()]), config)
     _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _either(stopping.wait(), serving)

@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from gateway.alerts.courier import Courier
 from gateway.alerts.occurrences import Occurrence, of_hold, of_recordings
 from gateway.alerts.watch import Watch
 from gateway.config import Alert
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Hold
+
+if TYPE_CHECKING:
+    from gateway.alerts.courier import Courier
 
 _LOOK_SECONDS: Final = 1.0
 
@@ -21,7 +23,7 @@ class Bell:
 
     def __init__(self, alerts: Sequence[Alert], environ: Mapping[str, str], dashboard: Callable[[], str]) -> None:
         """`dashboard` gives the address people open."""
-        self._pairs = [(Watch(alert), Courier(alert, environ, dashboard)) for alert in alerts]
+        self._pairs = _pairs(alerts, environ, dashboard) if alerts else []
         self._wanted = {occasion for alert in alerts for occasion in alert.on}
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,3 +93,11 @@ class Bell:
             for watch, courier in self._pairs:
                 for notice in watch.due(now):
                     courier.put(notice)
+
+
+def _pairs(
+    alerts: Sequence[Alert], environ: Mapping[str, str], dashboard: Callable[[], str]
+) -> "list[tuple[Watch, Courier]]":
+    from gateway.alerts.courier import Courier  # noqa: PLC0415 - only those pay for it who name an alert
+
+    return [(Watch(alert), Courier(alert, environ, dashboard)) for alert in alerts]

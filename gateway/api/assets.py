@@ -7,6 +7,7 @@ model or a tool wrote can only ever be text.
 import gzip
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -46,8 +47,9 @@ class Asset(msgspec.Struct, frozen=True):
     """`ETag`."""
 
 
-def shipped() -> dict[str, Asset]:
-    """Every file of the dashboard by its name."""
+@cache
+def shipped() -> Mapping[str, Asset]:
+    """Every file of the dashboard by its name; read and packed for the first browser that comes."""
     found: dict[str, Asset] = {}
     for entry in sorted(files("gateway").joinpath("dashboard").iterdir(), key=lambda each: each.name):
         kind = entry.name.rpartition(".")[2]
@@ -60,17 +62,16 @@ def shipped() -> dict[str, Asset]:
 
 def dashboard_routes() -> Router:
     """`/` and `/assets/...`, for any process that listens where browsers come."""
-    assets = shipped()
 
-    @get("/", opt=requires("anyone"), include_in_schema=False, sync_to_thread=False)
+    @get("/", opt=requires("anyone"), include_in_schema=False, sync_to_thread=True)
     def page(request: Request[Any, Any, Any]) -> Response[bytes]:
         """The dashboard."""
-        return _answer(assets, _PAGE, request)
+        return _answer(shipped(), _PAGE, request)
 
-    @get("/assets/{name:str}", opt=requires("anyone"), include_in_schema=False, sync_to_thread=False)
+    @get("/assets/{name:str}", opt=requires("anyone"), include_in_schema=False, sync_to_thread=True)
     def asset(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
         """A module or style of it."""
-        return _answer(assets, name, request)
+        return _answer(shipped(), name, request)
 
     return Router(path="/", route_handlers=[page, asset], exception_handlers=EXCEPTION_HANDLERS)
 
