@@ -320,6 +320,9 @@ def test_whoever_asks_why_is_told_what_the_gate_was_asked_and_the_agent_is_not(o
 
 def test_the_key_stands_nowhere_in_what_is_kept_or_logged(court: tuple[House, Endpoint]) -> None:
     house, endpoint = court
+    endpoint.mind = sound
+    proposing(house, CHAT, "launch", {"at": "noon", "n": "with a key"}, stream=False)
+    assert tools_in(CHAT, ask(house, CHAT), stream=False) == ["launch"]
     assert any(KEY in value for call in endpoint.calls for value in call.headers.values())
     kept = [file for file in house.gateway.folder.rglob("*") if file.is_file()]
     assert kept
