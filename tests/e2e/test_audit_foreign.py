@@ -1,6 +1,7 @@
 """The audit log, verified by code that no one here wrote: what Go's checksum database is built on, from Debian."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from storage.audit.directory import LogDirectory
+from tests.gateway.house import ANTHROPIC, standing
 from tests.unit.gateway.evidence.house import Eventful
 from tests.unit.storage.audit.house import ORIGIN, entries, entry, key
 
@@ -89,6 +91,30 @@ def test_seventy_thousand_entries_are_verified_by_strangers_and_not_under_anothe
 ) -> None:
     assert verified(verifier, "log", str(largest), FIRST.verifier.vkey).returncode == 0
     assert "handover" in verified(verifier, "log", str(largest), key("stranger").verifier.vkey).stderr
+
+
+def test_a_running_gateways_log_is_verified_by_strangers_across_two_changes_of_its_key(
+    verifier: Path, tmp_path: Path
+) -> None:
+    """What `stepwarden audit rotate` writes, not what the library can: exchanges before, between and after."""
+    with standing(tmp_path) as house:
+        folder = str(tmp_path / "data" / "audit")
+        said = [house.ask(ANTHROPIC.call()).status]
+        first = house.control("/api/audit/head")[1]
+        changed = []
+        for why in ("the yearly change", "a key that was seen"):
+            made = house.gateway.command("audit", "rotate", "--by", "Ada", "--reason", why, "--json")
+            assert made.returncode == 0, made.stderr
+            changed.append(json.loads(made.stdout))
+            said.append(house.ask(ANTHROPIC.call()).status)
+        assert said == [200, 200, 200]
+        assert house.control("/api/audit/head")[1] != first
+    vkeys = [changed[0]["retired"], changed[0]["vkey"], changed[1]["vkey"]]
+    assert changed[1]["retired"] == vkeys[1]
+    assert (tmp_path / "data" / "audit" / "vkeys.txt").read_text().split() == vkeys
+    found = verified(verifier, "log", folder, vkeys[0])
+    assert found.returncode == 0, found.stderr
+    assert verified(verifier, "log", folder, key("stranger").verifier.vkey).returncode == 1
 
 
 @pytest.mark.parametrize("path", FLIPPED)
