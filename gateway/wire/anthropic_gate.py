@@ -8,12 +8,14 @@ from gateway.wire.anthropic_parts import block_parts, cited, message_parts
 from gateway.wire.anthropic_shapes import CARRIERS, EVENTS, TEXTS
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
+    BROUGHT,
     Answered,
     Block,
     Doubtful,
     Entry,
     Failed,
     Refused,
+    Source,
     StreamGate,
     Substituted,
     Touch,
@@ -23,9 +25,10 @@ from gateway.wire.gate import (
     changed,
     close,
     grow,
+    stands,
 )
 from gateway.wire.jsons import event, read_with
-from gateway.wire.leaves import Step
+from gateway.wire.leaves import Step, Tree
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, label, mapping, sequence, text
@@ -80,15 +83,15 @@ class AnthropicGate(StreamGate):
         if kind == "message_start" and self._begun:
             self._usage = mapping(mapping(value.get("message")).get("usage"))
             return None
-        return Entry(frame, value, self._touched(kind, value))
+        return Entry(frame, value, self._touched(frame, kind, value))
 
-    def _touched(self, kind: str, value: dict[str, Any]) -> tuple[Touch, ...]:
+    def _touched(self, frame: Frame, kind: str, value: dict[str, Any]) -> tuple[Touch, ...]:
         """What an event has to do with which blocks."""
         index = count(value.get("index")) or 0
         if kind == "content_block_delta":
             return self._delta(index, mapping(value.get("delta")))
         if kind == "content_block_start":
-            return self._start(index, mapping(value.get("content_block")))
+            return self._start(frame, index, mapping(value.get("content_block")))
         if kind == "content_block_stop":
             return self._stop(index)
         if kind == "message_start":
@@ -109,7 +112,7 @@ class AnthropicGate(StreamGate):
         parts = read_with(message_parts, message, "assistant")
         return tuple([beside(self._whole(part), closes=True) for part in parts])
 
-    def _start(self, index: int, fields: dict[str, Any]) -> tuple[Touch, ...]:
+    def _start(self, frame: Frame, index: int, fields: dict[str, Any]) -> tuple[Touch, ...]:
         part, *others = read_with(block_parts, fields, "model_text", f"/content/{index}")
         field = _BLOCK_TEXTS.get(text(fields.get("type"))) if part.unread is None else None
         block = self._blocks[index] = self._block(part, whole=field is None and part.kind != "tool_call")
@@ -119,6 +122,8 @@ class AnthropicGate(StreamGate):
         touches += [beside(self._whole(other), closes=True) for other in others[len(citations) :]]
         if field and (said := text(fields.get(field))):
             return (grow(block, said, ("content_block", field)), *touches)
+        if block.kind in BROUGHT and part.text and block.need != "idle":
+            return (stands(block, _source(frame, index, part), ("content_block",)), *touches)
         if part.unread is not None and part.text:  # what grows from here goes on from there
             return (grow(block, part.text, None), *touches)
         return (beside(block, opens=True), *touches)
@@ -279,6 +284,14 @@ class AnthropicGate(StreamGate):
     def _error(self, failed: Failed) -> bytes:
         body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
         return b"event: error\ndata: " + body + b"\n\n"
+
+
+def _source(frame: Frame, index: int, part: Part) -> Source:
+    """The block that an event begins with all its text, as it stands there."""
+    tree = Tree(b"{}" if frame.event is None else frame.event.data)
+    node = tree.root.at("content_block")
+    standing = b"{}" if node is None else tree.token(node)
+    return Source(standing, lambda value: block_parts(value, "model_text", f"/content/{index}"), part.pointer)
 
 
 def kind_of(frame: Frame, value: dict[str, Any]) -> str:

@@ -11,8 +11,8 @@ from typing import Final
 from gateway.wire.interface import RequestView
 
 _SIGNS: Final = re.compile(
-    rb'"(?:file_id|file_url|image_url|container|mcp_servers|vector_store_ids|web_search_options|prompt|item_reference)"'
-    rb'|"type"\s*:\s*"(?:image|document|file|url|audio|video|input_(?!text)|computer|web_|code_|mcp|tool_search|search_'
+    rb'"(?:file_id|file_url|image_url|container|mcp_servers|vector_store_ids|web_search_options|prompt)"\s*:'
+    rb'|"type"\s*:\s*"(?:image|document|file|url|audio|video|input_(?!text)|item_reference|computer|web_|code_|mcp|tool_search|search_'
     rb"|container|shell|apply_patch)"
     rb"|\\u00[4-7]"
 )

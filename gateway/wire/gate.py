@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from gateway.wire.edits import PartEdit, Replacement, Uneditable, edited, replace_ranges
+from gateway.wire.edits import PartEdit, Read, Replacement, Uneditable, edited, replace_ranges
 from gateway.wire.frames import Frame, Frames, Oversized, reframed
 from gateway.wire.interface import Dialect
 from gateway.wire.jsons import decode, encode, is_json, read_with
@@ -118,6 +118,19 @@ class Fed(msgspec.Struct, frozen=True):
     """To be decided, in this order; each stays open until it is, or until its turn is rejected."""
 
 
+class Source(msgspec.Struct, frozen=True):
+    """A JSON value that stands whole in one event, and how the text of a block is read from it."""
+
+    json: bytes
+    read: Read
+    pointer: str
+    """Of the part among those `read` gives."""
+
+    def edited(self, ranges: Iterable[Replacement]) -> bytes:
+        """The value with ranges of the text replaced where its strings stand. Raises `Uneditable`."""
+        return edited(self.json, self.read, [PartEdit(pointer=self.pointer, ranges=tuple(ranges))])
+
+
 class Block:
     """A piece of a reply that is judged by itself."""
 
@@ -142,8 +155,8 @@ class Block:
         self.sealed = False
         """True where a signature covers the text."""
         self.edits: list[tuple[int, int, str]] = []
-        self.source: bytes | None = None
-        """The JSON that the text was written from, where it is no string of its own."""
+        self.source: Source | None = None
+        """The JSON that the text was read from, where it is no string of its own."""
         self.asked: Judgement | None = None
         self.asked_from = 0
         self.asked_length = -1
@@ -432,7 +445,7 @@ class StreamGate(ABC):
         """What an event has to do with a block that is a JSON value of its own, such as a citation."""
         if not block.closed:
             block.closed = True
-            block.source = encode(value)
+            block.source = Source(encode(value), _as_text, "")
             block.text += block.part.text.encode()
         return repeated(block, path)
 
@@ -621,6 +634,13 @@ def close(block: Block) -> None:
             block.part = msgspec.structs.replace(block.part, text=block.text.decode("utf-8", "surrogatepass"))
 
 
+def stands(block: Block, source: Source, path: tuple[Step, ...]) -> Touch:
+    """Take over the text of a block from the value in the event that begins it; it may grow from there on."""
+    touch = grow(block, block.part.text, path)
+    block.source = source
+    return touch
+
+
 def beside(block: Block, *, closes: bool = False, opens: bool = False) -> Touch:
     """What an event without text has to do with a block: it stands at this place of it."""
     return Touch(block, len(block.text), len(block.text), None, closes, opens)
@@ -643,12 +663,7 @@ def rewritten(touch: Touch) -> Any:
     block = touch.block
     if block.source is None:
         return changed_text(touch)
-    return _edited(block.source, [Replacement(*edit) for edit in block.edits])
-
-
-def _edited(source: bytes, ranges: Sequence[Replacement]) -> bytes:
-    """A JSON value with ranges of its compact text replaced where its strings stand. Raises `Uneditable`."""
-    return edited(source, _as_text, [PartEdit(pointer="", ranges=tuple(ranges))])
+    return block.source.edited([Replacement(*edit) for edit in block.edits])
 
 
 def _as_text(value: Any) -> list[Part]:
@@ -695,7 +710,7 @@ def _check(block: Block, judgement: Judgement, ranges: Sequence[Replacement]) ->
     if any(not 0 <= found.start <= found.end <= length for found in ranges):
         raise Uneditable("the range lies outside of the text")
     if block.source is not None:
-        _edited(block.source, ranges)
+        block.source.edited(ranges)
         return
     if length != len(block.text) - block.asked_from and judgement.final:
         raise Uneditable("the text did not come as text")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.wire.elsewhere import asks_beyond_its_bytes
@@ -55,6 +55,8 @@ def test_a_conversation_kept_by_the_provider_is_seen() -> None:
 
 
 @given(st.text(max_size=60))
+@example("file_id")
+@example("item_reference")
 def test_words_in_a_text_are_only_words(words: str) -> None:
     texts = [words, f'{words} "type": "image", "file_id": "x" {words}', "https://x.test/image.png"]
     content = [{"type": "text", "text": text} for text in texts] + [{"type": "input_text", "text": words}]

@@ -377,6 +377,75 @@ def test_a_message_that_came_in_the_first_event_is_judged_before_it_leaves() -> 
     assert events(driven.wire)[-2]["delta"]["stop_reason"] == "end_turn"
 
 
+RESULTS: dict[str, dict[str, Any]] = {
+    "fetched": {
+        "type": "web_fetch_tool_result",
+        "tool_use_id": "srvtoolu_1",
+        "content": {
+            "type": "web_fetch_result",
+            "url": "https://x.test/",
+            "content": {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a key b"}},
+        },
+    },
+    "ran": {
+        "type": "bash_code_execution_tool_result",
+        "tool_use_id": "srvtoolu_2",
+        "content": {"type": "bash_code_execution_result", "stdout": "a key b", "stderr": "", "return_code": 0},
+    },
+    "of an MCP server": {
+        "type": "mcp_tool_result",
+        "tool_use_id": "mcptoolu_1",
+        "is_error": False,
+        "content": [{"type": "text", "text": "none here"}, {"type": "text", "text": "a key b"}],
+    },
+}
+
+
+def with_result(block: dict[str, Any], *deltas: dict[str, Any]) -> bytes:
+    """A reply that says something, brings the result of a tool the provider ran, and says something more."""
+    told = [*events(streamed("anthropic", [("text", "Looking."), ("text", "?"), ("text", "Done.")]))]
+    (start,) = [at for at, event in enumerate(told) if event["type"] == "content_block_start" and event["index"] == 1]
+    told[start]["content_block"] = block
+    told[start + 1 : start + 2] = [{"type": "content_block_delta", "index": 1, "delta": delta} for delta in deltas]
+    return sse("anthropic", told)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_what_a_providers_own_tool_brought_is_redacted_where_its_words_stand(name: str) -> None:
+    stream = with_result(RESULTS[name])
+    wanted = stream.replace(b"a key b", b"a * b")
+    assert wanted != stream
+    for step in (1, 40, len(stream)):
+        pieces = cut_at(stream, range(0, len(stream), step))
+        driven = Driven("anthropic").feed(pieces, lambda judgement: redact_word(judgement, "key"))
+        assert driven.wire == wanted
+        assert Driven("anthropic").feed(pieces).wire == stream
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_that_grows_behind_its_beginning_is_judged_whole(name: str) -> None:
+    stream = with_result(RESULTS[name], {"type": "text_delta", "text": " and a word"})
+    seen = [judgement.part for judgement in Driven("anthropic").feed([stream]).judged]
+    (result,) = [part.text for part in seen if part.kind == "tool_result"]
+    assert "a key b" in result
+    assert result.endswith(" and a word")
+    for word in ("key", "word"):
+        driven = Driven("anthropic").feed([stream], lambda judgement, word=word: change_or_refuse(judgement, word))
+        assert word.encode() not in driven.wire
+
+
+def change_or_refuse(judgement: Judgement, word: str) -> "list[Replacement] | Substituted":
+    """A range of what streamed in cannot be changed in the value it grew from: then the result does not pass."""
+    return redact_word(judgement, word) if word == "key" or word not in judgement.part.text else Substituted("No.")
+
+
+def test_a_result_that_the_provider_signed_is_not_changed() -> None:
+    found = {"type": "web_search_result", "title": "a key b", "url": "https://x.test/", "encrypted_content": "Eo8A"}
+    stream = with_result({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [found]})
+    with pytest.raises(Uneditable):
+        Driven("anthropic").feed([stream], lambda judgement: redact_word(judgement, "key"))
+
+
 def test_an_event_that_is_too_large_ends_the_stream_as_an_error() -> None:
     for wire in NAMES:
         driven = Driven(wire).feed([b"data: " + b"x" * (9 << 20)])
