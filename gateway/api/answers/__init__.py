@@ -32,6 +32,7 @@ from gateway.api.answers.explanations import ExplainedStep, Explanation, GuardRu
 from gateway.api.answers.holds import Hold, HoldList
 from gateway.api.answers.keys import CreatedKey, Key, KeyList, Me, SignedOut
 from gateway.api.answers.problems import Fault, Problem
+from gateway.api.answers.search import FoundStep, Searchable
 from gateway.api.answers.sessions import Branch, BranchList, Facets, Session, SessionList
 from gateway.api.answers.status import ProviderStatus, Status
 from gateway.api.answers.supervision import (
@@ -80,6 +81,7 @@ __all__ = [
     "Explanation",
     "Facets",
     "Fault",
+    "FoundStep",
     "GuardRun",
     "Hold",
     "HoldList",
@@ -101,6 +103,7 @@ __all__ = [
     "ProviderStatus",
     "Quote",
     "Retention",
+    "Searchable",
     "Session",
     "SessionDetail",
     "SessionList",
