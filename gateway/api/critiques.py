@@ -64,6 +64,9 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     clause: Annotated[str, Meta(min_length=3, max_length=200)] | None = None
     """`policy/clause`; without it the step as a whole is meant."""
 
+    reason: Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\S")] | None = None
+    """Why; kept with it, and in the log as a commitment."""
+
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On whose word."""
@@ -153,6 +156,7 @@ async def label_step(
         clause=data.clause,
         label=data.label,
         by=data.by,
+        reason=data.reason,
         actor=actor_of(principal),
         at_ns=time.time_ns(),
     )

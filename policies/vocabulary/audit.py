@@ -298,6 +298,8 @@ class LabelRecorded(Entry, frozen=True, kw_only=True, tag="label.recorded"):
     """`policy/clause`; absent where it is about the step as a whole."""
 
     by: str
+    reason: str | None = None
+    """Commitment to what was given as the reason."""
 
 
 class CanaryMissed(Entry, frozen=True, kw_only=True, tag="canary.missed"):

@@ -15,7 +15,7 @@ from gateway.api.answers.audit import (
     Witness,
     WitnessList,
 )
-from gateway.api.answers.clauses import AppClauses, Clause, ClauseList, OutOfForce
+from gateway.api.answers.clauses import AppClauses, Clause, ClauseCounts, ClauseList, OutOfForce
 from gateway.api.answers.critiques import Asked, Critique, Critiques, Label, LabelList, Opined, Quote, Trusted
 from gateway.api.answers.erasures import Erasure, Retention
 from gateway.api.answers.exchanges import (
@@ -66,6 +66,7 @@ __all__ = [
     "CallCount",
     "Canaries",
     "Clause",
+    "ClauseCounts",
     "ClauseList",
     "CreatedKey",
     "Critique",
