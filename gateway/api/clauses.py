@@ -205,7 +205,7 @@ class _Counted:
         return answers.ClauseCounts(
             fired=sum(slots),
             stopped=self._stopped[app, clause],
-            would=dict(self._would.get((app, clause), {})),
+            would=dict(self._would.get((app, clause), Counter[VerdictName]())),
             slots=tuple(slots),
         )
 

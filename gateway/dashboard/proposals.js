@@ -60,7 +60,8 @@ class ProposalsPage {
   draw(detail, found) {
     put(detail,
       h("div.bar", {}, h("h2", {}, `Proposal ${found.number}`), state(found), h("span.tag", { title: DIRECTIONS[found.direction] }, found.direction), h("span.grow"),
-        found.state === "waiting" && may("decide") ? [h("button.approve", { type: "button", onclick: () => this.answer(found, true) }, "Approve…"), h("button.reject", { type: "button", onclick: () => this.answer(found, false) }, "Reject…")] : null),
+        may("decide") && found.state === "waiting" ? h("button.approve", { type: "button", onclick: () => this.answer(found, true) }, "Approve…") : null,
+        may("decide") && ["waiting", "canary"].includes(found.state) ? h("button.reject", { type: "button", onclick: () => this.answer(found, false) }, "Reject…") : null),
       found.why ? h("p.lead", {}, found.why) : null,
       edits(found.edits),
       facts([["app", found.app], ["by", found.author.replace(/^optimizer:/, "optimizer ")], ["rests on", `${plural(found.sessions, "session")}, on the word of ${plural(found.principals, "person or key", "persons or keys")}`],

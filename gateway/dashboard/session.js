@@ -13,6 +13,8 @@ const HEIGHT = 26;
 const PAGE = 250;
 const PREVIEW = 160;
 const PREVIEW_TURNS = 40;
+// A wire shows a call as it happens, and its result in the next request.
+const USUAL = { tool_result: "projected" };
 
 export async function session(main, where) {
   const view = new SessionView(where.id, where.query.get("turn"), where.query.get("step"));
@@ -33,7 +35,7 @@ function grouped(steps) {
 
 class SessionView {
   constructor(id, wanted, step) {
-    Object.assign(this, { id, wanted, step: step === null ? null : Number(step), turns: [], spans: [], told: true, detailed: null, rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, marks: new Map(), labels: new Map(), said: null, mixed: false });
+    Object.assign(this, { id, wanted, step: step === null ? null : Number(step), turns: [], spans: [], told: true, detailed: null, rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, marks: new Map(), labels: new Map(), said: null });
   }
 
   async open(main) {
@@ -128,7 +130,6 @@ class SessionView {
       turn.start = Date.parse(turn.started_at);
       this.turns.push(turn);
       this.last = turn.number;
-      this.mixed ||= turn.steps.some((step) => step.fidelity !== "witnessed");
     }
     this.arrange();
   }
@@ -265,12 +266,11 @@ class SessionView {
       h("span.fall", { "aria-hidden": "true" }, h("i.told", { style: { left: part(left), width: part(right - left) } }))];
   }
 
-  // What was said of a step beside the guards; and how it is known, where that is not the same for all.
+  // What was said of a step beside the guards; and how it is known, where that is not as usual for its kind.
   saidOf(turn, step) {
     const id = `${turn.exchange_id}.${step.seq}`;
     const worst = this.marks.get(id)?.reduce((a, b) => (b.score > a.score ? b : a));
-    const known = this.mixed && (step.kind === "tool_call" || step.kind === "tool_result") || step.fidelity !== "witnessed";
-    return [known ? fidelity(step.fidelity) : null, worst ? opinion(worst.label, worst.score) : null, this.labels.has(id) ? labelled(this.labels.get(id).at(-1), step.verdict === "allow" ? null : step.verdict) : null];
+    return [step.fidelity !== (USUAL[step.kind] ?? "witnessed") ? fidelity(step.fidelity) : null, worst ? opinion(worst.label, worst.score) : null, this.labels.has(id) ? labelled(this.labels.get(id).at(-1), step.verdict === "allow" ? null : step.verdict) : null];
   }
 
   bar(turn, step) {

@@ -1,9 +1,12 @@
-"""Labelled sessions out of which optimizers make proposals, and spans that an application reports: what the pages about
-them look at. The sessions and their labels are made up, and by no model; the proposals and the ladder are the real thing.
+"""Labelled sessions out of which optimizers make proposals, and spans that an application reports.
+
+The sessions and their labels are made up, and by no model; what optimizers make of them, and the ladder, is not.
 """
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ import httpx
 from gateway.config import Config
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.labels import LabelGiven, StepLabel
+from policies.vocabulary.ladder import Climb, Decision
+from policies.vocabulary.revisions import AddLine, Line, Proposal, Score, Support
 from storage.store import Store
-from tests.e2e.dashboard_stage import MINUTE_NS, Stage, Turn, session_of
+from tests.e2e.dashboard_stage import MINUTE_NS, POLICIES, Stage, Turn, session_of, stage
 
 APP = "release"
 CLAUSE = "releases/no-late-deploys"
@@ -29,7 +34,8 @@ text = "Nothing is put into production on a Friday evening or at night."
 severity = "high"
 steps = ["tool_call"]
 guards = [{ kind = "pattern", rules = [
-    { id = "night", pattern = "at 0[0-5]:", score = 95 }, { id = "friday-evening", pattern = "Friday at (19|20)", score = 60 },
+    { id = "night", pattern = "at 0[0-5]:", score = 95 },
+    { id = "friday-evening", pattern = "Friday at (19|20)", score = 60 },
 ] }]
 action = [{ at = 90, do = "reject" }, { at = 50, do = "flag" }]
 reason = "action_not_allowed"
@@ -48,11 +54,31 @@ _VIOLATING, _HONEST = 44, 20
 """Enough that either half of any split can tell a change that is right from one that is not."""
 
 
+HOSTILE = "<img src=x onerror=\"window.pwned = 'proposal'\">"
+
+_DECISIONS = (
+    Decision(
+        rung="holdout",
+        outcome="refused",
+        why="not_significant",
+        scores=(Score(name="wins", value=4), Score(name="losses", value=1), Score(name="groups", value=60)),
+    ),
+    Decision(
+        rung="canary",
+        outcome="waiting",
+        why="comparing",
+        scores=(Score(name="sessions", value=40), Score(name="harmed", value=1)),
+    ),
+    Decision(rung="approval", outcome="waiting", why="needs_a_person"),
+)
+
+
 def released(folder: Path) -> str:
     """The configuration of the app whose policy learns; its file is put into the folder."""
     (folder / "releases.toml").write_text(_RELEASES)
     return (
         f'\n[app.{APP}]\npolicy = ["{folder / "releases.toml"}"]\nenforce = true\nsearch = true\n'
+        "\n[app.silent]\nsearch = false\n"
         "\n[optimizer]\nholdout = 10\nshare = 0.5\nbudget = 0.25\n"
     )
 
@@ -89,8 +115,38 @@ def _label(store: Store, recording: Recording, label: StepLabel, by: str) -> Non
     store.labels.record(given)
 
 
+def filed(folder: Path) -> None:
+    """Put proposals into the data directory of a gateway that is not started yet: refused, in a canary, and waiting.
+
+    What they change is in force nowhere, and their words are hostile.
+    """
+    config = Config.load(None, environ={"STEPWARDEN_GATEWAY__DATA_DIR": str(folder / "data")}, overrides={})
+    store = Store.open(config.gateway.data_dir)
+    try:
+        for number, decision in enumerate(_DECISIONS):
+            proposal = Proposal(
+                app="default",
+                parent="0" * 32,
+                author="optimizer:reflective",
+                edits=(AddLine(line=Line(id=f"line-{number}", text=HOSTILE)),),
+                support=Support(sessions=("a", "b", "c"), principals=("Ann", "Bob")),
+                why=f"{HOSTILE} {number}",
+            )
+            passed = Decision(rung="lint", outcome="passed")
+            climb = Climb(
+                proposal=proposal.digest,
+                parent=proposal.parent,
+                child="1" * 32,
+                direction="loosens",
+                decisions=(passed, decision),
+            )
+            store.revisions.file(proposal, climb, now_ns=time.time_ns() - (9 - number) * MINUTE_NS)
+    finally:
+        store.close()
+
+
 def told(standing: Stage, trace: str, spans: list[dict[str, Any]]) -> None:
-    """An application reports spans of a trace: each with its id, its parent, a name, its begin and end and attributes."""
+    """An application reports spans of a trace."""
     document = {"resourceSpans": [{
         "resource": {"attributes": [_attribute("service.name", "the agent's application")]},
         "scopeSpans": [{"scope": {"name": "agent-framework"}, "spans": [
@@ -129,7 +185,8 @@ def told_session(standing: Stage) -> str:
     session = answer.headers["stepwarden-session"]
     ended_ns = time.time_ns()
     told(standing, trace, [
-        {"id": root, "name": "invoke_agent researcher", "began_ns": began_ns - 50_000_000, "ended_ns": ended_ns + 90_000_000,
+        {"id": root, "name": "invoke_agent researcher", "began_ns": began_ns - 50_000_000,
+         "ended_ns": ended_ns + 90_000_000,
          "attributes": {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "researcher"}},
         {"id": call, "parent": root, "name": "chat claude-haiku-4-5", "began_ns": began_ns, "ended_ns": ended_ns,
          "attributes": {"gen_ai.operation.name": "chat", "gen_ai.request.model": "claude-haiku-4-5"}},
@@ -139,6 +196,15 @@ def told_session(standing: Stage) -> str:
                         "tool.query": "<img src=x onerror=\"window.pwned = 'told'\">"}},
     ])  # fmt: skip
     return session
+
+
+@contextmanager
+def learning(folder: Path) -> Iterator[Stage]:
+    """A gateway with labelled sessions on record, out of which optimizers may propose, and that may be searched."""
+    labelled_deploys(folder)
+    more = POLICIES.replace("enforce = true", "enforce = true\nsearch = true") + released(folder)
+    with stage(folder, more=more) as opened:
+        yield opened
 
 
 def proposed(standing: Stage) -> list[dict[str, Any]]:
