@@ -111,6 +111,9 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     """`strict`: the audit log holds a request, durably, before it is forwarded, and a receipt comes with the answer;
     where the log cannot be written the request is refused. `buffered`: nobody waits for the log."""
 
+    search: bool = False
+    """Whether recorded contents may be searched for words (`POST /api/search`, roles auditor and above)."""
+
     instructions: str = "none"
     """An instruction set that revisions may improve; arrives with a later version."""
 

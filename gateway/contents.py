@@ -5,10 +5,11 @@ over bytes and a dialect; what cannot be read back is None, never a guess.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import Literal, Protocol, Self, TypeAlias, cast
 
 import msgspec
 
+from gateway.config import Limits
 from gateway.decoding import Undecoded, decode
 from gateway.wire.interface import Dialect, Operation, RequestView, Undecodable
 from policies.vocabulary.exchanges import Exchange, Recording
@@ -26,6 +27,11 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     decoded_bytes: int = 64 << 20
     ratio: int = 100
+
+    @classmethod
+    def within(cls, limits: Limits) -> Self:
+        """As far as the configuration lets bodies swell."""
+        return cls(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio)
 
 
 class Encoded(msgspec.Struct, frozen=True, kw_only=True):

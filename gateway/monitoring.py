@@ -178,7 +178,7 @@ class CritiquesKept:
 def open_monitor(config: Config, keeper: LocalKeeper, supervisor: Supervisor, rulesets: Rulesets) -> Monitor:
     """The monitor of a gateway that has a supervisor; it reads once it is run. Raises `StorageFailed`."""
     store = keeper.store
-    reach = Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio)
+    reach = Reach.within(config.limits)
     intake = Intake(store.monitor_queue, store, rulesets, now_ns=time.time_ns)
     settings = config.supervisor
     return Monitor(

@@ -32,6 +32,8 @@ from gateway.api.assets import dashboard_routes
 from gateway.api.backtests import Backtests, breather
 from gateway.api.control import control_app, control_routes
 from gateway.api.long_work import LongWork
+from gateway.api.reading import Reader
+from gateway.api.search import Searches
 from gateway.api.supervision import status_of
 from gateway.app import DataPlanes, create_app, open_keeper, open_telemetry
 from gateway.at_the_gate import AtTheGate
@@ -47,6 +49,7 @@ from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.loop_lag import LoopLag
 from gateway.notice_key import notice_key
 from gateway.optimizing.desk import RevisionDesk
+from gateway.searching import Search
 from gateway.server import protocol_class
 from gateway.stations.judge import Supervision
 from gateway.wire.dialects import dialects
@@ -328,7 +331,7 @@ class _Gateway:
         revisions = RevisionDesk(
             keeper.store, config, standing=lambda: keeper.standing, revise=keeper.revise, work=work, rest=breather()
         )
-        routes = self._routes(keeper, backtests, revisions, info, port)
+        routes = self._routes(keeper, backtests, revisions, self._searches(keeper, work), info, port)
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
         stopping = _stop_signals()
@@ -370,8 +373,20 @@ class _Gateway:
             other.should_exit = True
             await task
 
+    def _searches(self, keeper: LocalKeeper, work: LongWork) -> Searches:
+        config = self._config
+        reader = Reader(keeper.store, dialects().by_name(), Reach.within(config.limits))
+        search = Search(keeper.store, reader, searchable=lambda app: config.app(app).search)
+        return Searches(search, work=work, rest=breather())
+
     def _routes(
-        self, keeper: LocalKeeper, backtests: Backtests, revisions: RevisionDesk, info: _Info, port: int
+        self,
+        keeper: LocalKeeper,
+        backtests: Backtests,
+        revisions: RevisionDesk,
+        searches: Searches,
+        info: _Info,
+        port: int,
     ) -> list[Any]:
         config = self._config
         access = Access(
@@ -398,13 +413,14 @@ class _Gateway:
                 gateway=info,
                 desk=keeper,
                 backtest_desk=backtests,
+                search_desk=searches,
                 revision_desk=revisions,
                 audit_log=keeper.store.audit,
                 dialects=dialects().by_name(),
                 unverified=lambda: keeper.bell.hear(Occurrence(occasion="not_verified")),
                 access=access,
                 sign_ins=keeper.store.sign_ins,
-                reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
+                reach=Reach.within(config.limits),
             )
         )
 

@@ -19,6 +19,7 @@ from storage.audit.snapshot import Snapshot
 from storage.audit.tiles import WIDTH, Place
 from storage.entry_lines import rfc3339_nanoseconds
 from storage.ledger import Ledger
+from storage.pseudonyms import Pseudonyms
 from storage.publisher import FOLDER, Publisher
 from storage.reads import Reads
 from storage.rotation import Rotated, Rotation
@@ -58,7 +59,13 @@ class AuditLog:
     """Safe from any thread."""
 
     def __init__(
-        self, reads: Reads, ledger: Ledger, sequencer: Sequencer, publisher: Publisher, rotation: Rotation
+        self,
+        reads: Reads,
+        ledger: Ledger,
+        sequencer: Sequencer,
+        publisher: Publisher,
+        rotation: Rotation,
+        names: Pseudonyms,
     ) -> None:
         self._reads = reads
         self._aliases = Aliases(ledger)
@@ -67,6 +74,7 @@ class AuditLog:
         self._sequencer = sequencer
         self._publisher = publisher
         self._rotation = rotation
+        self._names = names
 
     @property
     def failing(self) -> str | None:
@@ -99,6 +107,10 @@ class AuditLog:
             if named:
                 self._ledger.write(named, entries=())
         return alias
+
+    def pseudonym(self, words: str) -> str:
+        """What the log calls words that somebody looks for: the same each time, and nothing without `seal.key`."""
+        return self._names.of("words", " ".join(words.split()).casefold()).hex()
 
     @property
     def directory(self) -> Path:

@@ -1,16 +1,18 @@
 """Labels: what persons say of recorded steps, in `ledger.db`."""
 
+import secrets
 from collections.abc import Collection
+from hashlib import sha256
 from typing import Final, final
 
 import msgspec
 
-from policies.vocabulary.audit import LabelRecorded
+from policies.vocabulary.audit import BLIND_BYTES, LabelRecorded, commitment
 from policies.vocabulary.labels import LabelGiven
 from storage.aliases import Aliases
 from storage.ledger import Ledger
 
-_COLUMNS: Final = "step_id, session_id, app, clause, label, by, actor, at_ns"
+_COLUMNS: Final = ", ".join(LabelGiven.__struct_fields__)
 
 
 @final
@@ -26,6 +28,7 @@ class LabelBook:
         exchange_id, _, seq = given.step_id.partition(".")
         with self._ledger.lock:
             alias, named = self._aliases.of("person", given.by)
+            blind = None if given.reason is None else secrets.token_bytes(BLIND_BYTES)
             entry = LabelRecorded(
                 actor=given.actor,
                 tenant=given.app,
@@ -34,9 +37,11 @@ class LabelBook:
                 label=given.label,
                 clause=given.clause,
                 by=alias,
+                reason=_committed(blind, given.reason),
             )
-            query = f"INSERT INTO label ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
-            self._ledger.write([*named, (query, _values(given))], entries=[entry])
+            values = (*msgspec.structs.astuple(given), blind)
+            query = f"INSERT INTO label ({_COLUMNS}, blind) VALUES ({', '.join('?' * len(values))})"  # noqa: S608 - ours
+            self._ledger.write([*named, (query, values)], entries=[entry])
 
     def expire(self, before_ns: int, held: Collection[str]) -> None:
         """Delete labels from before a time, except for sessions in `held`."""
@@ -63,5 +68,5 @@ class LabelBook:
         return [msgspec.convert(dict(zip(names, row, strict=True)), LabelGiven) for row in rows]
 
 
-def _values(given: LabelGiven) -> tuple[str | int | None, ...]:
-    return msgspec.structs.astuple(given)
+def _committed(blind: bytes | None, reason: str | None) -> str | None:
+    return None if blind is None or reason is None else commitment(blind, sha256(reason.encode()).digest())

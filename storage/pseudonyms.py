@@ -11,7 +11,7 @@ from blake3 import blake3
 from storage.seal import derive
 from storage.secret import Secret
 
-Named: TypeAlias = Literal["session", "user", "app", "scope"]
+Named: TypeAlias = Literal["session", "user", "app", "scope", "words"]
 
 SIZE: Final = 16
 

@@ -108,7 +108,12 @@ class Store(Reads):
                     self.ledger, lambda: open_log(path, self.ledger.origin), adopt=partial(adopt_next, path)
                 )
                 self.audit = AuditLog(
-                    self, self.ledger, self.sequencer, self.publisher, Rotation(path, self.ledger, self.publisher)
+                    self,
+                    self.ledger,
+                    self.sequencer,
+                    self.publisher,
+                    Rotation(path, self.ledger, self.publisher),
+                    names,
                 )
                 self._sealer = Sealer(
                     self.ledger, self.sequencer, self._days, self._spans, survived=self._writer.survived

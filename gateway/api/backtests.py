@@ -14,8 +14,8 @@ from litestar.response import Stream
 from msgspec import Meta
 
 from gateway.api.access import NotAllowed, requires, scope_of
-from gateway.api.long_work import Gone, LongWork, Told
-from gateway.api.problems import SAFE_HEADERS
+from gateway.api.events import EVENTS, streamed
+from gateway.api.long_work import LongWork, Watcher
 from gateway.backtest.history import Wanted
 from gateway.backtest.run import EXAMPLES, Candidate, Laboratory
 from gateway.times import moment_ns
@@ -71,8 +71,10 @@ class Backtests:
     def begin(self, candidate: Candidate, wanted: Wanted, *, examples: int) -> AsyncIterator[bytes]:
         """Start one and follow it. Raises `WorkRunning`."""
 
-        def work(told: Told, gone: Gone) -> Backtest:
-            return self._laboratory.run(candidate, wanted, progress=told, gone=gone, rest=self._rest, examples=examples)
+        def work(watcher: Watcher) -> Backtest:
+            return self._laboratory.run(
+                candidate, wanted, progress=watcher.told, gone=watcher.gone, rest=self._rest, examples=examples
+            )
 
         return self._work.begin(work)
 
@@ -92,7 +94,7 @@ def breather() -> Callable[[], None]:
     return rest
 
 
-@post("/api/backtests", opt=requires("operator"), media_type="text/event-stream", status_code=200)
+@post("/api/backtests", opt=requires("operator"), media_type=EVENTS, status_code=200)
 async def run_backtest(
     data: JSONBody[BacktestAsk],
     backtests: NamedDependency[SkipValidation[Backtests]],
@@ -107,7 +109,7 @@ async def run_backtest(
     wanted = Wanted(since_ns=since_ns, sessions=tuple(data.sessions), app=app, most=data.most)
     candidate = Candidate(policies=policies, enforce=data.enforce)
     events = backtests.begin(candidate, wanted, examples=data.examples)
-    return Stream(events, media_type="text/event-stream", headers=SAFE_HEADERS)
+    return streamed(events)
 
 
 def _names_code(text: str) -> bool:

@@ -3,8 +3,8 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import Annotated, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Final, Self
 
 import msgspec
 from litestar import get, post
@@ -16,16 +16,22 @@ from gateway.api import answers
 from gateway.api.access import SUFFICES, NotAllowed, requires, scope_of, sees
 from gateway.api.ports import Desk, InForce, ModeReader, Records
 from policies.errors import StepwardenError
-from policies.evaluate import Rule
+from policies.evaluate import Rule, Ruleset
 from policies.mistakes import nearest
+from policies.vocabulary.bands import outcome
+from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.modes import EVERY, LONGEST_NS, Mode, ModeChange, Modes
-from policies.vocabulary.verdicts import STRENGTH
+from policies.vocabulary.verdicts import STRENGTH, VerdictName
 
 _LOG: Final = logging.getLogger("stepwarden.clauses")
 
 COUNTED = 200
 """Newest exchanges that are looked at: each costs one read of its judgement."""
+
+SLOTS = 20
+"""Into how many parts these are cut for a picture of them."""
 
 
 @get("/api/clauses", opt=requires("viewer"), sync_to_thread=True)
@@ -36,7 +42,8 @@ def list_clauses(
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.ClauseList:
     """The clauses in force, app by app, with how often each found something in the newest exchanges."""
-    counted, fired, stopped = _fired(records, scope_of(principal, None))
+    rulesets = in_force.rulesets()
+    counted = _Counted.over(records, scope_of(principal, None), rulesets)
     changed, now_ns = Modes(modes.changes()), time.time_ns()
     shown = [
         answers.AppClauses(
@@ -48,18 +55,17 @@ def list_clauses(
                 answers.Clause.of(
                     rule,
                     ruleset.settings,
-                    fired=fired[app, rule.name],
-                    stopped=stopped[app, rule.name],
+                    counts=counted.of(app, rule.name),
                     change=shadowed.get(rule.name),
                 )
                 for rule in ruleset.rules
             ),
         )
-        for app, ruleset in in_force.rulesets().items()
+        for app, ruleset in rulesets.items()
         for shadowed in (changed.shadowed(app, now_ns),)
         if sees(principal, app)
     ]
-    return answers.ClauseList(apps=tuple(shown), counted=counted)
+    return answers.ClauseList(apps=tuple(shown), counted=counted.exchanges)
 
 
 class NoSuchClause(StepwardenError):
@@ -172,19 +178,66 @@ def _until_ns(ask: ModeAsk, now_ns: int) -> int | None:
     return now_ns + ask.seconds * 1_000_000_000
 
 
-_Counted: TypeAlias = Counter[tuple[str, str]]
-"""By app and clause."""
+class _Counted:
+    """What clauses found, did and would have done in the newest exchanges."""
+
+    def __init__(self, newest: Sequence[Exchange], rulesets: Mapping[str, Ruleset]) -> None:
+        self.exchanges = len(newest)
+        self._rules = {app: {rule.name: rule for rule in ruleset.rules} for app, ruleset in rulesets.items()}
+        self._slots: dict[tuple[str, str], list[int]] = {}
+        self._stopped: Counter[tuple[str, str]] = Counter()
+        self._would: dict[tuple[str, str], Counter[VerdictName]] = {}
+
+    @classmethod
+    def over(cls, records: Records, app: str | None, rulesets: Mapping[str, Ruleset]) -> Self:
+        """Looks at the newest exchanges of an app, or of all."""
+        newest = records.recent(limit=COUNTED, app=app)
+        counted = cls(newest, rulesets)
+        for back, exchange in enumerate(newest):
+            judged = records.judged(exchange.exchange_id)
+            if judged is not None:
+                counted.add(exchange.app, judged, SLOTS - 1 - back * SLOTS // COUNTED)
+        return counted
+
+    def of(self, app: str, clause: str) -> answers.ClauseCounts:
+        """The counts of one clause."""
+        slots = self._slots.get((app, clause), [0] * SLOTS)
+        return answers.ClauseCounts(
+            fired=sum(slots),
+            stopped=self._stopped[app, clause],
+            would=dict(self._would.get((app, clause), Counter[VerdictName]())),
+            slots=tuple(slots),
+        )
+
+    def add(self, app: str, judged: Judged, slot: int) -> None:
+        """One exchange more, in its slot of time."""
+        for clause in {finding.clause for said in judged.steps for finding in said.findings}:
+            self._slots.setdefault((app, clause), [0] * SLOTS)[slot] += 1
+        verdicts = [said.verdict for said in judged.steps if STRENGTH[said.verdict.name] > STRENGTH["flag"]]
+        self._stopped.update((app, clause) for clause in {one for each in verdicts for one in each.clauses})
+        rules = self._rules.get(app) or self._rules.get("default") or {}
+        strongest: dict[str, VerdictName] = {}
+        for said in judged.steps:
+            for clause, would in _would(said, rules):
+                strongest[clause] = max(would, strongest.get(clause, "allow"), key=STRENGTH.__getitem__)
+        for clause, would in strongest.items():
+            self._would.setdefault((app, clause), Counter())[would] += 1
 
 
-def _fired(records: Records, app: str | None) -> tuple[int, _Counted, _Counted]:
-    """How many exchanges were looked at, in how many each clause found something, and had its way beyond a flag."""
-    fired, stopped = _Counted(), _Counted()
-    recent = records.recent(limit=COUNTED, app=app)
-    for exchange in recent:
-        judged = records.judged(exchange.exchange_id)
-        if judged is not None:
-            found = {finding.clause for said in judged.steps for finding in said.findings}
-            fired.update((exchange.app, clause) for clause in found)
-            verdicts = [said.verdict for said in judged.steps if STRENGTH[said.verdict.name] > STRENGTH["flag"]]
-            stopped.update((exchange.app, clause) for clause in {one for each in verdicts for one in each.clauses})
-    return len(recent), fired, stopped
+def _would(said: StepJudgement, rules: Mapping[str, Rule]) -> Iterator[tuple[str, VerdictName]]:
+    """Clauses that acted less than they ask for, being out of force or in an app that does not enforce; and for what.
+
+    The record has the strongest of it; what each clause asked for is read by its bands as they are now.
+    """
+    verdict = said.verdict
+    if verdict.shadow == "allow":
+        return
+    out = {row.clause for row in said.coverage if row.shadow} | set(verdict.clauses if verdict.name == "flag" else ())
+    for clause in {finding.clause for finding in said.findings} & out:
+        rule = rules.get(clause)
+        scores = [each.score for each in said.findings if each.clause == clause and each.state != "error"]
+        band = rule.band(max(scores)) if rule is not None and scores else None
+        asked = verdict.shadow if rule is None or not scores else "allow" if band is None else outcome(band)
+        would = min(asked, verdict.shadow, key=STRENGTH.__getitem__)
+        if would != "allow":
+            yield clause, would

@@ -27,6 +27,7 @@ from gateway.api import (
     optimizing,
     reports,
     retention,
+    search,
     sessions,
     sign_in,
     status,
@@ -56,6 +57,7 @@ from gateway.api.ports import (
 )
 from gateway.api.problems import EXCEPTION_HANDLERS, SAFE_HEADERS
 from gateway.api.reading import Dialects, Reader
+from gateway.api.search import Searches
 from gateway.api.self_check import SelfCheck
 from gateway.application import Application
 from gateway.contents import Reach
@@ -78,6 +80,8 @@ ROUTES = (
     sign_in.sign_in,
     sign_in.sign_out,
     sign_in.show_me,
+    search.show_searchable,
+    search.search,
     exchanges.list_exchanges,
     exchanges.show_exchange,
     exchanges.show_request,
@@ -158,6 +162,7 @@ def _documented() -> Application:
         "desk",
         "reader",
         "backtests",
+        "searches",
         "revision_desk",
         "modes",
         "books",
@@ -201,6 +206,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     gateway: GatewayInfo,
     desk: Desk,
     backtest_desk: Backtests,
+    search_desk: Searches,
     revision_desk: RevisionDesk,
     audit_log: Audit,
     dialects: Dialects,
@@ -222,6 +228,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         "gateway": gateway,
         "desk": desk,
         "backtests": backtest_desk,
+        "searches": search_desk,
         "revision_desk": revision_desk,
         "audit": audit_log,
         "self_check": SelfCheck(audit_log, unverified),

@@ -15,6 +15,7 @@ from msgspec import Meta
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of
 from gateway.api.exchanges import visible as visible_exchange
+from gateway.api.looks import look
 from gateway.api.ports import Audit, Books, Desk, InForce, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.api.retention import Who
@@ -23,7 +24,6 @@ from policies.afterwards import judged_clauses
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.trail import utf8
-from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.critiques import Opinion, Quote
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.labels import LabelGiven, StepLabel
@@ -64,6 +64,9 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     clause: Annotated[str, Meta(min_length=3, max_length=200)] | None = None
     """`policy/clause`; without it the step as a whole is meant."""
 
+    reason: Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"\S")] | None = None
+    """Why; kept with it, and in the log as a commitment."""
+
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On whose word."""
@@ -82,8 +85,7 @@ def list_critiques(
 ) -> answers.Critiques:
     """What supervisors and persons said of a session, with the words they stand on."""
     row = visible(records, principal, session_id)
-    session = audit.alias(row.session_id)
-    audit.note(ContentRead(actor=actor_of(principal), tenant=row.app, what="critiques", session=session))
+    look(audit, principal, "critiques", app=row.app, session=row.session_id)
     found = books.critiques.of_session(row.session_id)
     return answers.Critiques(
         session_id=row.session_id,
@@ -154,6 +156,7 @@ async def label_step(
         clause=data.clause,
         label=data.label,
         by=data.by,
+        reason=data.reason,
         actor=actor_of(principal),
         at_ns=time.time_ns(),
     )

@@ -8,13 +8,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 
 from gateway.api import answers
-from gateway.api.access import SUFFICES, actor_of, requires, scope_of, sees
+from gateway.api.access import SUFFICES, requires, scope_of, sees
+from gateway.api.looks import look
 from gateway.api.ports import Audit, Erased, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Reader
 from gateway.api.sessions import Limit, Longest
 from policies.errors import StepwardenError
-from policies.vocabulary.audit import ContentRead, Shown
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.keys import Principal
 
@@ -68,7 +68,7 @@ def show_exchange(
     """One exchange with its steps and what clauses said of them."""
     exchange = visible(records, principal, exchange_id)
     if text:
-        audit.note(content_read(principal, exchange, "steps"))
+        look(audit, principal, "steps", app=exchange.app, exchange=exchange.exchange_id)
     steps = reader.steps([exchange], records.exchange_steps(exchange.exchange_id), longest=text)
     judged = records.judged(exchange.exchange_id)
     return answers.ExchangeDetail(
@@ -110,11 +110,6 @@ def show_response(
     return _body(records, audit, principal, exchange_id, "response")
 
 
-def content_read(principal: Principal, exchange: Exchange, what: Shown) -> ContentRead:
-    """The audit log's word for content of an exchange that is about to be shown."""
-    return ContentRead(actor=actor_of(principal), tenant=exchange.app, what=what, exchange=exchange.exchange_id)
-
-
 def _body(
     records: Records, audit: Audit, principal: Principal, exchange_id: str, side: Literal["request", "response"]
 ) -> Response[bytes]:
@@ -122,7 +117,7 @@ def _body(
     body = records.body(exchange.exchange_id, side)
     if body is None or body.raw is None:
         raise ContentNotKept(f"the {side} body was not kept")
-    audit.note(content_read(principal, exchange, side))
+    look(audit, principal, side, app=exchange.app, exchange=exchange.exchange_id)
     headers = {
         "content-disposition": f'attachment; filename="{exchange.exchange_id}-{side}.bin"',
         "stepwarden-body-sha256": body.sha256.hex(),

@@ -13,7 +13,8 @@ from gateway.api import answers
 from gateway.api.access import SUFFICES, requires, scope_of, sees
 from gateway.api.answers.critiques import Label
 from gateway.api.critiques import shown
-from gateway.api.exchanges import content_read, missing
+from gateway.api.exchanges import missing
+from gateway.api.looks import look
 from gateway.api.ports import Audit, Books, InForce, ModeReader, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.contents import Placed
@@ -50,7 +51,7 @@ def explain_exchange(
     judged = records.judged(exchange.exchange_id)
     if principal.role not in SUFFICES["viewer"]:
         return _coarse(exchange, judged)
-    audit.note(content_read(principal, exchange, "explanation"))
+    look(audit, principal, "explanation", app=exchange.app, exchange=exchange.exchange_id)
     clear = principal.role in SUFFICES["operator"]
     found = _Explaining(exchange, judged, reader, records, clear=clear)
     ruleset = _ruleset(in_force, exchange.app)

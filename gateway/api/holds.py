@@ -10,8 +10,8 @@ from msgspec import Meta
 
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of, sees
+from gateway.api.looks import look
 from gateway.api.ports import Audit, Desk, HoldReader, NotFound
-from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.keys import Principal
 
@@ -41,7 +41,7 @@ def list_holds(
 ) -> answers.HoldList:
     """Holds, newest first."""
     app = scope_of(principal, None)
-    audit.note(ContentRead(actor=actor_of(principal), tenant=app, what="holds"))
+    look(audit, principal, "holds", app=app)
     found = holds.list(state=only, app=app)
     return answers.HoldList(holds=tuple(answers.Hold.of(each) for each in found))
 

@@ -14,13 +14,13 @@ from litestar.params import SkipValidation
 from litestar.response import Stream
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, SUFFICES, actor_of, requires, scope_of, sees
+from gateway.api.access import EVERY_APP, SUFFICES, requires, scope_of, sees
+from gateway.api.events import EVENTS, event, streamed
+from gateway.api.looks import look
 from gateway.api.ports import Audit
-from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Dialects
 from gateway.contents import Reach, Recorded, texts
 from policies.errors import StepwardenError
-from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Hold
 from policies.vocabulary.keys import Principal
@@ -50,10 +50,10 @@ class _Viewer:
         self._arrived = asyncio.Event()
         self._over = False
 
-    def offer(self, event: bytes) -> None:
+    def offer(self, encoded: bytes) -> None:
         """Queue an event, or count it as dropped."""
         if len(self._waiting) < self._capacity:
-            self._waiting.append(event)
+            self._waiting.append(encoded)
         else:
             self._dropped += 1
         self._arrived.set()
@@ -73,7 +73,7 @@ class _Viewer:
         chunk = b"".join(self._waiting)
         self._waiting.clear()
         if self._dropped:
-            chunk += _event("dropped", None, {"events": self._dropped})
+            chunk += event("dropped", {"events": self._dropped})
             self._dropped = 0
         return chunk
 
@@ -114,9 +114,9 @@ class LiveFeed:
         watching = [viewer for viewer in self._viewers if sees(viewer.principal, exchange.app)]
         if not watching:
             return
-        for event in self._events(recording):
+        for each in self._events(recording):
             for viewer in watching:
-                viewer.offer(event)
+                viewer.offer(each)
 
     def announce(self, hold: Hold) -> None:
         """Show that a step waits for a person, or no longer does; what is asked only to those who may read holds."""
@@ -124,8 +124,8 @@ class LiveFeed:
         if not watching:
             return
         whole = answers.Hold.of(hold)
-        full = _event("hold", hold.hold_id, whole)
-        bare = _event("hold", hold.hold_id, msgspec.structs.replace(whole, text=""))
+        full = event("hold", whole, hold.hold_id)
+        bare = event("hold", msgspec.structs.replace(whole, text=""), hold.hold_id)
         for viewer in watching:
             viewer.offer(full if viewer.principal.role in SUFFICES["overseer"] else bare)
 
@@ -164,26 +164,19 @@ class LiveFeed:
             answers.Step.of(step, text, longest=_LONGEST, said=said.get(step.seq))
             for step, text in zip(recording.steps, found, strict=True)
         )
-        events = [_event("step", step.step_id, step) for step in shown]
-        return [*events, _event("exchange", exchange.exchange_id, answers.Exchange.of(exchange))]
+        events = [event("step", step, step.step_id) for step in shown]
+        return [*events, event("exchange", answers.Exchange.of(exchange), exchange.exchange_id)]
 
 
-def _event(name: str, event_id: str | None, data: object) -> bytes:
-    """One event; JSON escapes every control character, so that no content can start another."""
-    identity = b"" if event_id is None else b"id: %s\n" % event_id.encode()
-    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), identity, msgspec.json.encode(data))
-
-
-@get("/api/live", opt=requires("viewer"), media_type="text/event-stream")
+@get("/api/live", opt=requires("viewer"), media_type=EVENTS)
 async def live_feed(
     live: NamedDependency[SkipValidation[LiveFeed]],
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> Stream:
     """Exchanges and steps as they are recorded."""
-    read = ContentRead(actor=actor_of(principal), tenant=scope_of(principal, None), what="live")
-    await asyncio.to_thread(audit.note, read)
-    return Stream(live.watch(principal), media_type="text/event-stream", headers=SAFE_HEADERS)
+    await asyncio.to_thread(look, audit, principal, "live", app=scope_of(principal, None))
+    return streamed(live.watch(principal))
 
 
 WHOLE_HOUSE = Principal(role="admin", app=EVERY_APP)

@@ -11,9 +11,9 @@ from msgspec import Meta
 
 from gateway.api import optimizing_answers as answers
 from gateway.api.access import actor_of, requires, scope_of, sees
+from gateway.api.events import EVENTS, streamed
+from gateway.api.looks import look
 from gateway.api.ports import Audit
-from gateway.api.problems import SAFE_HEADERS
-from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.holds import Review
 from policies.vocabulary.keys import Principal
 from storage.errors import ProposalNotFound, RevisionNotFound
@@ -54,7 +54,7 @@ class RollbackAsk(Word, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A revision's digest, or its beginning; None: the one before."""
 
 
-@post("/api/optimize", opt=requires("operator"), media_type="text/event-stream", status_code=200)
+@post("/api/optimize", opt=requires("operator"), media_type=EVENTS, status_code=200)
 async def optimize(
     data: JSONBody[OptimizeAsk],
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
@@ -62,7 +62,7 @@ async def optimize(
 ) -> Stream:
     """Let optimizers propose: `progress` events, then one `report`, or one `error`. Nothing is put in force."""
     events = revision_desk.optimize(scope_of(principal, data.app), dry=data.dry_run)
-    return Stream(events, media_type="text/event-stream", headers=SAFE_HEADERS)
+    return streamed(events)
 
 
 @get("/api/proposals", opt=requires("overseer"))
@@ -75,7 +75,7 @@ async def list_proposals(
 ) -> answers.ProposalList:
     """Proposals, newest first, with what they change and how far each came."""
     wanted = scope_of(principal, app)
-    audit.note(ContentRead(actor=actor_of(principal), tenant=wanted, what="proposals"))
+    look(audit, principal, "proposals", app=wanted)
     return await revision_desk.proposals(wanted, only)
 
 
@@ -88,7 +88,7 @@ async def show_proposal(
 ) -> answers.Proposal:
     """One proposal: its diff, its evidence, and what each rung said."""
     found = await _proposal(revision_desk, principal, number)
-    audit.note(ContentRead(actor=actor_of(principal), tenant=found.app, what="proposals"))
+    look(audit, principal, "proposals", app=found.app)
     return found
 
 
@@ -148,7 +148,7 @@ async def diff_revision(
     found = await _revision(revision_desk, principal, name)
     if against is not None:
         await _revision(revision_desk, principal, against)
-    audit.note(ContentRead(actor=actor_of(principal), tenant=found.app, what="proposals"))
+    look(audit, principal, "proposals", app=found.app)
     return await revision_desk.diff(name, against)
 
 

@@ -239,6 +239,10 @@ class Audit(Protocol):
         """What the log calls a session."""
         ...
 
+    def pseudonym(self, words: str) -> str:
+        """What the log calls words that somebody looks for."""
+        ...
+
     @property
     def directory(self) -> Path:
         """The data directory the log stands in."""

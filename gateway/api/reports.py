@@ -7,12 +7,12 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter, SkipValidation
 
-from gateway.api.access import actor_of, requires
+from gateway.api.access import requires
+from gateway.api.looks import look
 from gateway.api.ports import Audit, Records
 from gateway.api.sessions import visible
 from gateway.reported.order import as_tree
 from gateway.times import rfc3339
-from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.reports import ReportedSpan
 
@@ -100,8 +100,7 @@ def list_reported(
     row = visible(records, principal, session_id)
     spans = records.reported(row.session_id, limit + 1, in_full=detail)
     if detail and spans:
-        session = audit.alias(row.session_id)
-        audit.note(ContentRead(actor=actor_of(principal), tenant=row.app, what="steps", session=session))
+        look(audit, principal, "steps", app=row.app, session=row.session_id)
     parents: dict[bytes, tuple[str, ...]] = {}
     for exchange in records.exchanges(row.session_id) if spans else ():
         if (parent := exchange.parent_span_id) is not None:

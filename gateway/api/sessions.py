@@ -9,10 +9,10 @@ from litestar.params import FromPath, QueryParameter, SkipValidation
 
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of, sees
+from gateway.api.looks import look
 from gateway.api.ports import Audit, Desk, Erased, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.times import moment_ns
-from policies.vocabulary.audit import ContentRead
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.verdicts import VerdictName
 from storage.rows import SessionRow
@@ -99,8 +99,7 @@ def show_steps(
     """The steps of one session in order, each with its text."""
     row = visible(records, principal, session_id)
     if text:
-        session = audit.alias(row.session_id)
-        audit.note(ContentRead(actor=actor_of(principal), tenant=row.app, what="steps", session=session))
+        look(audit, principal, "steps", app=row.app, session=row.session_id)
     if turns is None and not after:
         exchanges, steps = records.exchanges(row.session_id), records.steps(row.session_id)
     else:

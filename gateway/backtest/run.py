@@ -144,7 +144,7 @@ class Laboratory:
         )
 
     def _reach(self) -> Reach:
-        return Reach(decoded_bytes=self._config.limits.decoded_bytes, ratio=self._config.limits.ratio)
+        return Reach.within(self._config.limits)
 
 
 class _Benches:

@@ -1,7 +1,6 @@
 """`stepwarden backtest`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -67,6 +66,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of one command, as click h
     replayed.
     """
     from gateway.cli.flips import told
+    from gateway.cli.following import followed
     from gateway.cli.screen import out, print_json
 
     ask = {
@@ -79,7 +79,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of one command, as click h
         "examples": examples,
     }
     with reach(config_file, url) as api:
-        report = followed(api, ask, quiet=as_json)
+        report = followed(api, "/api/backtests", ask, doing="replaying", quiet=as_json)
     if not report["exchanges"] and not report["unreplayed"]:
         raise NothingReplayed("nothing is recorded that could be replayed")
     if as_json:
@@ -91,29 +91,6 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of one command, as click h
     if not report["steps"] and not report["flips"]:
         raise NothingReplayed("nothing of what is recorded could be replayed")
     return 1 if report["flipped"] or report["hypothetical"] else 0
-
-
-def followed(api: Any, ask: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Run one backtest to its end; the report. A bar shows how far it is where somebody watches."""
-    from gateway.cli.client import GatewayRefused, NotStepwarden
-    from gateway.cli.screen import progress
-
-    found: dict[str, Any] = {}
-    with progress("replaying", quiet=quiet) as shown:
-
-        def on_event(name: str, data: Any) -> bool:
-            if name == "progress":
-                shown(data["done"], data["of"])
-                return True
-            found[name] = data
-            return False
-
-        api.follow("/api/backtests", on_event, body=ask)
-    if "error" in found:
-        raise GatewayRefused(found["error"]["message"], found["error"]["remedy"])
-    if "report" not in found:
-        raise NotStepwarden("the backtest ended without a report")
-    return found["report"]
 
 
 def _text(name: str) -> str:

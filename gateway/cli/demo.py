@@ -107,12 +107,12 @@ def _settled(gateway: "RunningGateway", requests: int) -> dict[str, Any]:
 def backtested(gateway: "RunningGateway") -> dict[str, Any]:
     """What the shipped baseline would have made of these runs, which were recorded without any policy."""
     from gateway.cli import client
-    from gateway.cli.backtest import followed
+    from gateway.cli.following import followed
     from policies.shipped import shipped
 
     ask = {"policies": [{"name": _CANDIDATE, "text": shipped()[_CANDIDATE]}]}
     with client.here(gateway.config) as api:
-        return followed(api, ask, quiet=True)
+        return followed(api, "/api/backtests", ask, doing="replaying", quiet=True)
 
 
 def _rebuilt(gateway: "RunningGateway", arrived: list[bytes]) -> dict[str, int]:

@@ -12,6 +12,8 @@ from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
 from gateway.api.long_work import LongWork
+from gateway.api.reading import Reader
+from gateway.api.search import Searches
 from gateway.api.supervision import status_of
 from gateway.backtest.run import Laboratory
 from gateway.config import Config
@@ -20,6 +22,7 @@ from gateway.in_force import in_force, standing_of
 from gateway.keeper import NoPolicies, NoSupervisor
 from gateway.notice_key import notice_key
 from gateway.optimizing.desk import RevisionDesk
+from gateway.searching import Search
 from gateway.wire.dialects import dialects
 from gateway.witnesses import WitnessState
 from policies.evaluate import Ruleset
@@ -203,6 +206,8 @@ def _application(config: Config, store: Store) -> Any:
     desk = RevisionDesk(
         store, config, standing=lambda: revisions.standing, revise=revisions.revise, work=work, rest=_nobody_waits
     )
+    reader = Reader(store, known, Reach.within(config.limits))
+    search = Search(store, reader, searchable=lambda app: config.app(app).search)
     routes = control_routes(
         records=store,
         key_ring=store.keys,
@@ -218,11 +223,12 @@ def _application(config: Config, store: Store) -> Any:
         gateway=NotServing(providers, status_of(config.supervisor)),
         desk=DirectDesk(store),
         backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits, work=work),
+        search_desk=Searches(search, work=work, rest=_nobody_waits),
         revision_desk=desk,
         audit_log=store.audit,
         dialects=known,
         access=access,
         sign_ins=store.sign_ins,
-        reach=Reach(decoded_bytes=config.limits.decoded_bytes, ratio=config.limits.ratio),
+        reach=Reach.within(config.limits),
     )
     return over_socket(control_app(routes))

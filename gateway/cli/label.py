@@ -13,12 +13,14 @@ from policies.vocabulary.labels import STEP_LABELS
 @click.argument("step", metavar="STEP")
 @click.argument("verdict", type=click.Choice(STEP_LABELS))
 @click.option("--clause", metavar="C", help="The clause it is about, as policy/clause [default: the step as a whole].")
+@click.option("--reason", metavar="R", help="Why.")
 @click.option("--by", required=True, metavar="WHO", help="Who says so.")
 @reach_options
 def label(
     step: str,
     verdict: str,
     clause: str | None,
+    reason: str | None,
     by: str,
     config_file: Path | None,
     url: str | None,
@@ -31,7 +33,7 @@ def label(
     """
     from gateway.cli.screen import clean, err, print_json
 
-    given = {"label": verdict, "by": by} | ({} if clause is None else {"clause": clause})
+    given = {"label": verdict, "by": by, "clause": clause, "reason": reason}
     with reach(config_file, url) as api:
         kept = api.post(f"/api/steps/{quote(step, safe='')}/label", given)
     if as_json:

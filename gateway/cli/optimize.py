@@ -1,7 +1,6 @@
 """`stepwarden optimize`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,11 +18,13 @@ def optimize(dry_run: bool, app: str | None, config_file: Path | None, url: str 
     for changes of the clauses in force that would have judged them rightly; each is held against history, against
     sessions kept back, and against honest ones, and waits for a person or is refused with its reason.
     """
+    from gateway.cli.following import followed
     from gateway.cli.proposed import run_told
     from gateway.cli.screen import out, print_json
 
+    ask = {"dry_run": dry_run} | ({} if app is None else {"app": app})
     with reach(config_file, url) as api:
-        report = followed(api, {"dry_run": dry_run} | ({} if app is None else {"app": app}), quiet=as_json)
+        report = followed(api, "/api/optimize", ask, doing="optimizing", quiet=as_json)
     if as_json:
         print_json(report)
         return
@@ -33,26 +34,3 @@ def optimize(dry_run: bool, app: str | None, config_file: Path | None, url: str 
     for each in report["apps"]:
         for part in run_told(each, dry=report["dry"]):
             console.print(part)
-
-
-def followed(api: Any, ask: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Let optimizers run to their end; the report. A bar shows how far they are where somebody watches."""
-    from gateway.cli.client import GatewayRefused, NotStepwarden
-    from gateway.cli.screen import progress
-
-    found: dict[str, Any] = {}
-    with progress("optimizing", quiet=quiet) as shown:
-
-        def on_event(name: str, data: Any) -> bool:
-            if name == "progress":
-                shown(data["done"], data["of"])
-                return True
-            found[name] = data
-            return False
-
-        api.follow("/api/optimize", on_event, body=ask)
-    if "error" in found:
-        raise GatewayRefused(found["error"]["message"], found["error"]["remedy"])
-    if "report" not in found:
-        raise NotStepwarden("the run ended without a report")
-    return found["report"]

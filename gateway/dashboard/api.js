@@ -18,6 +18,7 @@ export const whenSignedOut = (tell) => { onSignedOut = tell; };
 const MAY = {
   decide: ["operator", "admin"],
   holds: ["auditor", "operator", "admin"],
+  search: ["auditor", "operator", "admin"],
   audit: ["auditor", "admin"],
   wire: ["auditor", "admin"],
   tools: ["admin"],
@@ -59,9 +60,35 @@ export async function body(path) {
 }
 
 export async function post(path, content) {
+  return (await answer(path, posted(content))).json();
+}
+
+// Long work of the gateway's: `hear(name, data)` for each of its events; gives its report. Whoever aborts `signal` ends it.
+export async function follow(path, content, hear, signal) {
+  const got = await answer(path, { ...posted(content), signal });
+  const lines = got.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "", name = "";
+  for (;;) {
+    const { value, done } = await lines.read();
+    if (done) throw new Refusal(0, { type: "cut", message: "The answer broke off.", remedy: "Ask again." });
+    const whole = (rest + value).split("\n");
+    rest = whole.pop();
+    for (const line of whole) {
+      if (line.startsWith("event: ")) name = line.slice(7);
+      else if (line.startsWith("data: ")) {
+        const data = JSON.parse(line.slice(6));
+        if (name === "report") return data;
+        if (name === "error") throw new Refusal(500, data);
+        hear(name, data);
+      }
+    }
+  }
+}
+
+function posted(content) {
   const headers = { "content-type": "application/json" };
   if (me?.csrf) headers["stepwarden-csrf"] = me.csrf;
-  return (await answer(path, { method: "POST", headers, body: JSON.stringify(content ?? {}) })).json();
+  return { method: "POST", headers, body: JSON.stringify(content ?? {}) };
 }
 
 function address(path, query) {
@@ -73,7 +100,8 @@ async function answer(path, options = {}) {
   let got;
   try {
     got = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Refusal(0, { type: "unreachable", message: "The gateway cannot be reached.", remedy: "Is it running?" });
   }
   if (got.ok) return got;

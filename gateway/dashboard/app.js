@@ -9,6 +9,9 @@ import { costs } from "./costs.js";
 import { holds } from "./holds.js";
 import { live } from "./live.js";
 import { policies } from "./policies.js";
+import { proposals } from "./proposals.js";
+import { search as searchPage } from "./search.js";
+import { sought } from "./sought.js";
 import { session } from "./session.js";
 import { sessions } from "./sessions.js";
 import { supervision } from "./supervision.js";
@@ -18,8 +21,10 @@ import { signInPage } from "./signin.js";
 
 const PAGES = [
   ["live", "Live", live], ["sessions", "Sessions", sessions], ["holds", "Holds", holds],
-  ["policies", "Policies", policies], ["supervision", "Supervision", supervision], ["tools", "Tools", tools], ["costs", "Costs", costs], ["audit", "Audit", audit],
+  ["policies", "Policies", policies], ["proposals", "Proposals", proposals],
+  ["supervision", "Supervision", supervision], ["tools", "Tools", tools], ["costs", "Costs", costs], ["audit", "Audit", audit],
 ];
+const OTHERS = { exchanges: exchange, search: searchPage };
 
 const main = document.getElementById("main");
 const pages = document.getElementById("pages");
@@ -37,14 +42,15 @@ function place() {
 async function show() {
   const mine = ++turn;
   const where = place();
-  const page = where.page === "exchanges" ? exchange : where.page === "sessions" && where.id ? session : PAGES.find(([name]) => name === where.page)?.[2];
+  const page = where.page === "sessions" && where.id ? session : OTHERS[where.page] ?? PAGES.find(([name]) => name === where.page)?.[2];
   leave();
   leave = () => {};
   for (const link of pages.children) {
     if (link.dataset.page === where.page) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${PAGES.find(([name]) => name === where.page)?.[1] ?? "Stepwarden"} · Stepwarden`;
+  pages.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  document.title = `${PAGES.find(([name]) => name === where.page)?.[1] ?? (where.page === "search" ? "Search" : "Stepwarden")} · Stepwarden`;
   if (!page) {
     put(main, failure(new Refusal(404, { message: "There is no such page.", remedy: "" })));
     return;
@@ -111,18 +117,26 @@ function recount() {
   }, 50);
 }
 
+// The one field at the top: an id leads to its session or exchange, everything else is looked for in contents.
 async function find(event) {
   event.preventDefault();
   const asked = new FormData(search).get("q").trim();
   if (!asked) return;
-  const id = encodeURIComponent(asked);
-  try {
-    const found = await get(`/api/sessions/${id}/turns`, { limit: 1 });
-    location.hash = `#/sessions/${encodeURIComponent(found.session_id)}`;
-  } catch {
-    location.hash = `#/exchanges/${id}`;
-  }
   search.reset();
+  const place = /\s/.test(asked) ? null : await known(encodeURIComponent(asked));
+  if (place === null && may("search")) {
+    Object.assign(sought, { words: asked, found: [], report: null });
+    if (location.hash === "#/search") await show();
+    else location.hash = "#/search";
+  } else {
+    location.hash = place ?? `#/exchanges/${encodeURIComponent(asked)}`;
+  }
+}
+
+async function known(id) {
+  const found = await get(`/api/sessions/${id}/turns`, { limit: 1 }).catch(() => null);
+  if (found !== null) return `#/sessions/${encodeURIComponent(found.session_id)}`;
+  return get(`/api/exchanges/${id}`, { text: 0 }).then(() => `#/exchanges/${id}`, (error) => (error.status === 404 ? null : `#/exchanges/${id}`));
 }
 
 async function start() {

@@ -3,7 +3,7 @@
 import { get, may, post, text } from "./api.js";
 import { announce, download, h, put } from "./dom.js";
 import { full, plural, whole } from "./format.js";
-import { empty, exchangeLink, failure, time } from "./parts.js";
+import { Table, empty, exchangeLink, failure, time } from "./parts.js";
 import { hex, verify } from "./proof.js";
 
 const PAGE = 100;
@@ -19,7 +19,7 @@ export async function audit(main, where) {
   }
   const kind = where.query.get("kind") ?? "";
   const [first, keys] = await Promise.all([get("/api/audit/entries", { kind, limit: PAGE }), get("/api/audit/keys")]);
-  const body = h("tbody");
+  const listed = new Table({ label: "Entries", kind: "entries", columns: ["#Index", "Type", "Who", "App", "Says", "#When"] });
   const pane = h("article.entry", { "aria-label": "Entry", tabindex: "-1" }, h("p.hint", {}, "Choose an entry to read and prove it."));
   const more = h("button.more", { type: "button", onclick: () => load() }, "Show more");
   const server = h("div");
@@ -37,16 +37,16 @@ export async function audit(main, where) {
       h("button", { type: "button", onclick: whole_ }, "Verify the whole log")),
     server,
     h("div.split", {},
-      h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Entries" }, h("table.entries", {},
-        h("thead", {}, h("tr", {}, h("th.n", { scope: "col" }, "Index"), ["Type", "Who", "App", "Says"].map((each) => h("th", { scope: "col" }, each)), h("th.n", { scope: "col" }, "When"))), body), more),
+      listed.element,
       h("div.entryside", {}, h("label.field", {}, h("span", {}, "Key that must have signed"), vkey), origin, pane))));
+  listed.element.append(more);
   fill(first);
 
   function fill(page) {
     next = page.next;
     more.hidden = next === null;
-    body.append(...page.entries.map(row));
-    if (!body.children.length) put(body, h("tr", {}, h("td", { colspan: 6 }, empty("No entry of this type among those looked through."))));
+    listed.add(page.entries.map(row));
+    if (!listed.body.children.length) listed.instead(empty("No entry of this type among those looked through."));
   }
 
   async function load() {

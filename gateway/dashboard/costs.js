@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { h, put } from "./dom.js";
 import { clock, count, full, money, took } from "./format.js";
-import { empty, sparkline } from "./parts.js";
+import { empty, segments, sparkline, table } from "./parts.js";
 
 const SPANS = [["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"]];
 
@@ -17,8 +17,7 @@ export async function costs(main, where) {
     sparkline(values, { label: `${label} over time`, width: 240, height: 40, second }));
   put(main, h("div.page.costs", {},
     h("div.bar", {}, h("h1", {}, "Costs and latency"),
-      h("div.segments", { role: "group", "aria-label": "Span of time" }, SPANS.map(([value, label]) =>
-        h("a", { href: `#/costs?since=${value}`, "aria-current": value === since ? "true" : null }, label))),
+      segments("Span of time", SPANS.map(([value, label]) => [`#/costs?since=${value}`, label]), `#/costs?since=${since}`),
       h("span.dim", {}, `${full(found.since)} – ${clock(found.until)}`)),
     t.exchanges === 0 ? empty("Nothing was asked in this span of time.") : [
       h("div.tiles", {},
@@ -28,13 +27,11 @@ export async function costs(main, where) {
         tile("Stopped", count(t.stopped), of("stopped"), null, "held, rejected or ended"),
         tile("Duration", took(t.duration_p50_ms), of("duration_p95_ms"), of("duration_p50_ms"), `median; 95 % within ${took(t.duration_p95_ms)}`),
         tile("First token", took(t.first_token_p50_ms), of("first_token_p95_ms"), of("first_token_p50_ms"), `median of streams; 95 % within ${took(t.first_token_p95_ms)}`)),
-      h("div.scroll", { tabindex: "0", role: "region", "aria-label": "By app and model" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["App", "Model", "Over time"].map((each) => h("th", { scope: "col" }, each)),
-          ["Exchanges", "Failed", "In", "Out", "Cost", "Median", "95 %", "First token"].map((each) => h("th.n", { scope: "col" }, each)))),
-        h("tbody", {}, found.models.map((each) => h("tr", {},
+      table({ label: "By app and model", columns: ["App", "Model", "Over time", "#Exchanges", "#Failed", "#In", "#Out", "#Cost", "#Median", "#95 %", "#First token"],
+        rows: found.models.map((each) => h("tr", {},
           h("td", {}, each.app), h("th", { scope: "row" }, each.model || "none named"), h("td", {}, sparkline(each.slots, { label: `Exchanges of ${each.model} over time`, width: 120, height: 20 })),
           h("td.n", {}, count(each.sum.exchanges)), h("td.n", {}, each.sum.failed ? count(each.sum.failed) : "–"),
           h("td.n", {}, count(each.sum.input_tokens)), h("td.n", {}, count(each.sum.output_tokens)), h("td.n", {}, money(each.sum.cost_micro_usd, each.sum.unpriced)),
-          h("td.n", {}, took(each.sum.duration_p50_ms)), h("td.n", {}, took(each.sum.duration_p95_ms)), h("td.n", {}, took(each.sum.first_token_p50_ms))))))),
+          h("td.n", {}, took(each.sum.duration_p50_ms)), h("td.n", {}, took(each.sum.duration_p95_ms)), h("td.n", {}, took(each.sum.first_token_p50_ms)))) }),
     ]));
 }

@@ -51,13 +51,14 @@ export async function label(step, clauses) {
     text: "Supervisors and optimizers are measured by what persons say. It is kept in the audit log, and a later word of yours replaces it.",
     fields: [
       { name: "label", label: "It is", required: true, choices: [["ok", "in order"], ["violation", "a violation"]] },
+      { name: "reason", label: "Why", long: true },
       { name: "clause", label: "Of", choices: [["", "the step as a whole"], ...clauses.map((each) => [each, each])] },
       { name: "by", label: "Your name, for the audit log", value: who().name ?? "", required: true },
     ],
     yes: "Label",
   });
   if (values === null) return false;
-  await post(`/api/steps/${encodeURIComponent(step)}/label`, { label: values.label, by: values.by, clause: values.clause || null });
+  await post(`/api/steps/${encodeURIComponent(step)}/label`, { label: values.label, by: values.by, clause: values.clause || null, reason: values.reason.trim() || null });
   announce("The step is labelled.");
   return true;
 }

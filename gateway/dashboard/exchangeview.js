@@ -7,8 +7,9 @@ import { lines } from "./diff.js";
 import { h, put } from "./dom.js";
 import { bytes, clauseName, count, full, money, took } from "./format.js";
 import { pieces, severity } from "./highlight.js";
+import { places } from "./sought.js";
 import { pretty } from "./holdcard.js";
-import { facts, failure, fidelity, kind, labelled, sessionLink, verdict } from "./parts.js";
+import { facts, failure, fidelity, kind, labelled, sessionLink, table, verdict } from "./parts.js";
 
 const LONGEST = 60_000;
 const WIRE_MOST = 300_000;
@@ -46,6 +47,12 @@ export class ExchangeView {
     this.point(seq);
   }
 
+  // Something else is shown in its place.
+  clear() {
+    this.turn += 1;
+    this.id = null;
+  }
+
   point(seq) {
     for (const each of this.element.querySelectorAll(".stepview.chosen")) each.classList.remove("chosen");
     const step = seq === null ? null : this.element.querySelector(`[data-seq="${seq}"]`);
@@ -70,7 +77,7 @@ export class ExchangeView {
         ["tokens", `${count(x.usage.input_tokens)} in${x.usage.cache_read_tokens ? ` (${count(x.usage.cache_read_tokens)} cached)` : ""} · ${count(x.usage.output_tokens)} out`],
         ["cost", money(x.cost_micro_usd)],
         ["history", x.join?.known ? `${count(x.join.known)} messages sent again, not shown` : null],
-        ["joined by", x.join ? `${x.join.evidence.replaceAll("_", " ")} (${x.join.relation.replaceAll("_", " ")})` : null],
+        ["joined by", x.join && x.join.evidence !== "none" ? `${x.join.evidence.replaceAll("_", " ")} (${x.join.relation.replaceAll("_", " ")})` : null],
         ["retry", x.retry || null],
         ["in place of", x.in_place_of ? h("span.mono", {}, x.in_place_of) : null],
         ["finish", x.finish_reasons.join(", ")], ["note", x.note],
@@ -101,17 +108,18 @@ export class ExchangeView {
     const numbered = new Map([...matches.map((match, i) => [match, i + 1]), ...opined.flatMap((each, i) => each.quotes.map((quote) => [quote, letter(i)]))]);
     const marked = [...matches, ...quotes];
     const shown = step.text === null ? null : step.kind === "tool_call" && !marked.some((each) => each.start < each.end) ? pretty(step.text) : step.text;
+    const sought = shown === null ? [] : places(shown);
     return h("section.stepview", { "data-seq": step.seq, class: `s-${step.kind}${step.verdict === "allow" ? "" : ` is-${step.verdict}`}` },
       h("header.line", {}, kind(step.kind), step.tool ? h("b.tool", {}, step.tool) : null,
         step.fidelity === "witnessed" ? null : fidelity(step.fidelity),
         step.server_side ? h("span.tag", { title: "The provider ran this tool itself: seen only after the act" }, "server side") : null,
-        h("span.grow"), this.why.labels.filter((each) => each.step_id === step.step_id).map(labelled),
+        h("span.grow"), this.why.labels.filter((each) => each.step_id === step.step_id).map((each) => labelled(each, this.why.guards.length ? step.verdict : null)),
         verdict(step.verdict, step.shadow, step.reason), h("span.dim", {}, bytes(step.size)), this.labelling(step, said, opined)),
       step.kind === "instructions" && this.earlier ? this.comparison(step) : null,
       step.unread ? h("p.dim", {}, `No guard can read this: ${step.unread}.`) : null,
-      shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said", tabindex: "0", "aria-label": "Its text" }, pieces(shown, marked).map(([text, on]) =>
-        on.length === 0 ? text : h("mark", { class: `m-${severity(strongest(on))}${on.some((each) => quotes.includes(each)) ? " m-quote" : ""}`, title: on.map((each) => `${clauseName(each.clause)}: ${each.label}`).join("\n") },
-          text, h("sup", {}, on.map((each) => numbered.get(each)).join(" "))))),
+      shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said", tabindex: "0", "aria-label": "Its text" }, pieces(shown, [...marked, ...sought]).map(([text, on]) =>
+        on.length === 0 ? text : on.every((each) => sought.includes(each)) ? h("mark.m-sought", {}, text) : h("mark", { class: `m-${severity(strongest(on.filter((each) => !sought.includes(each))))}${on.some((each) => quotes.includes(each)) ? " m-quote" : ""}`, title: on.filter((each) => each.clause).map((each) => `${clauseName(each.clause)}: ${each.label}`).join("\n") },
+          text, h("sup", {}, on.map((each) => numbered.get(each)).filter(Boolean).join(" "))))),
       step.truncated ? h("p.dim", {}, `The first ${count(LONGEST)} characters; the wire has all of it.`) : null,
       said?.edits.length ? h("p.dim", {}, `Put in its place: ${said.edits.join(" · ")}`) : null,
       matches.length ? h("ol.findings", {}, matches.map((match) => this.finding(match))) : null,
@@ -173,11 +181,11 @@ export class ExchangeView {
     const missing = runs.filter((each) => each.not_run);
     return h("section.guards", {},
       h("h3", {}, `Guards · ${runs.length - missing.length} ran`, missing.length ? h("span.verdict.v-hold", {}, ` ${missing.length} did not on some steps`) : null),
-      h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Clause"), h("th", { scope: "col" }, "Guard"), h("th.n", { scope: "col" }, "Steps"), h("th.n", { scope: "col" }, "Read"), h("th.n", { scope: "col" }, "Took"), h("th", { scope: "col" }, "Not run"))),
-        h("tbody", {}, runs.map((each) => h("tr", { class: each.not_run ? "missing" : "" },
+      table({ label: "Guards", columns: ["Clause", "Guard", "#Steps", "#Read", "#Took", "Not run"],
+        rows: runs.map((each) => h("tr", { class: each.not_run ? "missing" : "" },
           h("th", { scope: "row" }, clauseName(each.clause), each.shadow ? h("span.tag", {}, "shadow") : null), h("td", {}, each.guard),
           h("td.n", {}, each.steps), h("td.n", {}, bytes(each.scanned)), h("td.n", {}, took(each.micros / 1000)),
-          h("td", {}, each.not_run ? `${each.not_run}: ${each.skipped.join(", ")}` : ""))))));
+          h("td", {}, each.not_run ? `${each.not_run}: ${each.skipped.join(", ")}` : ""))) }));
   }
 
   flip() {

@@ -42,6 +42,9 @@ export function bytes(size) {
   return size < 1e6 ? `${(size / 1000).toFixed(1)} KB` : `${(size / 1e6).toFixed(1)} MB`;
 }
 
+// The first few of many names.
+export const few = (names, most = 3) => `${names.slice(0, most).join(", ")}${names.length > most ? ` and ${names.length - most} more` : ""}`;
+
 export const short = (id) => (id.length > 14 ? `…${id.slice(-8)}` : id);
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 export const clauseName = (name) => name.slice(name.indexOf("/") + 1);

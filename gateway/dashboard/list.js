@@ -55,6 +55,12 @@ export class LongList {
     if (!quietly) this.chosen(index);
   }
 
+  // The chosen row stands elsewhere by now, and nobody chose anew.
+  moved(index) {
+    this.at = index;
+    this.again();
+  }
+
   reveal(index, centre) {
     const top = index * this.height, box = this.element;
     if (centre) box.scrollTop = top - box.clientHeight / 2;

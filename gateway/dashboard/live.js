@@ -3,7 +3,7 @@
 import { get, may } from "./api.js";
 import { h, put } from "./dom.js";
 import { feedState, listen } from "./feed.js";
-import { clock, count, money, short, took } from "./format.js";
+import { clock, count, money, plural, short, took } from "./format.js";
 import { HoldCard } from "./holdcard.js";
 import { empty, exchangeLink, kind, sessionLink, sparkline, time, verdict } from "./parts.js";
 
@@ -53,7 +53,7 @@ export async function live(main) {
     put(active, newest.length ? newest.map((each) =>
       h("a.sessioncard", { href: `#/sessions/${encodeURIComponent(each.session_id)}` },
         h("span.line", {}, h("strong", {}, each.agent ?? each.app), h("span.mono.dim", {}, short(each.session_id)), h("span.grow"), time(each.last_at)),
-        h("span.line.dim", {}, `${count(each.exchanges)} turns · ${count(each.steps)} steps · ${money(each.cost_micro_usd, each.unpriced)}`,
+        h("span.line.dim", {}, `${plural(each.exchanges, "turn")} · ${plural(each.steps, "step")} · ${money(each.cost_micro_usd, each.unpriced)}`,
           h("span.grow"), verdict(each.verdict, each.shadow)))) : empty("No sessions yet."));
   }
 
@@ -171,6 +171,7 @@ function turnRow(exchange) {
     exchangeLink(exchange.join?.session_id, exchange.exchange_id),
     h("span.kind", {}, exchange.operation),
     h("span.what.dim", {}, h("b", {}, exchange.dialect === "mcp" ? exchange.operation : exchange.model ?? exchange.model_requested ?? exchange.path),
-      `${exchange.app} · ${took(ms)} · ${count(exchange.usage.input_tokens)} in · ${count(exchange.usage.output_tokens)} out · ${money(exchange.cost_micro_usd)}`),
+      [exchange.app, took(ms), ...(exchange.usage.input_tokens === null && exchange.usage.output_tokens === null ? [] : [`${count(exchange.usage.input_tokens)} in`, `${count(exchange.usage.output_tokens)} out`]),
+        exchange.cost_micro_usd ? money(exchange.cost_micro_usd) : null].filter(Boolean).join(" · ")),
     h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, exchange.error_type ?? exchange.outcome.replaceAll("_", " ")) : null, verdict(exchange.verdict)));
 }

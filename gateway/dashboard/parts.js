@@ -1,6 +1,6 @@
 // Small things that stand on several pages.
 
-import { h, svg } from "./dom.js";
+import { h, put, svg } from "./dom.js";
 import { FIDELITIES, KINDS, ago, full, short, stronger, verdictWords } from "./format.js";
 
 export function verdict(name, shadow = "allow", reason = null) {
@@ -31,10 +31,13 @@ export function opinion(label, score) {
     h("span", { "aria-hidden": "true" }, "⚖ "), `${label} ${score}`);
 }
 
-// A person's word.
-export function labelled(given) {
-  return h("span.verdict", { class: given.label === "ok" ? "v-on" : "v-reject", title: `${given.by}, ${full(given.at)}${given.clause ? `, of ${given.clause}` : ""}` },
+// A person's word; beside the step's verdict, whether it says the contrary.
+export function labelled(given, verdict = null) {
+  const stopped = ["hold", "reject", "terminate"].includes(verdict);
+  const contrary = verdict !== null && (given.label === "ok" ? stopped : verdict === "allow");
+  const said = h("span.verdict", { class: given.label === "ok" ? "v-on" : "v-reject", title: [`${given.by}, ${full(given.at)}`, given.clause ? `of ${given.clause}` : null, given.reason].filter(Boolean).join("\n") },
     h("span", { "aria-hidden": "true" }, "☺ "), `${given.label === "ok" ? "in order" : "violation"} · ${given.by}`);
+  return contrary ? [said, h("span.tag", { title: "A person says otherwise than what was done" }, "overrides")] : said;
 }
 
 export const sessionLink = (id, label = short(id)) =>
@@ -58,6 +61,37 @@ export function failure(error) {
 export const facts = (pairs) =>
   h("dl.facts", {}, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+
+// A table that scrolls on its own, and on a phone stands as one card a row. Columns are names: `#Steps` holds numbers, `~Kind` is
+// only said to who does not see the page. Cells are td or th elements in rows made by `row`.
+export class Table {
+  constructor({ label, columns, kind = "" }) {
+    this.names = columns.map((each) => each.replace(/^[#~]/, ""));
+    this.body = h("tbody");
+    this.element = h("div.scroll", { tabindex: "0", role: "region", "aria-label": label }, h("table.stack", { class: kind },
+      h("thead", {}, h("tr", {}, columns.map((each, i) => h(each.startsWith("#") ? "th.n" : "th", { scope: "col" },
+        each.startsWith("~") ? h("span.unseen", {}, this.names[i]) : this.names[i])))), this.body));
+  }
+
+  add(rows) {
+    for (const row of rows) {
+      [...row.children].forEach((cell, i) => { if (cell.colSpan === 1) cell.dataset.name = this.names[i] ?? ""; });
+      this.body.append(row);
+    }
+    return this;
+  }
+
+  // What stands there where there are no rows.
+  instead(...content) {
+    put(this.body, h("tr", {}, h("td", { colspan: this.names.length }, content)));
+  }
+}
+
+export const table = ({ rows, ...options }) => new Table(options).add(rows).element;
+
+// Spans of time to choose from; each is an address.
+export const segments = (label, choices, current) => h("div.segments", { role: "group", "aria-label": label }, choices.map(([address, name]) =>
+  h("a", { href: address, "aria-current": address === current ? "true" : null }, name)));
 
 // A line of values over time. `say` puts the newest or largest of them into words.
 export function sparkline(values, { label, width = 120, height = 28, second = null } = {}) {

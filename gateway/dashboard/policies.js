@@ -2,8 +2,8 @@
 
 import { get, may, post, who } from "./api.js";
 import { announce, ask, h, put } from "./dom.js";
-import { clauseName, count, full } from "./format.js";
-import { empty, failure } from "./parts.js";
+import { clauseName, count, full, plural, stronger } from "./format.js";
+import { empty, failure, sparkline, table } from "./parts.js";
 
 export async function policies(main, where) {
   const found = await get("/api/clauses");
@@ -18,7 +18,7 @@ export async function policies(main, where) {
     }
   };
   put(main, h("div.page.policies", {}, wrong,
-    h("div.bar", {}, h("h1", {}, "Policies"), h("span.dim", {}, `counted over the newest ${count(found.counted)} exchanges`)),
+    h("div.bar", {}, h("h1", {}, "Policies"), h("span.dim", {}, `counted over the newest ${plural(found.counted, "exchange")}`)),
     found.apps.length ? found.apps.map((app) => section(app, wanted, change)) : empty("No policy is in force.", "Name one in stepwarden.toml: [app.default] policy = [\"agent-baseline\"]; `stepwarden init` writes a file to start from.")));
   main.querySelector(".clause.chosen")?.scrollIntoView({ block: "center" });
 }
@@ -46,20 +46,16 @@ async function changed(app, clause) {
 }
 
 function section(app, wanted, change) {
-  const most = Math.max(1, ...app.clauses.map((each) => each.fired ?? 0));
   return h("section", {},
     h("h2", {}, app.app, h("span.tag", { title: app.enforce ? "Clauses may do more than flag" : "Everything is only flagged" }, app.enforce ? "enforced" : "watching only"),
       h("span.tag", { title: "What becomes of steps that no guard can read" }, `unread: ${app.unseen}`)),
-    h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Clauses of ${app.app}` }, h("table.clauses", {},
-      h("thead", {}, h("tr", {}, ["Clause", "Severity", "In force", "Does", "Guards"].map((each) => h("th", { scope: "col" }, each)),
-        h("th.n", { scope: "col" }, "Fired"), h("th.n", { scope: "col" }, "Acted"), h("th.n", { scope: "col" }, "Would have"))),
-      h("tbody", {}, app.clauses.map((each) => row(each, app, most, wanted, change))))));
+    table({ label: `Clauses of ${app.app}`, kind: "clauses", columns: ["Clause", "Severity", "In force", "Does", "Guards", "Over time", "#Fired", "#Acted", "Would have"],
+      rows: app.clauses.map((each) => row(each, app, wanted, change)) }));
 }
 
-function row(clause, app, most, wanted, change) {
+function row(clause, app, wanted, change) {
   const fired = clause.fired ?? 0, stopped = clause.stopped ?? 0;
-  const watched = clause.mode === "shadow" || clause.out_of_force || (!app.enforce && clause.action.some((band) => band.do !== "flag"));
-  const would = watched ? fired : 0;
+  const would = Object.entries(clause.would ?? {}).sort(([a], [b]) => (stronger(a, b) ? -1 : 1));
   const bands = clause.action.map((band) => `${band.do}${band.else ? ` or ${band.else}` : ""} at ${band.at}`).join(", ");
   return h("tr.clause", { class: clause.name === wanted ? "chosen" : "" },
     h("th", { scope: "row" }, h("span.name", { title: clause.name }, clauseName(clause.name)), clause.protected ? h("span.tag", { title: "Takes an admin to take out of force" }, "protected") : null,
@@ -69,8 +65,12 @@ function row(clause, app, most, wanted, change) {
       : clause.mode === "shadow" ? h("span.verdict.v-shadow", {}, "shadow") : clause.acts ? h("span.verdict.v-on", {}, "enforced") : h("span.dim", {}, "flags"),
       may("decide") && (clause.out_of_force || clause.acts) ? h("button.quiet.small", { type: "button", "aria-label": `${clause.out_of_force ? "Put back" : "Take out of force"}: ${clauseName(clause.name)}`, onclick: () => change(app, clause) }, clause.out_of_force ? "Put back…" : "Take out of force…") : null),
     h("td.dim", {}, bands),
-    h("td.dim", {}, clause.guards.map((each) => h("span.tag", {}, each))),
-    h("td.n", {}, h("span.barcell", {}, h("meter", { min: 0, max: most, value: fired, "aria-label": "fired" }), count(fired))),
-    h("td.n", {}, stopped ? count(stopped) : "–"),
-    h("td.n", {}, would ? h("span.verdict.v-shadow", {}, count(would)) : "–"));
+    h("td.dim", {}, guards(clause.guards).map((each) => h("span.tag", {}, each))),
+    h("td", {}, fired ? sparkline(clause.slots, { label: `How often ${clauseName(clause.name)} found something, oldest first`, width: 96, height: 20 }) : h("span.dim", {}, "–")),
+    h("td.n", {}, fired ? h("a", { href: `#/sessions?clause=${encodeURIComponent(clause.name)}`, title: "Sessions in which it found something" }, count(fired)) : h("span.dim", {}, "0")),
+    h("td.n", {}, stopped ? count(stopped) : h("span.dim", {}, "–")),
+    h("td", {}, would.length ? would.map(([verdict, times]) => h("span.verdict.v-shadow", { title: "What it asked for and did not get, being out of force" }, `${verdict} ${count(times)}`)) : h("span.dim", {}, "–")));
 }
+
+// Kinds of guards; of several of one kind, how many there are.
+const guards = (places) => [...Map.groupBy(places, (each) => each.replace(/\.\d+$/, ""))].map(([kind, of]) => (of.length > 1 ? `${kind.replaceAll("_", " ")} ×${of.length}` : kind.replaceAll("_", " ")));

@@ -4,17 +4,20 @@ import { get, may, post, who } from "./api.js";
 import { announce, ask, h, put } from "./dom.js";
 import { ExchangeView } from "./exchangeview.js";
 import { listen } from "./feed.js";
-import { STRENGTH, clauseName, clock, count, full, money, plural, short, took } from "./format.js";
+import { STRENGTH, clauseName, clock, count, few, full, money, plural, short, took } from "./format.js";
 import { LongList } from "./list.js";
+import { spanMark, spanView } from "./reported.js";
 import { failure, fidelity, kind, labelled, opinion, verdict } from "./parts.js";
 
 const HEIGHT = 26;
 const PAGE = 250;
 const PREVIEW = 160;
 const PREVIEW_TURNS = 40;
+// A wire shows a call as it happens, and its result in the next request.
+const USUAL = { tool_result: "projected" };
 
 export async function session(main, where) {
-  const view = new SessionView(where.id, where.query.get("turn"));
+  const view = new SessionView(where.id, where.query.get("turn"), where.query.get("step"));
   await view.open(main);
   return () => view.close();
 }
@@ -31,8 +34,8 @@ function grouped(steps) {
 }
 
 class SessionView {
-  constructor(id, wanted) {
-    Object.assign(this, { id, wanted, turns: [], rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, marks: new Map(), labels: new Map(), said: null, mixed: false });
+  constructor(id, wanted, step) {
+    Object.assign(this, { id, wanted, step: step === null ? null : Number(step), turns: [], spans: [], told: true, detailed: null, rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, marks: new Map(), labels: new Map(), said: null });
   }
 
   async open(main) {
@@ -61,6 +64,7 @@ class SessionView {
     put(this.view.element, h("p.hint", {}, "Choose a turn or a step: ", h("kbd", {}, "↑"), h("kbd", {}, "↓"), " move."));
     this.stop = listen((what, data) => this.heard(what, data));
     this.mark();
+    this.report();
     if (!this.wanted) this.choose(this.strongest());
     await this.rest(page.next);
     if (this.wanted) this.find(this.wanted);
@@ -92,6 +96,26 @@ class SessionView {
     this.list.again();
   }
 
+  // What the application told of the session itself: spans that nobody here witnessed, in order of time.
+  async report() {
+    const found = await get(`${this.path}/reported`).catch(() => null);
+    if (found === null || this.closed || !found.spans.length) return;
+    this.spans = found.spans.map((each) => ({ ...each, start: Date.parse(each.started_at), end: Date.parse(each.ended_at) }))
+      .sort((a, b) => a.start - b.start || a.depth - b.depth);
+    this.more = found.more;
+    this.keep(() => this.arrange());
+    this.drawChips();
+  }
+
+  // Draw rows anew with the same one chosen.
+  keep(change) {
+    const chosen = this.rows[this.list.at];
+    change();
+    if (!chosen) return;
+    const at = this.rows.findIndex((row) => (chosen.span ? row.span === chosen.span : !row.span && row.turn === chosen.turn && row.step === chosen.step && Boolean(row.branch) === Boolean(chosen.branch)));
+    if (at >= 0) this.list.moved(at);
+  }
+
   know(branches) {
     const lanes = new Map();
     for (const branch of branches) {
@@ -106,7 +130,6 @@ class SessionView {
       turn.start = Date.parse(turn.started_at);
       this.turns.push(turn);
       this.last = turn.number;
-      this.mixed ||= turn.steps.some((step) => step.fidelity !== "witnessed");
     }
     this.arrange();
   }
@@ -117,9 +140,11 @@ class SessionView {
     const busy = shown.reduce((sum, turn) => sum + turn.took_ms, 0) || 1;
     const pause = busy / 40;
     const seen = new Set();
+    const spans = this.only === null && this.told ? [...this.spans] : [];
     let at = 0, ended = null;
     this.rows = [];
     for (const turn of shown) {
+      while (spans.length && spans[0].start <= turn.start) this.rows.push({ span: spans.shift() });
       if (ended !== null) at += Math.min(Math.max(turn.start - ended, 0), pause) - Math.max(ended - turn.start, 0);
       turn.at = Math.max(at, 0);
       at = turn.at + turn.took_ms;
@@ -129,9 +154,25 @@ class SessionView {
       this.rows.push({ turn });
       for (const group of grouped(turn.steps)) this.rows.push({ turn, step: group[0], group });
     }
+    this.rows.push(...spans.map((span) => ({ span })));
+    this.shown = shown;
     this.total = Math.max(...shown.slice(-50).map((turn) => turn.at + turn.took_ms), at, 1);
     this.list.size(this.rows.length);
     this.list.again();
+  }
+
+  // Where a moment of the clock stands on the axis, on which pauses are short.
+  place(moment) {
+    const next = this.shown.findIndex((turn) => turn.start > moment);
+    const before = this.shown[next === -1 ? this.shown.length - 1 : next - 1];
+    if (!before) return 0;
+    const into = moment - before.start;
+    if (into <= before.took_ms) return before.at + into;
+    const after = next === -1 ? null : this.shown[next];
+    const from = before.at + before.took_ms;
+    if (after === null) return from;
+    const pause = after.start - before.start - before.took_ms;
+    return pause <= 0 ? from : from + (after.at - from) * Math.min(1, (into - before.took_ms) / pause);
   }
 
   strongest() {
@@ -146,7 +187,7 @@ class SessionView {
         s.terminated_at ? h("span.verdict.v-terminate", {}, "ended by a person or a clause") : null, verdict(s.verdict, s.shadow), this.trusting(), h("span.grow"),
         may("decide") && this.said?.supervised ? h("button.quiet", { type: "button", onclick: () => this.critique() }, "Ask the supervisor") : null,
         may("decide") && !s.terminated_at ? h("button.quiet.danger", { type: "button", onclick: () => this.terminate() }, "End session…") : null),
-      h("p.line.dim", {}, [`app ${s.app}`, s.models.join(", "), full(s.started_at), took(Date.parse(s.last_at) - Date.parse(s.started_at)),
+      h("p.line.dim", {}, [`app ${s.app}`, few(s.models), full(s.started_at), took(Date.parse(s.last_at) - Date.parse(s.started_at)),
         plural(s.exchanges, "turn"), plural(s.steps, "step"), `${count(s.input_tokens)} in · ${count(s.output_tokens)} out`,
         money(s.cost_micro_usd, s.unpriced), s.client, this.said?.critiques ? plural(this.said.critiques, "critique") : null,
         this.said?.waiting ? `${plural(this.said.waiting, "step")} to be read by the supervisor` : null].filter(Boolean).map((each) => h("span", {}, each))));
@@ -181,20 +222,24 @@ class SessionView {
   }
 
   drawChips() {
-    this.chips.hidden = this.branches.size < 2;
+    this.chips.hidden = this.branches.size < 2 && !this.spans.length;
     const chip = (id, label, lane) => h("button.chip", { type: "button", "aria-pressed": String(this.only === id), class: lane === null ? "" : `lane-${lane % 6}`,
       onclick: () => { this.only = id; this.arrange(); this.drawChips(); } }, label);
-    put(this.chips, chip(null, "All branches", null), [...this.branches.values()].map((each) =>
-      chip(each.branch_id, `${each.agent_name ?? each.relation.replaceAll("_", " ")} · ${count(each.exchanges)}`, each.lane)));
+    const told = this.spans.length ? h("button.chip.told", { type: "button", "aria-pressed": String(this.told), title: "Spans the application sent of this session itself. Nobody here saw them happen.",
+      onclick: () => { this.told = !this.told; this.keep(() => this.arrange()); this.drawChips(); } }, `reported by the application · ${this.more ? "first " : ""}${count(this.spans.length)}`) : null;
+    put(this.chips, this.branches.size < 2 ? null : [chip(null, "All branches", null), [...this.branches.values()].map((each) =>
+      chip(each.branch_id, `${each.agent_name ?? each.relation.replaceAll("_", " ")} · ${count(each.exchanges)}`, each.lane))], told);
   }
 
   classOf(row) {
+    if (row.span) return `r-told${row.span.status === "error" ? " is-flag" : ""}`;
     if (row.branch) return "r-branch";
     const said = row.step ?? row.turn;
     return `${row.step ? "r-step" : "r-turn"}${said.verdict === "allow" ? "" : ` is-${said.verdict}`}`;
   }
 
   draw(row) {
+    if (row.span) return this.drawSpan(row.span);
     const { turn, step, branch, group } = row;
     const lane = this.branches.get(turn.branch_id) ?? { lane: 0, depth: 0 };
     const gutter = h("span.lane", { class: `lane-${lane.lane % 6}`, style: { "margin-left": `${Math.min(lane.depth, 6) * 12}px` }, "aria-hidden": "true" });
@@ -212,12 +257,20 @@ class SessionView {
       h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, turn.error_type ?? turn.outcome.replaceAll("_", " ")) : null), this.bar(turn, null)];
   }
 
-  // What was said of a step beside the guards; and how it is known, where that is not the same for all.
+  drawSpan(span) {
+    const [left, right] = [this.place(span.start), this.place(span.end)];
+    const part = (ms) => `${Math.max(0, Math.min(100, (ms / this.total) * 100)).toFixed(3)}%`;
+    return [h("span.lane.told", { style: { "margin-left": `${Math.min(span.depth, 8) * 12}px` }, "aria-hidden": "true" }), spanMark(span),
+      h("span.what", {}, h("b", {}, span.name), h("span.dim", {}, ` ${[span.tool ?? span.model ?? span.operation, took(span.end - span.start)].filter(Boolean).join(" · ")}`)),
+      h("span.marks", {}, fidelity("reported"), span.status === "error" ? h("span.verdict.v-reject", {}, "error") : null),
+      h("span.fall", { "aria-hidden": "true" }, h("i.told", { style: { left: part(left), width: part(right - left) } }))];
+  }
+
+  // What was said of a step beside the guards; and how it is known, where that is not as usual for its kind.
   saidOf(turn, step) {
     const id = `${turn.exchange_id}.${step.seq}`;
     const worst = this.marks.get(id)?.reduce((a, b) => (b.score > a.score ? b : a));
-    const known = this.mixed && (step.kind === "tool_call" || step.kind === "tool_result") || step.fidelity !== "witnessed";
-    return [known ? fidelity(step.fidelity) : null, worst ? opinion(worst.label, worst.score) : null, this.labels.has(id) ? labelled(this.labels.get(id).at(-1)) : null];
+    return [step.fidelity !== (USUAL[step.kind] ?? "witnessed") ? fidelity(step.fidelity) : null, worst ? opinion(worst.label, worst.score) : null, this.labels.has(id) ? labelled(this.labels.get(id).at(-1), step.verdict === "allow" ? null : step.verdict) : null];
   }
 
   bar(turn, step) {
@@ -255,10 +308,30 @@ class SessionView {
   }
 
   async chosen(row) {
-    history.replaceState(null, "", `#/sessions/${encodeURIComponent(this.id)}?turn=${encodeURIComponent(row.turn.exchange_id)}`);
     this.view.element.parentElement.classList.add("open");
+    if (row.span) {
+      clearTimeout(this.opening);
+      this.showSpan(row.span);
+      return;
+    }
+    history.replaceState(null, "", `#/sessions/${encodeURIComponent(this.id)}?turn=${encodeURIComponent(row.turn.exchange_id)}`);
     clearTimeout(this.opening);
     this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null, this.instructedBefore(row.turn)), 60);
+  }
+
+  // What a span says is read when one is first looked at, for all of them: it is an entry in the audit log.
+  async showSpan(span) {
+    this.view.clear();
+    this.detailed ??= get(`${this.path}/reported`, { detail: true });
+    const found = await this.detailed.catch((error) => error);
+    if (this.closed || this.rows[this.list.at]?.span !== span) return;
+    if (found instanceof Error) {
+      this.detailed = null;
+      put(this.view.element, failure(found));
+      return;
+    }
+    const detail = found.spans.find((each) => each.span_id === span.span_id && each.trace_id === span.trace_id)?.detail ?? null;
+    put(this.view.element, spanView(span, detail, (id) => this.find(id)));
   }
 
   instructedBefore(turn) {
@@ -267,7 +340,10 @@ class SessionView {
   }
 
   find(id) {
-    const index = this.rows.findIndex((row) => row.turn.exchange_id.startsWith(id) && !row.branch);
+    const of = (row) => row.turn?.exchange_id.startsWith(id) && !row.branch;
+    const named = this.step === null ? -1 : this.rows.findIndex((row) => of(row) && row.group?.some((each) => each.seq === this.step));
+    const index = named >= 0 ? named : this.rows.findIndex(of);
+    this.step = null;
     this.wanted = null;
     if (index >= 0) this.choose(index);
     else put(this.view.element, failure(Object.assign(new Error("This session has no such turn."), { remedy: "" })));
@@ -280,7 +356,7 @@ class SessionView {
       if (this.closed) return;
       this.summary = listed.session;
       this.know(listed.branches);
-      this.add(page.turns);
+      this.keep(() => this.add(page.turns));
       this.drawHead();
       this.drawChips();
       this.mark();

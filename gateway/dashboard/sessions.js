@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { h, put } from "./dom.js";
 import { clauseName, count, full, money, plural, short } from "./format.js";
-import { empty, sessionLink, time, verdict } from "./parts.js";
+import { Table, empty, sessionLink, time, verdict } from "./parts.js";
 
 const PAGE = 50;
 const FILTERS = ["app", "agent", "verdict", "clause", "model", "since", "cost"];
@@ -14,7 +14,7 @@ const COST = [["", "any cost"], ["0.01", "$0.01 or more"], ["0.1", "$0.10 or mor
 export async function sessions(main, where) {
   const asked = Object.fromEntries(FILTERS.map((name) => [name, where.query.get(name) ?? ""]));
   const [facets, first] = await Promise.all([get("/api/facets"), get("/api/sessions", { ...asked, limit: PAGE })]);
-  const body = h("tbody");
+  const listed = new Table({ label: "Sessions", kind: "sessions", columns: ["Session", "App", "Agent", "Models", "#Turns", "#Steps", "#Tokens", "#Cost", "Verdict", "#Active"] });
   const more = h("button.more", { type: "button", onclick: () => load() }, "Show more");
   const shown = h("span.dim", { role: "status" });
   let next = first.next, rows = 0;
@@ -38,22 +38,17 @@ export async function sessions(main, where) {
       select("model", "Model", options(facets.models, "any model")),
       select("cost", "Cost", COST),
       FILTERS.some((name) => asked[name]) ? h("button.quiet", { type: "button", onclick: () => go({}) }, "Clear") : null),
-    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Sessions" },
-      h("table.sessions", {},
-        h("thead", {}, h("tr", {}, ["Session", "App", "Agent", "Models"].map((each) => h("th", { scope: "col" }, each)),
-          ["Turns", "Steps", "Tokens", "Cost"].map((each) => h("th.n", { scope: "col" }, each)),
-          h("th", { scope: "col" }, "Verdict"), h("th.n", { scope: "col" }, "Active"))),
-        body)),
+    listed.element,
     more));
   fill(first);
 
   function fill(page) {
     rows += page.sessions.length;
     next = page.next;
-    body.append(...page.sessions.map(row));
+    listed.add(page.sessions.map(row));
     more.hidden = next === null;
     put(shown, `${plural(rows, "session")}${next === null ? "" : " of more"}`);
-    if (rows === 0) put(body, h("tr", {}, h("td", { colspan: 10 }, empty("No session fits.", FILTERS.some((name) => asked[name]) ? "Clear a filter to see more." : "Point an agent at this gateway, and its sessions stand here."))));
+    if (rows === 0) listed.instead(empty("No session fits.", FILTERS.some((name) => asked[name]) ? "Clear a filter to see more." : "Point an agent at this gateway, and its sessions stand here."));
   }
 
   async function load() {

@@ -3,9 +3,10 @@
 import { get } from "./api.js";
 import { h, put } from "./dom.js";
 import { clauseName, clock, count, full, money, plural, took } from "./format.js";
-import { empty, exchangeLink, labelled, opinion, sessionLink, sparkline, time } from "./parts.js";
+import { empty, exchangeLink, labelled, opinion, segments, sessionLink, sparkline, table, time } from "./parts.js";
 import { reliability } from "./reliability.js";
 
+const LABELS = 30;
 const SPANS = [["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"]];
 
 export async function supervision(main, where) {
@@ -14,13 +15,13 @@ export async function supervision(main, where) {
   const model = found.supervisor;
   put(main, h("div.page.supervision", {},
     h("div.bar", {}, h("h1", {}, "Supervision"), model ? h("span.mono.dim", {}, `${model.model} · ${model.provider}`) : null,
-      h("div.segments", { role: "group", "aria-label": "Span of time" }, SPANS.map(([value, label]) =>
-        h("a", { href: `#/supervision?since=${value}`, "aria-current": value === since ? "true" : null }, label))),
+      segments("Span of time", SPANS.map(([value, label]) => [`#/supervision?since=${value}`, label]), `#/supervision?since=${since}`),
       h("span.dim", {}, `${full(found.since)} – ${clock(found.until)}`)),
     model ? null : empty("No supervisor is configured.", "Clauses with a `judge` guard say so in every coverage; [supervisor] model = \"…\" in stepwarden.toml names one."),
     model ? tiles(found) : null,
     found.distrusted.length ? distrusted(found.distrusted) : null,
     agreement(found.agreement),
+    labels(await get("/api/labels", { limit: LABELS })),
     model && found.calls.length ? calls(found.calls) : null));
 }
 
@@ -71,25 +72,30 @@ function agreement(found) {
     found.disagreements.length ? disagreements(found.disagreements) : h("p.dim", {}, "No critique says the contrary of a label."));
 }
 
+// What persons said last, with their reasons.
+function labels({ labels: given }) {
+  if (!given.length) return null;
+  return h("section", {}, h("h2", {}, "Newest labels"), table({ label: "Labels", columns: ["Labelled", "Step", "Clause", "Person", "Why"], rows: given.map((each) => {
+    const [exchange, seq] = each.step_id.split(".");
+    return h("tr", {}, h("td", {}, time(each.at)), h("td", {}, exchangeLink(each.session_id, exchange), ` step ${Number(seq)}`),
+      h("td", { title: each.clause }, each.clause ? clauseName(each.clause) : h("span.dim", {}, "the step as a whole")), h("td", {}, labelled(each)), h("td", {}, each.reason ?? h("span.dim", {}, "–")));
+  }) }));
+}
+
 function bins(found) {
   return h("div", {}, h("p", {}, found.error === null ? null : `Scores are ${Math.round(found.error * 100)} points from what persons say on average (expected calibration error).`),
-    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Scores beside labels" }, h("table", {}, h("thead", {}, h("tr", {}, ["Score", "Steps", "Mean score", "Called a violation", "95 % interval"].map((each, i) => h(i ? "th.n" : "th", { scope: "col" }, each)))),
-      h("tbody", {}, found.bins.map((each) => h("tr", {}, h("th", { scope: "row" }, `${each.low}–${each.high}`), h("td.n", {}, count(each.steps)), h("td.n", {}, each.mean.toFixed(0)),
-        h("td.n", {}, `${Math.round(each.share * 100)} %`), h("td.n.dim", {}, each.interval.map((one) => `${Math.round(one * 100)}`).join("–"))))))));
+    table({ label: "Scores beside labels", columns: ["Score", "#Steps", "#Mean score", "#Called a violation", "#95 % interval"], rows: found.bins.map((each) => h("tr", {}, h("th", { scope: "row" }, `${each.low}–${each.high}`), h("td.n", {}, count(each.steps)), h("td.n", {}, each.mean.toFixed(0)),
+        h("td.n", {}, `${Math.round(each.share * 100)} %`), h("td.n.dim", {}, each.interval.map((one) => `${Math.round(one * 100)}`).join("–")))) }));
 }
 
 function disagreements(found) {
-  return h("div.disagreements", {}, h("h3", {}, "Where they disagree"), h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Disagreements" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["Labelled", "Step", "Clause", "Supervisor", "Person", ""].map((each) => h("th", { scope: "col" }, each || h("span.unseen", {}, "Kind"))))),
-    h("tbody", {}, found.map((each) => h("tr", {}, h("td", {}, time(each.at)), h("td", {}, exchangeLink(each.session_id, each.exchange_id), ` step ${each.seq}`),
+  return h("div.disagreements", {}, h("h3", {}, "Where they disagree"), table({ label: "Disagreements", columns: ["Labelled", "Step", "Clause", "Supervisor", "Person", "~Kind"], rows: found.map((each) => h("tr", {}, h("td", {}, time(each.at)), h("td", {}, exchangeLink(each.session_id, each.exchange_id), ` step ${each.seq}`),
       h("td", { title: each.clause }, clauseName(each.clause)), h("td", {}, opinion(each.said, each.score)), h("td", {}, labelled({ ...each, clause: null })),
-      h("td.dim", {}, each.agreement === "missed" ? "missed" : "false alarm")))))));
+      h("td.dim", {}, each.agreement === "missed" ? "missed" : "false alarm"))) }));
 }
 
 function calls(found) {
-  return h("section", {}, h("h2", {}, "Calls"), h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Calls to the model" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["Seat", "For", "Came to"].map((each) => h("th", { scope: "col" }, each)), ["Calls", "Tokens", "Cost", "Mean time"].map((each) => h("th.n", { scope: "col" }, each)))),
-    h("tbody", {}, found.map((each) => h("tr", {}, h("th", { scope: "row" }, each.seat), h("td", {}, each.purpose),
+  return h("section", {}, h("h2", {}, "Calls"), table({ label: "Calls to the model", columns: ["Seat", "For", "Came to", "#Calls", "#Tokens", "#Cost", "#Mean time"], rows: found.map((each) => h("tr", {}, h("th", { scope: "row" }, each.seat), h("td", {}, each.purpose),
       h("td", {}, each.state === "failed" ? h("span.verdict.v-reject", {}, (each.why ?? "failed").replaceAll("_", " ")) : each.state === "begun" ? h("span.verdict", {}, "end not known") : "an answer"),
-      h("td.n", {}, count(each.calls)), h("td.n", {}, count(each.tokens)), h("td.n", {}, money(each.micro_usd)), h("td.n", {}, took(each.mean_ms))))))));
+      h("td.n", {}, count(each.calls)), h("td.n", {}, count(each.tokens)), h("td.n", {}, money(each.micro_usd)), h("td.n", {}, took(each.mean_ms)))) }));
 }

@@ -5,7 +5,7 @@ import { lines } from "./diff.js";
 import { announce, ask, h, put } from "./dom.js";
 import { count, plural } from "./format.js";
 import { pretty } from "./holdcard.js";
-import { empty, failure, time } from "./parts.js";
+import { empty, failure, table, time } from "./parts.js";
 
 export async function tools(main) {
   const found = await get("/api/mcp/tools");
@@ -31,11 +31,9 @@ function server(name, of, approve) {
   const pinned = of.filter((each) => each.state !== "changed");
   return h("section", {}, h("h2", {}, name, h("span.tag", {}, plural(of.length, "tool"))),
     waiting.map((each) => change(each, approve)),
-    pinned.length ? h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Tools of ${name}` }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Tool", "Pinned", "Accepted by", "Its server proposes", "Definition"].map((each) => h("th", { scope: "col" }, each)))),
-      h("tbody", {}, pinned.map((each) => h("tr", {}, h("th.tool", { scope: "row" }, each.tool), h("td", {}, time(each.seen_at)), h("td", {}, each.approved_by ?? h("span.dim", {}, "first sight")),
+    pinned.length ? table({ label: `Tools of ${name}`, columns: ["Tool", "Pinned", "Accepted by", "Its server proposes", "Definition"], rows: pinned.map((each) => h("tr", {}, h("th.tool", { scope: "row" }, each.tool), h("td", {}, time(each.seen_at)), h("td", {}, each.approved_by ?? h("span.dim", {}, "first sight")),
         h("td", {}, each.tags.map((tag) => h("span.tag", {}, tag))),
-        h("td", {}, h("details", {}, h("summary", {}, `${count(each.definition.length)} characters`), h("pre.text", { tabindex: "0", "aria-label": `Definition of ${each.tool}` }, pretty(each.definition))))))))) : null);
+        h("td", {}, h("details", {}, h("summary", {}, `${count(each.definition.length)} characters`), h("pre.text", { tabindex: "0", "aria-label": `Definition of ${each.tool}` }, pretty(each.definition)))))) }) : null);
 }
 
 function change(tool, approve) {

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.api import optimizing_answers as answers
-from gateway.api.long_work import Gone, LongWork, Told
+from gateway.api.long_work import LongWork, Watcher
 from gateway.api.reading import Reader
 from gateway.backtest.run import Cancelled
 from gateway.config import Config
@@ -56,9 +56,9 @@ class RevisionDesk:
         """Begin a run and follow it. Raises `NoPolicies` and `WorkRunning`."""
         self._in_force()
 
-        def work(told: Told, gone: Gone) -> answers.OptimizeReport:
+        def work(watcher: Watcher) -> answers.OptimizeReport:
             def rest() -> None:
-                if gone():
+                if watcher.gone():
                     raise Cancelled("the run was given up")
                 self._rest()
 
@@ -68,7 +68,7 @@ class RevisionDesk:
             for at, app in enumerate(named):
 
                 def progress(done: int, of: int, at: int = at) -> None:
-                    told(at * of + done, len(named) * of)
+                    watcher.told(at * of + done, len(named) * of)
 
                 runs.append(answers.app_run(shop.run(app, dry=dry, progress=progress, rest=rest), self._before))
             return answers.OptimizeReport(dry=dry, apps=tuple(runs))
@@ -143,8 +143,8 @@ class RevisionDesk:
             from gateway.optimizing.episodes import RecordedEpisodes  # noqa: PLC0415 - see above
             from gateway.optimizing.run import Workshop  # noqa: PLC0415
 
-            store, limits = self._store, self._config.limits
-            reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
+            store = self._store
+            reader = Reader(store, dialects().by_name(), Reach.within(self._config.limits))
             episodes = RecordedEpisodes(
                 store, reader, labels=store.labels, holds=store.holds, critiques=store.critiques
             )

@@ -298,6 +298,8 @@ class LabelRecorded(Entry, frozen=True, kw_only=True, tag="label.recorded"):
     """`policy/clause`; absent where it is about the step as a whole."""
 
     by: str
+    reason: str | None = None
+    """Commitment to what was given as the reason."""
 
 
 class CanaryMissed(Entry, frozen=True, kw_only=True, tag="canary.missed"):
@@ -400,7 +402,9 @@ class SignedOut(Entry, frozen=True, kw_only=True, tag="access.signed_out"):
     """A sign-in was ended before its time, by whoever was signed in."""
 
 
-Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "critiques", "holds", "proposals", "live"]
+Shown: TypeAlias = Literal[
+    "steps", "request", "response", "explanation", "critiques", "holds", "proposals", "live", "search"
+]  # fmt: skip
 
 
 class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):
@@ -410,6 +414,13 @@ class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):
     exchange: str | None = None
     session: str | None = None
     """Alias (`session_...`)."""
+
+
+class ContentSearched(Entry, frozen=True, kw_only=True, tag="content.searched"):
+    """Somebody looks for words in contents; durable before any is opened. What is then shown is `content.read`."""
+
+    words: str
+    """A keyed hash of them: whoever has `seal.key` can tell whether given words are meant."""
 
 
 ExportFormat: TypeAlias = Literal["bundle", "ocsf", "jsonl"]

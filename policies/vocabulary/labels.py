@@ -25,5 +25,8 @@ class LabelGiven(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     """The key it came under, or `owner`."""
 
+    reason: str | None = None
+    """Why, in their words; None where none was given."""
+
     at_ns: int
     """Wall clock, Unix epoch, nanoseconds, UTC."""

@@ -18,11 +18,15 @@ from gateway.api.backtests import Backtests
 from gateway.api.control import control_app, control_routes
 from gateway.api.live import LiveFeed
 from gateway.api.long_work import LongWork
+from gateway.api.reading import Reader
+from gateway.api.search import Searches
 from gateway.backtest.run import Laboratory
 from gateway.cli.direct import DirectDesk, DirectRevisions
 from gateway.config import Config
+from gateway.contents import Reach
 from gateway.ids import new_id, new_span
 from gateway.optimizing.desk import RevisionDesk
+from gateway.searching import Search
 from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.dialects import dialects
 from gateway.witnesses import WitnessState
@@ -219,6 +223,7 @@ class Plane:
         self.recordings = [recorded(), recorded(encoded=True), recorded(app="other")]
         self.store.append(self.recordings)
         self.live = LiveFeed(READABLE)
+        self.searched = {"default"}
         self.app = self.application()
 
     def application(self, **access: Any) -> Litestar:
@@ -248,6 +253,11 @@ class Plane:
                 ),
                 rest=lambda: None,
                 work=LongWork(),
+            ),
+            search_desk=Searches(
+                Search(self.store, Reader(self.store, READABLE, Reach()), searchable=lambda app: app in self.searched),
+                work=LongWork(),
+                rest=lambda: None,
             ),
             revision_desk=self._revisions(),
             audit_log=self.store.audit,

@@ -18,6 +18,8 @@ ROUTES = {
     ("GET", "/api/sessions/{session_id:str}/branches"): "viewer",
     ("GET", "/api/facets"): "viewer",
     ("GET", "/api/usage"): "viewer",
+    ("GET", "/api/search"): "overseer",
+    ("POST", "/api/search"): "overseer",
     ("POST", "/api/sign-in"): "visitor",
     ("POST", "/api/sign-out"): "viewer",
     ("GET", "/api/me"): "viewer",

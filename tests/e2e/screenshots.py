@@ -1,8 +1,8 @@
 """Pictures of every page of the dashboard for the documents, made anew: `make screenshots`.
 
 The runs in them come from the demo: recorded runs of models, and one run that was written by us. What fills the day
-before is made up, and by no model; so are the labels and critiques in the reliability diagram, and the supervisor that
-reads along is rules and no model.
+before is made up, and by no model; so are the labels and critiques in the reliability diagram, the sessions that
+optimizers learn from, and what an application reports. The supervisor that reads along is rules and no model.
 """
 
 import sys
@@ -16,6 +16,7 @@ from tests.e2e.browser import PHONE, running_browser, tab
 from tests.e2e.dashboard_stage import Stage, earlier_day, fill, stage
 from tests.e2e.overseen_stage import changed_tool, labelled_before, overseen, promise
 from tests.e2e.palette import shrunk
+from tests.e2e.proposed_stage import learning, proposed, told_session
 from tests.gateway.house import waited
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -78,7 +79,7 @@ def _dark(browser: Browser, standing: Stage, session: str) -> None:
 def _phone(browser: Browser, standing: Stage, session: str) -> None:
     places = {"live": ("#/live", ".hold.is-waiting"), **_pages(session)}
     with tab(browser, standing.url, viewport=PHONE, is_mobile=True, has_touch=True) as opened:
-        for name in ("live", "session"):
+        for name in ("live", "session", "policies"):
             _open(opened.page, *places[name])
             opened.page.screenshot(path=FOLDER / f"phone-{name}.png")
 
@@ -102,6 +103,35 @@ def _oversight(browser: Browser) -> None:
             opened.assert_clean()
 
 
+def _changes(browser: Browser) -> None:
+    """A proposal with its ladder, the revision it became, words found in contents, and what an application reports."""
+    with ExitStack() as opening:
+        folder = Path(opening.enter_context(tempfile.TemporaryDirectory()))
+        standing = opening.enter_context(learning(folder))
+        opened = opening.enter_context(tab(browser, standing.url))
+        proposed(standing)
+        session = told_session(standing)
+        page = opened.page
+        _open(page, "#/proposals", ".ladder")
+        page.screenshot(path=FOLDER / "proposals.png")
+        page.fill("#search input", "friday at 19:1")
+        page.press("#search input", "Enter")
+        page.wait_for_selector(".place")
+        page.wait_for_selector(".search progress[hidden]", state="attached")
+        page.screenshot(path=FOLDER / "search.png")
+        _open(page, f"#/sessions/{session}", ".row.r-told")
+        page.click(".row.r-told")
+        page.wait_for_selector(".attributes")
+        page.screenshot(path=FOLDER / "reported.png")
+        waiting = next(each["number"] for each in standing.api("/api/proposals", only="waiting")["proposals"])
+        standing.post(f"/api/proposals/{waiting}/approve", {"by": "Ada", "reason": "the labels say so"})
+        _open(page, "#/proposals/revisions", ".chain")
+        page.click("text=What it changed")
+        page.wait_for_selector(".diff ins")
+        page.screenshot(path=FOLDER / "revisions.png")
+        opened.assert_clean()
+
+
 def main() -> int:
     """Write them all."""
     FOLDER.mkdir(exist_ok=True)
@@ -114,6 +144,7 @@ def main() -> int:
         _dark(browser, standing, session)
         _phone(browser, standing, session)
         _oversight(browser)
+        _changes(browser)
         hold = standing.api("/api/holds", only="waiting")["holds"][0]["hold_id"]
         standing.post(f"/api/holds/{hold}/approve", {"by": "screenshots"})
     for picture in FOLDER.glob("*.png"):

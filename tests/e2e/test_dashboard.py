@@ -26,7 +26,18 @@ from tests.e2e.environments.install import environment
 pytestmark = pytest.mark.e2e
 
 STEPS = 10_000
-PAGES = ("live", "sessions", "holds", "policies", "supervision", "tools", "costs?since=1h", "audit")
+PAGES = (
+    "live",
+    "sessions",
+    "holds",
+    "policies",
+    "proposals",
+    "search",
+    "supervision",
+    "tools",
+    "costs?since=1h",
+    "audit",
+)
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +373,21 @@ def test_signing_in_sets_a_cookie_no_script_reads_and_signing_out_ends_it(
         expect(page.locator("input[name=key]")).to_be_visible()
         again = httpx.get(f"{standing.url}/api/me", cookies={"stepwarden": cookie["value"]})
         assert again.status_code == 401
+        assert opened.violations() == []
+
+
+def test_a_cookie_that_is_over_leads_back_to_signing_in(browser: Browser, locked: tuple[Stage, dict[str, str]]) -> None:
+    standing, _ = locked
+    made = standing.post("/api/keys", {"name": "for a while", "role": "viewer", "app": "default"})
+    with tab(browser, standing.url, refused=True) as opened:
+        page = opened.page
+        sign_in(page, made["secret"])
+        page.goto("/#/sessions")
+        expect(page.locator(".sessions tbody a").first).to_be_visible()
+        standing.post(f"/api/keys/{made['key']['key_id']}/revoke", {})
+        page.locator(".sessions tbody a").first.click()
+        expect(page.locator("input[name=key]")).to_be_visible()
+        expect(page.locator(".sessionhead, .rendered")).to_have_count(0)
         assert opened.violations() == []
 
 

@@ -75,13 +75,18 @@ def test_a_critique_stands_on_the_words_it_quotes_and_a_person_says_otherwise(pa
     step.locator("button", has_text="Label").click()
     page.locator("dialog select[name=clause]").select_option(CLAUSE)
     page.locator("dialog input[name=by]").fill("Ada")
+    page.locator("dialog textarea[name=reason]").fill("the airline had said so")
     page.locator("dialog .primary").click()
     expect(step).to_contain_text("in order · Ada")
     expect(row).to_contain_text("in order · Ada")
     given = overseen.marks()["labels"]
-    assert [(each["label"], each["clause"], each["by"]) for each in given] == [("ok", CLAUSE, "Ada")]
+    said = [(each["label"], each["clause"], each["by"], each["reason"]) for each in given]
+    assert said == [("ok", CLAUSE, "Ada", "the airline had said so")]
     assert kinds(overseen.stage, "label.")[0]["label"] == "ok"
     page.goto("/#/supervision")
+    expect(page.locator("section", has_text="Newest labels").locator("tbody tr").first).to_contain_text(
+        "the airline had"
+    )
     wrong = page.locator(".disagreements tbody tr").first
     expect(wrong).to_contain_text("false alarm")
     wrong.locator("a").first.click()

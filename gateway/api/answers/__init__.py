@@ -15,7 +15,7 @@ from gateway.api.answers.audit import (
     Witness,
     WitnessList,
 )
-from gateway.api.answers.clauses import AppClauses, Clause, ClauseList, OutOfForce
+from gateway.api.answers.clauses import AppClauses, Clause, ClauseCounts, ClauseList, OutOfForce
 from gateway.api.answers.critiques import Asked, Critique, Critiques, Label, LabelList, Opined, Quote, Trusted
 from gateway.api.answers.erasures import Erasure, Retention
 from gateway.api.answers.exchanges import (
@@ -32,6 +32,7 @@ from gateway.api.answers.explanations import ExplainedStep, Explanation, GuardRu
 from gateway.api.answers.holds import Hold, HoldList
 from gateway.api.answers.keys import CreatedKey, Key, KeyList, Me, SignedOut
 from gateway.api.answers.problems import Fault, Problem
+from gateway.api.answers.search import FoundStep, Searchable
 from gateway.api.answers.sessions import Branch, BranchList, Facets, Session, SessionList
 from gateway.api.answers.status import ProviderStatus, Status
 from gateway.api.answers.supervision import (
@@ -65,6 +66,7 @@ __all__ = [
     "CallCount",
     "Canaries",
     "Clause",
+    "ClauseCounts",
     "ClauseList",
     "CreatedKey",
     "Critique",
@@ -80,6 +82,7 @@ __all__ = [
     "Explanation",
     "Facets",
     "Fault",
+    "FoundStep",
     "GuardRun",
     "Hold",
     "HoldList",
@@ -101,6 +104,7 @@ __all__ = [
     "ProviderStatus",
     "Quote",
     "Retention",
+    "Searchable",
     "Session",
     "SessionDetail",
     "SessionList",

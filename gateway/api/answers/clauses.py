@@ -1,5 +1,7 @@
 """Answers about the clauses in force."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from gateway.api.answers.values import sound, time
@@ -39,6 +41,15 @@ class OutOfForce(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ClauseCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How often one clause did something in the newest exchanges; see `Clause`."""
+
+    fired: int
+    stopped: int
+    would: Mapping[str, int]
+    slots: tuple[int, ...]
+
+
 class Clause(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of an app, as it stands in force."""
 
@@ -70,6 +81,12 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     stopped: int | None = None
     """In how many of them it asked for what was done: for more than a flag."""
 
+    would: Mapping[str, int] = {}
+    """In how many of them it asked for more than was done, it or its app being out of force; by what it asked for."""
+
+    slots: tuple[int, ...] = ()
+    """`fired` over time, oldest first: the newest exchanges cut into as many parts."""
+
     out_of_force: OutOfForce | None = None
     """Where a person took it out of force for a while."""
 
@@ -79,8 +96,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
         rule: Rule,
         settings: Settings,
         *,
-        fired: int | None = None,
-        stopped: int | None = None,
+        counts: ClauseCounts | None = None,
         change: ModeChange | None = None,
     ) -> "Clause":
         """The answer for one clause of a ruleset."""
@@ -100,8 +116,10 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
             recover=clause.recover,
             protected=clause.protected,
             taxonomy=clause.taxonomy,
-            fired=fired,
-            stopped=stopped,
+            fired=None if counts is None else counts.fired,
+            stopped=None if counts is None else counts.stopped,
+            would={} if counts is None else counts.would,
+            slots=() if counts is None else counts.slots,
             out_of_force=None if change is None else OutOfForce.of(change),
         )
 

@@ -98,6 +98,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     clause: str | None
     label: str
     by: str
+    reason: str | None
     at: str
 
     @classmethod
@@ -110,6 +111,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
             clause=given.clause,
             label=given.label,
             by=given.by,
+            reason=given.reason,
             at=rfc3339(given.at_ns),
         )
 

@@ -1,6 +1,7 @@
 """What waits for the monitor is settled once, what critiques say is sealed and goes with its session."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 
 from gateway.ids import new_id
+from policies.vocabulary.audit import commitment
 from policies.vocabulary.critiques import Consumed, Critique, Label, Opinion, Quote
 from policies.vocabulary.erasures import Order
 from policies.vocabulary.labels import LabelGiven
@@ -231,7 +233,7 @@ def test_a_session_is_distrusted_until_a_person_says_otherwise(tmp_path: Path) -
     again.close()
 
 
-def given(step_id: str, session: str = "S1", by: str = "Eve") -> LabelGiven:
+def given(step_id: str, session: str = "S1", by: str = "Eve", reason: str | None = None) -> LabelGiven:
     return LabelGiven(
         step_id=step_id,
         session_id=session,
@@ -239,9 +241,23 @@ def given(step_id: str, session: str = "S1", by: str = "Eve") -> LabelGiven:
         clause="house/mail",
         label="violation",
         by=by,
+        reason=reason,
         actor="owner",
         at_ns=5,
     )
+
+
+def test_the_reason_of_a_label_is_kept_with_it_and_in_the_log_as_a_commitment_alone(store: Store) -> None:
+    labels = [given("E1.0000", reason="it paid my aunt"), given("E1.0001", reason="it paid my aunt"), given("E1.0002")]
+    for each in labels:
+        store.labels.record(each)
+    assert store.labels.of_session("S1") == labels
+    first, second, bare = told(store, "label.recorded")
+    assert "aunt" not in str(first)
+    assert first["reason"] != second["reason"]
+    [blind] = store.ledger.read("SELECT blind FROM label WHERE step_id = 'E1.0000'", ())[0]
+    assert first["reason"] == commitment(blind, sha256(b"it paid my aunt").digest())
+    assert "reason" not in bare
 
 
 def test_labels_are_kept_in_order_and_their_person_is_an_alias_in_the_log(store: Store) -> None:

@@ -1,0 +1,254 @@
+"""Pages about what changes and what is found, in a real browser: proposals, revisions, search, reported spans."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.browser import PHONE, running_browser, tab
+from tests.e2e.dashboard_stage import MINUTE_NS, Stage, Turn, fill, session_of
+from tests.e2e.environments.install import environment
+from tests.e2e.proposed_stage import APP, CLAUSE, HOSTILE, filed, learning, proposed, told_session
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
+        yield running
+
+
+@dataclass
+class Learned:
+    """The stage, the proposal that optimizers made there, and the session of which an application reports."""
+
+    stage: Stage
+    number: int
+    told: str
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learned]:
+    folder = tmp_path_factory.mktemp("learned")
+    _, silent = session_of([Turn("pumpernickel", app="silent")], ended_ns=time.time_ns() - MINUTE_NS)
+    fill(folder, silent)
+    filed(folder)
+    with learning(folder) as opened:
+        [made] = [each for each in proposed(opened) if each["state"] == "waiting"]
+        yield Learned(opened, made["number"], told_session(opened))
+
+
+@pytest.fixture
+def page(browser: Browser, learned: Learned) -> Iterator[Page]:
+    with tab(browser, learned.stage.url) as opened:
+        yield opened.page
+        opened.assert_clean()
+
+
+def entries(standing: Stage, kind: str) -> list[dict[str, Any]]:
+    return [json.loads(each["entry"]) for each in standing.api("/api/audit/entries", kind=kind)["entries"]]
+
+
+def answered(page: Page, button: str, reason: str) -> None:
+    page.locator("dialog input[name=by]").fill("Eve")
+    page.locator("dialog textarea").fill(reason)
+    page.locator(f"dialog {button}").click()
+
+
+def test_a_proposal_shows_what_changes_on_what_it_rests_and_how_far_it_came(page: Page, learned: Learned) -> None:
+    page.goto(f"/#/proposals/{learned.number}")
+    shown = page.locator(".proposal")
+    expect(shown.locator("h2")).to_have_text(f"Proposal {learned.number}")
+    expect(shown.locator(".edits")).to_contain_text("Changes when no-late-deploys acts: reject at 60")
+    expect(shown.locator(".diff .about")).to_have_text(f"{CLAUSE}\n")
+    expect(shown.locator(".diff del")).to_contain_text('"at":90')
+    expect(shown.locator(".diff ins")).to_contain_text('"at":60')
+    found = learned.stage.api(f"/api/proposals/{learned.number}")
+    expect(shown.locator(".facts")).to_contain_text(f"{found['sessions']} sessions, on the word of 2 persons or keys")
+    expect(shown.locator(".ladder li")).to_have_count(11)
+    expect(shown.locator(".o-passed")).to_have_count(8)
+    expect(shown.locator(".o-waiting")).to_contain_text("A person has to decide.")
+    expect(shown.locator(".o-none").first).to_contain_text("not asked")
+    scores = next(each["scores"] for each in found["rungs"] if each["rung"] == "holdout")
+    alike = scores["groups"] - scores["wins"] - scores["losses"]
+    expect(shown.locator(".ladder li", has_text="Wins on sessions kept back").locator(".outcome")).to_have_attribute(
+        "aria-label", f"{scores['wins']:.0f} better, {alike:.0f} alike, {scores['losses']:.0f} worse"
+    )
+
+
+def test_proposals_are_told_apart_by_state_and_say_where_they_ended(page: Page, learned: Learned) -> None:
+    page.goto("/#/proposals?only=refused")
+    expect(page.locator(".proposalcard")).to_have_count(1)
+    expect(page.locator(".proposalcard")).to_contain_text("at holdout")
+    expect(page.locator(".o-refused")).to_contain_text("The gain may be luck.")
+    page.locator("a", has_text="All").click()
+    expect(page.locator(".proposalcard")).to_have_count(len(learned.stage.api("/api/proposals")["proposals"]))
+
+
+def test_a_canary_is_a_picture_of_what_the_record_holds(page: Page) -> None:
+    page.goto("/#/proposals")
+    page.locator(".proposalcard", has_text="canary").click()
+    expect(page.locator("figure.canary svg")).to_have_attribute(
+        "aria-label", "Canary: 40 sessions, of which 1 came to harm"
+    )
+    expect(page.locator(".proposal")).to_contain_text("not in force here any more")
+
+
+def test_what_a_proposal_says_is_only_ever_text(page: Page) -> None:
+    page.goto("/#/proposals")
+    page.locator(".proposalcard", has_text="canary").click()
+    expect(page.locator(".proposal .lead")).to_contain_text(HOSTILE)
+    expect(page.locator(".edits")).to_contain_text(HOSTILE)
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("main img").count() == 0
+
+
+def test_a_proposal_is_put_in_force_and_taken_back_with_a_reason_each(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("decided")
+    filed(folder)
+    with learning(folder) as standing, tab(browser, standing.url) as opened:
+        page = opened.page
+        page.goto("/#/proposals?only=waiting")
+        page.locator("button", has_text="Look for proposals").click()
+        expect(page.locator(".advice")).to_contain_text("1 new proposal from 64 labelled sessions", timeout=60_000)
+        page.locator(".proposalcard", has_text="acting from").click()
+        page.locator("button", has_text="Approve").click()
+        page.locator("dialog input[name=by]").fill("Eve")
+        page.locator("dialog .primary").click()
+        expect(page.locator("dialog")).to_be_visible()
+        answered(page, ".primary", "the labels say so")
+        expect(page.locator(".proposal .v-on")).to_contain_text("in force")
+        expect(page.locator(".proposal")).to_contain_text("the labels say so")
+        page.goto("/#/proposals/revisions")
+        now = page.locator(".chain .is-now")
+        expect(now).to_contain_text("optimizer thresholds")
+        now.locator("button", has_text="What it changed").click()
+        expect(now.locator(".diff ins")).to_contain_text('"at":60')
+        now.locator("button", has_text="Roll back").click()
+        answered(page, ".danger", "it was too much")
+        expect(page.locator(".chain .is-now")).to_contain_text("Policy files")
+        expect(page.locator(".chain .is-apart")).to_contain_text("optimizer thresholds")
+        page.goto("/#/proposals?only=waiting")
+        page.locator("button", has_text="Reject").click()
+        answered(page, ".danger", "not that")
+        expect(page.locator(".empty")).to_contain_text("None is in this state.")
+        states = {each["number"]: each["state"] for each in standing.api("/api/proposals")["proposals"]}
+        assert sorted(states.values()) == ["canary", "refused", "rejected", "rolled_back"]
+        assert standing.api("/api/revisions", app=APP)["revisions"][1]["in_force"] is True
+        decided = [(each["decision"], "reason" in each) for each in entries(standing, "proposal.reviewed")]
+        assert decided == [("rejected", True), ("approved", True)]
+        opened.assert_clean()
+
+
+def test_words_are_found_in_contents_and_stand_in_no_address(page: Page, learned: Learned) -> None:
+    page.goto("/#/sessions")
+    page.locator("#search input").fill("build 7 on friday")
+    page.keyboard.press("Enter")
+    expect(page.locator(".search [role=status]")).to_contain_text("3 steps found in")
+    expect(page.locator(".search [role=status]")).to_contain_text("all of it was read")
+    found = page.locator(".place:has(.tool)")
+    expect(found.locator("mark")).to_have_text("build 7 on Friday")
+    assert "friday" not in page.url.lower()
+    found.click()
+    expect(page.locator(".row[aria-selected=true]")).to_contain_text("deploy")
+    expect(page.locator(".stepview.chosen mark.m-sought")).to_have_text("build 7 on Friday")
+    page.go_back()
+    expect(page.locator(".place")).to_have_count(3)
+    assert (
+        "friday" not in page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, location.href])").lower()
+    )
+    assert entries(learned.stage, "content.searched")[0].keys() >= {"words", "actor"}
+
+
+def test_an_app_that_does_not_allow_it_is_not_searched(page: Page) -> None:
+    page.goto("/#/search")
+    expect(page.locator("select[name=app] option", has_text="silent")).to_have_count(0)
+    page.locator("input[name=words]").fill("pumpernickel")
+    page.locator(".search button").click()
+    expect(page.locator(".empty")).to_contain_text("No step holds these words.")
+
+
+def test_an_id_in_the_same_field_leads_to_its_session(page: Page, learned: Learned) -> None:
+    page.goto("/#/live")
+    expect(page.locator(".state.ok")).to_be_visible()
+    page.locator("#search input").fill(learned.told)
+    page.keyboard.press("Enter")
+    expect(page.locator(".sessionhead")).to_be_visible()
+
+
+def test_what_an_application_reports_stands_in_the_tree_marked_as_such(page: Page, learned: Learned) -> None:
+    page.goto(f"/#/sessions/{learned.told}")
+    rows = page.locator(".row")
+    expect(page.locator(".row.r-told")).to_have_count(3)
+    expect(rows.first).to_contain_text("invoke_agent researcher")
+    tool = page.locator(".row.r-told", has_text="execute_tool search_docs")
+    expect(tool).to_contain_text("reported")
+    expect(tool).to_contain_text("error")
+    tool.click()
+    expect(page.locator(".exchange")).to_contain_text("Nobody here saw it happen")
+    expect(page.locator(".exchange .attributes").first).to_contain_text("window.pwned = 'told'")
+    assert page.evaluate("window.pwned") is None
+    page.locator(".row.r-told", has_text="chat claude").click()
+    page.locator(".exchange button.link").click()
+    expect(page.locator(".row.r-turn[aria-selected=true]")).to_be_visible()
+    page.locator(".chip.told").click()
+    expect(page.locator(".row.r-told")).to_have_count(0)
+    expect(page.locator(".row.r-turn")).to_have_count(1)
+
+
+def test_policies_show_when_each_clause_found_something(page: Page, learned: Learned) -> None:
+    for run in learned.stage.told[:4]:
+        learned.stage.run(run)
+    page.goto("/#/policies")
+    clause = page.locator(".clause", has_text="no-orders-from-data").first
+    expect(clause.locator("svg.spark")).to_be_visible()
+    clause.locator("a").click()
+    expect(page.locator(".sessions tbody tr").first).to_contain_text("claude")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_these_pages_have_no_serious_fault_for_who_cannot_see_them(
+    browser: Browser, learned: Learned, scheme: str
+) -> None:
+    axe = (environment("node") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+    found: list[str] = []
+    with tab(browser, learned.stage.url, color_scheme=scheme) as opened:
+        for address, waits_for in addresses(learned):
+            opened.page.goto(f"/#/{address}")
+            expect(opened.page.locator(waits_for).first).to_be_visible()
+            opened.page.evaluate(axe)
+            report = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+            found += [
+                f"{address}: {each['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
+                for each in report["violations"]
+                if each["impact"] in ("serious", "critical")
+                for node in each["nodes"]
+            ]
+        opened.assert_clean()
+    assert found == []
+
+
+def addresses(learned: Learned) -> tuple[tuple[str, str], ...]:
+    return (
+        ("proposals", ".ladder"),
+        ("proposals/revisions", ".empty, .chain"),
+        ("search", "input[name=words]"),
+        (f"sessions/{learned.told}", ".row.r-told"),
+    )
+
+
+def test_on_a_phone_these_pages_are_not_cut_off(browser: Browser, learned: Learned) -> None:
+    with tab(browser, learned.stage.url, viewport=PHONE, is_mobile=True, has_touch=True) as opened:
+        for address, waits_for in addresses(learned):
+            opened.page.goto(f"/#/{address}")
+            expect(opened.page.locator(waits_for).first).to_be_visible()
+            wide = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert wide[0] <= wide[1], address
+        opened.assert_clean()
