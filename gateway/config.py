@@ -111,6 +111,10 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     """`strict`: the audit log holds a request, durably, before it is forwarded, and a receipt comes with the answer;
     where the log cannot be written the request is refused. `buffered`: nobody waits for the log."""
 
+    export_content: bool = False
+    """Whether spans that go to the collector of [telemetry] hold the text of steps. What a clause redacted, held or
+    refused never goes."""
+
     instructions: str = "none"
     """An instruction set that revisions may improve; arrives with a later version."""
 
@@ -230,9 +234,6 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
 
     otlp_headers_env: str | None = None
     """Name of the environment variable that holds `name=value,name=value` headers for the collector."""
-
-    content: bool = False
-    """Content in spans; arrives with a later version."""
 
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True):
@@ -475,10 +476,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "email": ("smtp", "mail_from", "mail_to"),
 }
 _LATER_SECTIONS = ("policy", "clause")
-_LATER_SETTINGS = (
-    ("app", "instructions"),
-    ("telemetry", "content"),
-)
+_LATER_SETTINGS = (("app", "instructions"),)
 """Known names whose only value in this version is their default: anything else would promise what is not kept."""
 
 _SHIPPED: dict[str, dict[str, Any]] = {

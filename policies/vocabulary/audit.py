@@ -400,7 +400,10 @@ class SignedOut(Entry, frozen=True, kw_only=True, tag="access.signed_out"):
     """A sign-in was ended before its time, by whoever was signed in."""
 
 
-Shown: TypeAlias = Literal["steps", "request", "response", "explanation", "critiques", "holds", "proposals", "live"]
+Shown: TypeAlias = Literal[
+    "steps", "request", "response", "explanation", "critiques", "holds", "proposals", "live", "export"
+]
+"""`export`: from now on the texts of an app's steps go to the collector of [telemetry]."""
 
 
 class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):
