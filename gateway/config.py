@@ -345,8 +345,8 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Occasion: TypeAlias = Literal[
-    "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "guard_not_run", "dropped",
-    "audit_failing", "not_verified",
+    "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "budget", "guard_not_run",
+    "blind", "dropped", "audit_failing", "not_verified",
 ]  # fmt: skip
 
 
@@ -358,7 +358,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     on: tuple[Occasion, ...]
     """What to tell of: `hold` (a step waits), a verdict (`flag redact rewrite reject terminate`), `failed` (a call had
-    no whole answer), `spent` (see `over_usd`), `guard_not_run`, `dropped` (something could not be recorded),
+    no whole answer), `spent` (see `over_usd`), `budget` (a call was refused: its key's budget does not cover it),
+    `guard_not_run`, `blind` (the supervisor misses canaries), `dropped` (something could not be recorded),
     `audit_failing`, `not_verified` (`POST /api/audit/verify` found something)."""
 
     apps: tuple[str, ...] = ()
