@@ -14,8 +14,11 @@ from gateway.admission import Admission
 from gateway.alerts.bell import Bell
 from gateway.api.live import LiveFeed
 from gateway.api.problems import EXCEPTION_HANDLERS
+from gateway.api.reading import Reader
 from gateway.application import Application, Front, Mount
 from gateway.config import RESERVED, Config, is_loopback
+from gateway.content_out import ContentOut
+from gateway.contents import Reach
 from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
@@ -31,7 +34,11 @@ from gateway.reported.plane import ReportPlane
 from gateway.stations.ingress import check
 from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
+from gateway.telemetry import Texts
 from gateway.wire.dialects import dialects
+from policies.vocabulary.audit import GATEWAY, ContentRead
+from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.steps import Step
 from storage.release import release
 from storage.store import Store
 
@@ -101,12 +108,25 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
         version=release(),
     )
     store = keeper.store
-    exporters: list[OtlpExporter | EvaluationExporter] = [OtlpExporter(store, settings, save_cursor=keeper.save_cursor)]
+    texts = _content_out(config, store)
+    exporters: list[OtlpExporter | EvaluationExporter] = [
+        OtlpExporter(store, settings, save_cursor=keeper.save_cursor, texts=texts)
+    ]
     if keeper.supervisor is not None:
         exporters.append(EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor))
     for exporter in exporters:
         exporter.start()
     return tuple(exporters)
+
+
+def _content_out(config: Config, store: Store) -> Callable[[Exchange, Sequence[Step]], Texts | None]:
+    """What goes along of each exchange; that any app's content does is in the audit log before the first of it goes."""
+    for app in config.apps.values():
+        if app.export_content:
+            store.audit.note(ContentRead(actor=GATEWAY, tenant=app.name, what="export"))
+    limits = config.limits
+    reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
+    return ContentOut(reader, store.judged, lambda app: config.app(app).export_content).texts
 
 
 def _address(base_url: str) -> tuple[str, int]:

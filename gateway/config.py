@@ -114,6 +114,10 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     search: bool = False
     """Whether recorded contents may be searched for words (`POST /api/search`, roles auditor and above)."""
 
+    export_content: bool = False
+    """Whether spans that go to the collector of [telemetry] hold the text of steps. What a clause redacted, held or
+    refused never goes."""
+
     instructions: str = "none"
     """An instruction set that revisions may improve; arrives with a later version."""
 
@@ -234,9 +238,6 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     otlp_headers_env: str | None = None
     """Name of the environment variable that holds `name=value,name=value` headers for the collector."""
 
-    content: bool = False
-    """Content in spans; arrives with a later version."""
-
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True):
     """Where prices come from."""
@@ -347,8 +348,8 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Occasion: TypeAlias = Literal[
-    "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "guard_not_run", "dropped",
-    "audit_failing", "not_verified",
+    "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "budget", "guard_not_run",
+    "blind", "dropped", "audit_failing", "not_verified",
 ]  # fmt: skip
 
 
@@ -360,7 +361,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     on: tuple[Occasion, ...]
     """What to tell of: `hold` (a step waits), a verdict (`flag redact rewrite reject terminate`), `failed` (a call had
-    no whole answer), `spent` (see `over_usd`), `guard_not_run`, `dropped` (something could not be recorded),
+    no whole answer), `spent` (see `over_usd`), `budget` (a call was refused: its key's budget does not cover it),
+    `guard_not_run`, `blind` (the supervisor misses canaries), `dropped` (something could not be recorded),
     `audit_failing`, `not_verified` (`POST /api/audit/verify` found something)."""
 
     apps: tuple[str, ...] = ()
@@ -478,10 +480,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "email": ("smtp", "mail_from", "mail_to"),
 }
 _LATER_SECTIONS = ("policy", "clause")
-_LATER_SETTINGS = (
-    ("app", "instructions"),
-    ("telemetry", "content"),
-)
+_LATER_SETTINGS = (("app", "instructions"),)
 """Known names whose only value in this version is their default: anything else would promise what is not kept."""
 
 _SHIPPED: dict[str, dict[str, Any]] = {

@@ -15,10 +15,11 @@ import msgspec
 
 from gateway.admission import Admission
 from gateway.alerts.bell import Bell
+from gateway.alerts.occurrences import Occurrence
 from gateway.api.live import LiveFeed
 from gateway.metrics import Metrics
 from gateway.recorder import Recorder
-from gateway.refusals import AuditUnavailable, RevisionMissing, SessionTerminated
+from gateway.refusals import AuditUnavailable, BudgetExhausted, RevisionMissing, SessionTerminated
 from gateway.reported.intake import Intake
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand
@@ -96,6 +97,16 @@ class Opening(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     errand: Errand | None = None
     """Of a message to a tool server."""
+
+
+class Pulse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """How a worker fares, told every second."""
+
+    in_flight: int
+    """Requests it carries."""
+
+    late_seconds: float
+    """The longest its event loop was late in the last fifteen seconds."""
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -228,6 +239,8 @@ class LocalKeeper:
         """Which revisions are in force; None where no app names a policy."""
         self._threader = threader
         self._admission = admission
+        self.pulses: dict[object, Pulse] = {}
+        """Of the workers in other processes, the last one of each that lives."""
         self._terminated: OrderedDict[str, bool] = OrderedDict()
         self.forgetting: set[Callable[[Sequence[str]], None]] = set()
         """Who judges, in this process and in others, and has to forget sessions that are erased."""
@@ -254,8 +267,10 @@ class LocalKeeper:
         if opening.priced:
             try:
                 self._admission.reserve(opening.accepted.exchange, opening.secret, opening.ceiling_micro_usd)
-            except Exception:
+            except Exception as error:
                 self._threader.finish(Done(exchange_id=opening.accepted.exchange, complete=False, failed=True))
+                if isinstance(error, BudgetExhausted):
+                    self.bell.hear(Occurrence(occasion="budget", app=opening.accepted.tenant or ""))
                 raise
         shadowed = tuple(self.modes.shadowed(opening.accepted.tenant or "", self._now_ns()))
         distrusted = join is not None and join.session_id in self._distrusted

@@ -1,9 +1,9 @@
 """The keeper over a Unix socket: how several data-plane workers share one.
 
 Frames are four bytes of length (big endian) and a msgpack array `[number, method, payload]`; answers are
-`[number, error or nil, payload]`. `finish` and `close` have no answer. What a worker opened and did not close is
-given up when its connection ends: reservations are spent in full, and its sessions go on without it. The socket
-lies in the data directory, so its file permissions are the authentication. Nothing but these Structs is ever
+`[number, error or nil, payload]`. `finish`, `close`, `lose` and `pulse` have no answer. What a worker opened and did
+not close is given up when its connection ends: reservations are spent in full, and its sessions go on without it. The
+socket lies in the data directory, so its file permissions are the authentication. Nothing but these Structs is ever
 decoded from it.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from gateway import refusals
-from gateway.keeper import LocalKeeper, Opened, Opening
+from gateway.keeper import LocalKeeper, Opened, Opening, Pulse
 from gateway.refusals import Refused
 from gateway.stations.asks import Done
 from policies.asking import Answer
@@ -129,6 +129,9 @@ class KeeperSide(_Frames):
             self._open.discard(exchange_id)
             self._keeper.lose(exchange_id, why)
             return
+        if call.method == "pulse":
+            self._keeper.pulses[self] = msgspec.msgpack.decode(call.payload, type=Pulse)
+            return
         if call.method == "abandon":
             self._abandon(msgspec.msgpack.decode(call.payload, type=int))
             return
@@ -152,6 +155,7 @@ class KeeperSide(_Frames):
         """Give up and count what the worker had open: it cannot say any more what that was, nor what it cost."""
         del exc
         self._keeper.forgetting.discard(self._forget)
+        self._keeper.pulses.pop(self, None)
         for number in list(self._holding):
             self._abandon(number)
         lost = list(self._open)
@@ -284,6 +288,10 @@ class RemoteKeeper(_Frames):
     def lose(self, exchange_id: str, why: str) -> None:
         """See `Keeper.lose`."""
         self.say((0, "lose", (exchange_id, why)))
+
+    def pulse(self, pulse: Pulse) -> None:
+        """Say how this worker fares."""
+        self.say((0, "pulse", pulse))
 
     async def flush(self) -> None:
         """Wait until the keeper has taken everything sent so far."""

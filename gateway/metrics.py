@@ -187,9 +187,10 @@ class Metrics:
 
 
 _ERROR: Final = 400
-_COUNTED: Final = frozenset(
-    {"recorded", "dropped", "audit_entries", "audit_dropped", "spans_reported", "spans_refused"}
-)
+_COUNTED: Final = frozenset({
+    "recorded", "dropped", "audit_entries", "audit_dropped", "spans_reported", "spans_refused", "alerts_delivered",
+    "alerts_lost", "monitor_read", "monitor_failed", "monitor_shed", "canaries_read", "canaries_missed",
+})  # fmt: skip
 _ABOUT: Final = {
     "recorded": "Exchanges in the record.",
     "dropped": "Exchanges that are not in the record.",
@@ -201,7 +202,7 @@ _ABOUT: Final = {
     "in_flight": "Requests being carried.",
     "holds_waiting": "Steps that wait for a person.",
     "viewers": "Who watches the live feed.",
-    "event_loop_lag_seconds": "The longest the event loop was late in the last fifteen seconds.",
+    "event_loop_lag_seconds": "The longest an event loop, of any worker, was late in the last fifteen seconds.",
 }
 
 

@@ -149,10 +149,10 @@ class OtlpExporter:
         settings: ExportSettings,
         *,
         save_cursor: Callable[[str, str], None],
-        texts: Callable[[Exchange, Sequence[Step]], Texts] | None = None,
+        texts: Callable[[Exchange, Sequence[Step]], Texts | None] = lambda _, __: None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`save_cursor` hands a cursor to the store's writer thread; `texts` turns content on."""
+        """`save_cursor` hands a cursor to the store's writer thread; `texts` gives the content that goes along."""
         self._source = source
         self._settings = settings
         self._save = save_cursor
@@ -281,8 +281,7 @@ class OtlpExporter:
         return True
 
     def _spans_of(self, exchange: Exchange, steps: tuple[Step, ...]) -> list[Span]:
-        texts = None if self._texts is None else self._texts(exchange, steps)
-        return spans_of(exchange, steps, servers=self._settings.servers, texts=texts)
+        return spans_of(exchange, steps, servers=self._settings.servers, texts=self._texts(exchange, steps))
 
     def _send_branches(self, before_ns: int | None = None) -> bool:
         """Send the spans of branches silent since then (None: of all); False where the collector did not take them."""

@@ -24,7 +24,7 @@ import uvloop
 
 from gateway import logs, memory, sockets
 from gateway.activation import activation
-from gateway.alerts.bell import Bell
+from gateway.alerts.bell import Bell, Condition
 from gateway.alerts.occurrences import Occurrence
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
@@ -44,7 +44,7 @@ from gateway.control_relay import ControlRelay, mounted, relayed
 from gateway.exchange import Gate
 from gateway.first_key import person, show_first_key
 from gateway.in_force import in_force, panel_of, standing_of
-from gateway.keeper import Keeper, LocalKeeper
+from gateway.keeper import Keeper, LocalKeeper, Pulse
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
 from gateway.loop_lag import LoopLag
 from gateway.notice_key import notice_key
@@ -76,6 +76,7 @@ _COLLECT = (20_000, 20, 50)
 
 _RESTART_SECONDS = 1.0
 
+_BEAT_SECONDS = 1.0
 _GRACE_SECONDS = 5.0
 """Beyond the drain time: for the exporter's last batch, and before a worker that does not end is killed."""
 
@@ -194,7 +195,13 @@ class _Info:
 
     def metrics(self) -> bytes:
         """What Prometheus scrapes."""
-        return self._keeper.metrics.text({**self.counters(), "event_loop_lag_seconds": self.lag.worst()})
+        lag = max([self.lag.worst(), *(each.late_seconds for each in self._keeper.pulses.values())])
+        return self._keeper.metrics.text({**self.counters(), "event_loop_lag_seconds": lag})
+
+    def _pulses(self) -> list[Pulse]:
+        """How whoever relays fares: the workers, and this process where it relays itself."""
+        own = [] if self.gate is None else [Pulse(in_flight=self.gate.in_flight, late_seconds=self.lag.worst())]
+        return [*own, *self._keeper.pulses.values()]
 
     def witnesses(self) -> tuple[WitnessState, ...]:
         """How far each witness of the audit log is."""
@@ -203,19 +210,19 @@ class _Info:
     def counters(self) -> Mapping[str, int]:
         """Counts since start."""
         state = self._keeper.recorder.state()
-        counts = {
+        return {
             "recorded": state.recorded,
             "dropped": state.dropped,
             "waiting": state.waiting,
             "waiting_bytes": state.waiting_bytes,
             "holds_waiting": self._keeper.store.holds.waiting(time.time_ns()),
+            "in_flight": sum([each.in_flight for each in self._pulses()]),
             "viewers": self._keeper.live.viewers,
             **self._keeper.intake.counters(),
             **self._keeper.store.audit.counters(),
             **self._read_along(),
             **self._keeper.bell.counts,
         }
-        return counts if self.gate is None else {**counts, "in_flight": self.gate.in_flight}
 
     def _read_along(self) -> Mapping[str, int]:
         monitor = self._keeper.monitor
@@ -264,7 +271,7 @@ class _Gateway:
                 keeper.store.publisher.start()
                 witnesses.start()
                 keeper.monitor = await self._read_along(keeper, open_things)
-                bell.start(lambda: (keeper.store.audit.failing, keeper.recorder.state().dropped))
+                bell.start(lambda: _condition(keeper))
                 open_things.push_async_callback(bell.stop)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
@@ -522,6 +529,8 @@ async def _work(config: Config, listener: socket.socket) -> None:
     planes = DataPlanes(config, keeper, environ=os.environ, supervision=supervision)
     keeper.forget = planes.forget
     tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
+    lag = LoopLag()
+    beating = [asyncio.create_task(lag.watch()), asyncio.create_task(_beat(keeper, planes.gate, lag))]
     _on_hangup(config, panel, keeper, planes.supervise)
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
     server = _server(create_app({**planes.mounts, **relay.segments()}, [dashboard_routes()]), config)
@@ -533,10 +542,27 @@ async def _work(config: Config, listener: socket.socket) -> None:
     await serving
     if keeper.connected:
         await keeper.flush()
-    tidying.cancel()
+    for task in (tidying, *beating):
+        task.cancel()
     await relay.close()
     await planes.close()
     await panel.close()
+
+
+async def _beat(keeper: RemoteKeeper, gate: Gate, lag: LoopLag) -> None:
+    """Tell the keeper how this worker fares; ends with its task."""
+    while True:
+        keeper.pulse(Pulse(in_flight=gate.in_flight, late_seconds=lag.worst()))
+        await asyncio.sleep(_BEAT_SECONDS)
+
+
+def _condition(keeper: LocalKeeper) -> Condition:
+    monitor = keeper.monitor
+    return Condition(
+        failing=keeper.store.audit.failing,
+        dropped=keeper.recorder.state().dropped,
+        blind=monitor is not None and monitor.state().sight.blind,
+    )
 
 
 def _on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:

@@ -24,7 +24,7 @@ class NotATime(StepwardenError):
 def rfc3339(at_ns: int) -> str:
     """A wall-clock time in nanoseconds as `2026-11-23T14:00:00.123456789Z`."""
     seconds, rest = divmod(at_ns, _SECOND)
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()[:19]}.{rest:09d}Z"
 
 
 def nanoseconds(text: str) -> int:

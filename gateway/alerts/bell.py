@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from gateway.alerts.occurrences import Occurrence, of_hold, of_recordings
 from gateway.alerts.watch import Watch
@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 1.0
 
 
+class Condition(NamedTuple):
+    """What nobody reports as it happens, as it stands at a moment."""
+
+    failing: str | None
+    """Why the audit log fails; None while it does not."""
+
+    dropped: int
+    """Exchanges that could not be recorded since the start."""
+
+    blind: bool
+    """Whether the supervisor misses canaries."""
+
+
+_WELL: Final = Condition(failing=None, dropped=0, blind=False)
+
+
 @final
 class Bell:
     """Belongs to one event loop once it is started; `recorded` may be called from any thread. Free without alerts."""
@@ -27,8 +43,7 @@ class Bell:
         self._wanted = {occasion for alert in alerts for occasion in alert.on}
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._failing = False
-        self._dropped = 0
+        self._seen = _WELL
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -40,13 +55,13 @@ class Bell:
             "alerts_lost": sum(courier.lost for _, courier in self._pairs),
         }
 
-    def start(self, state: Callable[[], tuple[str | None, int]]) -> None:
-        """Begin to deliver. `state` says why the audit log fails, if it does, and how much was not recorded by now."""
+    def start(self, condition: Callable[[], Condition]) -> None:
+        """Begin to deliver."""
         if not self._pairs:
             return
         self._loop = asyncio.get_running_loop()
         self._tasks = [asyncio.create_task(courier.run()) for _, courier in self._pairs]
-        self._tasks.append(asyncio.create_task(self._look(state)))
+        self._tasks.append(asyncio.create_task(self._look(condition)))
 
     async def stop(self) -> None:
         """End; what was not delivered is not any more."""
@@ -79,16 +94,17 @@ class Bell:
                 if notice is not None:
                     courier.put(notice)
 
-    async def _look(self, state: Callable[[], tuple[str | None, int]]) -> None:
+    async def _look(self, condition: Callable[[], Condition]) -> None:
         """What nobody reports is looked at again and again, and what was kept quiet about is told when it may be."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            failing, dropped = state()
-            if failing is not None and not self._failing:
+            before, self._seen = self._seen, condition()
+            if self._seen.failing is not None and before.failing is None:
                 self.hear(Occurrence(occasion="audit_failing"))
-            if dropped > self._dropped:
+            if self._seen.dropped > before.dropped:
                 self.hear(Occurrence(occasion="dropped"))
-            self._failing, self._dropped = failing is not None, dropped
+            if self._seen.blind and not before.blind:
+                self.hear(Occurrence(occasion="blind"))
             now = time.monotonic()
             for watch, courier in self._pairs:
                 for notice in watch.due(now):

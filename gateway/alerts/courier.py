@@ -72,13 +72,21 @@ class Courier:
         while True:
             await self._filled.wait()
             while self._bag:
-                await self._deliver(self._bag.popleft())
+                await self._carry(self._bag.popleft())
             self._filled.clear()
 
     async def close(self) -> None:
         """Close what is open."""
         if self._endpoint is not None:
             await self._endpoint.close()
+
+    async def _carry(self, notice: Notice) -> None:
+        """Deliver one; whatever is wrong with it is counted, and must not keep the next ones back."""
+        try:
+            await self._deliver(notice)
+        except Exception:
+            self.lost += 1
+            log.exception("an alert could not be written", extra={"alert": self._alert.name})
 
     async def _deliver(self, notice: Notice) -> None:
         message_id, at_ns = f"msg_{secrets.token_hex(12)}", time.time_ns()

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.alerts.watch import Notice
 from gateway.config import Alert
+from gateway.shown import clean
 
 _SAID: Final = {
     "hold": "a step waits for a person",
@@ -22,28 +23,33 @@ _SAID: Final = {
     "terminate": "a session was ended",
     "failed": "a call failed",
     "spent": "spending is over its mark",
+    "budget": "a call was refused: its key's budget does not cover it",
     "guard_not_run": "a guard did not run",
+    "blind": "the supervisor is blind: it misses canaries",
     "dropped": "an exchange could not be recorded",
     "audit_failing": "the audit log cannot be written or published",
     "not_verified": "the audit log does not verify",
 }
 
+_PAGES: Final = {"hold": "holds", "blind": "supervision", "budget": "costs"}
+"""Where to look for what is not about one exchange that was recorded."""
+
 
 def summary(notice: Notice) -> str:
-    """One sentence for people."""
+    """One sentence for people, in one line: some of it is what a provider called its error."""
     newest = notice.newest
     times = f" ({notice.count} times)" if notice.count > 1 and notice.usd is None else ""
     app = f" in {newest.app}" if newest.app else ""
     money = f": ${notice.usd:.2f}" if notice.usd is not None else ""
     why = f": {', '.join(newest.clauses)}" if newest.clauses else f": {newest.reason}" if newest.reason else ""
-    return f"{_SAID[newest.occasion]}{app}{times}{money or why}"
+    return clean(f"{_SAID[newest.occasion]}{app}{times}{money or why}")
 
 
 def link(notice: Notice, dashboard: str) -> str:
     """Where in the dashboard to look."""
     newest = notice.newest
-    if newest.occasion == "hold":
-        return f"{dashboard}/#/holds"
+    if newest.occasion in _PAGES:
+        return f"{dashboard}/#/{_PAGES[newest.occasion]}"
     if newest.session and newest.exchange:
         return f"{dashboard}/#/sessions/{quote(newest.session, safe='')}?turn={quote(newest.exchange, safe='')}"
     if newest.exchange:

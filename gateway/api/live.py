@@ -1,11 +1,14 @@
 """The live feed: exchanges and steps as they are recorded, as server-sent events.
 
-A viewer that does not read fast enough loses events and is told how many; nobody waits for it.
+Viewers who may see the same share everything: each event is made once, and what came within a moment is one chunk of
+bytes that is handed to all of them. A viewer that does not read fast enough loses chunks and is told how many events
+were in them; nobody waits for it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from litestar import get
@@ -14,7 +17,7 @@ from litestar.params import SkipValidation
 from litestar.response import Stream
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, SUFFICES, requires, scope_of, sees
+from gateway.api.access import EVERY_APP, SUFFICES, requires, scope_of
 from gateway.api.events import EVENTS, event, streamed
 from gateway.api.looks import look
 from gateway.api.ports import Audit
@@ -25,8 +28,13 @@ from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Hold
 from policies.vocabulary.keys import Principal
 
-_LONGEST = 2000
+_LONGEST: Final = 2000
 """Characters of a step's text in an event; the whole is in `/api/sessions/ID/steps`."""
+
+_CHUNK: Final = 256 << 10
+"""Bytes that are sent without waiting for the moment to be over."""
+
+_NOTHING_NEW: Final = b": nothing new\n\n"
 
 
 class TooManyViewers(StepwardenError):
@@ -39,43 +47,126 @@ class TooManyViewers(StepwardenError):
         return "Close another `stepwarden tail`, then try again."
 
 
-class _Viewer:
-    """One reader: a bounded queue of encoded events."""
+class _Chunk(NamedTuple):
+    """What came within a moment, as it is sent to all who may see it."""
 
-    def __init__(self, principal: Principal, capacity: int) -> None:
-        self.principal = principal
-        self._waiting: deque[bytes] = deque()
+    data: bytes
+    events: int
+
+
+class _Viewer:
+    """One reader: the chunks it has not taken yet, bounded by their bytes."""
+
+    def __init__(self, capacity: int) -> None:
+        self._waiting: deque[_Chunk] = deque()
+        self._bytes = 0
         self._capacity = capacity
         self._dropped = 0
-        self._arrived = asyncio.Event()
+        self._arrived: asyncio.Future[None] | None = None
         self._over = False
 
-    def offer(self, encoded: bytes) -> None:
-        """Queue an event, or count it as dropped."""
-        if len(self._waiting) < self._capacity:
-            self._waiting.append(encoded)
+    def offer(self, chunk: _Chunk) -> None:
+        """Queue a chunk, or count its events as dropped. One that finds nothing waiting is never too large."""
+        if self._waiting and self._bytes + len(chunk.data) > self._capacity:
+            self._dropped += chunk.events
         else:
-            self._dropped += 1
-        self._arrived.set()
+            self._waiting.append(chunk)
+            self._bytes += len(chunk.data)
+        self._wake()
+
+    def remind(self) -> None:
+        """Say something where nothing waits, so that a connection that is gone is noticed."""
+        if not self._waiting:
+            self.offer(_Chunk(_NOTHING_NEW, 0))
 
     def end(self) -> None:
         """No more events will come."""
         self._over = True
-        self._arrived.set()
+        self._wake()
 
     async def next(self) -> bytes | None:
         """All that waits, as one chunk; None once it is over."""
         while not self._waiting:
             if self._over:
                 return None
-            self._arrived.clear()
-            await self._arrived.wait()
-        chunk = b"".join(self._waiting)
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        # The one chunk of a viewer that keeps up is the very bytes that all get.
+        data = self._waiting[0].data if len(self._waiting) == 1 else b"".join([each.data for each in self._waiting])
         self._waiting.clear()
+        self._bytes = 0
         if self._dropped:
-            chunk += event("dropped", {"events": self._dropped})
+            data += event("dropped", {"events": self._dropped})
             self._dropped = 0
-        return chunk
+        return data
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+
+class _Audience(NamedTuple):
+    """Who may see the same."""
+
+    app: str
+    """`EVERY_APP` for those who may see all."""
+
+    overseer: bool
+    """Whether they may read what waits for a person."""
+
+
+class _Channel:
+    """What one audience is told: events gather for a moment, and go out to all its viewers as one chunk."""
+
+    def __init__(self, gather_seconds: float, quiet_seconds: float) -> None:
+        self.viewers: set[_Viewer] = set()
+        self._gather_seconds = gather_seconds
+        self._quiet_seconds = quiet_seconds
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[bytes] = []
+        self._bytes = 0
+        self._told = self._loop.time() - gather_seconds
+        self._due: asyncio.TimerHandle | None = None
+        self._reminder = self._loop.call_later(quiet_seconds, self._remind)
+
+    def tell(self, events: Sequence[bytes]) -> None:
+        """Take events; the first ones after a quiet time wait for nothing but the end of this turn of the loop."""
+        self._gathered += events
+        self._bytes += sum(map(len, events))
+        if self._bytes >= _CHUNK:
+            self._flush()
+        elif self._due is None:
+            self._due = self._loop.call_at(self._told + self._gather_seconds, self._flush)
+
+    def close(self) -> None:
+        """Nobody of this audience watches any more."""
+        self._reminder.cancel()
+        if self._due is not None:
+            self._due.cancel()
+
+    def end(self) -> None:
+        """Send what gathered, and end every stream."""
+        self._flush()
+        for viewer in self.viewers:
+            viewer.end()
+
+    def _flush(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if not self._gathered:
+            return
+        self._told = self._loop.time()
+        chunk = _Chunk(b"".join(self._gathered), len(self._gathered))
+        self._gathered, self._bytes = [], 0
+        for viewer in self.viewers:
+            viewer.offer(chunk)
+
+    def _remind(self) -> None:
+        self._reminder = self._loop.call_later(self._quiet_seconds, self._remind)
+        if self._loop.time() - self._told >= self._quiet_seconds:
+            for viewer in self.viewers:
+                viewer.remind()
 
 
 class LiveFeed:
@@ -86,14 +177,14 @@ class LiveFeed:
         dialects: Dialects,
         *,
         reach: Reach | None = None,
-        capacity: int = 1000,
+        capacity: int = 1 << 20,
         viewers: int = 64,
         quiet_seconds: float = 15.0,
-        gather_seconds: float = 0.2,
+        gather_seconds: float = 0.3,
     ) -> None:
-        """After each chunk, what comes next gathers for a moment, so that under load one write carries many events.
+        """`capacity` is bytes that wait for one viewer. After each chunk, what comes next gathers for a moment.
 
-        The first event after a quiet time never waits.
+        So under load one write carries many events. The first event after a quiet time never waits.
         """
         self._dialects = dialects
         self._reach = reach or Reach()
@@ -101,60 +192,60 @@ class LiveFeed:
         self._most = viewers
         self._quiet_seconds = quiet_seconds
         self._gather_seconds = gather_seconds
-        self._viewers: set[_Viewer] = set()
+        self._channels: dict[_Audience, _Channel] = {}
 
     @property
     def viewers(self) -> int:
         """How many watch; with none, `publish` costs nothing."""
-        return len(self._viewers)
+        return sum(len(channel.viewers) for channel in self._channels.values())
 
     def publish(self, recording: Recording) -> None:
         """Show one recording to everyone who may see its app."""
-        exchange = recording.exchange
-        watching = [viewer for viewer in self._viewers if sees(viewer.principal, exchange.app)]
+        app = recording.exchange.app
+        watching = [channel for audience, channel in self._channels.items() if audience.app in {EVERY_APP, app}]
         if not watching:
             return
-        for each in self._events(recording):
-            for viewer in watching:
-                viewer.offer(each)
+        events = self._events(recording)
+        for channel in watching:
+            channel.tell(events)
 
     def announce(self, hold: Hold) -> None:
         """Show that a step waits for a person, or no longer does; what is asked only to those who may read holds."""
-        watching = [viewer for viewer in self._viewers if sees(viewer.principal, hold.ask.app)]
+        watching = [pair for pair in self._channels.items() if pair[0].app in {EVERY_APP, hold.ask.app}]
         if not watching:
             return
         whole = answers.Hold.of(hold)
         full = event("hold", whole, hold.hold_id)
         bare = event("hold", msgspec.structs.replace(whole, text=""), hold.hold_id)
-        for viewer in watching:
-            viewer.offer(full if viewer.principal.role in SUFFICES["overseer"] else bare)
+        for audience, channel in watching:
+            channel.tell([full if audience.overseer else bare])
 
     def close(self) -> None:
         """End every stream, so that a draining server need not wait for them."""
-        for viewer in self._viewers:
-            viewer.end()
+        for channel in self._channels.values():
+            channel.end()
 
     def watch(self, principal: Principal) -> AsyncIterator[bytes]:
         """The events from now on, encoded, with comments while nothing happens. Raises `TooManyViewers`."""
-        if len(self._viewers) >= self._most:
+        if self.viewers >= self._most:
             raise TooManyViewers("all places at the live feed are taken")
-        return self._stream(_Viewer(principal, self._capacity))
+        return self._stream(_Audience(principal.app, principal.role in SUFFICES["overseer"]))
 
-    async def _stream(self, viewer: _Viewer) -> AsyncIterator[bytes]:
-        self._viewers.add(viewer)
+    async def _stream(self, audience: _Audience) -> AsyncIterator[bytes]:
+        viewer = _Viewer(self._capacity)
+        channel = self._channels.get(audience)
+        if channel is None:
+            channel = self._channels[audience] = _Channel(self._gather_seconds, self._quiet_seconds)
+        channel.viewers.add(viewer)
         try:
             yield b": watching\n\n"
-            while True:
-                try:
-                    chunk = await asyncio.wait_for(viewer.next(), self._quiet_seconds)
-                except TimeoutError:
-                    chunk = b": nothing new\n\n"
-                if chunk is None:
-                    return
+            while (chunk := await viewer.next()) is not None:
                 yield chunk
-                await asyncio.sleep(self._gather_seconds)
         finally:
-            self._viewers.discard(viewer)
+            channel.viewers.discard(viewer)
+            if not channel.viewers and self._channels.get(audience) is channel:
+                channel.close()
+                del self._channels[audience]
 
     def _events(self, recording: Recording) -> list[bytes]:
         exchange = recording.exchange

@@ -9,6 +9,9 @@ import { empty, exchangeLink, kind, sessionLink, sparkline, time, verdict } from
 
 const ROWS = 300;
 const SECONDS = 60;
+const SHOWN = 12;
+const DRAW_MS = 400;
+const ASK_MS = 10_000;
 
 export async function live(main) {
   const stream = h("ol.stream", { "aria-label": "Steps, newest first" });
@@ -21,7 +24,8 @@ export async function live(main) {
   const pending = [], tools = [];
   const sessions = new Map();
   const holds = new Map();
-  let paused = false, due;
+  let paused = false, due, drawing, asking;
+  let fresh = 0; // steps of the exchange that is being told: they come right before it
 
   put(main, h("div.livepage", {},
     h("section", { "aria-labelledby": "live-h" },
@@ -48,8 +52,11 @@ export async function live(main) {
       h("span.figure", {}, `${rate.toFixed(1)} steps/s`));
   }
 
+  const newestSessions = () => [...sessions.values()].sort((a, b) => b.last_at.localeCompare(a.last_at));
+
   function drawActive() {
-    const newest = [...sessions.values()].sort((a, b) => b.last_at.localeCompare(a.last_at)).slice(0, 12);
+    drawing = undefined;
+    const newest = newestSessions().slice(0, SHOWN);
     put(active, newest.length ? newest.map((each) =>
       h("a.sessioncard", { href: `#/sessions/${encodeURIComponent(each.session_id)}` },
         h("span.line", {}, h("strong", {}, each.agent ?? each.app), h("span.mono.dim", {}, short(each.session_id)), h("span.grow"), time(each.last_at)),
@@ -88,11 +95,13 @@ export async function live(main) {
   function heard(what, data) {
     if (what === "step") {
       perSecond[SECONDS - 1] += 1;
+      fresh += 1;
       if (data.kind === "tool_definitions" && data.verdict === "allow" && data.shadow === "allow") tools.push(data);
       else add(...stepRows(data));
     } else if (what === "exchange") {
       add(...stepRows(null), () => turnRow(data));
       if (data.join) seen(data);
+      fresh = 0;
     } else if (what === "hold") {
       heldOrNot(data);
     } else if (what === "dropped") {
@@ -102,23 +111,26 @@ export async function live(main) {
     }
   }
 
+  // Counted along here, and asked anew now and then: a page that asked after each turn would cost the gateway more than
+  // the feed does.
   function seen(exchange) {
     const id = exchange.join.session_id;
     const known = sessions.get(id) ?? {
       session_id: id, app: exchange.app, agent: exchange.join.agent_name, exchanges: 0, steps: 0, cost_micro_usd: null,
       unpriced: 0, verdict: "allow", shadow: "allow" };
-    sessions.set(id, { ...known, last_at: exchange.ended_at, exchanges: known.exchanges + 1 });
-    refresh();
+    sessions.set(id, { ...known, last_at: exchange.ended_at, exchanges: known.exchanges + 1, steps: known.steps + fresh,
+      cost_micro_usd: exchange.cost_micro_usd === null ? known.cost_micro_usd : (known.cost_micro_usd ?? 0) + exchange.cost_micro_usd,
+      verdict: known.verdict === "allow" ? exchange.verdict : known.verdict });
+    drawing ??= setTimeout(drawActive, DRAW_MS);
+    asking ??= setTimeout(ask, ASK_MS);
   }
 
-  let refreshing;
-  function refresh() {
-    refreshing ??= setTimeout(async () => {
-      refreshing = undefined;
-      const listed = await get("/api/sessions", { limit: 12 }).catch(() => null);
-      if (listed) for (const each of listed.sessions) sessions.set(each.session_id, each);
-      drawActive();
-    }, 400);
+  async function ask() {
+    asking = undefined;
+    const listed = await get("/api/sessions", { limit: SHOWN }).catch(() => null);
+    if (listed) for (const each of listed.sessions) sessions.set(each.session_id, each);
+    if (sessions.size > 20 * SHOWN) for (const each of newestSessions().slice(SHOWN)) sessions.delete(each.session_id);
+    drawActive();
   }
 
   function heldOrNot(data) {
@@ -137,7 +149,7 @@ export async function live(main) {
   drawState();
   drawPace();
   const [listed, recent, waiting] = await Promise.all([
-    get("/api/sessions", { limit: 12 }), get("/api/exchanges", { limit: 25 }),
+    get("/api/sessions", { limit: SHOWN }), get("/api/exchanges", { limit: 25 }),
     may("holds") ? get("/api/holds", { only: "waiting" }) : { holds: [] }]);
   for (const each of listed.sessions) sessions.set(each.session_id, each);
   drawActive();
@@ -148,6 +160,8 @@ export async function live(main) {
   return () => {
     stop();
     clearInterval(ticking);
+    clearTimeout(drawing);
+    clearTimeout(asking);
   };
 }
 

@@ -38,8 +38,9 @@ _KINDS: Final = {
     "CHAIN": "chain",
     "RETRIEVER": "retrieval",
     "EMBEDDING": "embeddings",
+    "completion": "text_completion",
 }
-"""OpenInference's kinds of spans, where the conventions have an operation of that meaning."""
+"""OpenInference's kinds of spans and older words, where the conventions have an operation of that meaning."""
 
 LONGEST: Final = 256
 """Characters of a name that is kept in the clear."""
@@ -51,6 +52,12 @@ def operation(attributes: Mapping[str, Any]) -> str | None:
     """What a span does, in the conventions' words where they have one."""
     found = text(attributes, OPERATION)
     return None if found is None else _KINDS.get(found, found.lower())
+
+
+def provider(attributes: Mapping[str, Any]) -> str | None:
+    """Whose wire format a call speaks; older instrumentations spelled it as a name, with a capital."""
+    found = text(attributes, PROVIDER)
+    return None if found is None else found.lower()
 
 
 def text(attributes: Mapping[str, Any], names: tuple[str, ...]) -> str | None:

@@ -92,7 +92,7 @@ def _reported(span: Told) -> ReportedSpan:
         started_ns=span.started_ns,
         ended_ns=span.ended_ns,
         operation=names.operation(attributes),
-        provider=names.text(attributes, names.PROVIDER),
+        provider=names.provider(attributes),
         model=names.text(attributes, names.MODEL),
         tool=names.text(attributes, names.TOOL),
         agent=names.text(attributes, names.AGENT),

@@ -403,8 +403,9 @@ class SignedOut(Entry, frozen=True, kw_only=True, tag="access.signed_out"):
 
 
 Shown: TypeAlias = Literal[
-    "steps", "request", "response", "explanation", "critiques", "holds", "proposals", "live", "search"
-]  # fmt: skip
+    "steps", "request", "response", "explanation", "critiques", "holds", "proposals", "live", "search", "export"
+]
+"""`export`: from now on the texts of an app's steps go to the collector of [telemetry]."""
 
 
 class ContentRead(Entry, frozen=True, kw_only=True, tag="content.read"):

@@ -26,7 +26,7 @@ SpanType: TypeAlias = Literal["exchange", "inference", "upstream", "mcp", "agent
 AttributeType: TypeAlias = Literal["string", "int", "double", "boolean", "string[]"]
 
 Requirement: TypeAlias = Literal["required", "conditional", "recommended", "opt-in"]
-"""`conditional`: whenever it is known or applies; `opt-in`: only with `[telemetry] content = true`."""
+"""`conditional`: whenever it is known or applies; `opt-in`: only with `export_content` of the app."""
 
 Origin: TypeAlias = Literal["OTel", "OTel GenAI", "Stepwarden"]
 
@@ -335,7 +335,8 @@ Every step has exactly one span, and the step's `span_id` is its id. A `tool_res
 another trace, where the caller brings its own); all other steps have `step {{kind}}`. A gateway never sees a tool run:
 `stepwarden.fidelity` says how directly each step was seen, and the last result of a session never comes by.
 
-Never in an attribute: query strings, header values, keys. Content only with `content = true` under `[telemetry]`.
+Never in an attribute: query strings, header values, keys. Content only of apps
+with `export_content = true` under `[app.NAME]`, and never what a clause redacted, held or refused.
 Text is cut at 1,024 characters (content excepted); a number that fits no 64-bit integer is left out.
 
 ## Span types

@@ -1,6 +1,8 @@
 """One gateway for all tests that leave it as they found it; starting one costs a second."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +18,16 @@ def one_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture
 def house(one_house: House) -> House:
     return fresh(one_house)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose `data` is a small disk of its own."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    options = ["-o", "size=12m,mode=0700"]
+    mount = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(data)], check=False, capture_output=True)
+    if mount.returncode:
+        pytest.skip("mounting a tmpfs needs more rights than this run has")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(data)], check=True)

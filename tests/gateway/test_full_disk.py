@@ -1,8 +1,6 @@
 """A disk that is full while a gateway serves: a strict app is refused in its own protocol, the others go on."""
 
 import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,19 +15,6 @@ from tests.unit.storage.test_disk_full import filled
 
 QUEUE: Final = 16
 MORE: Final = f'{SHORT}queue_exchanges = {QUEUE}\n\n[app.careful]\naudit = "strict"\n'
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A folder whose `data` is a small disk of its own."""
-    data = tmp_path / "data"
-    data.mkdir(mode=0o700)
-    options = ["-o", "size=12m,mode=0700"]
-    mount = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(data)], check=False, capture_output=True)
-    if mount.returncode:
-        pytest.skip("mounting a tmpfs needs more rights than this run has")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(data)], check=True)
 
 
 def asked(house: House, dialect: Dialect, secret: str, *, stream: bool = False) -> Response:

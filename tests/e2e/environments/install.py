@@ -22,7 +22,10 @@ LOCKS = {
     "extras": "extras.txt",
     "litellm": "litellm.txt",
     "node": "node/package-lock.json",
+    "phoenix": "phoenix.txt",
     "sqlite": "sqlite.txt",
+    "telemetry": "telemetry.txt",
+    "telemetry-old": "telemetry-old.txt",
     "tools": "tools.txt",
 }
 

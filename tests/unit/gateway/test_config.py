@@ -138,7 +138,7 @@ def test_an_environment_form_finds_a_provider_with_a_hyphen(tmp_path: Path) -> N
         ),
         ("[supervisor]\nmodel = 'x'\nkey_env = 'K'\nbase_url = 'http://x.example'\n", 4, "in the clear", "https"),
         ("[supervisor]\nmodel = 'x'\nprovider = 'openai'\ninput_usd_per_million = 1\n", 2, "half a price", "together"),
-        ("[telemetry]\ncontent = true\n", 2, "later version", "default"),
+        ("[app.default]\ninstructions = 'x'\n", 2, "later version", "default"),
         ("[provider.api]\ndialect='raw'\nbase_url='https://x.example'\n", 1, "reserved", "healthz"),
         ("[provider.'A B']\ndialect='raw'\nbase_url='https://x.example'\n", 1, "not usable", "lower-case"),
         ("[provider.x]\ndialect='raw'\n", 1, "needs `base_url`", "Add base_url"),

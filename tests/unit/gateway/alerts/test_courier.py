@@ -88,3 +88,11 @@ def test_a_bag_that_is_full_loses_the_oldest_and_counts_it() -> None:
 def test_without_an_address_it_is_lost_at_once() -> None:
     with running_receiver() as receiver:
         assert delivered(receiver, [notice()], lambda courier: courier.lost == 1, url_env="NOTHING").delivered == 0
+
+
+def test_a_notice_that_cannot_be_written_does_not_keep_the_next_ones_back(caplog: pytest.LogCaptureFixture) -> None:
+    broken = Notice(alert="a", newest=Occurrence(occasion="reject", app="\ud800"), count=1)
+    with running_receiver() as receiver, caplog.at_level(logging.ERROR):
+        courier = delivered(receiver, [broken, notice(2)], lambda courier: courier.delivered == 1)
+        assert courier.lost == 1
+        assert b'"app":"app2"' in receiver.received[0][1]

@@ -44,6 +44,13 @@ def test_a_mail_has_one_subject_line() -> None:
     assert HOME in message.get_content()
 
 
+def test_what_a_provider_calls_its_error_is_one_line_in_every_letter() -> None:
+    hostile = msgspec.structs.replace(NOTICE.newest, clauses=(), reason="over\r\nBcc: all@example.com\r\n\x1b[2J\u202e")
+    notice = msgspec.structs.replace(NOTICE, newest=hostile)
+    for said in (letter.summary(notice), letter.mail(notice, HOME, MAILED)["Subject"]):
+        assert not {"\r", "\n", "\x1b", "\u202e"} & set(said)
+
+
 def test_a_signature_is_what_standard_webhooks_says() -> None:
     key = b"0123456789abcdef01234567"
     expected = base64.b64encode(hmac.digest(key, b"msg_1.1700000000.{}", "sha256")).decode()

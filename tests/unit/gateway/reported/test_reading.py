@@ -139,6 +139,10 @@ def test_values_within_each_other_without_end_are_cut_off() -> None:
     [
         ({"gen_ai.operation.name": "chat", "gen_ai.system": "openai"}, ("chat", "openai", None, None)),
         ({"openinference.span.kind": "LLM", "llm.model_name": "m"}, ("chat", None, "m", None)),
+        (
+            {"llm.request.type": "completion", "gen_ai.system": "Anthropic"},
+            ("text_completion", "anthropic", None, None),
+        ),
         ({"openinference.span.kind": "GUARDRAIL"}, ("guardrail", None, None, None)),
         ({"gen_ai.request.model": "asked", "gen_ai.response.model": "given"}, (None, None, "given", None)),
         ({"gen_ai.usage.prompt_tokens": 3}, (None, None, None, 3)),
@@ -151,7 +155,7 @@ def test_values_within_each_other_without_end_are_cut_off() -> None:
 def test_old_and_new_names_and_openinferences_say_the_same(attributes: dict[str, Any], facts: tuple[Any, ...]) -> None:
     assert (
         names.operation(attributes),
-        names.text(attributes, names.PROVIDER),
+        names.provider(attributes),
         names.text(attributes, names.MODEL),
         names.count(attributes, names.INPUT_TOKENS),
     ) == facts

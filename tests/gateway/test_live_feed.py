@@ -1,0 +1,67 @@
+"""The live feed of a gateway process: a viewer that stops reading holds nobody up and costs what its buffers hold."""
+
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.house import ANTHROPIC, House, standing
+
+LITTLE, MUCH = 16 << 10, 1 << 20
+HEAVY = "\x01" * 1900
+"""JSON spells each of these characters with six."""
+
+MOST = 6 << 20
+"""Bytes: what waits for one viewer, a chunk, and what the system holds between two processes, twice where a worker
+relays."""
+
+
+@contextmanager
+def viewer(house: House, room: int) -> Iterator[socket.socket]:
+    """A connection that watches, with so much room of its own."""
+    with closing(socket.socket()) as watching:
+        watching.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        watching.settimeout(20)
+        watching.connect(house.gateway.address)
+        host, port = house.gateway.address
+        watching.sendall(f"GET /api/live HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
+        said = b""
+        while b": watching" not in said:
+            said += watching.recv(4096)
+        yield watching
+
+
+def heavy() -> bytes:
+    messages = [{"role": "user", "content": f"{secrets.token_hex(8)} {HEAVY}"} for _ in range(8)]
+    return ANTHROPIC.call(body=ANTHROPIC.request_body(stream=False, messages=messages))
+
+
+def told(watching: socket.socket, what: bytes, count: int = 1) -> bytes:
+    said = b""
+    while said.count(what) < count:
+        more = watching.recv(1 << 20)
+        assert more, "the feed ended"
+        said += more
+    return said
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_viewer_that_stops_reading_holds_nobody_up_and_is_told_what_it_missed(tmp_path: Path, workers: int) -> None:
+    at_once, rounds = 8, 12
+    with standing(tmp_path, workers=workers) as house, viewer(house, LITTLE) as stalled, viewer(house, MUCH) as reading:
+        for _ in range(rounds):
+            for _ in range(at_once):
+                assert house.ask(heavy()).status == 200
+            # these fit into what waits for a viewer, so whoever reads them now misses nothing
+            assert b"event: dropped" not in told(reading, b"event: exchange\n", at_once)
+        said = told(stalled, b"event: dropped\n")
+        assert len(said) < MOST < rounds * at_once * 8 * 6 * len(HEAVY)
+        rest = said.rpartition(b"event: dropped\n")[2]
+        while b"\n\n" not in rest:
+            rest += stalled.recv(4096)
+        assert json.loads(rest.partition(b"data: ")[2].partition(b"\n")[0])["events"] > 0
+        assert house.status()["counters"]["viewers"] == 2
