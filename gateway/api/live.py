@@ -39,6 +39,16 @@ class TooManyViewers(StepwardenError):
         return "Close another `stepwarden tail`, then try again."
 
 
+class FeedOver(StepwardenError):
+    """The gateway is about to end."""
+
+    status = 503
+
+    def remedy(self) -> str:
+        """When there is one again."""
+        return "Try again once the gateway is back."
+
+
 class _Viewer:
     """One reader: a bounded queue of encoded events."""
 
@@ -102,6 +112,7 @@ class LiveFeed:
         self._quiet_seconds = quiet_seconds
         self._gather_seconds = gather_seconds
         self._viewers: set[_Viewer] = set()
+        self._over = False
 
     @property
     def viewers(self) -> int:
@@ -130,17 +141,25 @@ class LiveFeed:
             viewer.offer(full if viewer.principal.role in SUFFICES["overseer"] else bare)
 
     def close(self) -> None:
-        """End every stream, so that a draining server need not wait for them."""
+        """End every stream for good, so that a draining server need not wait for those who come back at once."""
+        self._over = True
         for viewer in self._viewers:
             viewer.end()
 
     def watch(self, principal: Principal) -> AsyncIterator[bytes]:
-        """The events from now on, encoded, with comments while nothing happens. Raises `TooManyViewers`."""
+        """The events from now on, encoded, with comments while nothing happens.
+
+        Raises `TooManyViewers`, and `FeedOver` once it is closed.
+        """
+        if self._over:
+            raise FeedOver("the gateway is about to end, and its live feed with it")
         if len(self._viewers) >= self._most:
             raise TooManyViewers("all places at the live feed are taken")
         return self._stream(_Viewer(principal, self._capacity))
 
     async def _stream(self, viewer: _Viewer) -> AsyncIterator[bytes]:
+        if self._over:  # closed since it was asked for
+            return
         self._viewers.add(viewer)
         try:
             yield b": watching\n\n"

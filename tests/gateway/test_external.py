@@ -11,7 +11,7 @@ import pytest
 from gateway.demo.turns import Call, Turn
 from tests.fakes.judge import Service, running_judge, saying, sending, stalling
 from tests.fakes.provider import TURN, always, in_turn, say
-from tests.gateway.house import DIALECTS, JSON, Dialect, House, fresh, standing
+from tests.gateway.house import DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
 from tests.gateway.test_policies import read, tools_of
@@ -81,7 +81,7 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Ser
         (folder / "house.toml").write_text(policy(service.url))
         app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
         environment = {"JUDGE_KEY": KEY}
-        with standing(folder, more=f"[limits]\ndrain_seconds = 5\n{app}", environment=environment) as house:
+        with standing(folder, more=f"{PATIENT}{app}", environment=environment) as house:
             yield house, service
 
 

@@ -15,7 +15,7 @@ from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import TURN, always, in_turn, say
 from tests.fakes.supervisor_model import Endpoint, Mind, Said, opining, running_model, sound
 from tests.fakes.supervisor_model import always as answering
-from tests.gateway.house import CHAT, DIALECTS, JSON, Dialect, House, fresh, standing, waited
+from tests.gateway.house import CHAT, DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing, waited
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
 from tests.gateway.test_policies import read, tools_of
@@ -99,7 +99,7 @@ def settings(url: str, provider: str = "openai", **more: Any) -> str:
 def configured(folder: Path, supervisor: str, policy: str = POLICY) -> str:
     (folder / "house.toml").write_text(policy)
     app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
-    return f"[limits]\ndrain_seconds = 5\n{supervisor}{app}"
+    return f"{PATIENT}{supervisor}{app}"
 
 
 @pytest.fixture(scope="module", params=["openai", "anthropic"])
