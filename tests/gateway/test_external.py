@@ -171,8 +171,11 @@ def test_a_service_that_does_not_answer_follows_on_error_and_stands_in_the_cover
     assert judged(house, got.exchange)["judged"]["verdict"] == "reject"
 
 
-def test_the_key_stands_nowhere_in_what_is_kept(court: tuple[House, Service]) -> None:
-    house, _ = court
+def test_the_key_stands_nowhere_in_what_is_kept(one: tuple[House, Service]) -> None:
+    house, service = one
+    house.provider.script = always(say("anthropic"))
+    assert asked(house, DIALECTS[0], stream=False, text="Who are you?", session="key").status == 200
+    assert any(KEY in value for seen in service.seen for value in seen.headers.values())
     kept = [file for file in Path(house.gateway.folder).rglob("*") if file.is_file()]
     assert kept
     assert not any(KEY.encode() in file.read_bytes() for file in kept)
