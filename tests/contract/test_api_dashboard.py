@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,22 +12,9 @@ from gateway.api.answers import Step, TurnStep
 from gateway.api.assets import POLICY, dashboard_routes, shipped
 from gateway.api.control import control_app
 from policies.vocabulary.audit import ApiKeyRevoked, ContentRead
-from policies.vocabulary.exchanges import Recording
-from tests.contract.api_store import HOSTILE, MATCHED, PORT, Plane, ask, asked, judged, recorded
+from tests.contract.api_store import HOSTILE, MATCHED, PORT, Plane, ask, asked, judged, recorded, session_of
 
 HERE = f"http://127.0.0.1:{PORT}"
-
-
-@pytest.fixture
-def plane(tmp_path: object) -> Iterator[Plane]:
-    made = Plane(tmp_path)  # type: ignore[arg-type]
-    yield made
-    made.store.close()
-
-
-def session_of(recording: Recording) -> str:
-    assert recording.exchange.join is not None
-    return recording.exchange.join.session_id
 
 
 def reads(plane: Plane) -> list[str]:
