@@ -499,6 +499,8 @@ class _Crew:
 
     async def stop(self) -> None:
         """Let every worker drain; one that outlives its time is ended."""
+        for listener in self._listeners:
+            listener.close()  # else the kernel goes on taking connections that no worker will serve
         for worker in self._workers:
             worker.terminate()
         deadline = time.monotonic() + self._config.limits.drain_seconds + _GRACE_SECONDS

@@ -64,7 +64,7 @@ def _(edit: AddClause, parameters: Parameters) -> Direction:
 def _(edit: AddGuard, parameters: Parameters) -> Direction:
     """The highest score counts, so one more guard weakens nothing; one that is asked may fail in a milder way."""
     clause = clauses(parameters).get(edit.clause)
-    if is_asked(edit.guard) or clause is None:
+    if is_asked(edit.guard) or clause is None or _leaves_to_judge(clause):
         return "loosens"
     return "tightens" if clause.mode == "enforce" else "neutral"
 
@@ -103,14 +103,17 @@ def _(edit: SetMode, parameters: Parameters) -> Direction:
     return "tightens" if edit.mode == "enforce" else "loosens"
 
 
+def _leaves_to_judge(clause: Clause) -> bool:
+    """Whether a higher score can take a step from a judge, who could have said anything."""
+    return any(band.do == "judge" for band in clause.action)
+
+
 def _regrouped(parameters: Parameters, name: str, were: Collection[str], guard: Any) -> Direction:
     clause = clauses(parameters).get(name)
     if clause is None:
         return "loosens"
     said = _covering(guard, [spec for spec in clause.guards if digest(spec) in were])
-    # A higher score may leave the band of a judge, who could have said anything.
-    judged = said == "tightens" and any(band.do == "judge" for band in clause.action)
-    return "loosens" if judged else said
+    return "loosens" if said == "tightens" and _leaves_to_judge(clause) else said
 
 
 # ----------------------------------------------------------------------------------------------------------- bands

@@ -47,6 +47,16 @@ class TooManyViewers(StepwardenError):
         return "Close another `stepwarden tail`, then try again."
 
 
+class FeedOver(StepwardenError):
+    """The gateway is about to end."""
+
+    status = 503
+
+    def remedy(self) -> str:
+        """When there is one again."""
+        return "Try again once the gateway is back."
+
+
 class _Chunk(NamedTuple):
     """What came within a moment, as it is sent to all who may see it."""
 
@@ -193,6 +203,7 @@ class LiveFeed:
         self._quiet_seconds = quiet_seconds
         self._gather_seconds = gather_seconds
         self._channels: dict[_Audience, _Channel] = {}
+        self._over = False
 
     @property
     def viewers(self) -> int:
@@ -221,17 +232,25 @@ class LiveFeed:
             channel.tell([full if audience.overseer else bare])
 
     def close(self) -> None:
-        """End every stream, so that a draining server need not wait for them."""
+        """End every stream for good, so that a draining server need not wait for those who come back at once."""
+        self._over = True
         for channel in self._channels.values():
             channel.end()
 
     def watch(self, principal: Principal) -> AsyncIterator[bytes]:
-        """The events from now on, encoded, with comments while nothing happens. Raises `TooManyViewers`."""
+        """The events from now on, encoded, with comments while nothing happens.
+
+        Raises `TooManyViewers`, and `FeedOver` once it is closed.
+        """
+        if self._over:
+            raise FeedOver("the gateway is about to end, and its live feed with it")
         if self.viewers >= self._most:
             raise TooManyViewers("all places at the live feed are taken")
         return self._stream(_Audience(principal.app, principal.role in SUFFICES["overseer"]))
 
     async def _stream(self, audience: _Audience) -> AsyncIterator[bytes]:
+        if self._over:  # closed since it was asked for
+            return
         viewer = _Viewer(self._capacity)
         channel = self._channels.get(audience)
         if channel is None:

@@ -34,11 +34,13 @@ from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.shipped import shipped
 from policies.vocabulary.coverage import Examined
+from policies.vocabulary.critiques import Blame, Consumed, Critique, Opinion, Quote
 from policies.vocabulary.exchanges import Body, Exchange, Recording
 from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.keys import ROLES
+from policies.vocabulary.monitoring import Filed
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.verdicts import Verdict
 from storage.store import Store
@@ -181,6 +183,37 @@ def asked(recording: Recording, *, text: str = HOSTILE) -> HoldAsk:
         reason="needs_approval",
         at_ns=recording.exchange.started_ns,
     )
+
+
+def session_of(recording: Recording) -> str:
+    assert recording.exchange.join is not None
+    return recording.exchange.join.session_id
+
+
+def filed(recording: Recording) -> Filed:
+    """A critique of a recorded exchange that distrusts its session, and says what nobody should print as it is."""
+    [step] = [step for step in recording.steps if step.kind == "user_input"]
+    opinion = Opinion(
+        clause=CLAUSE,
+        label="violation",
+        score=91,
+        quotes=(Quote(step_id=step.step_id, start=0, end=step.size),),
+        first_bad_step=step.step_id,
+        feedback=HOSTILE,
+    )
+    critique = Critique(
+        critique_id=new_id(),
+        seat="monitor",
+        app=recording.exchange.app,
+        session_id=session_of(recording),
+        steps=(step.step_id,),
+        ruleset="r",
+        opinions=(opinion,),
+        blamed=(Blame(rank=1, component="tool_definition", name="\x1b[31mred"),),
+        calls=(Consumed(model="judge-1", prompt="p", cost_micro_usd=1500, micros=2000),),
+        at_ns=recording.exchange.ended_ns,
+    )
+    return Filed(critique=critique, verdict="hold", clauses=(CLAUSE,))
 
 
 class Standing:

@@ -1,19 +1,11 @@
 import asyncio
 import hashlib
-from collections.abc import Iterator
 
 import msgspec
 import pytest
 
 from policies.vocabulary.keys import Principal
 from tests.contract.api_store import HOSTILE, Plane, ask
-
-
-@pytest.fixture
-def plane(tmp_path: object) -> Iterator[Plane]:
-    made = Plane(tmp_path)  # type: ignore[arg-type]
-    yield made
-    made.store.close()
 
 
 def session_of(plane: Plane, index: int) -> str:

@@ -1,65 +1,15 @@
 """Critiques and labels: for those who watch over the app, with the words they stand on; hostile words do nothing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from gateway.cli.main import FAILED
-from gateway.ids import new_id
-from policies.vocabulary.critiques import Blame, Consumed, Critique, Opinion, Quote
 from policies.vocabulary.exchanges import Recording
-from policies.vocabulary.monitoring import Filed
 from storage.store import Store
-from tests.contract.api_store import CLAUSE, HOSTILE, Plane, ask, recorded
+from tests.contract.api_store import CLAUSE, HOSTILE, Plane, ask, filed, recorded, session_of
 from tests.contract.test_cli_commands import HARMFUL, printed
-
-
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[Plane]:
-    made = Plane(tmp_path)
-    yield made
-    made.store.close()
-
-
-def session_of(recording: Recording) -> str:
-    assert recording.exchange.join is not None
-    return recording.exchange.join.session_id
-
-
-def filed(recording: Recording) -> Filed:
-    """A critique of a recorded exchange that distrusts its session, and says what nobody should print as it is."""
-    [step] = [step for step in recording.steps if step.kind == "user_input"]
-    opinion = Opinion(
-        clause=CLAUSE,
-        label="violation",
-        score=91,
-        quotes=(Quote(step_id=step.step_id, start=0, end=step.size),),
-        first_bad_step=step.step_id,
-        feedback=HOSTILE,
-    )
-    critique = Critique(
-        critique_id=new_id(),
-        seat="monitor",
-        app=recording.exchange.app,
-        session_id=session_of(recording),
-        steps=(step.step_id,),
-        ruleset="r",
-        opinions=(opinion,),
-        blamed=(Blame(rank=1, component="tool_definition", name="\x1b[31mred"),),
-        calls=(Consumed(model="judge-1", prompt="p", cost_micro_usd=1500, micros=2000),),
-        at_ns=recording.exchange.ended_ns,
-    )
-    return Filed(critique=critique, verdict="hold", clauses=(CLAUSE,))
-
-
-@pytest.fixture
-def said(plane: Plane) -> Recording:
-    recording = recorded()
-    plane.store.append([recording])
-    plane.store.critiques.add(filed(recording))
-    return recording
 
 
 def test_a_critique_is_shown_with_the_exact_words_it_quotes(plane: Plane, said: Recording) -> None:

@@ -1,8 +1,6 @@
 """Why a step was stopped: everything for operators, no texts for those who only look, the reason alone for an app."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,13 +11,6 @@ from policies.vocabulary.exchanges import Recording
 from tests.contract.api_store import CLAUSE, HOSTILE, MATCHED, REPLY_TEXT, Plane, ask, asked, judged, recorded
 
 DAY = 86_400 * 10**9
-
-
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[Plane]:
-    made = Plane(tmp_path)
-    yield made
-    made.store.close()
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import httpx
 import pytest
 from litestar import get
@@ -78,13 +76,6 @@ ROUTES = {
     ("GET", "/readyz"): "anyone",
 }
 """Every route of the control plane and the role it needs: a new route is a decision made here too."""
-
-
-@pytest.fixture
-def plane(tmp_path: object) -> Iterator[Plane]:
-    made = Plane(tmp_path)  # type: ignore[arg-type]
-    yield made
-    made.store.close()
 
 
 def walked(plane: Plane) -> dict[tuple[str, str], object]:

@@ -1,31 +1,13 @@
 """Supervision and marks: for those who watch over the app, within its walls, and without a word of content."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.supervisor_calls import CallEnd, SupervisorCall
-from tests.contract.api_store import CLAUSE, HOSTILE, Plane, ask, recorded
-from tests.contract.test_api_critiques import filed, session_of
-
-
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[Plane]:
-    made = Plane(tmp_path)
-    yield made
-    made.store.close()
-
-
-@pytest.fixture
-def said(plane: Plane) -> Recording:
-    recording = recorded()
-    plane.store.append([recording])
-    plane.store.critiques.add(filed(recording))
-    return recording
+from tests.contract.api_store import CLAUSE, HOSTILE, Plane, ask, session_of
 
 
 def called(plane: Plane, number: int, *, app: str, ended: bool = True) -> None:

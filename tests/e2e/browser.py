@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 FLAGS = (
     "--headless",
@@ -57,6 +57,7 @@ def running_browser() -> Iterator[Browser]:
     found = os.environ.get("STEPWARDEN_TEST_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         raise NoBrowser("install chromium, as .ci/run does, or name one in STEPWARDEN_TEST_BROWSER")
+    expect.set_options(timeout=30_000)  # what is seen late is seen, and the machine is busy
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         try:
@@ -74,7 +75,7 @@ def tab(browser: Browser, url: str, *, refused: bool = False, **options: object)
     try:
         context.add_init_script(_LISTENING)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         made = Tab(page)
         page.on("pageerror", lambda error: made.errors.append(f"exception: {error}"))
         page.on("dialog", lambda dialog: (made.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -94,7 +94,7 @@ class Waiting:
         for event in story.tell(f"{stage.url}/anthropic", [run]):
             self.events.append(event)
 
-    def ended(self, seconds: float = 20.0) -> list[Event]:
+    def ended(self, seconds: float = 60.0) -> list[Event]:
         self.thread.join(seconds)
         assert not self.thread.is_alive(), "the agent still waits"
         return self.events

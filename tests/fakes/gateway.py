@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 READY_WITHIN = 60.0
 """Seconds; generous, as the machine of a test run is busy."""
 
+ENDED_WITHIN = 60.0
+"""Seconds from SIGTERM, drain time included; as generous."""
+
 _PORTS = range(20_000, 32_000)
 """Systems hand out ports from 32,768 on (Linux) or 49,152 on (others) to whoever asks for any."""
 
@@ -37,6 +40,10 @@ class GatewayProcess:
     @property
     def log(self) -> str:
         return (self.folder / "gateway.log").read_text(errors="replace")
+
+    def ended(self) -> int:
+        """The exit code, once it has one."""
+        return self.process.wait(ENDED_WITHIN)
 
     def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command of the CLI against this gateway; stdout and stderr as text."""
@@ -128,8 +135,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
     try:
-        process.wait(20)
+        process.wait(ENDED_WITHIN)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(10)
-        raise AssertionError("the gateway did not stop within 20 s of SIGTERM") from None
+        process.wait()
+        raise AssertionError(f"the gateway did not stop within {ENDED_WITHIN:g} s of SIGTERM") from None

@@ -1,4 +1,4 @@
-"""One gateway for all tests that leave it as they found it; starting one costs a second."""
+"""Two gateways for all tests that leave them as they found them; starting one costs a second."""
 
 import subprocess
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.house import House, fresh, standing
+from tests.gateway.house import SHORT, House, fresh, standing
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,15 @@ def small(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a tmpfs needs more rights than this run has")
     yield tmp_path
     subprocess.run(["umount", "-l", str(data)], check=True)
+
+
+@pytest.fixture(scope="session")
+def one_hasty_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with standing(tmp_path_factory.mktemp("hasty"), more=SHORT) as house:
+        yield house
+
+
+@pytest.fixture
+def hasty(one_hasty_house: House) -> House:
+    """For tests that wait until a deadline has passed."""
+    return fresh(one_hasty_house)

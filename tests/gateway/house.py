@@ -23,15 +23,18 @@ from tests.fakes.gateway import GatewayProcess, running_gateway
 from tests.fakes.provider import running_provider
 from tests.gateway.rawhttp import Pairs, Response, Wire, request
 
-SHORT = """
+PATIENT = """
 [limits]
-connect_seconds = 2
+drain_seconds = 5
+"""
+"""No deadline that a busy machine could miss; what a test leaves open ends soon after SIGTERM."""
+
+SHORT = f"""{PATIENT}connect_seconds = 2
 idle_seconds = 1.5
 header_seconds = 1.0
 body_seconds = 1.0
-drain_seconds = 5
 """
-"""Deadlines short enough to wait for."""
+"""Deadlines short enough to wait for, and only for tests that do."""
 
 CANARIES = {"ANTHROPIC_API_KEY": "sk-ant-canary-provider-7f3a", "OPENAI_API_KEY": "sk-canary-provider-9b1c"}
 """The provider keys the gateway is given; they must turn up nowhere but at the provider."""
@@ -186,7 +189,7 @@ class House:
 def standing(
     folder: Path,
     *,
-    more: str = SHORT,
+    more: str = PATIENT,
     workers: int = 1,
     environment: Mapping[str, str] = CANARIES,
     python: str = sys.executable,

@@ -19,10 +19,10 @@ from storage.audit.proof import read_proof
 from storage.audit.trust import Trust
 from tests.fakes.audit import entries_of, header_of, lines_of, verified
 from tests.fakes.provider import TURN, always, say
-from tests.gateway.house import ANTHROPIC, CHAT, RESPONSES, SHORT, Dialect, House, fresh, standing, waited
+from tests.gateway.house import ANTHROPIC, CHAT, PATIENT, RESPONSES, Dialect, House, fresh, standing, waited
 from tests.gateway.rawhttp import Response, request
 
-STRICT = f'{SHORT}\n[app.default]\naudit = "strict"\n'
+STRICT = f'{PATIENT}\n[app.default]\naudit = "strict"\n'
 
 RULES = """
 [policy]
@@ -196,7 +196,7 @@ def test_a_strict_app_is_not_served_while_the_log_cannot_be_written_and_is_again
 
 def settings(folder: Path) -> str:
     (folder / "house.toml").write_text(RULES)
-    return f'{SHORT}\n[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\naudit = "strict"\n'
+    return f'{PATIENT}\n[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\naudit = "strict"\n'
 
 
 @pytest.mark.parametrize("workers", [1, 2])

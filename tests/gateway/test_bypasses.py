@@ -44,7 +44,19 @@ from policies.vocabulary.clauses import Clause, Policy, PolicyHead
 from policies.vocabulary.steps import Part, StepKind
 from tests.fakes.provider import TURN, always, in_turn, say
 from tests.gateway import probes
-from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, RESPONSES, Dialect, House, fresh, standing, waited
+from tests.gateway.house import (
+    ANTHROPIC,
+    CHAT,
+    DIALECTS,
+    JSON,
+    PATIENT,
+    RESPONSES,
+    Dialect,
+    House,
+    fresh,
+    standing,
+    waited,
+)
 from tests.gateway.probes import WIRES
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
@@ -650,7 +662,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, dic
         f'[app.{app}]\nenforce = true\n{line}\npolicy = ["{folder / file}"]\n' for app, (line, file) in apps.items()
     ]
     more = "".join(lines)
-    with standing(folder, more=f"[limits]\ndrain_seconds = 5\n{more}") as house:
+    with standing(folder, more=f"{PATIENT}{more}") as house:
         yield house, {app: house.key(name=app, app=app)["secret"].encode() for app in apps}
 
 

@@ -8,25 +8,22 @@ from pathlib import Path
 import pytest
 
 from gateway.demo import render
-from gateway.demo.answers import Answer, Gate, Piece
+from gateway.demo.answers import Answer, Gate, Piece, SeenRequest
 from gateway.demo.scenarios import HEADER
 from tests.fakes.provider import always, events
 from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, Dialect, House
-from tests.gateway.rawhttp import request
+from tests.gateway.rawhttp import PATIENCE, request
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 
-AT_ONCE = 1.0
-"""Seconds within which the provider must see that nobody listens any more."""
 
+def aborted(house: House, mark: str) -> SeenRequest:
+    """The request of this mark, once the provider has seen that nobody listens any more.
 
-def left_within(house: House, mark: str) -> float:
-    """Seconds from now until the provider saw the request of this mark aborted."""
-    left = time.monotonic()
+    No deadline of this house comes before the caller's departure does.
+    """
     house.provider.wait_for(lambda it: any(each.header("x-mark") == mark and each.aborted for each in it.requests))
-    seen = next(each for each in house.provider.requests if each.header("x-mark") == mark)
-    assert seen.ended is not None
-    return seen.ended - left
+    return next(each for each in house.provider.requests if each.header("x-mark") == mark)
 
 
 @every_dialect
@@ -43,7 +40,7 @@ def test_a_caller_that_leaves_cancels_the_providers_work(
         house.provider.wait_for(lambda it: any(each.header("x-mark") == mark for each in it.requests))
         if scenario != "stall-before-headers":
             wire.head()
-    assert left_within(house, mark) < AT_ONCE
+    aborted(house, mark)
     facts = house.newest(lambda each: ["mark", mark] in each["tags"])
     assert facts["outcome"] == "client_aborted"
     assert facts["upstream_started_at"] is not None
@@ -55,13 +52,8 @@ def test_an_upload_abandoned_halfway_is_abandoned_upstream(house: House) -> None
     house.provider.early = lambda _: begun.set()
     with house.wire() as wire:
         wire.send(head + b"x" * 100_000)
-        assert begun.wait(5)
-    left = time.monotonic()
-    house.provider.wait_for(lambda it: any(each.header("x-mark") == "upload" and each.aborted for each in it.requests))
-    seen = next(each for each in house.provider.requests if each.header("x-mark") == "upload")
-    assert seen.ended is not None
-    assert seen.ended - left < AT_ONCE
-    assert not seen.complete
+        assert begun.wait(PATIENCE)
+    assert not aborted(house, "upload").complete
     facts = house.newest(lambda each: each["path"] == "/v1/files" and each["outcome"] == "client_aborted")
     assert facts["status"] is None, "no answer was sent, so none is recorded"
     assert facts["error_type"] is None
@@ -109,12 +101,13 @@ def test_a_caller_that_does_not_read_costs_bounded_memory(house: House) -> None:
     before = resident(house.gateway.process.pid)
     with house.wire() as wire:
         wire.send(CHAT.call(stream=True)).head()
-        until = time.monotonic() + 3
+        until = time.monotonic() + 30
         last, still = -1, 0
         while time.monotonic() < until and still < 10:  # the provider has come to a stop
             house.ask(request(b"/healthz", method=b"GET"))
             still = still + 1 if flood.sent == last else 0
             last = flood.sent
+        assert still == 10, "the provider was let go on"
         grown = resident(house.gateway.process.pid) - before
     print(f"sent {flood.sent / 1e6:.1f} MB, grown {grown / 1e6:.1f} MB")
     assert flood.sent < 64_000_000

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from tests.fakes.gateway import GatewayProcess, running_gateway
-from tests.gateway.house import CHAT, JSON, SHORT
+from tests.gateway.house import CHAT, JSON, PATIENT
 from tests.gateway.rawhttp import Wire, request
 
 BODY = CHAT.request_body(stream=False)
@@ -56,7 +56,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hasty, Gat
     with Hasty() as provider:
         Thread(target=provider.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{provider.server_address[1]}"
-        with running_gateway(folder, {"openai": url}, more=SHORT) as gateway:
+        with running_gateway(folder, {"openai": url}, more=PATIENT) as gateway:
             yield provider, gateway
         provider.shutdown()
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.demo.turns import Call, Turn
 from tests.fakes.judge import Service, running_judge, saying, sending, stalling
 from tests.fakes.provider import TURN, always, in_turn, say
-from tests.gateway.house import DIALECTS, JSON, Dialect, House, fresh, standing
+from tests.gateway.house import DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
 from tests.gateway.test_policies import read, tools_of
@@ -81,7 +81,7 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Ser
         (folder / "house.toml").write_text(policy(service.url))
         app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
         environment = {"JUDGE_KEY": KEY}
-        with standing(folder, more=f"[limits]\ndrain_seconds = 5\n{app}", environment=environment) as house:
+        with standing(folder, more=f"{PATIENT}{app}", environment=environment) as house:
             yield house, service
 
 
@@ -171,8 +171,11 @@ def test_a_service_that_does_not_answer_follows_on_error_and_stands_in_the_cover
     assert judged(house, got.exchange)["judged"]["verdict"] == "reject"
 
 
-def test_the_key_stands_nowhere_in_what_is_kept(court: tuple[House, Service]) -> None:
-    house, _ = court
+def test_the_key_stands_nowhere_in_what_is_kept(one: tuple[House, Service]) -> None:
+    house, service = one
+    house.provider.script = always(say("anthropic"))
+    assert asked(house, DIALECTS[0], stream=False, text="Who are you?", session="key").status == 200
+    assert any(KEY in value for seen in service.seen for value in seen.headers.values())
     kept = [file for file in Path(house.gateway.folder).rglob("*") if file.is_file()]
     assert kept
     assert not any(KEY.encode() in file.read_bytes() for file in kept)

@@ -1,7 +1,6 @@
 """One request is one request: what could be read in two ways is refused, reaches no provider, and hangs nobody."""
 
 import json
-import time
 from contextlib import suppress
 
 import pytest
@@ -12,7 +11,7 @@ from gateway.demo import render
 from gateway.demo.answers import Answer, Cut, Gate, SeenRequest
 from tests.fakes.provider import always, events, say
 from tests.gateway.house import ANTHROPIC, CHAT, JSON, House
-from tests.gateway.rawhttp import BrokenOff, Response, Wire, chunked, request
+from tests.gateway.rawhttp import PATIENCE, BrokenOff, Response, Wire, chunked, request
 
 LINE = b"POST /openai/v1/chat/completions HTTP/1.1\r\n"
 HOST = b"host: gateway.test\r\n"
@@ -97,7 +96,6 @@ def assert_readable(response: Response) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_ambiguous_framing_is_refused_and_reaches_no_provider(house: House, name: str) -> None:
-    began = time.monotonic()
     before = len([each for each in house.provider.requests if is_ours(each)])
     with house.wire() as wire:
         response = wire.send(REFUSED[name]).response()
@@ -105,7 +103,6 @@ def test_ambiguous_framing_is_refused_and_reaches_no_provider(house: House, name
         assert_readable(response)
         if response.all(b"connection") == [b"close"]:
             assert wire.is_closed()
-    assert time.monotonic() - began < 3
     assert len([each for each in house.provider.requests if is_ours(each)]) == before
 
 
@@ -233,13 +230,16 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_an_answer_under_way_is_finished_before_the_next_request_is_refused(house: House, name: str) -> None:
+def test_an_answer_under_way_is_finished_before_the_next_request_is_refused(
+    house: House, hasty: House, name: str
+) -> None:
     garbage, status = GARBAGE[name]
+    house = hasty if status == 408 else house
     gate = streamed(house)
     with house.wire() as wire:
         head_ = wire.send(CHAT.call(stream=True)).head()
         wire.send(garbage)
-        assert wire.has_more(within=1)
+        assert wire.has_more(within=PATIENCE)
         house.ask(request(b"/healthz", method=b"GET"))
         gate.open()
         assert b"".join(wire.pieces(head_)) == b"".join(events("chat"))
@@ -250,9 +250,9 @@ def test_an_answer_under_way_is_finished_before_the_next_request_is_refused(hous
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_a_pipelined_request_that_is_wrong_is_answered_in_its_turn(house: House, name: str) -> None:
+def test_a_pipelined_request_that_is_wrong_is_answered_in_its_turn(house: House, hasty: House, name: str) -> None:
     garbage, status = GARBAGE[name]
-    with house.wire() as wire:
+    with (hasty if status == 408 else house).wire() as wire:
         wire.send(CHAT.call() + garbage)
         assert [wire.response().status, wire.response().status] == [200, status]
         assert wire.is_closed()
@@ -313,21 +313,17 @@ def test_a_target_beyond_all_limits_is_a_431(house: House, size: int) -> None:
     assert_readable(got)
 
 
-def test_a_head_that_does_not_come_to_its_end_is_cut_off(house: House) -> None:
-    began = time.monotonic()
-    with house.wire() as wire:
+def test_a_head_that_does_not_come_to_its_end_is_cut_off(hasty: House) -> None:
+    with hasty.wire() as wire:
         response = wire.send(LINE + HOST + b"x-slow: ").response()
         assert response.status == 408
         assert_readable(response)
         assert wire.is_closed()
-    assert time.monotonic() - began < 3
 
 
-def test_a_head_that_drips_is_cut_off_all_the_same(house: House) -> None:
-    began = time.monotonic()
-    with house.wire(patience=0.1) as wire, pytest.raises((BrokenOff, BrokenPipeError, ConnectionResetError)):
+def test_a_head_that_drips_is_cut_off_all_the_same(hasty: House) -> None:
+    with hasty.wire(patience=0.1) as wire, pytest.raises((BrokenOff, BrokenPipeError, ConnectionResetError)):
         drip(wire)
-    assert time.monotonic() - began < 3
 
 
 def drip(wire: Wire) -> None:
@@ -340,36 +336,30 @@ def drip(wire: Wire) -> None:
             raise BrokenOff
 
 
-def test_a_connection_without_a_byte_is_closed(house: House) -> None:
-    began = time.monotonic()
-    with house.wire() as wire:
+def test_a_connection_without_a_byte_is_closed(hasty: House) -> None:
+    with hasty.wire() as wire:
         assert wire.is_closed()
-    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("target", [CHAT.target, b"/openai/v1/files"], ids=["read whole", "streamed"])
 @pytest.mark.parametrize("framing", [b"content-length: 1000\r\n", b"transfer-encoding: chunked\r\n"])
-def test_a_body_that_stops_coming_is_a_408(house: House, target: bytes, framing: bytes) -> None:
-    began = time.monotonic()
+def test_a_body_that_stops_coming_is_a_408(hasty: House, target: bytes, framing: bytes) -> None:
     started = b"3e8\r\n{" if b"chunked" in framing else b"{"
-    with house.wire() as wire:
+    with hasty.wire() as wire:
         response = wire.send(b"POST %s HTTP/1.1\r\n" % target + HOST + framing + b"\r\n" + started).response()
         assert response.status == 408
         assert_readable(response)
         assert wire.is_closed()
-    assert time.monotonic() - began < 4
-    assert house.facts(response.exchange)["error_type"] == "request_timeout"
+    assert hasty.facts(response.exchange)["error_type"] == "request_timeout"
 
 
 def test_idle_connections_do_not_keep_others_waiting(house: House) -> None:
     idle = [house.wire() for _ in range(100)]
     for wire in idle[:50]:
         wire.send(LINE)
-    began = time.monotonic()
     assert house.ask(CHAT.call()).status == 200
-    assert time.monotonic() - began < 2
+    assert not any(wire.has_more(within=0) for wire in idle), "they are still waited for"
     for wire in idle:
-        wire.rest()
         wire.close()
 
 
@@ -407,12 +397,12 @@ def test_an_unknown_route_of_the_control_plane_is_refused_in_its_own_words(house
 
 @given(st.binary(max_size=300))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_at_all_are_answered_or_cut_off(one_house: House, noise: bytes) -> None:
-    with Wire(one_house.gateway.address) as wire:
+def test_any_bytes_at_all_are_answered_or_cut_off(one_hasty_house: House, noise: bytes) -> None:
+    with Wire(one_hasty_house.gateway.address) as wire:
         wire.send(noise + b"\r\n\r\n\r\n\r\n")
         answer = wire.rest()
     assert b"HTTP/1.1 5" not in answer
-    assert one_house.gateway.process.poll() is None
+    assert one_hasty_house.gateway.process.poll() is None
 
 
 def test_the_gateway_still_serves_after_all_that(house: House) -> None:

@@ -9,12 +9,12 @@ import openai
 import pytest
 
 from tests.fakes.audit import entries_of, header_of, lines_of, receipt_in, verified
-from tests.gateway.house import ANTHROPIC, DIALECTS, SHORT, Dialect, House, standing, waited
+from tests.gateway.house import ANTHROPIC, DIALECTS, PATIENT, Dialect, House, standing, waited
 from tests.gateway.rawhttp import Response
 from tests.unit.storage.test_disk_full import filled
 
 QUEUE: Final = 16
-MORE: Final = f'{SHORT}queue_exchanges = {QUEUE}\n\n[app.careful]\naudit = "strict"\n'
+MORE: Final = f'{PATIENT}queue_exchanges = {QUEUE}\n\n[app.careful]\naudit = "strict"\n'
 
 
 def asked(house: House, dialect: Dialect, secret: str, *, stream: bool = False) -> Response:

@@ -15,7 +15,7 @@ from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import TURN, always, in_turn, say
 from tests.fakes.supervisor_model import Endpoint, Mind, Said, opining, running_model, sound
 from tests.fakes.supervisor_model import always as answering
-from tests.gateway.house import CHAT, DIALECTS, JSON, Dialect, House, fresh, standing, waited
+from tests.gateway.house import CHAT, DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing, waited
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
 from tests.gateway.test_policies import read, tools_of
@@ -99,14 +99,14 @@ def settings(url: str, provider: str = "openai", **more: Any) -> str:
 def configured(folder: Path, supervisor: str, policy: str = POLICY) -> str:
     (folder / "house.toml").write_text(policy)
     app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
-    return f"[limits]\ndrain_seconds = 5\n{supervisor}{app}"
+    return f"{PATIENT}{supervisor}{app}"
 
 
 @pytest.fixture(scope="module", params=["openai", "anthropic"])
 def court(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Endpoint]]:
     folder = tmp_path_factory.mktemp("gate")
     with running_model() as endpoint:
-        more = configured(folder, settings(endpoint.base_url, request.param, deadline_seconds=5.0))
+        more = configured(folder, settings(endpoint.base_url, request.param, deadline_seconds=30.0))
         with standing(folder, more=more, environment=ENVIRONMENT) as house:
             yield house, endpoint
 
@@ -220,6 +220,8 @@ def test_no_token_is_spent_on_what_policy_leaves_out_and_the_ledger_is_the_provi
     one: tuple[House, Endpoint],
 ) -> None:
     house, endpoint = one
+    proposing(house, CHAT, "launch", {"at": "noon", "n": "billed"}, stream=False)
+    assert tools_in(CHAT, ask(house, CHAT), stream=False) == ["launch"]
     before = len(endpoint.calls)
     for number, tool in enumerate(("look", "pay", "look")):
         proposing(house, CHAT, tool, {"to": "anna", "n": number}, stream=False)
@@ -227,7 +229,7 @@ def test_no_token_is_spent_on_what_policy_leaves_out_and_the_ledger_is_the_provi
         assert coverage(house, got) == [] or tool == "pay"
     assert len(endpoint.calls) == before
     ledger = ended(house, before)
-    assert len(ledger) == before
+    assert len(ledger) == before > 0
     billed = [(call["input_tokens"], call["output_tokens"]) for call in ledger if call["state"] == "done"]
     assert sorted(billed) == sorted(endpoint.tokens)
 
@@ -331,7 +333,7 @@ def test_the_key_stands_nowhere_in_what_is_kept_or_logged(court: tuple[House, En
 
 def test_a_storm_does_not_hammer_and_a_model_that_stalls_is_not_waited_for(tmp_path: Path) -> None:
     with running_model() as endpoint:
-        more = configured(tmp_path, settings(endpoint.base_url, deadline_seconds=0.3))
+        more = configured(tmp_path, settings(endpoint.base_url, deadline_seconds=3.0))
         with standing(tmp_path, more=more, environment=ENVIRONMENT) as house:
             endpoint.mind = endpoint.stall
             proposing(house, CHAT, "launch", {"at": "noon"}, stream=False)

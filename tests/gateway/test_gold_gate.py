@@ -12,7 +12,7 @@ from gateway.demo.background import BackgroundProvider
 from gateway.demo.turns import Call, Turn
 from policies.vocabulary.steps import Part
 from tests.fakes.provider import TURN, in_turn, say
-from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, RESPONSES, SHORT, Dialect, House, fresh, standing
+from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, PATIENT, RESPONSES, Dialect, House, fresh, standing
 
 BAD = '{"to":"drop@elsewhere.example","body":"the contract"}'
 GOOD = '{"to":"anna@norrvik.example","body":"Tuesday is fine."}'
@@ -39,7 +39,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, endpoint: GoldEndpoint) -> I
     )
     with BackgroundProvider(endpoint, keep=0) as model:
         more = config_of([run], model.url, enforce=True).partition("[app.default]")
-        with standing(tmp_path_factory.mktemp("gold"), more=SHORT + more[1] + more[2]) as found:
+        with standing(tmp_path_factory.mktemp("gold"), more=PATIENT + more[1] + more[2]) as found:
             yield found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.provider import TURN, always, say
-from tests.gateway.house import ANTHROPIC, House, standing, waited
+from tests.gateway.house import ANTHROPIC, PATIENT, House, standing, waited
 
 POLICY = """
 [policy]
@@ -37,7 +37,7 @@ steps = [{ kind = "user_input", text = "greet Ann" }]
 def settings(folder: Path) -> str:
     (folder / "house.toml").write_text(POLICY)
     app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
-    return f"[limits]\nhold_seconds = 60\ndrain_seconds = 5\n{app}"
+    return f"{PATIENT}hold_seconds = 60\n{app}"
 
 
 def call() -> bytes:

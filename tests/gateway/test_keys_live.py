@@ -21,7 +21,7 @@ from tests.gateway.house import (
     CHAT,
     DIALECTS,
     JSON,
-    SHORT,
+    PATIENT,
     Dialect,
     House,
     fresh,
@@ -286,6 +286,6 @@ def test_spend_survives_a_restart(tmp_path: Path) -> None:
         assert answers[-1].status == 429
         before = sum(house.facts(got.exchange)["cost_micro_usd"] for got in answers if got.status == 200)
         assert before > 0
-    with standing(tmp_path, more=SHORT) as house:
+    with standing(tmp_path, more=PATIENT) as house:
         assert spent(house, key["key"]["key_id"]) == before
         assert house.ask(under(key["secret"])).status == 429

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.house import CANARIES, DIALECTS, SHORT, standing
+from tests.gateway.house import CANARIES, DIALECTS, PATIENT, standing
 
 OF_POLICIES = {
     "policies.guards.registry", "policies.loader", "policies.views", "policies.vocabulary.clauses",
@@ -33,13 +33,13 @@ def _loaded(folder: Path, *, more: str, workers: int) -> set[str]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_gateway_without_policies_loads_nothing_of_policies_commands_or_export(workers: int, tmp_path: Path) -> None:
-    loaded = _loaded(tmp_path, more=SHORT, workers=workers)
+    loaded = _loaded(tmp_path, more=PATIENT, workers=workers)
     assert {"gateway.exchange", "gateway.stations.judge", "storage.writer"} <= loaded
     assert not loaded & (OF_POLICIES | OF_COMMANDS | OF_EXPORT)
 
 
 def test_a_policy_brings_its_guards_along(tmp_path: Path) -> None:
-    more = f"{SHORT}\n[app.default]\npolicy = {json.dumps(['agent-baseline'])}\n"
+    more = f"{PATIENT}\n[app.default]\npolicy = {json.dumps(['agent-baseline'])}\n"
     loaded = _loaded(tmp_path, more=more, workers=1)
     assert {"policies.guards.registry", "policies.views", "re2"} <= loaded
     assert not loaded & (OF_COMMANDS | OF_EXPORT)

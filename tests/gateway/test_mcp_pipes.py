@@ -20,7 +20,8 @@ ODD = [sys.executable, "-m", "tests.fakes.odd_tools"]
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToolHouse]:
-    more = table("pipe", command=ODD, idle_seconds=1.0, message_bytes=1 << 20) + table("web", url="http://127.0.0.1:9")
+    more = table("pipe", command=ODD, message_bytes=1 << 20) + table("web", url="http://127.0.0.1:9")
+    more += table("mute", command=ODD, idle_seconds=3.0)
     with tool_house(tmp_path_factory.mktemp("pipes"), more=more) as house:
         yield house
 
@@ -28,16 +29,16 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToolHouse]:
 class Bridge:
     """`stepwarden mcp` as an MCP client starts it, spoken to in lines."""
 
-    def __init__(self, tools: ToolHouse, *more: str, **environ: str) -> None:
+    def __init__(self, tools: ToolHouse, server: str = "pipe", **environ: str) -> None:
         self.process = subprocess.Popen(
-            tools.command("pipe", *more),
+            tools.command(server),
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **environ},
         )
-        self._timer = threading.Timer(30, self.process.kill)
+        self._timer = threading.Timer(90, self.process.kill)
         self._timer.start()
 
     def __enter__(self) -> Self:
@@ -46,7 +47,7 @@ class Bridge:
     def __exit__(self, *_: object) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(60)
         self._timer.cancel()
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
@@ -133,7 +134,7 @@ def test_an_id_that_is_in_use_is_refused(tools: ToolHouse) -> None:
 
 
 def test_a_server_that_hangs_costs_this_call_alone(tools: ToolHouse) -> None:
-    with Bridge(tools) as bridge:
+    with Bridge(tools, "mute") as bridge:
         bridge.call("hangs", 1)
         assert reason(bridge.hear()) == "upstream_timeout"
         bridge.call("fine", 2)
@@ -144,14 +145,14 @@ def test_a_server_that_dies_ends_the_bridge_with_an_error_for_whoever_waits(tool
     with Bridge(tools) as bridge:
         bridge.call("dies", 1)
         assert reason(bridge.hear()) == "upstream_reset"
-        assert bridge.process.wait(20) == 1
+        assert bridge.process.wait(60) == 1
 
 
 def test_a_server_that_floods_is_ended(tools: ToolHouse) -> None:
     with Bridge(tools) as bridge:
         bridge.call("flood", 1)
         assert reason(bridge.hear()) == "upstream_reset"
-        assert bridge.process.wait(20) == 1
+        assert bridge.process.wait(60) == 1
 
 
 def test_a_call_that_waits_for_a_person_lets_others_pass_and_can_be_cancelled(tools: ToolHouse) -> None:
@@ -183,7 +184,7 @@ def test_the_server_never_sees_the_key(tools: ToolHouse) -> None:
 
 def test_a_key_that_is_none_is_refused_with_the_reason(tools: ToolHouse) -> None:
     with Bridge(tools, STEPWARDEN_KEY="swk_wrong") as bridge:
-        assert bridge.process.wait(20) == 3
+        assert bridge.process.wait(60) == 3
         assert bridge.process.stderr is not None
         assert b"key" in bridge.process.stderr.read()
 
@@ -218,4 +219,4 @@ def test_the_gateways_end_ends_the_bridge(tmp_path: Path) -> None:
         bridge.call("fine")
         assert text(bridge.hear()) == "tools/call done."
         mine.house.gateway.process.terminate()
-        assert bridge.process.wait(20) == 3
+        assert bridge.process.wait(60) == 3

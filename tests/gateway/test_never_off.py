@@ -34,7 +34,7 @@ from policies.vocabulary.steps import STEP_KINDS, Side, StepKind
 from tests.fakes.judge import running_judge, saying
 from tests.fakes.provider import always
 from tests.gateway import probes
-from tests.gateway.house import CANARIES, JSON, House, standing, waited
+from tests.gateway.house import CANARIES, JSON, PATIENT, House, standing, waited
 from tests.gateway.rawhttp import Response, request
 
 Lane = Literal["watched", "held"]
@@ -176,7 +176,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory, judge_url: str) -> Iterator[
         (folder / f"{lane}.toml").write_text(policy(lane, judge_url), encoding="utf-8")
         apps.append(f'[app.{lane}]\npolicy = ["{folder / lane}.toml"]\nenforce = true\n')
     environment = {**CANARIES, "PYTHONPATH": os.pathsep.join(probes.LIBRARIES)}
-    more = '[limits]\ndrain_seconds = 5\n[supervisor]\nprovider = "scripted"\nmodel = "scripted"\n'
+    more = PATIENT + '[supervisor]\nprovider = "scripted"\nmodel = "scripted"\n'
     with standing(folder, more=more + "\n".join(apps), environment=environment) as house:
         yield house, {lane: house.key(name=lane, app=lane)["secret"].encode() for lane in LANES}
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.demo.turns import Call, Turn
 from policies.vocabulary.clauses import OnError
 from tests.fakes.provider import always, say
-from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, Dialect, House, fresh, standing
+from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing
 from tests.gateway.rawhttp import request
 from tests.gateway.test_never_off import judged
 from tests.gateway.test_policies import read
@@ -53,7 +53,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     head = '[policy]\nid = "house"\ndescription = "Each way to fail."\n'
     (folder / "house.toml").write_text(head + "".join(CLAUSE.format(outcome=outcome) for outcome in OUTCOMES))
     app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
-    with standing(folder, more=f"[limits]\nhold_seconds = 0.2\ndrain_seconds = 5\n{app}") as house:
+    with standing(folder, more=f"{PATIENT}hold_seconds = 0.2\n{app}") as house:
         yield house
 
 

@@ -11,7 +11,7 @@ from gateway.demo.answers import Answer
 from gateway.demo.scenarios import HEADER
 from tests.fakes.gateway import GatewayProcess
 from tests.fakes.provider import always, say
-from tests.gateway.house import ANTHROPIC, CANARIES, CHAT, DIALECTS, JSON, RESPONSES, SHORT, House, standing, waited
+from tests.gateway.house import ANTHROPIC, CANARIES, CHAT, DIALECTS, JSON, PATIENT, RESPONSES, House, standing, waited
 from tests.gateway.rawhttp import request
 
 SCENARIOS = ["ok", "tool", "thinking", "gzip", "429", "error-event", "unterminated", "html", "drip", "no-answer"]
@@ -142,7 +142,7 @@ def test_content_lies_sealed_on_disk(tmp_path: Path) -> None:
 
 
 def test_with_digests_only_no_content_is_kept(tmp_path: Path) -> None:
-    more = SHORT + '[capture]\ncontent = "digest"\n'
+    more = PATIENT + '[capture]\ncontent = "digest"\n'
     with standing(tmp_path, more=more) as house:
         got = house.ask(CHAT.call())
         facts = house.facts(got.exchange)
@@ -150,7 +150,7 @@ def test_with_digests_only_no_content_is_kept(tmp_path: Path) -> None:
         assert house.control(f"/api/exchanges/{got.exchange}/request")[0] == 404
 
 
-TINY = SHORT + "queue_exchanges = 16\nqueue_bytes = 65536\n"
+TINY = PATIENT + "queue_exchanges = 16\nqueue_bytes = 65536\n"
 
 
 def choke(gateway: GatewayProcess, size: int) -> None:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
-from tests.gateway.house import ANTHROPIC, SHORT, House, standing
+from tests.gateway.house import ANTHROPIC, PATIENT, House, standing
 from tests.gateway.rawhttp import Pairs, Response, request
 
 MARK = "heliotrope-4711"
@@ -348,7 +348,7 @@ def test_sessions_show_prints_what_was_reported_beside_what_was_seen(house: Hous
 
 
 def test_what_is_refused_for_want_of_room_is_not_kept_and_all_else_is(tmp_path: Path) -> None:
-    room = SHORT + "queue_bytes = 100000\n"
+    room = PATIENT + "queue_bytes = 100000\n"
     big = [attribute("said", "x" * 4000)]
     with standing(tmp_path, more=room) as house:
         trace = secrets.token_hex(16)

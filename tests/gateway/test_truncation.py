@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Literal
 
 import anthropic
@@ -14,7 +15,7 @@ from gateway.demo.answers import Answer, Cut, Garble, Headers, Reset, Stall, com
 from gateway.demo.scenarios import HEADER
 from tests.fakes.gateway import free_port
 from tests.fakes.provider import TEXT, always, events, say
-from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, RESPONSES, SHORT, Dialect, House, standing
+from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, PATIENT, RESPONSES, Dialect, House, standing
 from tests.gateway.rawhttp import BrokenOff, Response
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -120,7 +121,7 @@ def test_the_vendors_sdks_raise_on_a_stream_that_was_not_finished(
 
 
 @every_dialect
-@pytest.mark.parametrize("scenario", ["html", "empty", "empty-json", "stall-before-headers", "no-answer", "reset"])
+@pytest.mark.parametrize("scenario", ["html", "empty", "empty-json", "no-answer", "reset"])
 def test_the_vendors_sdks_raise_on_an_answer_that_is_none(
     house: House, sdk: Sdk, dialect: Dialect, scenario: str
 ) -> None:
@@ -129,8 +130,18 @@ def test_the_vendors_sdks_raise_on_an_answer_that_is_none(
 
 
 @every_dialect
+def test_the_vendors_sdks_raise_where_no_answer_comes(hasty: House, dialect: Dialect) -> None:
+    with closing(Sdk(hasty)) as sdk, pytest.raises((anthropic.APIStatusError, openai.APIStatusError)) as raised:
+        sdk.whole(dialect, "stall-before-headers")
+    assert raised.value.status_code == 504
+
+
+@every_dialect
 @pytest.mark.parametrize("scenario", ["cut", "reset", "stall"])
-def test_half_a_json_answer_ends_in_a_broken_connection(house: House, dialect: Dialect, scenario: str) -> None:
+def test_half_a_json_answer_ends_in_a_broken_connection(
+    house: House, hasty: House, dialect: Dialect, scenario: str
+) -> None:
+    house = hasty if scenario == "stall" else house
     with house.wire() as wire:
         head = wire.send(dialect.call(headers=[(HEADER.encode(), scenario.encode())])).head()
         with pytest.raises(BrokenOff):
@@ -312,8 +323,9 @@ def test_a_document_that_ends_with_its_connection_is_not_whole_where_that_was_re
     ],
 )
 def test_a_provider_that_gives_no_answer_is_reported_in_the_callers_dialect(
-    house: House, dialect: Dialect, scenario: str, status: int, outcome: str, *, stream: bool
+    house: House, hasty: House, dialect: Dialect, scenario: str, status: int, outcome: str, *, stream: bool
 ) -> None:
+    house = hasty if outcome == "timed_out" else house
     got = asked(house, dialect, scenario, stream=stream)
     assert got.status == status
     assert json.loads(got.body)["error"]["message"]
@@ -360,11 +372,11 @@ def test_an_answer_with_many_headers_arrives_with_all_of_them(house: House, dial
 
 
 @every_dialect
-def test_a_stream_that_falls_silent_ends_in_an_error(house: House, dialect: Dialect) -> None:
-    got = asked(house, dialect, "stall", stream=True)
+def test_a_stream_that_falls_silent_ends_in_an_error(hasty: House, dialect: Dialect) -> None:
+    got = asked(hasty, dialect, "stall", stream=True)
     assert last_event(got.body)
     assert got.exchange.encode() in got.body
-    assert house.facts(got.exchange)["outcome"] == "timed_out"
+    assert hasty.facts(got.exchange)["outcome"] == "timed_out"
 
 
 @every_dialect
@@ -388,7 +400,7 @@ def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("cut-off")
     nobody = f'[provider.nobody]\ndialect = "anthropic"\nbase_url = "http://127.0.0.1:{free_port()}"\n'
     nobody += f'[provider.nothing]\ndialect = "openai"\nbase_url = "http://127.0.0.1:{free_port()}"\n'
-    with standing(folder, more=SHORT + nobody) as house:
+    with standing(folder, more=PATIENT + nobody) as house:
         yield house
 
 

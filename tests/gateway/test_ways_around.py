@@ -9,7 +9,7 @@ import pytest
 from gateway.stations.ingress import check
 from tests.fakes.gateway import running_gateway
 from tests.fakes.provider import running_provider
-from tests.gateway.house import ANTHROPIC, CHAT, JSON, SHORT, House, standing
+from tests.gateway.house import ANTHROPIC, CHAT, JSON, PATIENT, House, standing
 from tests.gateway.rawhttp import Pairs, Response, request
 
 ALIKE = """
@@ -30,7 +30,7 @@ base_url = "{other}/apiary"
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_provider_whose_name_begins_like_anothers_gets_its_own_requests_only(tmp_path: Path, workers: str) -> None:
     with running_provider() as one, running_provider() as other:
-        more = SHORT + ALIKE.format(other=other.url)
+        more = PATIENT + ALIKE.format(other=other.url)
         options = ("--workers", workers)
         with running_gateway(tmp_path, {"openai": one.url}, more=more, options=options) as gateway:
             house = House(one, gateway)

@@ -15,7 +15,7 @@ from storage.store import Store
 from tests.fakes.audit import entries_of
 from tests.fakes.gateway import ROOT, free_port, running_gateway
 from tests.fakes.provider import running_provider
-from tests.gateway.house import SHORT, House, waited
+from tests.gateway.house import PATIENT, House, waited
 
 NOWHERE = {"raw": "http://127.0.0.1:9"}
 
@@ -72,7 +72,7 @@ def test_two_gateways_witness_each_other_and_a_quorum_is_met(
         ]
         gateways = [
             running.enter_context(
-                running_gateway(folder, NOWHERE, more=f'{SHORT}\n[audit]\nwitnesses = ["{url} {vkey}"]\n')
+                running_gateway(folder, NOWHERE, more=f'{PATIENT}\n[audit]\nwitnesses = ["{url} {vkey}"]\n')
             )
             for folder, (url, vkey) in zip(folders, witnesses, strict=True)
         ]

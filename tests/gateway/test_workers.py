@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,15 +15,15 @@ import pytest
 
 from tests.fakes.gateway import ROOT, config_text, free_port
 from tests.fakes.provider import always, events
-from tests.gateway.house import ANTHROPIC, CHAT, House, fresh, standing, waited
+from tests.gateway.house import ANTHROPIC, CHAT, PATIENT, House, fresh, standing, waited
 from tests.gateway.rawhttp import BrokenOff, Pairs, Response, request
 from tests.gateway.test_keys_live import cheap, spent, under
-from tests.gateway.test_overload import assert_clean, held, under_way
+from tests.gateway.test_overload import UNHURRIED, assert_clean, held, under_way, until_nobody_listens
 
 
 @pytest.fixture(scope="module")
 def crew_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with standing(tmp_path_factory.mktemp("crew"), workers=2) as house:
+    with standing(tmp_path_factory.mktemp("crew"), more=f"{PATIENT}body_seconds = 1.0\n", workers=2) as house:
         yield house
 
 
@@ -204,6 +203,7 @@ def test_a_killed_worker_is_replaced_and_the_other_serves_on(tmp_path: Path) -> 
             pid = serving(house, wire.socket.getsockname()[1])
             if pid in streams:
                 wire.close()
+                house.facts(head.exchange)  # so that the death of its worker loses one exchange only
             else:
                 streams[pid] = (wire, head)
         victim, survivor = streams
@@ -221,23 +221,22 @@ def test_a_killed_worker_is_replaced_and_the_other_serves_on(tmp_path: Path) -> 
         counters = json.loads(house.control("/api/status")[1])["counters"]
         assert counters["dropped"] == 1
         house.gateway.process.send_signal(signal.SIGTERM)
-        assert house.gateway.process.wait(20) == 1
+        assert house.gateway.ended() == 1
 
 
 def test_two_workers_told_to_end_finish_their_streams_and_lose_nothing(tmp_path: Path) -> None:
-    with standing(tmp_path, workers=2) as house:
+    with standing(tmp_path, more=UNHURRIED, workers=2) as house:
         gate, answer = held(CHAT)
         done = [house.ask(CHAT.call()) for _ in range(40)]
         house.provider.script = always(answer)
         streams = [under_way(house, CHAT) for _ in range(8)]
-        opener = threading.Timer(1.0, gate.open)
-        opener.start()
         house.gateway.process.send_signal(signal.SIGTERM)
+        until_nobody_listens(house)
+        gate.open()
         for wire, head in streams:
             assert b"".join(wire.pieces(head)) == b"".join(events("chat"))
             wire.close()
-        assert house.gateway.process.wait(20) == 0
-        opener.join()
+        assert house.gateway.ended() == 0
     with standing(tmp_path) as house:
         for got in [*done, *(head for _, head in streams)]:
             assert house.facts(got.exchange)["outcome"] == "complete"

@@ -1,4 +1,4 @@
-"""JSON as odd writers write it: any spacing, any escapes, keys twice; and a secret planted in its strings."""
+"""JSON as odd writers write it: any spacing, any escapes, keys twice; with a secret planted, or a node replaced."""
 
 import random
 from collections.abc import Iterator
@@ -62,3 +62,13 @@ def ranges_of(text: str, secret: str = SECRET) -> list[tuple[int, int]]:
         found.append((at, at + len(wanted)))
         at = raw.find(wanted, at + len(wanted))
     return found
+
+
+def mutated(value: Any, swap: Any, at: list[int]) -> Any:
+    """`value` with the node counted by `at` replaced by `swap`."""
+    at[0] -= 1
+    if at[0] == 0:
+        return swap
+    if isinstance(value, dict):
+        return {key: mutated(inner, swap, at) for key, inner in value.items()}
+    return [mutated(inner, swap, at) for inner in value] if isinstance(value, list) else value

@@ -8,7 +8,7 @@ import pytest
 from corpus_words import exchanges, sse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_json import GONE, SECRET, ranges_of
+from odd_json import GONE, SECRET, mutated, ranges_of
 from streams import NAMES, WATCHED, Driven, cut_at, events, read, streamed
 
 from gateway.wire.edits import Replacement, Uneditable
@@ -204,16 +204,6 @@ def test_frames_lose_no_byte(noise: bytes, newline: bytes, where: list[int]) -> 
 def test_any_bytes_pass_or_are_held(wire: str, data: bytes, look: str, where: list[int]) -> None:
     driven = Driven(wire, LOOKS[look]).feed(cut_at(data, where))
     assert data.startswith(driven.wire) or driven.gate.changed
-
-
-def mutated(value: Any, swap: Any, at: list[int]) -> Any:
-    """`value` with the node counted by `at` replaced by `swap`."""
-    at[0] -= 1
-    if at[0] == 0:
-        return swap
-    if isinstance(value, dict):
-        return {key: mutated(inner, swap, at) for key, inner in value.items()}
-    return [mutated(inner, swap, at) for inner in value] if isinstance(value, list) else value
 
 
 swaps: Any = st.recursive(

@@ -7,6 +7,7 @@ import pytest
 from corpus_words import exchanges, sse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_json import mutated
 
 from gateway.wire.dialects import dialects
 from gateway.wire.fingerprint import fingerprint, fingerprints, offered
@@ -37,16 +38,6 @@ values = st.recursive(
     max_leaves=25,
 )
 speaking = st.sampled_from(SPEAKING)
-
-
-def mutated(value: Any, swap: Any, at: list[int]) -> Any:
-    """`value` with the node counted by `at` replaced by `swap`."""
-    at[0] -= 1
-    if at[0] == 0:
-        return swap
-    if isinstance(value, dict):
-        return {key: mutated(inner, swap, at) for key, inner in value.items()}
-    return [mutated(inner, swap, at) for inner in value] if isinstance(value, list) else value
 
 
 def read(dialect: Dialect, body: bytes) -> None:

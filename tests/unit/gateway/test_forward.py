@@ -125,3 +125,12 @@ def test_the_providers_key_goes_where_that_version_looks(dialect: str, version: 
     headers = [(b"anthropic-version", version)] if version else []
     sent = with_provider_key(headers, Presented(KEY, b"stepwarden-key"), "sk-p", dialect)
     assert sent[-1] == (slot, b"sk-p" if slot == b"x-api-key" else b"Bearer sk-p")
+
+
+def test_a_login_of_the_callers_own_stays_only_beside_a_key_in_its_own_header() -> None:
+    own, ours = (b"x-api-key", b"sk-own"), KEY.encode()
+    beside = [own, (b"stepwarden-key", ours)]
+    assert with_provider_key(request_headers(beside), Presented(KEY, b"stepwarden-key"), "sk-p", "openai") == [own]
+    instead = [own, (b"authorization", b"Bearer " + ours)]
+    sent = with_provider_key(request_headers(instead), Presented(KEY, b"authorization"), "sk-p", "openai")
+    assert sent == [(b"authorization", b"Bearer sk-p")]

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
+import pytest
 
 from gateway.api.access import EVERY_APP
-from gateway.api.live import LiveFeed
+from gateway.api.live import FeedOver, LiveFeed
 from policies.vocabulary.holds import Hold
 from policies.vocabulary.keys import Principal, Role
 from tests.contract.api_store import READABLE, asked, recorded
@@ -142,6 +143,18 @@ def test_who_waits_for_a_person_is_seen_by_all_and_what_is_asked_by_overseers_al
         assert asyncio.run(seen(role, "default")) == [("hold", "waiting", text), ("hold", "rejected", text)]
     assert asyncio.run(seen("viewer", "default")) == [("hold", "waiting", ""), ("hold", "rejected", "")]
     assert asyncio.run(seen("operator", "other")) == []
+
+
+def test_a_feed_that_is_closed_stays_so_for_whoever_comes_back() -> None:
+    async def seen() -> list[bytes]:
+        feed = LiveFeed(READABLE)
+        late = feed.watch(ADMIN)
+        feed.close()
+        with pytest.raises(FeedOver):
+            feed.watch(ADMIN)
+        return [chunk async for chunk in late]
+
+    assert asyncio.run(asyncio.wait_for(seen(), 10)) == []
 
 
 def test_with_nobody_watching_nothing_is_made() -> None:

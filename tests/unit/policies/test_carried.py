@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.carried import Memory, decode, opaque
+from policies.carried import Memory, Origin, decode, opaque
 from policies.trail import Trail, utf8
-from policies.vocabulary.steps import Part
+from policies.vocabulary.steps import Part, StepKind
 
 RESULT = "Naïve note: the door code of room 12 is 4711-0815, ask ann@corp.example"
 TRAIL = Trail(
@@ -62,6 +62,36 @@ def test_a_value_is_traced_to_the_result_it_comes_from(value: str) -> None:
 @pytest.mark.parametrize("value", ["team-2024-alpha", "door", "elsewhere-123", "4711", ""])
 def test_what_the_user_said_or_nobody_saw_is_no_data(value: str) -> None:
     assert Memory(TRAIL).origin(value) is None
+
+
+VALUE = "order-7741-99"
+
+
+def memory(*said: tuple[StepKind, str]) -> Memory:
+    return Memory(Trail(parts=tuple(Part(kind=kind, text=text) for kind, text in said)))
+
+
+def test_a_value_comes_from_the_bytes_of_the_result_that_holds_it() -> None:
+    seen = memory(("user_input", "Fetch it."), ("tool_result", f"Über: {VALUE}."))
+    assert seen.origin(VALUE) == Origin(source=1, start=7, end=7 + len(VALUE))
+
+
+def test_of_several_results_the_newest_counts() -> None:
+    found = memory(("tool_result", VALUE), ("retrieval", VALUE), ("tool_result", "Nothing.")).origin(VALUE)
+    assert found is not None
+    assert found.source == 1
+
+
+@pytest.mark.parametrize("kind", ["user_input", "instructions", "tool_definitions"])
+def test_what_the_model_was_told_anyway_is_carried_from_nowhere(kind: StepKind) -> None:
+    assert memory((kind, f"Use {VALUE}."), ("tool_result", VALUE)).origin(VALUE) is None
+    assert memory(("model_text", f"Use {VALUE}."), ("tool_result", VALUE)).origin(VALUE) is not None
+
+
+def test_a_mebibyte_of_results_is_searched_and_no_more() -> None:
+    room = 1 << 20
+    assert memory(("tool_result", VALUE), ("tool_result", "." * (room - 1))).origin(VALUE) is not None
+    assert memory(("tool_result", VALUE), ("tool_result", "." * room)).origin(VALUE) is None
 
 
 @given(st.text())

@@ -96,6 +96,31 @@ def test_a_pattern_guard_is_covered_by_one_with_all_its_rules() -> None:
     assert said(MergeGuards(clause="p/rule", were=were, guard=less), start=start) == "loosens"
 
 
+def acting(action: str, *, on_error: str = "reject") -> Parameters:
+    """One clause with these bands."""
+    text = clause().replace('action = [{ at = 75, do = "reject" }]', f"action = [{action}]")
+    return parameters(text.replace('on_error = "reject"', f'on_error = "{on_error}"'))
+
+
+def test_a_higher_score_may_take_a_step_from_a_judge_who_could_have_ended_the_session() -> None:
+    bands = ('{ at = 75, do = "judge", else = "hold" }', '{ at = 85, do = "reject" }', '{ at = 95, do = "terminate" }')
+    start = acting(", ".join(bands))
+    assert said(ReplaceGuard(clause="p/rule", was=digest(FIRST), guard=rule(score=90)), start=start) == "loosens"
+    assert said(AddGuard(clause="p/rule", guard=OTHER), start=start) == "loosens"
+
+
+@pytest.mark.parametrize(("on_error", "way"), [("allow", "loosens"), ("reject", "tightens")])
+def test_what_is_to_be_redacted_may_have_no_range_and_then_fails(on_error: str, way: str) -> None:
+    start = acting('{ at = 75, do = "flag" }', on_error=on_error)
+    assert said(SetBands(clause="p/rule", action=(Band(at=75, do="redact"),)), start=start) == way
+
+
+@pytest.mark.parametrize("changed", [{"flags": ("dot_all",)}, {"max_match": 2}], ids=str)
+def test_a_pattern_guard_that_reads_otherwise_covers_none(changed: dict[str, object]) -> None:
+    guard = msgspec.structs.replace(rule(score=90), **changed)
+    assert said(ReplaceGuard(clause="p/rule", was=digest(FIRST), guard=guard)) == "loosens"
+
+
 def test_limits_and_counts_are_compared() -> None:
     few = SequenceSpec(count=CountRule(max=3))
     limit = ArgumentLimit(tool="send", pointer="/n", max=5)

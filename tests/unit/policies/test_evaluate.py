@@ -159,6 +159,15 @@ def test_a_result_without_a_name_belongs_to_the_tool_of_its_call_and_otherwise_t
     assert other.judge(Scene(step=answer), clock=Ticking()).verdict.name == "reject"
 
 
+def test_where_an_id_was_given_twice_a_result_belongs_to_the_newest_call_of_it() -> None:
+    rules = ruleset(clause(tools=ToolSelector(names=("send",))), guards=[Scripted([hit(90)])])
+    send, look = (Part(kind="tool_call", tool=tool, call_id="c1") for tool in ("send", "look"))
+    answer = Part(kind="tool_result", call_id="c1", text="x")
+    for calls, expected in (((send, look), "allow"), ((look, send), "reject")):
+        scene = Scene(step=answer, trail=Trail(parts=calls))
+        assert rules.judge(scene, clock=Ticking()).verdict.name == expected
+
+
 def test_guards_are_shown_the_tags_of_the_ruleset() -> None:
     guard = Scripted()
     tags = {"send": frozenset({"outbound"})}
@@ -232,11 +241,12 @@ def test_an_error_reported_as_a_hit_follows_on_error() -> None:
     assert judged(ruleset(clause(), guards=[Scripted([hit(0, state="error")])])).verdict.name == "hold"
 
 
-def test_guards_past_the_deadline_are_not_run_and_their_clause_says_what_that_means() -> None:
+@pytest.mark.parametrize("deadline_ns", [1500, 1800], ids=["past", "at"])
+def test_guards_from_the_deadline_on_are_not_run_and_their_clause_says_what_that_means(deadline_ns: int) -> None:
     first, second = Scripted([hit(10)]), Scripted([hit(90)])
     rules = ruleset(clause("one"), clause("two", on_error="reject"), guards=[first, second])
     step = Part(kind="tool_call", tool="send", text="x")
-    found = rules.judge(Scene(step=step), clock=Ticking(600), deadline_ns=1500)
+    found = rules.judge(Scene(step=step), clock=Ticking(600), deadline_ns=deadline_ns)
     assert (first.asked, second.asked) == (1, 0)
     assert [each.skipped for each in found.coverage] == [None, "deadline"]
     assert (found.verdict.name, found.verdict.clauses) == ("reject", ("p/two",))
@@ -313,6 +323,13 @@ def test_redaction_takes_out_the_ranges_of_the_hits_that_reach_its_band() -> Non
     found = judged(ruleset(redact, guards=[guard]), text="0123456789", kind="tool_result")
     assert found.verdict.name == "redact"
     assert [(each.start, each.end, each.text) for each in found.edits] == [(0, 2, "[redacted:key]")]
+
+
+def test_redaction_takes_out_what_every_guard_found_and_not_only_the_worst() -> None:
+    redact = clause(guards=(spec("a"), spec("b")), action=(Band(at=75, do="redact"),))
+    guards = [Scripted([hit(95, (0, 2)), hit(80, (4, 6))]), Scripted([hit(75, (8, 9))])]
+    found = judged(ruleset(redact, guards=guards), text="0123456789", kind="tool_result")
+    assert [(each.start, each.end) for each in found.edits] == [(0, 2), (4, 6), (8, 9)]
 
 
 def test_a_stronger_verdict_keeps_the_edits_for_when_a_person_lets_the_step_pass() -> None:
