@@ -374,6 +374,8 @@ class _Gateway:
         self, keeper: LocalKeeper, backtests: Backtests, revisions: RevisionDesk, info: _Info, port: int
     ) -> list[Any]:
         config = self._config
+        grants = keeper.grants
+        assert grants is not None
         access = Access(
             keeper.keys,
             keeper.store.sign_ins,
@@ -397,6 +399,7 @@ class _Gateway:
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
+                logins=grants,
                 backtest_desk=backtests,
                 revision_desk=revisions,
                 audit_log=keeper.store.audit,

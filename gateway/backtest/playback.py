@@ -10,7 +10,7 @@ from typing import Final
 from gateway.backtest.history import Turn
 from gateway.http import Interrupted
 from gateway.keeper import Opened, Opening
-from gateway.refusals import RevisionMissing, UpstreamUnreachable
+from gateway.refusals import LoginNeeded, RevisionMissing, UpstreamUnreachable
 from gateway.stations.asks import Done
 from gateway.stations.forward import Headers
 from gateway.stations.judge import binding
@@ -18,6 +18,7 @@ from policies.asking import Answer, Question
 from policies.guards.judge import Case
 from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Exchange, Recording
+from policies.vocabulary.grants import ToolToken
 from policies.vocabulary.holds import Hold, HoldAsk
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.pins import Listing, Pinned
@@ -165,6 +166,11 @@ class KeptKeeper:
         """No tool server is asked here."""
         del listing
         return Pinned()
+
+    async def tool_token(self, server: str, refused: str | None) -> ToolToken:
+        """No tool server is asked here."""
+        del refused
+        raise LoginNeeded.at(server)
 
     async def report(self, report: Report) -> None:
         """No application reports here."""
