@@ -1,5 +1,6 @@
 """The composition root: joins the floors by shape and mounts the planes in one Litestar application."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from gateway.exchange import DataPlane, Gate
 from gateway.http import ProviderClient
 from gateway.ids import new_id, new_span
 from gateway.keeper import Keeper, LocalKeeper
+from gateway.mcp.grants import Grants
 from gateway.metrics import Metrics
 from gateway.otlp import ExportSettings, OtlpExporter, headers_from
 from gateway.otlp_events import EvaluationExporter
@@ -78,6 +80,9 @@ def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
         intake=Intake(store.reports, recorder.submit, queue_bytes=config.limits.queue_bytes),
         hold_seconds=config.limits.hold_seconds,
         supervisor=_supervisor(config, store, recorder),
+        grants=Grants(
+            config.mcp, store.grants, os.environ, written=lambda job: asyncio.wrap_future(recorder.submit(job))
+        ),
     )
 
 

@@ -156,6 +156,21 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True):
     key_header: str = "authorization"
     """Header that carries the token; in `authorization` it is a bearer token."""
 
+    oauth: Literal["login", "client_credentials"] | None = None
+    """How the gateway itself gets tokens for this server: by a person's `stepwarden mcp login`, or as itself."""
+
+    client_id: str | None = None
+    """Who the gateway is at the authorization server; without one it registers itself at each login."""
+
+    client_secret_env: str | None = None
+    """Name of the environment variable with the secret that goes with `client_id`; sent to `issuer` alone."""
+
+    scopes: tuple[str, ...] = ()
+    """What is asked for; none named: what the server itself asks for."""
+
+    issuer: str | None = None
+    """The only authorization server that is believed; without one, whichever the tool server names."""
+
     pins: Literal["hold", "flag"] = "hold"
     """`hold`: a tool whose definition changed is neither shown nor called until a person approves it."""
 
@@ -168,6 +183,10 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True):
     def key(self, environ: Mapping[str, str]) -> str | None:
         """The server's token, read now; None where there is none. Never keep or print it."""
         return (environ.get(self.key_env, "").strip() or None) if self.key_env else None
+
+    def client_secret(self, environ: Mapping[str, str]) -> str | None:
+        """The secret of `client_id`, read now; None where there is none. Never keep or print it."""
+        return (environ.get(self.client_secret_env, "").strip() or None) if self.client_secret_env else None
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
@@ -737,6 +756,7 @@ class _Reading:
                 self._say(where, f"`command` of MCP server `{name}` holds an empty text", "Leave it out.")
             notes += self._examine_server_url(server, gateway if isinstance(gateway, Gateway) else None)
             self._examine_access(server, apps)
+            self._examine_oauth(server)
         return notes
 
     def _examine_server_url(self, server: McpServer, gateway: Gateway | None) -> Iterator[str]:
@@ -764,6 +784,37 @@ class _Reading:
                 self._say(
                     table.get("apps"), f"`apps` of MCP server `{name}` names an unknown app", nearest(app, [*apps])
                 )
+
+    def _examine_oauth(self, server: McpServer) -> None:
+        """What is wrong with the way to tokens."""
+        table, name = self._named["mcp"][server.name], server.name
+        label = f"`oauth` of MCP server `{name}`"
+        self._examine_variable(
+            table.get("client_secret_env"), server.client_secret_env, f"`client_secret_env` of MCP server `{name}`"
+        )
+        if server.oauth is None:
+            for setting in ("client_id", "client_secret_env", "scopes", "issuer"):
+                if setting in table:
+                    remedy = 'Add oauth = "login" or oauth = "client_credentials".'
+                    self._say(table[setting], f"`{setting}` of MCP server `{name}` belongs to `oauth`", remedy)
+            return
+        secret_needs = server.client_secret_env is not None or server.oauth == "client_credentials"
+        missing = [each for each in ("client_id", "issuer") if secret_needs and getattr(server, each) is None]
+        if server.oauth == "client_credentials" and server.client_secret_env is None:
+            missing.append("client_secret_env")
+        faults = (
+            (server.url is None, f"{label} has no `url` to go to", "Leave it out: stdio has no OAuth."),
+            (server.key_env is not None, f"{label} and `key_env` both give a token", "Keep one of the two."),
+            (bool(missing), f"{label} needs {' and '.join(missing)}", "A secret goes only to an issuer that is named."),
+            (_is_plain(server.url or ""), f"{label}: tokens would travel in the clear", "Use https."),
+        )
+        for found, fault, remedy in faults:
+            if found:
+                self._say(table.get("oauth"), fault, remedy)
+        if server.issuer is not None and (fault := url_fault(server.issuer)):
+            self._say(table.get("issuer"), f"`issuer` of MCP server `{name}` {fault}", "Write its https:// address.")
+        if any(not scope or not scope.isprintable() or " " in scope for scope in server.scopes):
+            self._say(table.get("scopes"), f"`scopes` of MCP server `{name}` holds no scope", "Write one a text.")
 
     def _examine_telemetry(self, telemetry: Telemetry) -> None:
         table = self._plain["telemetry"]

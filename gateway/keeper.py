@@ -17,9 +17,10 @@ from gateway.admission import Admission
 from gateway.alerts.bell import Bell
 from gateway.alerts.occurrences import Occurrence
 from gateway.api.live import LiveFeed
+from gateway.mcp.grants import Grants
 from gateway.metrics import Metrics
 from gateway.recorder import Recorder
-from gateway.refusals import AuditUnavailable, BudgetExhausted, RevisionMissing, SessionTerminated
+from gateway.refusals import AuditUnavailable, BudgetExhausted, LoginNeeded, RevisionMissing, SessionTerminated
 from gateway.reported.intake import Intake
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand
@@ -30,6 +31,7 @@ from policies.guards.judge import Case
 from policies.vocabulary.audit import GATEWAY, OWNER, ConfigActivated, Receipt, RequestAccepted
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.grants import ToolToken
 from policies.vocabulary.holds import APPROVAL_NS, Hold, HoldAsk, Review
 from policies.vocabulary.keys import Key, Principal, Role
 from policies.vocabulary.labels import LabelGiven
@@ -186,6 +188,13 @@ class Keeper(Protocol):
         """Hold a tool server's definitions against those it had before."""
         ...
 
+    async def tool_token(self, server: str, refused: str | None) -> ToolToken:
+        """The gateway's own token for a tool server; `refused`: one that the server did not take.
+
+        Raises `LoginNeeded` or `AuthorizationFailed`.
+        """
+        ...
+
     async def report(self, report: Report) -> None:
         """Keep spans an application tells of itself; on return they are on the disk.
 
@@ -212,6 +221,7 @@ class LocalKeeper:
         intake: Intake,
         hold_seconds: float = 240.0,
         supervisor: "Supervisor | None" = None,
+        grants: Grants | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`strict` tells of an app whether the audit log must hold its requests before they are forwarded."""
@@ -235,6 +245,8 @@ class LocalKeeper:
         self.live = live
         self.monitor: Monitor | None = None
         """Who reads what is queued; None where nobody does."""
+        self.grants = grants
+        """The gateway's own tokens for tool servers."""
         self.standing: Standing | None = None
         """Which revisions are in force; None where no app names a policy."""
         self._threader = threader
@@ -293,6 +305,12 @@ class LocalKeeper:
     async def pin(self, listing: Listing) -> Pinned:
         """See `Keeper.pin`."""
         return await self._on_writer(lambda: self.store.pins.see(listing, time.time_ns()))
+
+    async def tool_token(self, server: str, refused: str | None) -> ToolToken:
+        """See `Keeper.tool_token`."""
+        if self.grants is None:
+            raise LoginNeeded.at(server)
+        return await self.grants.token(server, refused)
 
     async def report(self, report: Report) -> None:
         """See `Keeper.report`."""

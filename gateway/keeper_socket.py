@@ -23,6 +23,7 @@ from policies.errors import StepwardenError
 from policies.guards.judge import Case
 from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Recording
+from policies.vocabulary.grants import ToolToken
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.pins import Listing, Pinned
@@ -196,6 +197,8 @@ class KeeperSide(_Frames):
             return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
         if call.method == "parameters":
             return await self._keeper.parameters(msgspec.msgpack.decode(call.payload, type=str))
+        if call.method == "tool_token":
+            return await self._keeper.tool_token(*msgspec.msgpack.decode(call.payload, type=tuple[str, str | None]))
         if call.method == "report":
             return await self._keeper.report(msgspec.msgpack.decode(call.payload, type=Report))
         return None  # `flush`: answered after everything sent before it was taken
@@ -266,6 +269,10 @@ class RemoteKeeper(_Frames):
     async def pin(self, listing: Listing) -> Pinned:
         """See `Keeper.pin`."""
         return msgspec.msgpack.decode(await self._ask("pin", listing), type=Pinned)
+
+    async def tool_token(self, server: str, refused: str | None) -> ToolToken:
+        """See `Keeper.tool_token`."""
+        return msgspec.msgpack.decode(await self._ask("tool_token", (server, refused)), type=ToolToken)
 
     async def report(self, report: Report) -> None:
         """See `Keeper.report`."""

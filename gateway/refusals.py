@@ -201,6 +201,34 @@ class Overloaded(Refused):
     retry_after = 1
 
 
+class LoginNeeded(Refused):
+    """A tool server takes no token that the gateway has, and only a person can get another."""
+
+    status = 502
+    code = "login_needed"
+
+    @classmethod
+    def at(cls, server: str) -> "LoginNeeded":
+        """Of a server by its name in the configuration."""
+        return cls(f"The tool server wants a login: the operator has to run `stepwarden mcp login {server}`.")
+
+    def remedy(self) -> str:
+        """Nothing beyond what it says."""
+        return ""
+
+
+class AuthorizationFailed(Refused):
+    """An authorization server could not be asked for a token, or gave none."""
+
+    status = 502
+    code = "authorization_failed"
+    retry_after = 5
+
+    def remedy(self) -> str:
+        """What the operator looks at."""
+        return "Check `client_id`, `client_secret_env`, `scopes` and `issuer` of this server, and that it is reachable."
+
+
 class Draining(Refused):
     """The gateway is shutting down and takes no new requests."""
 

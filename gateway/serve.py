@@ -396,6 +396,8 @@ class _Gateway:
         port: int,
     ) -> list[Any]:
         config = self._config
+        grants = keeper.grants
+        assert grants is not None
         access = Access(
             keeper.keys,
             keeper.store.sign_ins,
@@ -419,6 +421,7 @@ class _Gateway:
                 live_feed=keeper.live,
                 gateway=info,
                 desk=keeper,
+                logins=grants,
                 backtest_desk=backtests,
                 search_desk=searches,
                 revision_desk=revisions,

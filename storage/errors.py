@@ -168,6 +168,19 @@ class PinNotFound(StepwardenError):
         return "Run `stepwarden mcp tools list` to see what changed."
 
 
+class GrantNotFound(StepwardenError):
+    """The gateway has no tokens for this tool server."""
+
+    status = 404
+
+    def __init__(self, server: str) -> None:
+        super().__init__(f"the gateway has no tokens for MCP server {server[:64]!r}")
+
+    def remedy(self) -> str:
+        """How it gets some."""
+        return "Nothing is left to withdraw; `stepwarden mcp login SERVER` gets new ones."
+
+
 class HoldDecided(StepwardenError):
     """A hold was decided before."""
 

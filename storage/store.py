@@ -50,6 +50,7 @@ from storage.secret import Secret
 from storage.sequencer import Sequencer
 from storage.sign_ins import SignInBook
 from storage.supervisor_calls import CallBook
+from storage.tool_grants import ToolGrants
 from storage.tool_pins import ToolPins
 from storage.ulids import pack
 from storage.writer import ContentMode, Writer
@@ -100,6 +101,7 @@ class Store(Reads):
                 self.critiques = CritiqueBook(self.ledger, self.monitor_queue, key)
                 self.labels = LabelBook(self.ledger)
                 self.pins = ToolPins(self.ledger, key)
+                self.grants = ToolGrants(self.ledger, key)
                 self.aliases = Aliases(self.ledger)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)

@@ -1,4 +1,4 @@
-"""Tools of MCP servers: what they were when they were accepted, what they are now, and a person's word on it.
+"""MCP servers: what their tools were when they were accepted and what they are now, and logins at them.
 
 Servers are shared by apps, so this is for those who see every app.
 """
@@ -13,16 +13,71 @@ from msgspec import Meta
 
 from gateway.api import answers
 from gateway.api.access import actor_of, requires
-from gateway.api.ports import Desk, PinReader
+from gateway.api.ports import Desk, Logins, PinReader
+from policies.vocabulary.grants import LoginAnswer
 from policies.vocabulary.holds import Review
 from policies.vocabulary.keys import Principal
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who accepts a tool as it is now."""
+    """Who decides."""
 
     by: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     """Who decided, where the key does not say it."""
+
+
+class LoginBegun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person is about to log in."""
+
+    redirect_uri: Annotated[str, Meta(pattern=r"^http://(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}/[a-z]*$")]
+    """Where the person's browser comes back to: on the person's own machine."""
+
+    by: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """Who it is, where the key does not say it."""
+
+
+class LoginEnded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the browser brought back."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=4096)]
+    state: Annotated[str, Meta(min_length=1, max_length=256)]
+    iss: Annotated[str, Meta(max_length=2048)] | None = None
+
+    def __repr__(self) -> str:
+        return "LoginEnded(...)"
+
+
+@post("/api/mcp/servers/{server:str}/login", opt=requires("admin"), status_code=200)
+async def begin_login(
+    server: FromPath[str],
+    data: JSONBody[LoginBegun],
+    logins: NamedDependency[SkipValidation[Logins]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.LoginPlace:
+    """Begin a login of the gateway at an MCP server with `oauth = "login"`; the tokens will stay with the gateway."""
+    review = Review(actor=actor_of(principal), by=data.by)
+    return answers.LoginPlace(url=await logins.begin(server, redirect_uri=data.redirect_uri, review=review))
+
+
+@post("/api/mcp/servers/{server:str}/login/finish", opt=requires("admin"), status_code=200)
+async def finish_login(
+    server: FromPath[str], data: JSONBody[LoginEnded], logins: NamedDependency[SkipValidation[Logins]]
+) -> answers.LoginDone:
+    """End it with what the person's browser brought back."""
+    await logins.finish(server, LoginAnswer(code=data.code, state=data.state, iss=data.iss))
+    return answers.LoginDone(server=server)
+
+
+@post("/api/mcp/servers/{server:str}/logout", opt=requires("admin"), status_code=200)
+async def log_out(
+    server: FromPath[str],
+    data: JSONBody[Acceptance],
+    logins: NamedDependency[SkipValidation[Logins]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> answers.LoginDone:
+    """Destroy the gateway's tokens for an MCP server."""
+    await logins.forget(server, Review(actor=actor_of(principal), by=data.by))
+    return answers.LoginDone(server=server)
 
 
 @get("/api/mcp/tools", opt=requires("admin"), sync_to_thread=True)

@@ -12,6 +12,7 @@ from policies.evaluate import Ruleset
 from policies.vocabulary.audit import Entry
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.grants import LoginAnswer
 from policies.vocabulary.holds import Hold, HoldState, Review
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.keys import Key, Role
@@ -363,6 +364,22 @@ class PinReader(Protocol):
 
     def list(self) -> list[ToolPin]:
         """All of them, by server and name."""
+        ...
+
+
+class Logins(Protocol):
+    """The gateway's own tokens for tool servers. `gateway.mcp.grants.Grants` fits."""
+
+    async def begin(self, server: str, *, redirect_uri: str, review: Review) -> str:
+        """Where a person logs in. Raises where nobody can."""
+        ...
+
+    async def finish(self, server: str, answer: LoginAnswer) -> None:
+        """Keep what the person's word is exchanged for. Raises where that is nothing."""
+        ...
+
+    async def forget(self, server: str, review: Review) -> None:
+        """Destroy what is kept for a server. Raises where that is nothing."""
         ...
 
 

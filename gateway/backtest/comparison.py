@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from gateway.backtest.replay import JUDGED_REFUSALS, Replayed
-from gateway.stations.judge import UNSEEN
+from gateway.stations.judge import CHANGED, RETOLD, SHADOWING, UNSEEN
 from policies.vocabulary.backtests import Flip
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.findings import Finding
@@ -17,13 +17,18 @@ from policies.vocabulary.verdicts import ALLOW, STRENGTH, Verdict, VerdictName
 AMBIGUOUS: Final = "stepwarden/ambiguous"
 """Stands for the gateway's own refusal of JSON that parsers read differently, wherever a clause acts."""
 
+_KEPT_APART: Final = frozenset({RETOLD, CHANGED, SHADOWING})
+"""Clauses of the gateway's own that come of what a keeper remembers, and of no policy: they flip nothing."""
+
 _OUT_OF_TIME: Final = frozenset({"deadline", "broken_off"})
 """Why a guard did not run then, where it is a matter of that moment alone."""
 
 
 OUT_OF_TIME: Final = "a guard ran out of time then, or its caller left while it was judged; steps of it are left out"
 UNASKED: Final = "a guard that is asked elsewhere would decide, and a backtest asks nobody; steps of it are left out"
-UNREMEMBERED: Final = "its history stands at the provider, and is known on one side alone (another worker, a restart)"
+UNREMEMBERED: Final = "what came before it is known on one side alone (another worker, a restart)"
+
+_ELSEWHERE: Final = "server_side_history"
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,13 +114,27 @@ def _ambiguous(exchange: Exchange) -> StepJudgement:
 
 
 def _by_seq(judged: Judged | None) -> dict[int, StepJudgement]:
-    return {} if judged is None else {said.seq: said for said in judged.steps}
+    return {} if judged is None else {said.seq: _of_policies(said) for said in judged.steps}
+
+
+def _of_policies(said: StepJudgement) -> StepJudgement:
+    """What policies alone say of a step: clauses of the gateway's own flag, and do no more."""
+    clauses = tuple([clause for clause in said.verdict.clauses if clause not in _KEPT_APART])
+    if clauses == said.verdict.clauses:
+        return said
+    alone = said.verdict.name == "flag" and not clauses
+    return msgspec.structs.replace(
+        said, verdict=ALLOW if alone else msgspec.structs.replace(said.verdict, clauses=clauses)
+    )
 
 
 def _remembered_otherwise(then: Judged | None, now: Judged | None) -> bool:
-    """Whether only one side knew what the provider holds of the conversation: that is memory, not judgement."""
-    sides = [judged is not None and judged.unread == "server_side_history" for judged in (then, now)]
-    return then is not None and sides[0] != sides[1]
+    """Whether only one side knew what came before: that is memory, not judgement."""
+    return then is not None and _unremembered(then) != _unremembered(now)
+
+
+def _unremembered(judged: Judged | None) -> tuple[bool, bool]:
+    return (False, False) if judged is None else (judged.partial, judged.unread == _ELSEWHERE)
 
 
 def _ran_out_of_time(said: StepJudgement) -> bool:

@@ -1,13 +1,14 @@
-"""History: which recorded exchanges a backtest replays, session by session, in the order in which they came."""
+"""History: which recorded exchanges a backtest replays, in the order in which they were judged."""
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Hold
 from policies.vocabulary.judgements import Judged
+from policies.vocabulary.steps import Step
 from storage.reads import Side
 from storage.rows import SessionRow, StoredBody
 from storage.sessions import EVERY_SESSION, SessionFilter
@@ -30,6 +31,10 @@ class Records(Protocol):
 
     def exchanges(self, session_id: str) -> list[Exchange]:
         """The exchanges of a session, in order."""
+        ...
+
+    def exchange_steps(self, exchange_id: str) -> list[Step]:
+        """The steps of one exchange, in order."""
         ...
 
     def judged(self, exchange_id: str) -> Judged | None:
@@ -95,3 +100,29 @@ def turns_of(exchanges: Iterable[Exchange]) -> list[Turn]:
         else:
             again.setdefault(exchange.in_place_of, []).append(exchange)
     return [Turn(exchange=each, again=tuple(again.get(each.exchange_id, ()))) for each in callers]
+
+
+MCP = "mcp"
+"""The dialect of messages to tool servers."""
+
+
+class Moment(NamedTuple):
+    """When something was judged. Pairs of messages with tool servers are judged twice, and others in between."""
+
+    at_ns: int
+    turn: Turn
+    ends: bool
+    """False where only the request of a pair is judged."""
+
+
+def moments_of(turns: Iterable[Turn]) -> list[Moment]:
+    """Turns of many sessions in the order of time: what sessions share, such as a server's tools, came so too."""
+    found: list[Moment] = []
+    for turn in turns:
+        exchange = turn.exchange
+        if exchange.dialect == MCP:
+            found.append(Moment(exchange.started_ns, turn, ends=False))
+            found.append(Moment(exchange.first_byte_ns or exchange.ended_ns, turn, ends=True))
+        else:
+            found.append(Moment(exchange.started_ns, turn, ends=True))
+    return sorted(found, key=lambda moment: (moment.at_ns, moment.turn.exchange.exchange_id, moment.ends))

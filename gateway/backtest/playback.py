@@ -7,10 +7,12 @@ from the record too. Nothing is sent, stored or decided.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from gateway.backtest.history import Turn
 from gateway.http import Interrupted
 from gateway.keeper import Opened, Opening
-from gateway.refusals import RevisionMissing, UpstreamUnreachable
+from gateway.refusals import LoginNeeded, RevisionMissing, UpstreamUnreachable
 from gateway.stations.asks import Done
 from gateway.stations.forward import Headers
 from gateway.stations.judge import binding
@@ -18,6 +20,7 @@ from policies.asking import Answer, Question
 from policies.guards.judge import Case
 from policies.vocabulary.audit import ConfigActivated
 from policies.vocabulary.exchanges import Exchange, Recording
+from policies.vocabulary.grants import ToolToken
 from policies.vocabulary.holds import Hold, HoldAsk
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.pins import Listing, Pinned
@@ -118,12 +121,27 @@ class Unasked:
         return [Answer() for _ in case.charges]
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the keeper knew of a message to a tool server."""
+
+    call_id: str | None = None
+    """The model's id of the call that it carried out."""
+
+    changed: tuple[str, ...] = ()
+    """Tools that were not what they had been."""
+
+
+NOTHING_SEEN: Final = Seen()
+
+
 class KeptKeeper:
     """`gateway.keeper.Keeper` out of the record of one turn; keeps what the data plane would have recorded."""
 
-    def __init__(self, turn: Turn, decisions: Decisions) -> None:
+    def __init__(self, turn: Turn, decisions: Decisions, seen: Seen = NOTHING_SEEN) -> None:
+        """`seen`: of a message to a tool server, what the keeper knew of it then."""
         self._exchange = turn.exchange
         self._decisions = decisions
+        self._seen = seen
         self.recordings: list[Recording] = []
         """The caller's own, then those of requests in its place."""
 
@@ -134,7 +152,9 @@ class KeptKeeper:
 
     async def open(self, opening: Opening) -> Opened:
         """The session as it was joined then."""
-        return Opened() if opening.ask is None else Opened(join=self._exchange.join)
+        if opening.ask is None and opening.errand is None:
+            return Opened()
+        return Opened(join=self._exchange.join, call_id=self._seen.call_id)
 
     async def activate(self, active: Sequence[ConfigActivated]) -> None:
         """Nothing is put in force here."""
@@ -162,9 +182,14 @@ class KeptKeeper:
         return await Unasked().judge(case)
 
     async def pin(self, listing: Listing) -> Pinned:
-        """No tool server is asked here."""
+        """Which tools were not what they had been."""
         del listing
-        return Pinned()
+        return Pinned(changed=self._seen.changed)
+
+    async def tool_token(self, server: str, refused: str | None) -> ToolToken:
+        """No tool server is asked here."""
+        del refused
+        raise LoginNeeded.at(server)
 
     async def report(self, report: Report) -> None:
         """No application reports here."""

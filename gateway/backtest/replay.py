@@ -15,6 +15,7 @@ from gateway.stations.judge import Bench, Supervision
 from gateway.wire.dialects import Dialects, ProviderDialect
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange, Recording
+from storage.reads import Side
 from storage.rows import StoredBody
 
 JUDGED_REFUSALS: Final = frozenset({"ambiguous_json"})
@@ -75,9 +76,9 @@ class Replay:
         wire = _WIRES.get(exchange.dialect)
         if wire is None:
             return Replayed(turn=turn, why=UNKNOWN_WIRE)
-        if _never_judged(exchange):
+        if never_judged(exchange):
             return Replayed(turn=turn, why=NEVER_JUDGED)
-        request, gone = self._body(exchange, "request")
+        request, gone = body_of(self._records, exchange, "request")
         if request is None or request.raw is None:
             return Replayed(turn=turn, why=GONE if gone else NOT_KEPT)
         answers, why = self._answers(turn)
@@ -109,21 +110,22 @@ class Replay:
         answers: list[tuple[Exchange, StoredBody | None]] = []
         why: str | None = None
         for exchange in (turn.exchange, *turn.again):
-            body, gone = self._body(exchange, "response")
+            body, gone = body_of(self._records, exchange, "response")
             answers.append((exchange, body))
             if exchange.upstream_status is not None and (body is None or body.raw is None):
                 why = REPLY_GONE if gone else REPLY_NOT_KEPT
         return answers, why
 
-    def _body(self, exchange: Exchange, side: Any) -> tuple[StoredBody | None, bool]:
-        """A body, and whether it was kept once and cannot be read any more."""
-        try:
-            return self._records.body(exchange.exchange_id, side), False
-        except StepwardenError:
-            return None, True
+
+def body_of(records: Records, exchange: Exchange, side: Side) -> tuple[StoredBody | None, bool]:
+    """A body, and whether it was kept once and cannot be read any more."""
+    try:
+        return records.body(exchange.exchange_id, side), False
+    except StepwardenError:
+        return None, True
 
 
-def _never_judged(exchange: Exchange) -> bool:
+def never_judged(exchange: Exchange) -> bool:
     """Whether the gateway said no before any clause was asked: it would do so again, whatever the clauses."""
     if exchange.outcome != "refused" or exchange.upstream_started_ns is not None:
         return False

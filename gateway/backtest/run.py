@@ -1,19 +1,21 @@
 """Run: one backtest from its candidate to its report. Blocks; give it a thread of its own where others must go on.
 
-Exact means: the recorded bodies go through the data plane that relays live traffic, in the order in which they came,
-with the provider, the keeper and the persons answering as they did. The policy that was in force then gives no flip.
+Exact means: the recorded bodies go through the data plane that relays live traffic, and before the seat that judges
+messages with tool servers, in the order in which they came, with the provider, the servers, the keeper and the persons
+answering as they did. The policy that was in force then gives no flip.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from gateway.backtest.comparison import Compared, compare, masked
-from gateway.backtest.history import HoldList, Records, Turn, Wanted, sessions_of, turns_of
+from gateway.backtest.history import MCP, HoldList, Moment, Records, Turn, Wanted, moments_of, sessions_of, turns_of
 from gateway.backtest.playback import Decisions, Unasked
-from gateway.backtest.replay import Replay
+from gateway.backtest.replay import Replay, Replayed
 from gateway.backtest.tally import Tally
 from gateway.config import App, Config
 from gateway.contents import Reach, Recorded, texts
@@ -27,6 +29,7 @@ from policies.vocabulary.judgements import Judged
 from storage.rows import SessionRow
 
 if TYPE_CHECKING:
+    from gateway.backtest.errands import Errands
     from policies.vocabulary.clauses import Policy
 
 EXAMPLES: Final = 3
@@ -100,18 +103,18 @@ class Laboratory:
         """
         rows, left_out = self._chosen(wanted)
         benches = _Benches(candidate, self._config, self._notice_key)
-        trial = _Trial(self._records, self._replay(benches, wanted), wanted, examples, self._reach())
+        trial = _Trial(self._records, *self._replays(benches, wanted), wanted, examples, self._reach())
         of = sum(row.exchanges for row in rows)
         done = 0
         try:
-            for row in sorted(rows, key=lambda row: (row.started_ns, row.session_id)):
-                for turn in trial.begin(row):
-                    if gone():
-                        raise Cancelled("the backtest was given up")
-                    trial.turn(turn)
-                    done += 1 + len(turn.again)
+            for moment in moments_of(trial.turns(rows)):
+                if gone():
+                    raise Cancelled("the backtest was given up")
+                trial.judge(moment)
+                if moment.ends:
+                    done += 1 + len(moment.turn.again)
                     progress(done, max(of, done))
-                    rest()
+                rest()
         finally:
             trial.close()
             benches.close()
@@ -133,15 +136,17 @@ class Laboratory:
             raise NoSuchSession(f"{missing} of the sessions named are not kept here")
         return rows, left_out
 
-    def _replay(self, benches: "_Benches", wanted: Wanted) -> Replay:
+    def _replays(self, benches: "_Benches", wanted: Wanted) -> "tuple[Replay, Callable[[], Errands]]":
         holds = self._holds.list(app=wanted.app, limit=_EVERY_HOLD)
-        return Replay(
-            self._records,
-            Decisions(reversed(holds)),
-            bench=benches.bench,
-            dialects=dialects(),
-            limits=self._config.limits,
-        )
+        decisions = Decisions(reversed(holds))
+        replay = Replay(self._records, decisions, bench=benches.bench, dialects=dialects(), limits=self._config.limits)
+
+        def errands() -> "Errands":
+            from gateway.backtest.errands import Errands  # noqa: PLC0415 - only those pay for it who have tool servers
+
+            return Errands(self._records, decisions, bench=benches.bench, servers=self._config.mcp)
+
+        return replay, errands
 
     def _reach(self) -> Reach:
         return Reach.within(self._config.limits)
@@ -186,32 +191,56 @@ class _Benches:
 class _Trial:
     """One history on its way before the candidate."""
 
-    def __init__(self, records: Records, replay: Replay, wanted: Wanted, examples: int, reach: Reach) -> None:
+    def __init__(
+        self,
+        records: Records,
+        replay: Replay,
+        errands: "Callable[[], Errands]",
+        wanted: Wanted,
+        examples: int,
+        reach: Reach,
+    ) -> None:
         self._records = records
         self._replay = replay
+        self._new_errands = errands
         self._since_ns = wanted.since_ns or 0
         self._reach = reach
         self._dialects: Dialects = dialects()
         self._runner = asyncio.Runner()
-        self._hypothetical = False
+        self._hypothetical: set[str] = set()
+        """Sessions in which something would have gone on otherwise by now."""
         self.tally = Tally(examples=examples, text_of=self._text)
 
-    def begin(self, row: SessionRow) -> Sequence[Turn]:
-        """The turns of another session: from here on nothing is hypothetical yet."""
-        self._hypothetical = False
-        return turns_of(self._records.exchanges(row.session_id))
+    def turns(self, rows: Iterable[SessionRow]) -> Iterator[Turn]:
+        """The turns of these sessions."""
+        for row in rows:
+            yield from turns_of(self._records.exchanges(row.session_id))
 
-    def turn(self, turn: Turn) -> None:
-        """Replay one turn and count what came of it."""
+    @cached_property
+    def _errands(self) -> "Errands":
+        return self._new_errands()
+
+    def judge(self, moment: Moment) -> None:
+        """Replay one turn, or the one or other half of it, and count what came of it."""
+        turn = moment.turn
+        if turn.exchange.dialect != MCP:
+            self._count(turn, self._runner.run(self._replay.turn(turn)))
+        elif moment.ends:
+            self._count(turn, self._runner.run(self._errands.answer(turn)))
+        else:
+            self._runner.run(self._errands.ask(turn))
+
+    def _count(self, turn: Turn, replayed: Replayed) -> None:
         exchange = turn.exchange
-        replayed = self._runner.run(self._replay.turn(turn))
         if exchange.started_ns < self._since_ns:
             return
         if replayed.why is not None:
             self.tally.unreplayed(exchange.exchange_id, replayed.why)
         if replayed.recordings:
+            session_id = "" if exchange.join is None else exchange.join.session_id
             verdicts = compare(replayed, self._recorded(turn))
-            self._hypothetical = self.tally.add(exchange, verdicts, hypothetical=self._hypothetical)
+            if self.tally.add(exchange, verdicts, hypothetical=session_id in self._hypothetical):
+                self._hypothetical.add(session_id)
 
     def _recorded(self, turn: Turn) -> Mapping[str, Judged | None]:
         return {each.exchange_id: self._records.judged(each.exchange_id) for each in (turn.exchange, *turn.again)}

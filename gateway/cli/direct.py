@@ -1,6 +1,7 @@
 """The control plane without a gateway: this process takes the directory's lock and serves itself."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -20,6 +21,7 @@ from gateway.config import Config
 from gateway.contents import Reach
 from gateway.in_force import in_force, standing_of
 from gateway.keeper import NoPolicies, NoSupervisor
+from gateway.mcp.grants import Grants
 from gateway.notice_key import notice_key
 from gateway.optimizing.desk import RevisionDesk
 from gateway.searching import Search
@@ -191,6 +193,11 @@ def _laboratory(config: Config, store: Store) -> Laboratory:
     return Laboratory(store, store.holds, config, notice_key=notice_key(config))
 
 
+async def _written(job: Callable[[], Any]) -> Any:
+    """This thread writes."""
+    return job()
+
+
 def _nobody_waits() -> None:
     """No traffic to make way for."""
 
@@ -222,6 +229,7 @@ def _application(config: Config, store: Store) -> Any:
         live_feed=LiveFeed(known),
         gateway=NotServing(providers, status_of(config.supervisor)),
         desk=DirectDesk(store),
+        logins=Grants(config.mcp, store.grants, os.environ, written=_written),
         backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits, work=work),
         search_desk=Searches(search, work=work, rest=_nobody_waits),
         revision_desk=desk,

@@ -27,7 +27,7 @@ class _Mcp(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_Mcp, invoke_without_command=True, subcommand_metavar="[-- PROGRAM...] | tools ...")
+@click.group(cls=_Mcp, invoke_without_command=True, subcommand_metavar="[-- PROGRAM...] | tools ... | login | logout")
 @click.option("--server", metavar="NAME", help="The [mcp.NAME] table whose server is run.")
 @click.option("--session", metavar="ID", help="The session its messages belong to, where nothing else tells.")
 @click.option("--url", metavar="U", help="Judged by the gateway at this address, with the key in STEPWARDEN_KEY.")
@@ -134,3 +134,64 @@ def approve_tool(
     err().print(
         f"accepted {clean(approved['tool'])} of {clean(approved['server'])}, by {clean(approved['approved_by'])}"
     )
+
+
+@mcp.command("login")
+@click.argument("server", metavar="SERVER")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=0, help="Where the browser comes back to [default: any]."
+)
+@click.option("--by", metavar="WHO", help="Who logs in [default: the key, or the owner of this machine].")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@reach_options
+def log_in(
+    server: str,
+    port: int,
+    by: str | None,
+    no_browser: bool,  # noqa: FBT001 - a flag by nature
+    config_file: Path | None,
+    url: str | None,
+    as_json: bool,  # noqa: FBT001 - a flag by nature
+) -> None:
+    """Let the gateway in at an MCP server with `oauth = "login"`, in your browser.
+
+    The gateway gets and keeps the tokens; this command sees none. Where the browser is on another machine, give a
+    `--port` and forward it there.
+    """
+    from gateway.cli.callback import Callback
+    from gateway.cli.screen import clean, err, print_json
+
+    place = f"/api/mcp/servers/{quote(server, safe='')}/login"
+    with Callback(port) as callback, reach(config_file, url) as api:
+        body = {"redirect_uri": callback.redirect_uri} | ({} if by is None else {"by": by})
+        where = str(api.post(place, body)["url"])
+        err().print(f"log in here: {clean(where)}", soft_wrap=True, highlight=False)
+        if not no_browser:
+            click.launch(where)
+        done = api.post(f"{place}/finish", callback.wait())
+    if as_json:
+        print_json(done)
+    else:
+        err().print(f"the gateway is logged in at {clean(done['server'])}")
+
+
+@mcp.command("logout")
+@click.argument("server", metavar="SERVER")
+@click.option("--by", metavar="WHO", help="Who decided [default: the key, or the owner of this machine].")
+@reach_options
+def log_out(
+    server: str,
+    by: str | None,
+    config_file: Path | None,
+    url: str | None,
+    as_json: bool,  # noqa: FBT001 - a flag by nature
+) -> None:
+    """Destroy the gateway's tokens for an MCP server; within a minute no worker uses them any more."""
+    from gateway.cli.screen import clean, err, print_json
+
+    with reach(config_file, url) as api:
+        done = api.post(f"/api/mcp/servers/{quote(server, safe='')}/logout", {} if by is None else {"by": by})
+    if as_json:
+        print_json(done)
+    else:
+        err().print(f"the gateway has no tokens for {clean(done['server'])} any more; end its access there too")

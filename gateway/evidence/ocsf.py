@@ -59,6 +59,8 @@ _CHANGES: Final[Mapping[str, tuple[int, str, str]]] = {
     "tool.pinned": (_CREATE, "fingerprint", "MCP tool"),
     "tool.changed": (_SUSPEND, "fingerprint", "MCP tool"),
     "tool.approved": (_RESUME, "fingerprint", "MCP tool"),
+    "tool_server.authorised": (_ACTIVATE, "server", "MCP server"),
+    "tool_server.withdrawn": (_DEACTIVATE, "server", "MCP server"),
     "session.distrusted": (_SUSPEND, "session", "session"),
     "session.trusted": (_RESUME, "session", "session"),
 }

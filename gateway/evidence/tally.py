@@ -20,7 +20,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "revised": ("proposal.", "revision."),
     "supervised": ("critique.", "label.", "canary."),
     "distrusted": ("session.",),
-    "tools": ("tool.pinned", "tool.changed", "tool.approved"),
+    "tools": ("tool.pinned", "tool.changed", "tool.approved", "tool_server.authorised", "tool_server.withdrawn"),
     "keys": ("apikey.", "access.", "role.", "log.key_rotated"),
     "read": ("content.read",),
     "exported": ("content.exported",),

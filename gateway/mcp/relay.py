@@ -23,6 +23,7 @@ from gateway.mcp import heads
 from gateway.mcp.pair import Caller
 from gateway.mcp.refusals import NoSuchServer
 from gateway.mcp.seat import Seat
+from gateway.mcp.tokens import Tokens
 from gateway.mcp.visit import METHODS, Receive, Send, Visit
 from gateway.refusals import (
     Refused,
@@ -64,6 +65,7 @@ class McpPlane:
         """Calls that are being judged, by caller, connection and id, for that caller to cancel."""
         self._gates = {name: Gate(IN_FLIGHT) for name in config.mcp}
         self.environ = environ
+        self.tokens = Tokens(keeper)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Carry one HTTP request. Never raises."""

@@ -18,7 +18,7 @@ from gateway.keeper import Keeper
 from gateway.mcp.definitions import defined, without_tools
 from gateway.mcp.pair import Pair
 from gateway.refusals import Refused
-from gateway.stations.judge import Docket, Supervision
+from gateway.stations.judge import CHANGED, SHADOWING, Docket, Supervision
 from gateway.supervised import hold_ask
 from gateway.wire import mcp
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edited
@@ -36,10 +36,6 @@ from policies.vocabulary.verdicts import STRENGTH, ReasonCode, Verdict
 log = logging.getLogger("stepwarden.mcp")
 
 T = TypeVar("T")
-
-CHANGED: Final = "stepwarden/changed-tool"
-SHADOWING: Final = "stepwarden/tool-shadowing"
-"""Clauses that findings of the gateway itself about tool definitions stand under."""
 
 _STEP: Final = 0.001
 """Progress reported for each keep-alive while a person is waited for: less than any server reports."""

@@ -18,10 +18,12 @@ from gateway.mcp.pair import Caller, Pair, Transport
 from gateway.mcp.pipe import Pipe
 from gateway.mcp.refusals import NotSpoken, Withdrawn
 from gateway.mcp.seat import Seat
+from gateway.mcp.tokens import Tokens
 from gateway.refusals import (
     BadFraming,
     Draining,
     Failed,
+    LoginNeeded,
     ProviderKeyMissing,
     Refused,
     UpstreamBroke,
@@ -50,6 +52,7 @@ _OURS: Final = frozenset({b"authorization", b"cookie", b"content-length", b"cont
 
 _ABOUT_BYTES: Final = frozenset({b"content-length", b"content-encoding", b"content-type", b"set-cookie"})
 _REDIRECTS: Final = range(300, 400)
+_UNAUTHORIZED: Final = 401
 _AUTH: Final = frozenset({401, 403, 407})
 
 
@@ -64,6 +67,11 @@ class Plane(Protocol):
     @property
     def environ(self) -> Mapping[str, str]:
         """Where tokens are read."""
+        ...
+
+    @property
+    def tokens(self) -> Tokens:
+        """The gateway's own tokens for servers with OAuth."""
         ...
 
     @property
@@ -190,6 +198,8 @@ class Visit:
             if pair[0] not in _OURS and pair[0] not in ingress.KEY_HEADERS and pair[0] != server.key_header.encode()
         ]
         kept.append((b"accept-encoding", b"identity"))
+        if server.oauth is not None and shown is None:
+            raise ProviderKeyMissing("This tool server's tokens are used only for callers with a gateway key.")
         if server.key_env is None:
             return kept
         token = server.key(self._plane.environ)
@@ -205,9 +215,7 @@ class Visit:
         self, server: McpServer, pair: Pair, seat: Seat, headers: list[tuple[bytes, bytes]], body: bytes
     ) -> None:
         pair.forwarded_ns = time.time_ns()
-        target = "/" if (server.url or "").endswith("/") else ""
-        client = self._plane.clients[server.name]
-        answer = self._answer = await client.send(self._scope["method"], target, headers, body or None)
+        answer = await self._answered(server, headers, body)
         pair.upstream_status = pair.status = answer.status
         if answer.status in _REDIRECTS:
             raise UpstreamMalformed("The tool server has moved; the operator has to give its new address.")
@@ -225,6 +233,29 @@ class Visit:
             raise kind_of("The tool server's answer broke off.") from broken
         except TooLong as long:
             raise UpstreamMalformed(str(long)) from long
+
+    async def _answered(self, server: McpServer, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+        """The server's answer, asked with its token. One that it does not take is renewed once: nothing was done yet.
+
+        Raises `LoginNeeded`, `AuthorizationFailed`, and as `Upstream.send` does.
+        """
+        if server.oauth is None:
+            return await self._sent(server, headers, body)
+        token = await self._plane.tokens.of(server.name)
+        while True:
+            answer = await self._sent(server, [*headers, _bearer(token.value)], body)
+            if answer.status != _UNAUTHORIZED:
+                return answer
+            answer.close()
+            if token.made:
+                raise LoginNeeded.at(server.name)
+            token = await self._plane.tokens.instead(server.name, token)
+
+    async def _sent(self, server: McpServer, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
+        target = "/" if (server.url or "").endswith("/") else ""
+        client = self._plane.clients[server.name]
+        self._answer = await client.send(self._scope["method"], target, headers, body or None)
+        return self._answer
 
     async def _document(self, server: McpServer, pair: Pair, seat: Seat, answer: Answer) -> None:
         """An answer of one message, or of none."""
@@ -422,6 +453,10 @@ class Visit:
             self._answer.close()
         if self._pair is not None and self._seat is not None:
             self._seat.close(self._pair)
+
+
+def _bearer(token: str) -> tuple[bytes, bytes]:
+    return b"authorization", b"Bearer " + token.encode("ascii", "replace")
 
 
 async def _drained(answer: Answer) -> None:

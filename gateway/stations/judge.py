@@ -86,6 +86,10 @@ ANYBODY: Final = Asking()
 RETOLD: Final = "stepwarden/retold"
 """The clause that findings of results stand under which an agent tells otherwise than their tool did."""
 
+CHANGED: Final = "stepwarden/changed-tool"
+SHADOWING: Final = "stepwarden/tool-shadowing"
+"""Clauses that findings of the gateway itself about definitions of tool servers stand under."""
+
 T = TypeVar("T")
 Clock = Callable[[], int]
 PartsAt = Callable[[int], Sequence[Part]]
@@ -646,6 +650,7 @@ class Docket:
             ruleset=self.ruleset.revision,
             unread=self.unread,
             verdict=self._verdict,
+            partial=self._partial,
             steps=tuple(found),
             forwarded_sha256=self.forwarded_sha256,
             delivered_sha256=self.delivered_sha256,

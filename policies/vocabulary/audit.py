@@ -16,6 +16,7 @@ import msgspec
 from policies.errors import StepwardenError
 from policies.vocabulary.critiques import Seat
 from policies.vocabulary.exchanges import Outcome
+from policies.vocabulary.grants import How
 from policies.vocabulary.keys import Role
 from policies.vocabulary.labels import StepLabel
 from policies.vocabulary.modes import Mode
@@ -373,6 +374,23 @@ class ToolApproved(Entry, frozen=True, kw_only=True, tag="tool.approved"):
     fingerprint: str
     by: str | None = None
     """Alias of the person named, where that is not the key itself."""
+
+
+class ToolServerAuthorised(Entry, frozen=True, kw_only=True, tag="tool_server.authorised"):
+    """The gateway was given tokens for a tool server, which stay with it."""
+
+    server: str
+    how: How
+    by: str | None = None
+    """Alias of the person named, where that is not the key itself."""
+
+
+class ToolServerWithdrawn(Entry, frozen=True, kw_only=True, tag="tool_server.withdrawn"):
+    """The gateway's tokens for a tool server were destroyed."""
+
+    server: str
+    by: str | None = None
+    """As above."""
 
 
 class ApiKeyCreated(Entry, frozen=True, kw_only=True, tag="apikey.created"):

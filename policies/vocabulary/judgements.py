@@ -53,6 +53,9 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     unread: str | None = None
     """Why no step of it could be judged (`batch`, `not understood`, ...), where that is so."""
 
+    partial: bool = False
+    """Whether something that came before in its session was not known where it was judged."""
+
     steps: tuple[StepJudgement, ...] = ()
 
     forwarded_sha256: bytes | None = None

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from gateway.cli.direct import DirectDesk, DirectRevisions
 from gateway.config import Config
 from gateway.contents import Reach
 from gateway.ids import new_id, new_span
+from gateway.mcp.grants import Grants
 from gateway.optimizing.desk import RevisionDesk
 from gateway.searching import Search
 from gateway.steps import Place, reply_steps, request_steps
@@ -247,6 +248,10 @@ class Rules:
         return {"default": Ruleset.compile([policy], settings=Settings(enforce=True))}
 
 
+async def _written(job: Callable[[], Any]) -> Any:
+    return job()
+
+
 class Plane:
     """The control plane over a store in a directory."""
 
@@ -280,6 +285,7 @@ class Plane:
             live_feed=self.live,
             gateway=Standing(),
             desk=DirectDesk(self.store),
+            logins=Grants({}, self.store.grants, {}, written=_written),
             backtest_desk=Backtests(
                 Laboratory(
                     self.store, self.store.holds, Config.load(None, environ={}, overrides={}), notice_key=b"k" * 32

@@ -33,7 +33,7 @@ SURFACE = {
     "retention": ("hold",),
     "witness": (),
     "keys": ("create", "list", "revoke"),
-    "mcp": ("tools",),
+    "mcp": ("tools", "login", "logout"),
 }
 """The command line as it was promised: every command and subcommand."""
 

@@ -74,6 +74,13 @@ def page_text() -> str:
     return ORDERS
 
 
+@server.tool(structured_output=False)
+async def page_slow(seconds: float) -> str:
+    """A page of the web that takes a while."""
+    await asyncio.sleep(seconds)
+    return ORDERS
+
+
 @server.tool()
 def page_facts() -> dict[str, str]:
     """A page of the web, as a structure."""

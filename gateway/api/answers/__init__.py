@@ -48,7 +48,7 @@ from gateway.api.answers.supervision import (
     Supervision,
     SupervisorStatus,
 )
-from gateway.api.answers.tools import Tool, ToolList
+from gateway.api.answers.tools import LoginDone, LoginPlace, Tool, ToolList
 from gateway.api.answers.turns import Turn, TurnList, TurnStep
 from gateway.api.answers.usage import ModelUsage, UsageReport, UsageSum
 
@@ -94,6 +94,8 @@ __all__ = [
     "Label",
     "LabelList",
     "LoggedEntry",
+    "LoginDone",
+    "LoginPlace",
     "Mark",
     "Match",
     "Me",

@@ -47,3 +47,15 @@ class ToolList(msgspec.Struct, frozen=True, kw_only=True):
     """Tools of MCP servers."""
 
     tools: tuple[Tool, ...]
+
+
+class LoginPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a person logs in."""
+
+    url: str
+
+
+class LoginDone(msgspec.Struct, frozen=True, kw_only=True):
+    """A server to which the gateway was let in, or from which it was taken away."""
+
+    server: str

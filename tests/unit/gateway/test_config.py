@@ -366,3 +366,36 @@ def test_a_log_is_called_by_an_address_or_not_at_all(tmp_path: Path, origin: str
         Config.load(file, environ={})
     file.write_text('[audit]\norigin = "logs.example.com:8443/one_two-3~x"\n', encoding="utf-8")
     assert Config.load(file, environ={}).audit.origin == "logs.example.com:8443/one_two-3~x"
+
+
+LOGIN = 'url = "https://t.example/mcp"\noauth = "login"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('command = ["x"]\noauth = "login"\n', "no `url`"),
+        (LOGIN + 'key_env = "T"\n', "both give a token"),
+        ('url = "http://t.example/mcp"\noauth = "login"\n', "in the clear"),
+        (
+            'url = "https://t.example/mcp"\noauth = "client_credentials"\n',
+            "needs client_id and issuer and client_secret_env",
+        ),
+        (LOGIN + 'client_id = "x"\nclient_secret_env = "S"\n', "needs issuer"),
+        (LOGIN + 'client_secret_env = "not a name"\nclient_id = "x"\nissuer = "https://a.example"\n', "not the name"),
+        (LOGIN + 'issuer = "a.example"\n', "must start with"),
+        (LOGIN + 'scopes = ["a b"]\n', "holds no scope"),
+        ('url = "https://t.example/mcp"\nissuer = "https://a.example"\n', "belongs to `oauth`"),
+    ],
+)
+def test_a_way_to_tokens_that_cannot_work_or_would_leak_is_refused(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Config.load(written(tmp_path, VALID + "\n[mcp.t]\n" + table), environ={})
+    assert any(said in each.message for each in refused.value.mistakes), refused.value.mistakes
+
+
+def test_ways_to_tokens_that_work_are_taken(tmp_path: Path) -> None:
+    whole = 'oauth = "client_credentials"\nclient_id = "x"\nclient_secret_env = "S"\nissuer = "https://a.example"\n'
+    text = VALID + "\n[mcp.one]\n" + LOGIN + '\n[mcp.two]\nurl = "http://127.0.0.1:9/mcp"\n' + whole
+    config = Config.load(written(tmp_path, text), environ={})
+    assert (config.mcp["one"].oauth, config.mcp["two"].oauth) == ("login", "client_credentials")

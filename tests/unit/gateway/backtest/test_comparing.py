@@ -2,14 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.backtest.comparison import AMBIGUOUS, OUT_OF_TIME, UNREMEMBERED, compare, masked
-from gateway.backtest.history import Turn, turns_of
+from gateway.backtest.history import Turn, moments_of, turns_of
 from gateway.backtest.playback import Decisions
 from gateway.backtest.replay import Replayed
 from gateway.backtest.tally import Tally
-from gateway.stations.judge import UNSEEN
+from gateway.stations.judge import CHANGED, RETOLD, SHADOWING, UNSEEN
 from policies.edits import Edit
 from policies.vocabulary.backtests import Backtest
 from policies.vocabulary.coverage import Examined
@@ -31,9 +32,9 @@ REDACT = Verdict(name="redact", reason="sensitive_data", clauses=("p/cut",))
 
 def exchange(name: str = "x1", **facts: Any) -> Exchange:
     return Exchange(
-        exchange_id=name, join=JOIN, app="default", provider="anthropic", dialect="anthropic", operation="chat",
+        exchange_id=name, join=JOIN, app="default", provider="anthropic", operation="chat",
         method="POST", path="/v1/messages", outcome="complete", started_ns=1, ended_ns=9, server_span_id=b"",
-        client_span_id=b"", **facts,
+        client_span_id=b"", **{"dialect": "anthropic", **facts},
     )  # fmt: skip
 
 
@@ -66,6 +67,29 @@ def tally(*turns: tuple[Judged | None, Recording]) -> Backtest:
         verdicts = compare(Replayed(turn=Turn(exchange=mine), recordings=(now,)), {mine.exchange_id: then})
         hypothetical = counted.add(mine, verdicts, hypothetical=hypothetical)
     return counted.report(policies=("p",), enforce=True, left_out=0)
+
+
+@pytest.mark.parametrize("own", [RETOLD, CHANGED, SHADOWING])
+def test_what_a_keeper_remembers_is_no_flip_and_names_no_clause(own: str) -> None:
+    alone = Verdict(name="flag", clauses=(own,))
+    both = Verdict(name="flag", clauses=("p/mark", own))
+    assert tally((judged(said(0, alone)), recording(None, step(0)))).flips == ()
+    (flip,) = tally((judged(said(0, both)), recording(None, step(0)))).flips
+    assert (flip.clause, flip.before, flip.after) == ("p/mark", "flag", "allow")
+
+
+def test_what_was_judged_without_what_came_before_is_not_compared_with_what_is_judged_behind_it() -> None:
+    found = tally((judged(said(0, REJECT), partial=True), recording(judged(said(0, FLAG)), step(0))))
+    assert (found.flips, [each.why for each in found.unreplayed]) == ((), [UNREMEMBERED])
+
+
+def test_a_pair_with_a_tool_server_is_judged_twice_and_what_came_in_between_is_judged_in_between() -> None:
+    slow = exchange("a", dialect="mcp", first_byte_ns=5)
+    quick = exchange("b", dialect="mcp", first_byte_ns=3)
+    quick = msgspec.structs.replace(quick, started_ns=2)
+    model = msgspec.structs.replace(exchange("c"), started_ns=4)
+    order = [(moment.turn.exchange.exchange_id, moment.ends) for moment in moments_of(turns_of([slow, quick, model]))]
+    assert order == [("a", False), ("b", False), ("b", True), ("c", True), ("a", True)]
 
 
 def test_a_step_that_would_be_stopped_is_its_clauses_flip_and_what_follows_is_hypothetical() -> None:
