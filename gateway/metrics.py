@@ -8,6 +8,7 @@ counted under `_other`.
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, TypeAlias, final
 
 from policies.vocabulary.exchanges import Exchange, Recording
@@ -46,7 +47,8 @@ class Counter:
 
     def add(self, labels: Labels, value: float = 1) -> None:
         """Count something."""
-        labels = _bounded(self._values, labels)
+        if labels not in self._values:
+            labels = _bounded(self._values, labels)
         self._values[labels] = self._values.get(labels, 0) + value
 
     def lines(self) -> Iterator[str]:
@@ -66,10 +68,10 @@ class Histogram:
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count a value in its bucket."""
-        labels = _bounded(self._values, labels)
         found = self._values.get(labels)
         if found is None:
-            found = self._values[labels] = ([0] * (len(self._bounds) + 1), [0.0])
+            labels = _bounded(self._values, labels)
+            found = self._values.setdefault(labels, ([0] * (len(self._bounds) + 1), [0.0]))
         found[0][bisect_left(self._bounds, value)] += 1
         found[1][0] += value
 
@@ -96,6 +98,8 @@ _TOKEN_COUNTS: Final = {
     "reasoning_tokens": "reasoning_output_tokens",
 }
 """What we call a count, and what the conventions do."""
+
+_token_counts: Final = attrgetter(*_TOKEN_COUNTS)
 
 
 @final
@@ -161,12 +165,14 @@ class Metrics:
         self._duration.observe((*call, failed), (x.ended_ns - x.started_ns) / 1e9)
         if x.first_token_ns is not None:
             self._first.observe(call, (x.first_token_ns - x.started_ns) / 1e9)
-        for name, counter in self._tokens.items():
-            if (count := getattr(x.usage, name)) is not None:
-                counter.add((*call, "unknown"), count)
-        for name, histogram in self._sizes.items():
-            if (count := getattr(x.usage, name)) is not None:
-                histogram.observe(call, count)
+        usage, spent = x.usage, (*call, "unknown")
+        for counter, count in zip(self._tokens.values(), _token_counts(usage), strict=True):
+            if count is not None:
+                counter.add(spent, count)
+        if usage.input_tokens is not None:
+            self._sizes["input_tokens"].observe(call, usage.input_tokens)
+        if usage.output_tokens is not None:
+            self._sizes["output_tokens"].observe(call, usage.output_tokens)
         if x.cost_micro_usd is None:
             self._unpriced.add((x.app, model))
         else:
@@ -206,9 +212,7 @@ _ABOUT: Final = {
 
 
 def _bounded(known: Mapping[Labels, object], labels: Labels) -> Labels:
-    """The labels as they are told, or what stands for all that are too many."""
-    if labels in known:
-        return labels
+    """Labels that are not known yet as they are told, or what stands for all that are too many."""
     told = tuple(_UNSOUND.sub("\ufffd", value[:_LONGEST]) for value in labels)
     return told if told in known or len(known) < _SERIES else (_OTHER,) * len(labels)
 

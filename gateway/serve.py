@@ -128,6 +128,7 @@ def _server(app: Any, config: Config, **where: Any) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
+            interface="asgi3",
             http=protocol_class(config.limits),
             ws="none",
             lifespan="off",
