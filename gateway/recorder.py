@@ -31,10 +31,10 @@ _BUSY = 8
 """Exchanges in a batch from which on the next one gathers longer."""
 
 _BATCH = 256
-_BATCH_BYTES = 8 << 20
+_BATCH_BYTES = 4 << 20
 """What gathers in a pause is written in one batch, long sessions too: they wait in memory either way."""
 
-_ENOUGH_BYTES = 4 << 20
+_ENOUGH_BYTES = 2 << 20
 """Bodies that are written without waiting for the pause to end: what gathers under 60 KB requests is memory held."""
 
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)

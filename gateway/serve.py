@@ -113,6 +113,7 @@ def _leave_alone() -> None:
     """Keep the collector off everything that was made to serve, policies included: it stays to the end."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class _Server(uvicorn.Server):
