@@ -161,7 +161,8 @@ class DataPlane:
         if passage.principal is None:
             return
         try:
-            self.finish(passage)
+            if not passage.finished:
+                self.finish(passage)
             passage.close_docket()
             self.keeper.close(passage.recording(self._prices))
         except Exception:

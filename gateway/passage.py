@@ -127,10 +127,11 @@ class Passage:
     failure: Refused | None = None
     """What went wrong while a streamed request body was read; it explains the broken upstream call."""
     caller_left = False
+    finished = False
+    """True once the keeper was told how the reply ended."""
     door: Door | None = None
     _blind = b""
     _body_sha256: bytes | None = None
-    _finished = False
     _prints: tuple[bytes, ...] = ()
     _spill: Spill | None = None
     _identity: Identity | None = None
@@ -396,9 +397,9 @@ class Passage:
 
     def done(self) -> Done | None:
         """How the reply ended, for the session: once, as soon as it is known; None without one, and ever after."""
-        if self.join is None or self._finished:
+        if self.join is None or self.finished:
             return None
-        self._finished = True
+        self.finished = True
         reply = self.delivered or (self.observation.close() if self.observation is not None else Reply())
         self._prints = fingerprints(reply.parts)
         answered = self.upstream_status == 200 and reply.complete and reply.error_type is None  # noqa: PLR2004 - OK
