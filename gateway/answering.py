@@ -4,6 +4,7 @@ uvicorn checks every header with two patterns and takes each message through all
 stream of small chunks that is the dearest function of a worker. What is written is the same.
 """
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -18,8 +19,46 @@ _HEADERS: Final = re.compile(rb"(?:[^\x00-\x1f\x7f()<>@,;:\[\]={} \t\\\"]*+: [^\
 """A whole block of headers, each of a name and a value that can be written."""
 
 
+class Arrival:
+    """`asyncio.Event` for what has come of a request, made one only where somebody has to wait: most need not."""
+
+    come = False
+    _waited: asyncio.Event | None = None
+
+    def set(self) -> None:
+        """Something has come."""
+        self.come = True
+        if self._waited is not None:
+            self._waited.set()
+
+    def clear(self) -> None:
+        """What has come is taken."""
+        self.come = False
+        if self._waited is not None:
+            self._waited.clear()
+
+    async def wait(self) -> None:
+        """Until something has come."""
+        if self.come:
+            return
+        if self._waited is None:
+            self._waited = asyncio.Event()
+        await self._waited.wait()
+
+
 class Cycle(RequestResponseCycle):
     """One request and its answer."""
+
+    async def receive(self) -> Any:
+        """The next piece of the request: all of it at once where that is at hand, as it is for most."""
+        arrived: Any = self.message_event
+        waits = not arrived.come or self.more_body or self.waiting_for_100_continue
+        if waits or self.disconnected or self.response_complete:
+            return await super().receive()
+        arrived.clear()
+        body, self.body = self.body, bytearray()
+        self.flow.resume_reading()
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     async def send(self, message: Any) -> None:
         """Take one ASGI message of the answer. Raises `RuntimeError` for one that cannot follow, or cannot be said."""

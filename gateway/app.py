@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from gateway.supervisor import Supervisor
 
 _REMEMBERED_STATES = 1_500
+_REMEMBERED_APPS = 256
 
 
 def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
@@ -59,6 +61,10 @@ def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
         retention_days=config.capture.retention_days,
         origin=config.audit.origin,
     )
+
+    def strict(app: str) -> bool:
+        return config.app(app).audit == "strict"
+
     metrics = Metrics()
     recorder = Recorder(
         store,
@@ -76,7 +82,7 @@ def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
         threader=Threader(store, new_id=new_id, new_span=new_span, capacity=_REMEMBERED_STATES),
         admission=Admission(store.keys, loopback=is_loopback(config.gateway.host), now_ns=time.time_ns),
         live=LiveFeed(dialects().by_name()),
-        strict=lambda app: config.app(app).audit == "strict",
+        strict=lru_cache(_REMEMBERED_APPS)(strict),
         intake=Intake(store.reports, recorder.submit, queue_bytes=config.limits.queue_bytes),
         hold_seconds=config.limits.hold_seconds,
         supervisor=_supervisor(config, store, recorder),

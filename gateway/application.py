@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from types import CoroutineType
 from typing import Any
 
 from litestar import Litestar
@@ -33,14 +34,13 @@ class Front(Application):
         self._mounts = mounts
         self._unread = unread
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> "CoroutineType[Any, Any, None]":
         """Take a request. What the server found wrong with its head is said before anything reads a URL out of it."""
         door = scope.get("extensions", {}).get(DOOR)
         if door is None or door.fault is None:
-            await super().__call__(scope, receive, send)
-            return
+            return super().__call__(scope, receive, send)
         first = scope["raw_path"].lstrip(b"/").partition(b"/")[0]
-        await self._mounts.get(first, self._unread)(scope, receive, send)
+        return self._mounts.get(first, self._unread)(scope, receive, send)
 
 
 class Mount(ASGIRouteHandler):

@@ -161,7 +161,8 @@ class DataPlane:
         if passage.principal is None:
             return
         try:
-            self.finish(passage)
+            if not passage.finished:
+                self.finish(passage)
             passage.close_docket()
             self.keeper.close(passage.recording(self._prices))
         except Exception:
@@ -394,9 +395,10 @@ class DataPlane:
         opened = await self.keeper.open(opening)
         passage.join, passage.state = opened.join, opened.state
         passage.shadowed, passage.distrusted, passage.receipt = opened.shadowed, opened.distrusted, opened.receipt
-        passage.given = dict(opened.given)
-        passage.revision = opened.revision
-        if passage.principal is not None:
+        if opened.given:
+            passage.given = dict(opened.given)
+        if opened.revision is not None and passage.principal is not None:
+            passage.revision = opened.revision
             await self.supervision.attend(passage.principal.app, opened.revision)
 
     def _ceiling(self, passage: Passage) -> int | None:

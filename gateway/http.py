@@ -1,6 +1,7 @@
 """The one HTTP client towards providers: bytes in, bytes out, nothing added, nothing followed, nothing decoded."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol, cast
 
@@ -56,32 +57,83 @@ class Upstream(Protocol):
         ...
 
 
+class _Resting:
+    """Connections that wait for their next request, the latest to rest in front.
+
+    aiohttp's connector opens and closes them; asking it for each request would cost as much as writing the request.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[tuple[Connection, ProviderConnection, float]] = deque()
+        """With the loop's time from which each rests: the longest at the left."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def take(self) -> tuple[Connection, ProviderConnection] | None:
+        """A connection that can be used again; None where there is none."""
+        oldest = self._loop.time() - _REST_SECONDS
+        while self._waiting:
+            connection, incoming, since = self._waiting.pop()
+            if since >= oldest and incoming.is_connected():
+                return connection, incoming
+            connection.close()
+        return None
+
+    def put(self, connection: Connection, incoming: ProviderConnection) -> None:
+        """Keep a connection whose answer is whole for a while; one that says no more is closed."""
+        if self._closed or incoming.should_close:
+            connection.close()
+            return
+        self._waiting.append((connection, incoming, self._loop.time()))
+        if self._timer is None:
+            self._timer = self._loop.call_later(_REST_SECONDS, self._tidy)
+
+    def close(self) -> None:
+        """Close them all, and each that comes later. Idempotent."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            self._waiting.pop()[0].close()
+
+    def _tidy(self) -> None:
+        """Close what has rested for too long."""
+        self._timer = None
+        now = self._loop.time()
+        while self._waiting and self._waiting[0][2] <= now - _REST_SECONDS:
+            self._waiting.popleft()[0].close()
+        if self._waiting:
+            left = self._waiting[0][2] + _REST_SECONDS - now
+            self._timer = self._loop.call_later(max(left, _TIDY_SECONDS), self._tidy)
+
+
 class _PooledAnswer:
-    """`Answer` on a pooled connection; gives the connection back when the last byte has come."""
+    """`Answer` on a pooled connection; lets the connection rest when the last byte has come."""
 
-    __slots__ = ("_connection", "_incoming", "_sending", "headers", "status")
+    __slots__ = ("_connection", "_incoming", "_resting", "_sending", "headers", "status")
 
-    def __init__(self, connection: Connection, incoming: ProviderConnection) -> None:
+    def __init__(self, connection: Connection, incoming: ProviderConnection, resting: _Resting) -> None:
         self.status = 0
         self.headers: Headers = []
         self._connection: Connection | None = connection
         self._incoming = incoming
+        self._resting = resting
         self._sending: asyncio.Task[None] | None = None
 
     def upload(self, sending: asyncio.Task[None]) -> None:
         """The request's own body goes on in this task."""
         self._sending = sending
 
-    async def begun(self) -> None:
-        """Wait for the head. Raises `TimeoutError`, `Malformed`, `OSError`."""
-        incoming = self._incoming
-        await incoming.head()
-        self.status, self.headers = incoming.status, incoming.headers
+    def begun(self) -> None:
+        """The head has come."""
+        self.status, self.headers = self._incoming.status, self._incoming.headers
 
     async def read(self) -> bytes:
         incoming = self._incoming
         try:
-            piece = await incoming.read() if self._connection is not None else b""
+            piece = (incoming.at_hand() or await incoming.read()) if self._connection is not None else b""
         except TimeoutError as error:
             raise Interrupted("the provider fell silent in mid-answer", timed_out=True) from error
         except (Malformed, aiohttp.ClientError, OSError) as error:
@@ -94,14 +146,10 @@ class _PooledAnswer:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._stop_sending() or not self._incoming.whole:
+        if (self._sending is not None and self._sending.cancel()) or not self._incoming.whole:
             connection.close()  # what follows on it, of this answer or of a request that is not whole, is nobody's
         else:
-            connection.release()
-
-    def _stop_sending(self) -> bool:
-        """End the request's own upload; False where it was over."""
-        return self._sending is not None and self._sending.cancel()
+            self._resting.put(connection, self._incoming)
 
 
 class ProviderClient:
@@ -119,10 +167,9 @@ class ProviderClient:
         base = yarl.URL(base_url.rstrip("/"), encoded=True)
         self._loop = asyncio.get_running_loop()
         self._connector: aiohttp.BaseConnector = (
-            aiohttp.UnixConnector(path=socket, limit=0)
-            if socket
-            else aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=15)
+            aiohttp.UnixConnector(path=socket, limit=0) if socket else aiohttp.TCPConnector(limit=0, ttl_dns_cache=30)
         )
+        self._resting = _Resting(self._loop)
         self._connector._factory = cast("Any", self._connection)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self._idle_seconds = idle_seconds
         self._timeout = aiohttp.ClientTimeout(connect=connect_seconds)
@@ -139,14 +186,15 @@ class ProviderClient:
         self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None
     ) -> Answer:
         """See `Upstream.send`. `target` is path and query, sent as it is."""
-        declared = _declared_length(headers)
+        named = [name for name, _ in headers]
+        declared = _declared_length(headers, named)
         if body is None or isinstance(body, bytes):
             if declared is not None and declared != len(body or b""):
                 raise BadFraming("The body is not as long as its Content-Length says.")
         elif declared is not None:
             body = _measured(body, declared)
         try:
-            return await self._exchange(method, self._head(method, target, headers, body, declared), body)
+            return await self._exchange(method, self._head(method, target, headers, named, _said(body, declared)), body)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             raise UpstreamUnreachable(f"No connection to the provider ({type(error).__name__}).") from error
         except TimeoutError as error:
@@ -158,16 +206,14 @@ class ProviderClient:
                 f"The provider's connection broke before its answer ({type(error).__name__})."
             ) from error
 
-    def _head(
-        self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None, length: int | None
-    ) -> bytes:
+    def _head(self, method: str, target: str, headers: Headers, named: list[bytes], framing: bytes) -> bytes:
         """The request's head as it goes out: what the caller sent, and how long its body is where it did not say."""
         lines = [b"%b %b%b HTTP/1.1" % (method.encode(), self._path, target.encode("latin-1"))]
-        if b"host" not in [name for name, _ in headers]:
+        if b"host" not in named:
             lines.append(self._host)
         lines += [b"%b: %b" % pair for pair in headers]
-        if body is not None and length is None:
-            lines.append(b"content-length: %d" % len(body) if isinstance(body, bytes) else _CHUNKED)
+        if framing:
+            lines.append(framing)
         head = b"\r\n".join(lines)
         if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
             raise BadFraming("A header holds a line break.")
@@ -175,47 +221,68 @@ class ProviderClient:
 
     async def _exchange(self, method: str, head: bytes, body: bytes | AsyncIterator[bytes] | None) -> Answer:
         """Send on a pooled or new connection and wait for the response headers."""
-        try:
-            connection = await self._connector.connect(self._whom, traces=[], timeout=self._timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
-        try:
-            incoming = _protocol(connection)
-        except BaseException:
-            connection.close()
-            raise
-        answer = _PooledAnswer(connection, incoming)
+        connection, incoming = self._resting.take() or await self._connected()
+        answer = _PooledAnswer(connection, incoming, self._resting)
         try:
             incoming.begin(bodiless=method == "HEAD")
-            if _write(connection, head, body):
+            if _write(incoming, head, body):
                 incoming.start_timeout()
             else:
                 answer.upload(self._loop.create_task(_pour(body, incoming, chunked=_is_chunked(head))))
-            await answer.begun()
-            _refuse_oddities(answer.status)
+            await incoming.head()
+            answer.begun()
+            if answer.status not in _FINAL:
+                _refuse_oddity(answer.status)
         except BaseException:
             answer.close()
             raise
         return answer
 
+    async def _connected(self) -> tuple[Connection, ProviderConnection]:
+        """A new connection. Raises what aiohttp raises where there can be none."""
+        try:
+            connection = await self._connector.connect(self._whom, traces=[], timeout=self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        try:
+            return connection, _protocol(connection)
+        except BaseException:
+            connection.close()
+            raise
+
     async def close(self) -> None:
         """Close the pool; open answers are cut."""
+        self._resting.close()
         await self._connector.close()
 
+
+_REST_SECONDS = 15.0
+"""How long a connection waits for its next request."""
+
+_TIDY_SECONDS = 1.0
+_FINAL = range(200, 600)
+"""Statuses an answer can end with (RFC 9110 section 15)."""
 
 _CHUNKED = b"transfer-encoding: chunked"
 _JOINED_BYTES = 64 * 1024
 """Bodies up to this size leave in one piece with their head: one system call, for a copy that costs less."""
 
 
-def _declared_length(headers: Headers) -> int | None:
+def _declared_length(headers: Headers, named: list[bytes]) -> int | None:
     """The Content-Length that will be sent. Raises `BadFraming` where it is none, or one of several."""
-    values = [value for name, value in headers if name == b"content-length"]
-    if not values:
+    if b"content-length" not in named:
         return None
-    if len(values) > 1 or not values[0].isdigit():
+    value = headers[named.index(b"content-length")][1]
+    if named.count(b"content-length") > 1 or not value.isdigit():
         raise BadFraming("The body's length must be announced once, as a number.")
-    return int(values[0])
+    return int(value)
+
+
+def _said(body: bytes | AsyncIterator[bytes] | None, declared: int | None) -> bytes:
+    """The header that says how long a body is, where the caller's headers do not."""
+    if body is None or declared is not None:
+        return b""
+    return b"content-length: %d" % len(body) if isinstance(body, bytes) else _CHUNKED
 
 
 async def _measured(body: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
@@ -245,10 +312,11 @@ def _protocol(connection: Connection) -> ProviderConnection:
     return cast("ProviderConnection", connection.protocol)
 
 
-def _write(connection: Connection, head: bytes, body: bytes | AsyncIterator[bytes] | None) -> bool:
+def _write(incoming: ProviderConnection, head: bytes, body: bytes | AsyncIterator[bytes] | None) -> bool:
     """Write what is at hand; whether that was all and has left already."""
-    transport = connection.transport
-    assert transport is not None
+    transport = incoming.transport
+    if transport is None:
+        raise aiohttp.ServerDisconnectedError
     if isinstance(body, bytes) and len(body) <= _JOINED_BYTES:
         transport.write(head + body)
     elif isinstance(body, bytes):
@@ -279,9 +347,8 @@ async def _pour(body: bytes | AsyncIterator[bytes] | None, protocol: ProviderCon
         protocol.start_timeout()
 
 
-def _refuse_oddities(status: int) -> None:
+def _refuse_oddity(status: int) -> None:
     """Raise `UpstreamMalformed` for a final status that is none."""
     if status == 101:  # noqa: PLR2004 - nobody asked for another protocol
         raise UpstreamMalformed("The provider switched protocols, which nobody asked for.")
-    if not 200 <= status < 600:  # noqa: PLR2004 - RFC 9110 section 15 knows five classes
-        raise UpstreamMalformed(f"The provider answered with status {status}, which does not exist.")
+    raise UpstreamMalformed(f"The provider answered with status {status}, which does not exist.")

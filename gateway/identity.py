@@ -14,6 +14,7 @@ Read are `stepwarden-session`, `stepwarden-tags`, W3C `traceparent`, `x-stainles
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -63,6 +64,12 @@ class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """From `stepwarden-tags: name=value, name=value`."""
 
 
+_CLIENTS: Final = 256
+"""User agents remembered."""
+
+_LONG_CLIENT: Final = 1024
+"""Bytes of one that are looked at, spaces before it included."""
+
 _AGENTS: Final = frozenset(
     {
         b"x-claude-code-session-id",
@@ -86,16 +93,17 @@ def identity(headers: Sequence[tuple[bytes, bytes]], view: RequestView) -> Ident
         session, agent, parent, name = _claude_code(found) or _codex(found) or (None, None, None, None)
         if session is None and agent is not None:
             session = plain_id((view.session_hint or "").encode("utf-8", "replace"))
+    named, trace, retry = get(b"stepwarden-session"), get(b"traceparent"), get(b"x-stainless-retry-count")
     tags = get(b"stepwarden-tags")
     return Identity(
-        explicit_session=plain_id(get(b"stepwarden-session")),
+        explicit_session=None if named is None else plain_id(named),
         agent_session=session,
         agent_id=agent,
         parent_agent_id=parent,
         agent_name=name,
-        trace=traceparent(get(b"traceparent")),
-        retry=_count(get(b"x-stainless-retry-count")),
-        client=_printable(get(b"user-agent"), CLIENT_LIMIT),
+        trace=None if trace is None else traceparent(trace),
+        retry=0 if retry is None else _count(retry),
+        client=_client(get(b"user-agent", b"")[:_LONG_CLIENT]),
         tags=() if tags is None else _tags(tags),
     )
 
@@ -188,8 +196,8 @@ def _single(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return found
 
 
-def _count(value: bytes | None) -> int:
-    if value is None or value == b"0":
+def _count(value: bytes) -> int:
+    if value == b"0":
         return 0
     text = value.strip()
     return min(int(text), MANY_RETRIES) if text.isdigit() and len(text) <= len(str(MANY_RETRIES)) else 0
@@ -206,9 +214,13 @@ def _tags(value: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(tags.items())
 
 
-def _printable(value: bytes | None, limit: int) -> str | None:
-    if value is None:
-        return None
+@lru_cache(_CLIENTS)
+def _client(value: bytes) -> str | None:
+    """A user agent, of which most callers have one."""
+    return _printable(value, CLIENT_LIMIT)
+
+
+def _printable(value: bytes, limit: int) -> str | None:
     text = value.decode("latin-1").strip()[:limit]
     if text.isascii() and text.isprintable():
         return text or None

@@ -10,15 +10,17 @@ from functools import lru_cache
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple([high + low for high in _CROCKFORD for low in _CROCKFORD])
-_SHIFTS = tuple(range(70, -1, -10))
 _SHIFTS_OF_TIME = tuple(range(40, -1, -10))
 
 
 def new_id(at_ns: int | None = None) -> str:
     """Mint a ULID: 26 characters, 48 bits of milliseconds and 80 of randomness (github.com/ulid/spec)."""
-    value = random.getrandbits(80)
+    pairs, high, low = _PAIRS, random.getrandbits(40), random.getrandbits(40)
     moment = _moment((time.time_ns() if at_ns is None else at_ns) // 1_000_000)
-    return moment + "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
+    return (
+        f"{moment}{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+    )
 
 
 @lru_cache(maxsize=2)

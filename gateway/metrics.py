@@ -7,7 +7,9 @@ counted under `_other`.
 
 import re
 from bisect import bisect_left
+from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, TypeAlias, final
 
 from policies.vocabulary.exchanges import Exchange, Recording
@@ -46,7 +48,8 @@ class Counter:
 
     def add(self, labels: Labels, value: float = 1) -> None:
         """Count something."""
-        labels = _bounded(self._values, labels)
+        if labels not in self._values:
+            labels = _bounded(self._values, labels)
         self._values[labels] = self._values.get(labels, 0) + value
 
     def lines(self) -> Iterator[str]:
@@ -64,14 +67,18 @@ class Histogram:
         self.name, self.about, self._labels, self._bounds = name, about, labels, bounds
         self._values: dict[Labels, tuple[list[int], list[float]]] = {}
 
-    def observe(self, labels: Labels, value: float) -> None:
-        """Count a value in its bucket."""
-        labels = _bounded(self._values, labels)
+    def observe(self, labels: Labels, *values: float) -> None:
+        """Count each value in its bucket."""
+        if not values:
+            return
         found = self._values.get(labels)
         if found is None:
-            found = self._values[labels] = ([0] * (len(self._bounds) + 1), [0.0])
-        found[0][bisect_left(self._bounds, value)] += 1
-        found[1][0] += value
+            labels = _bounded(self._values, labels)
+            found = self._values.setdefault(labels, ([0] * (len(self._bounds) + 1), [0.0]))
+        counts, bounds = found[0], self._bounds
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        found[1][0] += sum(values)
 
     def lines(self) -> Iterator[str]:
         """The text of it."""
@@ -96,6 +103,8 @@ _TOKEN_COUNTS: Final = {
     "reasoning_tokens": "reasoning_output_tokens",
 }
 """What we call a count, and what the conventions do."""
+
+_token_counts: Final = attrgetter(*_TOKEN_COUNTS)
 
 
 @final
@@ -132,14 +141,21 @@ class Metrics:
         }
 
     def record(self, batch: Iterable[Recording]) -> None:
-        """Count a batch that is written."""
-        for recording in batch:
-            x = recording.exchange
-            self._exchanges.add((x.app, x.provider, x.outcome, x.verdict))
+        """Count a batch that is written: what is alike in it all at once."""
+        batch = tuple(batch)
+        exchanges = [recording.exchange for recording in batch]
+        for labels, count in Tally([(x.app, x.provider, x.outcome, x.verdict) for x in exchanges]).items():
+            self._exchanges.add(labels, count)
+        calls: dict[tuple[str, str, str, str], list[Exchange]] = {}
+        for x in exchanges:
             if x.operation in {"chat", "embeddings"}:
-                self._call(x)
+                model = x.model_requested or x.model or "unknown"
+                calls.setdefault((x.app, x.operation, x.provider, model), []).append(x)
+        for (app, *call), alike in calls.items():
+            self._calls(app, (call[0], call[1], call[2]), alike)
+        for recording in batch:
             if recording.judged is not None:
-                self._judged(x.app, recording.judged)
+                self._judged(recording.exchange.app, recording.judged)
 
     def text(self, counts: Mapping[str, float]) -> bytes:
         """All of it in Prometheus's text format, with the gateway's own counts."""
@@ -154,23 +170,27 @@ class Metrics:
             lines += [*_head(full, _ABOUT.get(name, "As in /api/status."), kind), f"{full} {_number(value)}"]
         return "\n".join([*lines, ""]).encode()
 
-    def _call(self, x: Exchange) -> None:
-        model = x.model_requested or x.model or "unknown"
-        call = (x.operation, x.provider, model)
-        failed = x.error_type or ("" if x.outcome == "complete" and (x.status or 500) < _ERROR else x.outcome)
-        self._duration.observe((*call, failed), (x.ended_ns - x.started_ns) / 1e9)
-        if x.first_token_ns is not None:
-            self._first.observe(call, (x.first_token_ns - x.started_ns) / 1e9)
-        for name, counter in self._tokens.items():
-            if (count := getattr(x.usage, name)) is not None:
-                counter.add((*call, "unknown"), count)
-        for name, histogram in self._sizes.items():
-            if (count := getattr(x.usage, name)) is not None:
-                histogram.observe(call, count)
-        if x.cost_micro_usd is None:
-            self._unpriced.add((x.app, model))
-        else:
-            self._cost.add((x.app, model), x.cost_micro_usd / 1e6)
+    def _calls(self, app: str, call: tuple[str, str, str], alike: Sequence[Exchange]) -> None:
+        """Count calls of one operation, provider and model."""
+        took: dict[str, list[float]] = {}
+        for x in alike:
+            took.setdefault(_failure(x), []).append((x.ended_ns - x.started_ns) / 1e9)
+        for failed, seconds in took.items():
+            self._duration.observe((*call, failed), *seconds)
+        firsts = [(x.first_token_ns - x.started_ns) / 1e9 for x in alike if x.first_token_ns is not None]
+        self._first.observe(call, *firsts)
+        spent, used = (*call, "unknown"), [_token_counts(x.usage) for x in alike]
+        for (name, counter), counts in zip(self._tokens.items(), zip(*used, strict=True), strict=True):
+            known = [count for count in counts if count is not None]
+            if known:
+                counter.add(spent, sum(known))
+            if name in self._sizes:
+                self._sizes[name].observe(call, *known)
+        priced = [x.cost_micro_usd / 1e6 for x in alike if x.cost_micro_usd is not None]
+        if priced:
+            self._cost.add((app, call[2]), sum(priced))
+        if len(priced) < len(alike):
+            self._unpriced.add((app, call[2]), len(alike) - len(priced))
 
     def _judged(self, app: str, judged: Judged) -> None:
         if judged.verdict.shadow != "allow":
@@ -206,10 +226,13 @@ _ABOUT: Final = {
 }
 
 
+def _failure(x: Exchange) -> str:
+    """How a call failed; empty where it did not."""
+    return x.error_type or ("" if x.outcome == "complete" and (x.status or 500) < _ERROR else x.outcome)
+
+
 def _bounded(known: Mapping[Labels, object], labels: Labels) -> Labels:
-    """The labels as they are told, or what stands for all that are too many."""
-    if labels in known:
-        return labels
+    """Labels that are not known yet as they are told, or what stands for all that are too many."""
     told = tuple(_UNSOUND.sub("\ufffd", value[:_LONGEST]) for value in labels)
     return told if told in known or len(known) < _SERIES else (_OTHER,) * len(labels)
 

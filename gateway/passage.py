@@ -8,7 +8,8 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -90,7 +91,52 @@ class Spill:
 class Passage:
     """What is known so far of one exchange."""
 
-    def __init__(  # noqa: PLR0915 - one line a fact
+    principal: Principal | None = None
+    body = b""
+    decoded = b""
+    view: RequestView | None = None
+    shadowed: tuple[str, ...] = ()
+    """Clauses that were out of force when this exchange was opened."""
+    distrusted = False
+    revision: str | None = None
+    docket: Docket | None = None
+    """What clauses say of this exchange; None where no policy is in force for its app."""
+    forwarded = b""
+    """The decoded body as the provider gets it, where the exchange is judged."""
+    delivered: Reply | None = None
+    """The reply as the caller got it, where that is not the provider's own."""
+    join: Join | None = None
+    state: bytes | None = None
+    given: Mapping[str, str] = MappingProxyType({})
+    """What tool servers gave in answer to calls whose results this request brings, by call id."""
+    receipt: Receipt | None = None
+    """That the audit log holds this request, where its app is strict."""
+    watch: Watch | None = None
+    answer: Answer | None = None
+    observation: Observation | None = None
+    outcome: Outcome = "refused"
+    status: int | None = None
+    upstream_status: int | None = None
+    upstream_started_ns: int | None = None
+    started = False
+    """True once response headers have left."""
+    note: str | None = None
+    in_place_of: str | None = None
+    """Of a request of ours: the caller's exchange."""
+    error_type: str | None = None
+    failure: Refused | None = None
+    """What went wrong while a streamed request body was read; it explains the broken upstream call."""
+    caller_left = False
+    finished = False
+    """True once the keeper was told how the reply ended."""
+    door: Door | None = None
+    _blind = b""
+    _body_sha256: bytes | None = None
+    _prints: tuple[bytes, ...] = ()
+    _spill: Spill | None = None
+    _identity: Identity | None = None
+
+    def __init__(
         self,
         *,
         exchange_id: str,
@@ -102,6 +148,7 @@ class Passage:
         target: str,
         caller_headers: Headers,
     ) -> None:
+        """What is known when a request arrives; all else is as the class has it until a station finds it."""
         self.exchange_id = exchange_id
         self.started_ns = started_ns
         self.provider = provider
@@ -110,54 +157,11 @@ class Passage:
         self.method = method
         self.target = target
         self.caller_headers = caller_headers
-        self.principal: Principal | None = None
-        self.body = b""
-        self.decoded = b""
-        self.view: RequestView | None = None
-        self.shadowed: tuple[str, ...] = ()
-        self.distrusted = False
-        self.revision: str | None = None
-        """Clauses that were out of force when this exchange was opened."""
-        self.docket: Docket | None = None
-        """What clauses say of this exchange; None where no policy is in force for its app."""
-        self.forwarded = b""
-        """The decoded body as the provider gets it, where the exchange is judged."""
         self.children: list[Passage] = []
         """Exchanges of ours on the caller's behalf: the provider asked again."""
-        self.delivered: Reply | None = None
-        """The reply as the caller got it, where that is not the provider's own."""
-        self.join: Join | None = None
-        self.state: bytes | None = None
-        self.given: dict[str, str] = {}
-        """What tool servers gave in answer to calls whose results this request brings, by call id."""
-        self.receipt: Receipt | None = None
-        """That the audit log holds this request, where its app is strict."""
-        self.watch: Watch | None = None
-        self.answer: Answer | None = None
-        self.observation: Observation | None = None
-        self.outcome: Outcome = "refused"
-        self.status: int | None = None
-        self.upstream_status: int | None = None
-        self.upstream_started_ns: int | None = None
-        self.started = False
-        """True once response headers have left."""
-        self.note: str | None = None
-        self.in_place_of: str | None = None
-        """Of a request of ours: the caller's exchange."""
-        self.error_type: str | None = None
-        self.failure: Refused | None = None
-        """What went wrong while a streamed request body was read; it explains the broken upstream call."""
-        self.caller_left = False
         self.request_head = head_of(caller_headers)
-        self.door: Door | None = None
         self._server_span = new_span()
         self._client_span = span_after(self._server_span, 1)
-        self._blind = b""
-        self._body_sha256: bytes | None = None
-        self._finished = False
-        self._prints: tuple[bytes, ...] = ()
-        self._spill: Spill | None = None
-        self._identity: Identity | None = None
         self._parts: dict[int, tuple[Part, ...]] = {}
 
     @property
@@ -223,6 +227,7 @@ class Passage:
         """Keep the readable body and what its dialect read in it."""
         self.decoded = decoded
         self.view = view
+        self._parts = dict(view.parts_read)
 
     def parts_at(self, cut: int) -> tuple[Part, ...]:
         """The parts of one cut of the request, read once."""
@@ -392,12 +397,13 @@ class Passage:
 
     def done(self) -> Done | None:
         """How the reply ended, for the session: once, as soon as it is known; None without one, and ever after."""
-        if self.join is None or self._finished:
+        if self.join is None or self.finished:
             return None
-        self._finished = True
+        self.finished = True
         reply = self.delivered or (self.observation.close() if self.observation is not None else Reply())
         self._prints = fingerprints(reply.parts)
         answered = self.upstream_status == 200 and reply.complete and reply.error_type is None  # noqa: PLR2004 - OK
+        calls = [part for part in reply.parts if part.kind == "tool_call"]
         return Done(
             exchange_id=self.exchange_id,
             complete=reply.complete,
@@ -405,9 +411,9 @@ class Passage:
             fingerprints=self._prints,
             response_id=reply.response_id,
             conversation_id=reply.conversation_id,
-            calls=tuple([part.call_id for part in reply.parts if part.kind == "tool_call" and part.call_id]),
-            made=tuple(_made(reply.parts)),
-            offered=offered(reply.parts),
+            calls=tuple([part.call_id for part in calls if part.call_id]) if calls else (),
+            made=tuple(_made(calls)) if calls else (),
+            offered=offered(calls) if calls else (),
         )
 
     def _steps(self, reply: Reply, ended_ns: int) -> tuple[Step, ...]:
@@ -513,9 +519,9 @@ def _told(piece: str) -> str:
 
 
 def _made(parts: Iterable[Part]) -> Iterator[Made]:
-    """The calls of a reply that a tool server could come to see."""
+    """Of the calls of a reply, those that a tool server could come to see."""
     for part in parts:
-        if part.kind == "tool_call" and part.call_id and part.tool and not part.server_side:
+        if part.call_id and part.tool and not part.server_side:
             digest = digest_of(part.text)
             if digest is not None:
                 yield Made(part.call_id, part.tool, digest)

@@ -206,32 +206,32 @@ def _undated(model: str) -> str | None:
     return match["id"] if match else None
 
 
-def _charges(usage: Usage, rates: Rates) -> Iterator[tuple[int | None, Decimal | None]]:
+def _charges(usage: Usage, rates: Rates) -> Sequence[tuple[int | None, Decimal | None]]:
     """What is billed: token counts (None or negative: not known) with their rates.
 
     A provider that bills cached tokens names them; where it names none there were none.
     """
     read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
-    yield (usage.input_tokens or 0) - read - written, rates.input
-    yield read, rates.cache_read
-    yield from _writes(usage, written, rates)
+    charges: list[tuple[int | None, Decimal | None]] = [
+        ((usage.input_tokens or 0) - read - written, rates.input),
+        (read, rates.cache_read),
+    ]
+    if written:
+        charges += _writes(usage, written, rates)
     if rates.output == 0:
-        return
+        return charges
     reasoning = usage.reasoning_tokens if rates.reasoning is not None else 0
     if usage.output_tokens is None or reasoning is None:
-        yield None, None
-        return
-    yield usage.output_tokens - reasoning, rates.output
-    yield reasoning, rates.reasoning
+        return [*charges, (None, None)]
+    return [*charges, (usage.output_tokens - reasoning, rates.output), (reasoning, rates.reasoning)]
 
 
-def _writes(usage: Usage, written: int, rates: Rates) -> Iterator[tuple[int | None, Decimal | None]]:
+def _writes(usage: Usage, written: int, rates: Rates) -> Sequence[tuple[int | None, Decimal | None]]:
     """Cache writes by lifetime; where lifetimes differ in price, a write of unknown lifetime has none."""
-    if rates.cache_write_1h is None or written == 0:
-        yield written, rates.cache_write
-        return
-    yield usage.cache_write_1h_tokens, rates.cache_write_1h
-    yield written - (usage.cache_write_1h_tokens or 0), rates.cache_write
+    if rates.cache_write_1h is None:
+        return [(written, rates.cache_write)]
+    longer = usage.cache_write_1h_tokens
+    return [(longer, rates.cache_write_1h), (written - (longer or 0), rates.cache_write)]
 
 
 def _bound(row: Price, body_bytes: int, max_tokens: int | None) -> int | None:

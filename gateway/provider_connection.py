@@ -134,7 +134,13 @@ class ProviderConnection(BaseProtocol):
             if self.whole:
                 return b""
             await self._more()
+        return self.at_hand()
+
+    def at_hand(self) -> bytes:
+        """What has come of the body and was not read yet; empty where that is nothing."""
         pieces = self._pieces
+        if not pieces:
+            return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._waiting_bytes = 0

@@ -31,10 +31,10 @@ _BUSY = 8
 """Exchanges in a batch from which on the next one gathers longer."""
 
 _BATCH = 256
-_BATCH_BYTES = 8 << 20
+_BATCH_BYTES = 4 << 20
 """What gathers in a pause is written in one batch, long sessions too: they wait in memory either way."""
 
-_ENOUGH_BYTES = 4 << 20
+_ENOUGH_BYTES = 2 << 20
 """Bodies that are written without waiting for the pause to end: what gathers under 60 KB requests is memory held."""
 
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -92,7 +92,8 @@ class Recorder:
         self._written = written
         self._limit = queue_exchanges
         self._limit_bytes = queue_bytes
-        self._waiting: deque[Recording] = deque()
+        self._waiting: deque[tuple[Recording, int]] = deque()
+        """With what each weighs."""
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
@@ -116,7 +117,7 @@ class Recorder:
         with self._lock:
             full = len(self._waiting) >= self._limit or self._waiting_bytes + size > self._limit_bytes
             if not full:
-                self._waiting.append(recording)
+                self._waiting.append((recording, size))
                 self._waiting_bytes += size
                 if self._waiting_bytes - size < _ENOUGH_BYTES <= self._waiting_bytes:
                     self._wake.set()
@@ -188,8 +189,8 @@ class Recorder:
         size = 0
         with self._lock:
             while self._waiting and len(batch) < _BATCH and size < _BATCH_BYTES:
-                recording = self._waiting.popleft()
-                size += _weight(recording)
+                recording, weight = self._waiting.popleft()
+                size += weight
                 batch.append(recording)
             self._waiting_bytes -= size
         return batch
@@ -236,9 +237,10 @@ class Recorder:
             for recording in batch:
                 self.lose(recording.exchange.exchange_id, "the store did not take it before the end")
             return
+        back = [(recording, _weight(recording)) for recording in batch]
         with self._lock:
-            self._waiting.extendleft(reversed(batch))
-            self._waiting_bytes += sum(map(_weight, batch))
+            self._waiting.extendleft(reversed(back))
+            self._waiting_bytes += sum([weight for _, weight in back])
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept < _SWEEP_SECONDS or self._stopping.is_set():

@@ -117,6 +117,7 @@ def _leave_alone() -> None:
     """Keep the collector off everything that was made to serve, policies included: it stays to the end."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class _Server(uvicorn.Server):
@@ -132,6 +133,7 @@ def _server(app: Any, config: Config, **where: Any) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
+            interface="asgi3",
             http=protocol_class(config.limits),
             ws="none",
             lifespan="off",

@@ -17,9 +17,10 @@ from urllib.parse import unquote
 
 import httptools
 import msgspec
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.answering import Cycle
+from gateway.answering import Arrival, Cycle
 from gateway.config import Limits
 
 DOOR = "stepwarden.door"
@@ -41,7 +42,7 @@ _HOST = re.compile(rb"[\w!$&'()*+,;=\-.~:\[\]@%]*+")
 class Door:
     """What the protocol knows of one request beyond ASGI: its faults, its end, and whether its caller has left."""
 
-    __slots__ = ("_departed", "abort", "bare_query", "fault", "gone", "join_head", "oversize", "whole")
+    __slots__ = ("abort", "bare_query", "departed", "fault", "gone", "join_head", "oversize", "whole")
 
     def __init__(self, abort: Callable[[], None], join_head: Callable[[], None]) -> None:
         self.abort = abort
@@ -58,19 +59,20 @@ class Door:
         """True once the last byte of the request has arrived."""
         self.gone = False
         """True once the caller has closed the connection."""
-        self._departed: Callable[[], object] | None = None
+        self.departed: Callable[[], object] | None = None
+        """Whom to tell when the caller leaves; None tells nobody."""
 
-    def on_departure(self, tell: Callable[[], object] | None) -> None:
-        """Whom to tell when the caller leaves; told at once where it has left already. None tells nobody."""
-        self._departed = tell
-        if self.gone and tell is not None:
+    def on_departure(self, tell: Callable[[], object]) -> None:
+        """Whom to tell when the caller leaves; told at once where it has left already."""
+        self.departed = tell
+        if self.gone:
             tell()
 
     def depart(self) -> None:
         """The connection is lost."""
         self.gone = True
-        if self._departed is not None:
-            self._departed()
+        if self.departed is not None:
+            self.departed()
 
 
 class _Outlet:
@@ -201,7 +203,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Judge the head, then let uvicorn start the application."""
-        self._disarm()
+        if self._head_timer is not None:
+            self._disarm()
         self._in_head = False
         seen, self._overhead = self._overhead, 0
         door = self._doors[-1]
@@ -223,24 +226,27 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _open(self, door: Door, *, usable: bool) -> None:
         """Start the application on the request whose head has been read, or let it wait for its turn."""
-        before = cast("RequestResponseCycle | None", self.cycle)
+        before: Any = self.cycle  # None for the first request, whatever its type says
         app = cast("Any", self.app)  # pyright: ignore[reportUnknownMemberType] - uvicorn takes applications of any shape
+        outlet: Any = self._outlet
+        arrival: Any = Arrival()
+        nothing: Any = b""
         scope = self.scope = self._scope(door)
         self._keeps = usable and scope["http_version"] != "1.0" and self.parser.should_keep_alive()
         cycle = self.cycle = Cycle(
             scope=scope,
-            transport=cast("asyncio.Transport", self._outlet),
+            transport=outlet,
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
             access_log=False,
             default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
+            message_event=arrival,
             expect_100_continue=self.expect_100_continue,
             keep_alive=False,  # an answer that leaves before its request is whole says that it closes the connection
             on_response=self.on_response_complete,
         )
-        cycle.body = cast("bytearray", b"")  # a body that comes in one piece is then never copied
+        cycle.body = nothing  # a body that comes in one piece is then never copied
         self.headers = []  # trailers are read into a list of their own, which nobody looks at
         if scope["http_version"] == "1.0":
             door.abort = self._reset
@@ -277,9 +283,15 @@ class GuardedHttp(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
-        """Begin to count anew."""
+        """Begin to count anew, and hand the bytes to whoever reads the request."""
         self._overhead = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """Note that the request is whole."""
@@ -288,9 +300,12 @@ class GuardedHttp(HttpToolsProtocol):
         self._overhead = 0
         if self._doors:
             self._doors[-1].whole = True
-        if not self.cycle.response_started:
-            self.cycle.keep_alive = self._keeps
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_started:
+            cycle.keep_alive = self._keeps
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Close the door of the request that has been answered."""

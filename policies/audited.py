@@ -24,11 +24,12 @@ _BLOCKS: Final = frozenset[VerdictName]({"reject", "terminate"})
 _MODIFIES: Final = frozenset[VerdictName]({"redact", "rewrite"})
 
 
-def ended(exchange: Exchange, judged: Judged | None, request: bytes, response: bytes) -> Iterator[Entry]:
+def ended(exchange: Exchange, judged: Judged | None, request: bytes, response: bytes) -> list[Entry]:
     """The entries of an exchange that is over; `request` and `response` are SHA-256 digests of its bodies."""
+    end = _end(exchange, judged, request, response)
     if judged is not None and (judged.verdict.name != "allow" or judged.verdict.shadow != "allow" or judged.unread):
-        yield from _decided(exchange, judged)
-    yield _end(exchange, judged, request, response)
+        return [*_decided(exchange, judged), end]
+    return [end]
 
 
 def _end(exchange: Exchange, judged: Judged | None, request: bytes, response: bytes) -> Entry:

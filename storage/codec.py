@@ -1,6 +1,7 @@
 """Codec: how contents are made small. Numbers below are written into every row and never change meaning."""
 
 import threading
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, final
 
@@ -26,7 +27,7 @@ def agent_dictionary() -> bytes:
 
 @final
 class Codec:
-    """Compressor and decompressor. `shrink` belongs to one thread; `grow` is safe from any."""
+    """Compressor and decompressor. Shrinking belongs to one thread; `grow` is safe from any."""
 
     def __init__(self) -> None:
         self._dictionary = zstandard.ZstdCompressionDict(agent_dictionary())
@@ -38,11 +39,21 @@ class Codec:
 
     def shrink(self, plain: bytes) -> tuple[int, bytes]:
         """Codec number and bytes; contents that do not shrink stay as they are."""
-        with_dictionary = len(plain) < _DICTIONARY_HELPS_BELOW
-        small = (self._with if with_dictionary else self._without).compress(plain)
-        if len(small) >= len(plain):
-            return AS_THEY_ARE, plain
-        return (ZSTD_AGENT_1 if with_dictionary else ZSTD), small
+        return self.shrink_each([plain])[0]
+
+    def shrink_each(self, contents: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """The same for each of many."""
+        found: list[tuple[int, bytes]] = []
+        with_dictionary, without = self._with.compress, self._without.compress
+        for plain in contents:
+            size = len(plain)
+            codec, small = ZSTD_AGENT_1, b""
+            if size < _DICTIONARY_HELPS_BELOW:
+                small = with_dictionary(plain)
+            else:
+                codec, small = ZSTD, without(plain)
+            found.append((codec, small) if len(small) < size else (AS_THEY_ARE, plain))
+        return found
 
     def grow(self, codec: int, stored: bytes, length: int) -> bytes:
         """The plain bytes, exactly `length` of them. Raises `ContentDamaged`."""

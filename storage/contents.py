@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+import msgspec
+
 from storage.absent import Absent
 from storage.codec import Codec
 from storage.errors import ContentDamaged
@@ -41,7 +43,7 @@ SELECT cid, codec, length, sealed, scope, depth FROM walk JOIN content ON conten
 _DEPTH_OF = "SELECT depth FROM conv_state WHERE id = ? AND check_bytes = ?"
 
 
-class Link(NamedTuple):
+class Link(msgspec.Struct, frozen=True, gc=False):
     """The end of a chain."""
 
     number: int
@@ -80,8 +82,8 @@ class Vault:
         return Scope(0, derive(self._key, "content hash").reveal(), sealer)
 
 
-def _binding(cid: bytes, codec: int, length: int) -> bytes:
-    return b"%s%c%d" % (cid, codec, length)
+_BINDING = b"%s%c%d"
+"""What a seal is bound to: the name of the content, its codec and its length."""
 
 
 class Tail(NamedTuple):
@@ -109,7 +111,7 @@ class ContentWriter:
 
     def __init__(self, path: Path, vault: Vault, schema: Schema, *, remembered: int) -> None:
         self.file = WriteFile(path, schema, durability="NORMAL", page_size=2048)
-        self._shrink = vault.codec.shrink
+        self._shrink_each = vault.codec.shrink_each
         self._contents: Known[bytes, int] = Known(remembered)
         self._states: Known[tuple[int, int], Link] = Known(remembered)
         self._tails: Latest[str, Tail] = Latest(remembered // _ENTRIES_A_TAIL)
@@ -153,14 +155,15 @@ class ContentWriter:
         """Write what was put since `begin`."""
         # One kind of work at a time: what each reads again and again (the dictionary, say) then stays close at hand.
         pending = self._pending
-        small = [self._shrink(plain) for _, _, plain, _ in pending]
+        small = self._shrink_each([plain for _, _, plain, _ in pending])
         # One request for randomness serves a batch; asking for each costs as much as sealing.
         random = os.urandom(NONCE_BYTES * len(pending))
         rows: list[tuple[int, bytearray, int, int, bytearray, int]] = []
         for place, ((number, cid, plain, scope), (codec, packed)) in enumerate(zip(pending, small, strict=True)):
             nonce = random[place * NONCE_BYTES : (place + 1) * NONCE_BYTES]
-            sealed = scope.sealer.seal(packed, _binding(cid, codec, len(plain)), nonce)
-            rows.append((number, bytearray(cid), codec, len(plain), bytearray(sealed), scope.number))
+            length = len(plain)
+            sealed = scope.sealer.seal(packed, _BINDING % (cid, codec, length), nonce)
+            rows.append((number, bytearray(cid), codec, length, bytearray(sealed), scope.number))
         self.file.connection.executemany(_CONTENT_INSERT, rows)
         self.file.connection.executemany(_STATE_INSERT, self._state_rows)
 
@@ -180,24 +183,21 @@ class ContentWriter:
 
     def _number(self, cid: bytes, plain: bytes, scope: Scope) -> int:
         """The row of a content, of this batch, remembered, in the file, or a new one."""
-        if self._absent.claim(cid):
-            return self._add(cid, plain, scope)
-        number = self._fresh_contents.get(cid) or self._contents.get(cid)
-        if number is None:
+        if not self._absent.claim(cid):
+            number = self._fresh_contents.get(cid) or self._contents.get(cid)
+            if number is not None:
+                return number
             row = self.file.connection.execute("SELECT id FROM content WHERE cid = ?", (cid,)).fetchone()
-            if row is None:
-                return self._add(cid, plain, scope)
-            number = self._fresh_contents[cid] = int(row[0])
-        return number
-
-    def _names_there(self) -> Iterator[bytes]:
-        return (cid for (cid,) in self.file.connection.execute("SELECT substr(cid, -3) FROM content"))
-
-    def _add(self, cid: bytes, plain: bytes, scope: Scope) -> int:
+            if row is not None:
+                number = self._fresh_contents[cid] = int(row[0])
+                return number
         number = self._fresh_contents[cid] = self._next_content
         self._next_content += 1
         self._pending.append((number, cid, plain, scope))
         return number
+
+    def _names_there(self) -> Iterator[bytes]:
+        return (cid for (cid,) in self.file.connection.execute("SELECT substr(cid, -3) FROM content"))
 
     def _extend(self, link: tuple[int, int], here: Link, cid: bytes, scope: Scope) -> Link:
         # What goes on from, or to, a row of this very batch cannot be in the file yet.
@@ -262,7 +262,7 @@ class ContentReader:
         scope = self._scopes.get(number)
         if scope is None:
             scope = self._scopes[number] = self._vault.scope(number, self._month)
-        plain = self._vault.codec.grow(codec, scope.sealer.open(sealed, _binding(cid, codec, length)), length)
+        plain = self._vault.codec.grow(codec, scope.sealer.open(sealed, _BINDING % (cid, codec, length)), length)
         if not scope.is_named(plain, cid):
             raise ContentDamaged("a content is not what its name says")
         return plain

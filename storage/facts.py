@@ -32,4 +32,7 @@ class Facts:
 
     def rest(self, struct: msgspec.Struct) -> tuple[dict[str, Any], ...]:
         """The same as no or one dictionary."""
-        return (facts,) if self._get is not None and (facts := self.of(struct)) else ()
+        if self._get is None or self._get(struct) == self._usual:
+            return ()
+        facts = self.of(struct)
+        return (facts,) if facts else ()

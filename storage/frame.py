@@ -4,7 +4,7 @@ A frame lists literals and runs of holes. The longest run of messages does not s
 frame of turn forty is byte for byte the frame of turn two and is stored once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -105,7 +105,7 @@ def join(frame: bytes, lead: Sequence[bytes], messages: Sequence[bytes]) -> byte
             out.append(separator.join([next(pieces) for _ in range(count)]))
     except (StopIteration, KeyError):
         raise Broken("a frame has more holes than pieces") from None
-    if any(True for _ in rest[LEAD]) or any(True for _ in rest[MESSAGE]):
+    if next(rest[LEAD], None) is not None or next(rest[MESSAGE], None) is not None:
         raise Broken("a frame has fewer holes than pieces")
     return b"".join(out)
 
@@ -153,13 +153,9 @@ def _encode(holes: Sequence[int], gaps: Sequence[bytes]) -> tuple[bytes, bytes |
     return _encode_layout((_VERSION, ops)), between if longest_at == last_at >= 0 else None
 
 
-def _runs(frame: bytes, messages: int) -> Iterator[Op]:
+def _runs(frame: bytes, messages: int) -> Sequence[Op]:
     ops, told = _layout(frame) if len(frame) <= _REMEMBERED_BYTES else _read(frame)
-    for op in ops:
-        if not isinstance(op, bytes) and op[2] == 0:
-            yield op[0], op[1], messages - told
-        else:
-            yield op
+    return [op if isinstance(op, bytes) or op[2] else (op[0], op[1], messages - told) for op in ops]
 
 
 def _read(frame: bytes) -> tuple[tuple[Op, ...], int]:

@@ -25,9 +25,6 @@ class Pseudonyms:
 
     def of(self, kind: Named, *names: str) -> bytes:
         """16 bytes for a name; names of several parts differ where any part does."""
-        text = b"".join(b"%d:%s" % (len(part), part) for name in (kind, *names) for part in (_bytes(name),))
+        parts = [name.encode("utf-8", "surrogatepass") for name in (kind, *names)]
+        text = b"".join([b"%d:%s" % (len(part), part) for part in parts])
         return blake3(text, key=self._key).digest(length=SIZE)
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import NamedTuple, final
+from typing import final
 
 import msgspec
 
@@ -40,7 +40,7 @@ class SequencerState(msgspec.Struct, frozen=True, kw_only=True):
     """Why `ledger.db` takes nothing; what waits is tried again."""
 
 
-class _Item(NamedTuple):
+class _Item(msgspec.Struct, frozen=True, gc=False):
     """What is committed together: statements, their entries, and who waits for it."""
 
     work: Sequence[Statement]
@@ -56,7 +56,8 @@ class Sequencer:
     def __init__(self, ledger: Ledger, *, limit: int = _LIMIT) -> None:
         self._ledger = ledger
         self._limit = limit
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._items: deque[_Item] = deque()
         self._waiting = 0
         self._urgent = 0
@@ -75,7 +76,7 @@ class Sequencer:
 
         Where too many wait already they are dropped, and counted; `rows` is then named in what tells of it.
         """
-        with self._changed:
+        with self._lock:  # by itself, for this is done for every exchange
             if self._waiting + len(entries) > self._limit:
                 self._lose(entries=len(entries), rows=rows)
             else:
@@ -139,7 +140,8 @@ class Sequencer:
         self._waiting += len(item.entries)
         if len(self._items) == 1 or item.waiter is not None or self._waiting >= _GROUP:
             self._changed.notify()
-        self._begin()
+        if self._thread is None:
+            self._begin()
 
     def _begin(self) -> None:
         if self._thread is None:

@@ -133,14 +133,13 @@ class Table:
     def strike(self, key: Key, end: End) -> None:
         """Take an end out; harmless where it is not in."""
         row = self.rows.get(key)
-        if row is None:
-            return
-        if not isinstance(row, End):
-            row.pop(end.exchange_id, None)
+        if row is end:
+            del self.rows[key]
+        elif type(row) is dict:
+            if row.get(end.exchange_id) is end:
+                del row[end.exchange_id]
             if not row:
                 del self.rows[key]
-        elif row.exchange_id == end.exchange_id:
-            del self.rows[key]
 
     def _listed(self, key: Key) -> Reversible[End]:
         row = self.rows.get(key)
@@ -218,7 +217,8 @@ class Register:
     def take(self, end: End) -> None:
         """Something stands on this end now: it is no free head any more."""
         end.taken = True
-        self.failed.strike(end.place, end)
+        if end.status == "failed":
+            self.failed.strike(end.place, end)
         for fingerprint in end.fingerprints:
             self.heads.strike(end.place + fingerprint, end)
             self.tails.strike(tail_key(end.place[:16], end.tail, fingerprint), end)
@@ -227,13 +227,15 @@ class Register:
     def settle(self, end: End, status: Status, fingerprints: tuple[bytes, ...]) -> None:
         """An exchange has ended: list it by its outcome and its reply, each choice of it."""
         end.status, end.fingerprints = status, fingerprints
-        (self.failed if status == "failed" else self.answered).enter(end.place, end)
-        if end.taken:
-            self.failed.strike(end.place, end)
+        if status != "failed":
+            self.answered.enter(end.place, end)
+        elif not end.taken:
+            self.failed.enter(end.place, end)
         for fingerprint in fingerprints:
-            self.replies.enter(end.place + fingerprint, end)
+            reply = end.place + fingerprint
+            self.replies.enter(reply, end)
             if not end.taken:
-                self.heads.enter(end.place + fingerprint, end)
+                self.heads.enter(reply, end)
                 self.tails.enter(tail_key(end.place[:16], end.tail, fingerprint), end)
 
     def call(self, name: Name, session: Session) -> None:
@@ -250,7 +252,10 @@ class Register:
 
     def _drop(self, end: End) -> None:
         for table, key in end.listings:
-            table.strike(key, end)
+            if table.rows.get(key) is end:  # as it is for nearly all
+                del table.rows[key]
+            else:
+                table.strike(key, end)
         branch, session = end.branch, end.branch.session
         branch.ends -= 1
         if branch.ends:

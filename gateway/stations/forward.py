@@ -32,14 +32,13 @@ _BEARER_SINCE = b"2026-10-21"
 
 def request_headers(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """The caller's headers as the provider gets them. Raises `BadFraming` for values that are not UTF-8."""
-    dropped = _NOT_ON_REQUESTS | _named_by_connection(headers)
+    named = dict(headers)
+    dropped = _NOT_ON_REQUESTS | _named_by_connection(headers) if b"connection" in named else _NOT_ON_REQUESTS
     kept = [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(b"stepwarden-")]
-    for name, value in kept:
-        if not value.isascii():
+    if not b"".join([value for _, value in kept]).isascii():
+        for name, value in kept:
             _refuse_unless_utf8(name, value)
-    if any(name == b"cookie" for name, _ in kept):
-        return _without_ours(kept)
-    return kept
+    return _without_ours(kept) if b"cookie" in named else kept
 
 
 def _without_ours(headers: Headers) -> Headers:
@@ -51,13 +50,16 @@ def _without_ours(headers: Headers) -> Headers:
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """A response's headers without those of one connection, names in lower case."""
     lowered = [(name.lower(), value) for name, value in headers]
-    dropped = _HOP | _named_by_connection(lowered)
+    dropped = _HOP | _named_by_connection(lowered) if b"connection" in dict(lowered) else _HOP
     return [pair for pair in lowered if pair[0] not in dropped]
 
 
 def response_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The provider's headers as the caller gets them: `stepwarden-*` is ours alone to set."""
-    return [pair for pair in end_to_end(headers) if not pair[0].startswith(b"stepwarden-")]
+    kept = end_to_end(headers)
+    if b"stepwarden-" in b" ".join([name for name, _ in kept]):
+        return [pair for pair in kept if not pair[0].startswith(b"stepwarden-")]
+    return kept
 
 
 def with_header(headers: Headers, name: bytes, value: bytes) -> Headers:

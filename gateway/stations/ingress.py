@@ -47,7 +47,8 @@ def check(scope: Any) -> Door:
         raise HeadersTooLarge(door.oversize)
     if door.fault:
         raise BadFraming(door.fault)
-    if _climbs(scope["raw_path"]):
+    raw_path: bytes = scope["raw_path"]
+    if (b".." in raw_path or b"%" in raw_path) and _climbs(raw_path):
         raise BadFraming("The path climbs out of the provider it names.")
     for name, value in scope["headers"]:
         if name == b"upgrade" and b"websocket" in value.lower():
@@ -57,8 +58,6 @@ def check(scope: Any) -> Door:
 
 def _climbs(raw_path: bytes) -> bool:
     """Whether a server that resolves `..` would look above the base URL, in any spelling servers are known to read."""
-    if b".." not in raw_path and b"%" not in raw_path:
-        return False
     for _ in range(_ROUNDS):
         raw_path = unquote_to_bytes(raw_path)
     depth = -1  # the provider's own name is no part of what travels
@@ -106,17 +105,18 @@ def declared_length(headers: Headers) -> int | None:
 
 async def read_body(receive: Receive, door: Door, headers: Headers, limits: Limits) -> bytes:
     """The whole request body. Raises `BodyTooLarge`, `TooSlow` or `ClientGone`."""
-    declared = declared_length(headers)
-    if declared is not None and declared > limits.body_bytes:
-        raise BodyTooLarge(f"The body has {declared} bytes; at most {limits.body_bytes} are read on this path.")
     if door.whole:  # nothing to wait for, so no clock to set
         message = await receive()
         piece: bytes = message.get("body", b"")
         if message["type"] == "http.disconnect":
             raise ClientGone
-        if len(piece) > limits.body_bytes:
-            raise _too_large(limits)
-        return piece
+        if len(piece) <= limits.body_bytes:
+            return piece
+    declared = declared_length(headers)
+    if declared is not None and declared > limits.body_bytes:
+        raise BodyTooLarge(f"The body has {declared} bytes; at most {limits.body_bytes} are read on this path.")
+    if door.whole:
+        raise _too_large(limits)
     return await _read_pieces(receive, declared, limits)
 
 
@@ -185,7 +185,7 @@ class Watch:
 
     def stop(self) -> None:
         """Look away: from here on a departure changes nothing."""
-        self._door.on_departure(None)
+        self._door.departed = None
 
     def recalled(self) -> bool:
         """Whether the task's cancellation was ours, because the caller left; it is taken back then."""

@@ -764,7 +764,8 @@ class Supervision:
         return app if app in self._benches else "default"
 
     def _benches_of(self, app: str) -> Bench | None:
-        return self._benches.get(self._named(app))
+        benches = self._benches
+        return benches[app] if app in benches else benches.get("default")
 
     def bench(
         self, app: str, shadowed: Collection[str] = (), *, distrusted: bool = False, revision: str | None = None

@@ -61,8 +61,12 @@ class Look:
     size: int = field(init=False)
     """Messages in the request."""
 
+    whole: bytes = field(init=False)
+    """The key of all of them."""
+
     def __post_init__(self) -> None:
         self.size = len(self.states) - 1
+        self.whole = self.guard + self.states[-1]
 
     def place(self, at: int) -> bytes:
         """The key of the first `at` messages."""
@@ -100,7 +104,7 @@ def look(ask: Ask, guard: bytes, chains: Chains, seed: bytes = b"") -> Look:
 
 def by_retry(sought: Look, register: Register) -> Found | None:
     """The failed or unfinished attempt that this same request repeats."""
-    ask, place = sought.ask, sought.place(sought.size)
+    ask, place = sought.ask, sought.whole
     if place not in register.places.rows:
         return None
 
@@ -141,7 +145,7 @@ def _repeated(sought: Look, register: Register) -> Found | None:
     """The same request after success: another answer is wanted. A bare opening is somebody else's."""
     if sought.session is None and not sought.answered_before(sought.size):
         return None
-    place = sought.place(sought.size)
+    place = sought.whole
     end = register.answered.newest(place, sought.fits) or register.newest_open(place, sought.fits)
     return Found("forks", end.branch, end, sought.size) if end else None
 

@@ -23,7 +23,7 @@ MARK_DIGITS = 8
 REMEMBERED = 1024
 """Hashes of each kind kept at hand; texts longer than `NAME_LIMIT` are hashed each time, so that none is kept."""
 
-CHAINS = 2 << 20
+CHAINS = 1 << 20
 """Bytes of one generation of remembered chains."""
 
 LONG = 8

@@ -280,7 +280,7 @@ class Threader:
         """By what the request says; a trace or a tool call it was handed over in can help."""
         guard = content_guard(ask.scope, ask.provider, ask.user_id, ask.prompt_cache_key)
         sought = search.look(ask, guard, self._chains)
-        traced = self._traced(ask)
+        traced = self._traced(ask) if ask.trace else None
         found = search.by_prefix(sought, self._register) or search.by_tail(sought, self._register)
         found = found or self._remembered(sought)
         if found and found.branch:
@@ -387,7 +387,7 @@ class Threader:
             branch=branch,
             retry=ask.retry,
             seed=sought.seed,
-            place=sought.place(sought.size),
+            place=sought.whole,
             mark=mark_of(sought.guard, sought.states[-1]),
             tail=ask.digests[-1] if ask.digests else b"",
         )

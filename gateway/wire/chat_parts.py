@@ -28,6 +28,8 @@ REASONING: Final = ("reasoning_content", "reasoning")
 QUOTED: Final = ("annotations", "citations", "search_results")
 """What a text refers to, beside it; some servers put it beside the choices."""
 
+QUOTING: Final = frozenset(QUOTED)
+
 _PLAIN: Final = ("text", "input_text", "output_text")
 _SAYING: Final = ("text", "refusal", "thinking", "reasoning")
 """Where a piece of content says something; one that does in two places is read by clients in different ways."""
@@ -74,7 +76,7 @@ def _content(fields: dict[str, Any], voice: Voice, pointer: str) -> list[Part]:
             parts.append(unknown(kind, content, f"{pointer}/content"))
     if "refusal" in fields and (refusal := word(fields["refusal"])):
         parts.append(Part(kind=kind, text=refusal, pointer=f"{pointer}/refusal"))
-    if voice == "assistant":
+    if voice == "assistant" and not QUOTING.isdisjoint(fields):
         parts += citations(fields, pointer)
     if "audio" in fields and (audio := mapping(fields["audio"])):
         parts.append(Part(kind=kind, text=text(audio.get("transcript")), pointer=f"{pointer}/audio", unread="audio"))

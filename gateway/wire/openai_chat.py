@@ -9,6 +9,7 @@ import msgspec
 from gateway.wire import openai_envelope as envelope
 from gateway.wire.chat_parts import (
     QUOTED,
+    QUOTING,
     REASONING,
     citations,
     is_plain,
@@ -137,6 +138,8 @@ def _choices(n: Any) -> int:
 
 
 def _lead(request: _Request) -> list[LeadPiece]:
+    if not (len(request.tools) or len(request.functions)):
+        return []
     return lead_of(
         ("tool_definitions", b'"tools"', request.tools), ("tool_definitions", b'"functions"', request.functions)
     )
@@ -160,7 +163,7 @@ def read_reply(value: Any) -> Reply:
         if reason := word(choice.get("finish_reason")):
             finishes.append(reason)
     return Reply(
-        parts=(*parts, *citations(fields, "")),
+        parts=tuple(parts) if QUOTING.isdisjoint(fields) else (*parts, *citations(fields, "")),
         response_id=word(fields.get("id")),
         model=word(fields.get("model")),
         finish_reasons=tuple(finishes),

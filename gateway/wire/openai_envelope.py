@@ -59,10 +59,12 @@ def usage(counts: dict[str, Any], *, estimated: bool = False) -> Usage:
     if not counts:
         return Usage(estimated=estimated)
     get = counts.get
-    into = mapping(get("prompt_tokens_details") or get("input_tokens_details"))
-    out = mapping(get("completion_tokens_details") or get("output_tokens_details"))
-    given = count(get("prompt_tokens"))
-    made = count(get("completion_tokens"))
+    details, more = (
+        get("prompt_tokens_details") or get("input_tokens_details"),
+        get("completion_tokens_details") or get("output_tokens_details"),
+    )
+    into, out = mapping(details) if details else {}, mapping(more) if more else {}
+    given, made = count(get("prompt_tokens")), count(get("completion_tokens"))
     return Usage(
         input_tokens=count(get("input_tokens")) if given is None else given,
         output_tokens=count(get("output_tokens")) if made is None else made,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -267,9 +268,11 @@ class RequestReader:
             return known
         cut, late = base + len(known), base + len(messages) - _LATE
         found: list[Message] = []
+        digests = self._digests.message
         try:
             for raw in messages[len(known) :]:
-                voice, digest = self._message(bytes(raw), cut, read if cut >= late else None)
+                look = partial(self._look, read, cut) if cut >= late else None
+                voice, digest = digests(bytes(raw), look)
                 found.append(Message(voice=voice, digest=digest, cut=cut))
                 cut += 1
         except RecursionError:
@@ -278,15 +281,12 @@ class RequestReader:
             raise _undecodable(error) from None
         return (*known, *found)
 
-    def _message(self, raw: bytes, cut: int, read: dict[int, tuple[Part, ...]] | None) -> tuple[Voice, bytes]:
-        def look(value: Any) -> None:
-            try:
-                if read is not None:
-                    read[cut] = tuple(self._parts(value))
-            except (msgspec.DecodeError, ValueError, RecursionError):
-                return  # whoever asks for these parts will be told
-
-        return self._digests.message(raw, look)
+    def _look(self, read: dict[int, tuple[Part, ...]], cut: int, value: Any) -> None:
+        """Note the parts of a message while it is decoded; where that fails, whoever asks for them will be told."""
+        try:
+            read[cut] = tuple(self._parts(value))
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return
 
     def _lead_digest(self, lead: Sequence[LeadPiece]) -> bytes:
         key = tuple([(piece.key, len(piece.raw), piece.raw[-_MARK:]) for piece in lead])
