@@ -13,7 +13,6 @@ import json
 import statistics
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,7 +24,7 @@ from gateway.demo.background import BackgroundProvider
 from gateway.demo.turns import Call, Turn
 from tests.fakes.gateway import running_gateway
 from tests.fakes.provider import always, running_provider, say
-from tests.fakes.supervisor_model import Asked, Said, running_model
+from tests.fakes.supervisor_model import Asked, Mind, Said, running_model
 from tests.gateway.house import House
 
 _WARM_UP = 20
@@ -58,21 +57,15 @@ _HERE = '{ kind = "pattern", rules = [{ id = "hour", pattern = "midnight", score
 _WIRES = ("anthropic", "openai")
 
 
-class Slow:
-    """A mind that says `ok` after a while, and how long that took each time."""
+def slow(seconds: float) -> Mind:
+    """A mind that says `ok` after a while."""
+    pause = threading.Event()
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._pause = threading.Event()
-        self.times: list[float] = []
-
-    def __call__(self, asked: Asked) -> Said:
-        """Always the one word."""
-        del asked
-        began = time.perf_counter_ns()
-        self._pause.wait(self._seconds)
-        self.times.append((time.perf_counter_ns() - began) / 1e6)
+    def ok(_: Asked) -> Said:
+        pause.wait(seconds)
         return Said(text="ok")
+
+    return ok
 
 
 @contextmanager
@@ -97,8 +90,7 @@ def supervisor(wire: str, url: str) -> str:
 def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[str, Any]:
     """Medians by wire, in milliseconds."""
     with ExitStack() as opened:
-        slow = {wire: Slow(delay_ms / 1000) for wire in _WIRES}
-        models = {wire: opened.enter_context(running_model(slow[wire])) for wire in _WIRES}
+        models = {wire: opened.enter_context(running_model(slow(delay_ms / 1000))) for wire in _WIRES}
         houses = {
             wire: opened.enter_context(gateway(provider, supervisor(wire, models[wire].base_url), _AT_THE_GATE))
             for wire in _WIRES
@@ -114,9 +106,9 @@ def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[
     without = statistics.median(times["none"])
     found: dict[str, Any] = {"calls": calls, "p50_ms_without": round(without, 2)}
     for wire in _WIRES:
-        own = slow[wire].times
+        own = models[wire].took_ns
         assert len(own) == _WARM_UP + calls, f"{wire}: asked {len(own)} times"
-        model = statistics.median(own[_WARM_UP:])
+        model = statistics.median(own[_WARM_UP:]) / 1e6
         with_it = statistics.median(times[wire])
         found[wire] = {
             "p50_ms": round(with_it, 2),

@@ -13,14 +13,16 @@ from policies.vocabulary.facts import Facts
 from policies.vocabulary.steps import Part
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
 from supervisors.adapters.breaker import Breaker
-from supervisors.budget import Budget, Limits
+from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller, Errand, LedgerFailed
 from supervisors.gate import Gate
+from supervisors.lines import Lines
 from supervisors.models.interface import Completion, Prompt
 
 Answering = Callable[[Prompt], Awaitable[Completion]]
 CHARGE = Charge(clause="p/outbound", text='Nothing holds "evil".', severity="high", seat="gate")
 CRITICAL = Charge(clause="p/critical", text='Nothing holds "evil".', severity="critical", seat="gate")
+PLENTY = 1_000_000_000
 ERRAND = Errand(seat="gate", purpose="word", clauses=("p/outbound",), app="a", session_id="s")
 
 
@@ -42,10 +44,11 @@ class Books:
     def __init__(self) -> None:
         self.begun: list[SupervisorCall] = []
         self.ends: list[CallEnd] = []
+        self.looked_up: list[str] = []
         self.failing = False
 
     async def spent(self, account: str) -> Spent:
-        del account
+        self.looked_up.append(account)
         return Spent()
 
     async def begin(self, call: SupervisorCall) -> None:
@@ -96,13 +99,13 @@ class Court:
         self.now_ns = 1_790_000_000_000_000_000
         self.critiques: list[Critique] = []
         numbers, fences = count(1), count(1)
-        self.budget = Budget(limits or Limits())
+        self.budget = Budget(limits or Limits(day=Limit(tokens=PLENTY)))
         self.caller = Caller(
             self.model,
             budget=self.budget,
             ledger=self.books,
             pricing=Tariff(),
-            breaker=Breaker(failures=3, pause_ns=30_000_000_000),
+            lines=Lines(lambda: Breaker(failures=3, pause_ns=30_000_000_000)),
             clock=lambda: self.now_ns,
             now_ns=lambda: self.now_ns,
             new_id=lambda: f"C{next(numbers)}",

@@ -20,6 +20,7 @@ from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller
 from supervisors.canaries import Canary, Sight
+from supervisors.lines import Lines
 from supervisors.models.interface import Completion, Prompt, Unanswered
 from supervisors.models.scripted import answer
 from supervisors.monitor import ATTEMPTS, PATIENCE_NS, Monitor, MonitorSettings
@@ -101,7 +102,7 @@ class House:
             budget=Budget(limits or Limits()),
             ledger=self.books,
             pricing=self.books,
-            breaker=Breaker(failures=5, pause_ns=SECOND),
+            lines=Lines(lambda: Breaker(failures=5, pause_ns=SECOND)),
             clock=lambda: self.now,
             now_ns=lambda: self.now,
             new_id=lambda: f"call{next(ids)}",
