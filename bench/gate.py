@@ -6,13 +6,19 @@ The model is a stand-in on a socket that answers each question after a delay wit
 once. Three gateways answer in turn: one per wire of the model, and one without a supervisor, whose clause of the same
 bands looks at the same calls here. What the gate adds is the difference of the medians, and beyond the model what is
 left of it without the model's own time: from the question's last byte read to the answer's first byte written.
+
+In that difference stands one commit of the ledger, since a call is durable there before it is sent; `p50_ms_fsync` is
+what the disk takes for one in the same run. `cpu_ms_beyond` is what the gate costs the gateway's process for each call,
+settling and recording included, which does not depend on who else uses the machine.
 """
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +26,7 @@ from typing import Any
 
 from bench.conditions import conditions
 from bench.monitor import Caller
+from bench.processes import settle
 from gateway.demo.background import BackgroundProvider
 from gateway.demo.turns import Call, Turn
 from tests.fakes.gateway import running_gateway
@@ -83,7 +90,7 @@ def supervisor(wire: str, url: str) -> str:
     """The configuration of a supervisor that speaks this wire."""
     return (
         f'[supervisor]\nprovider = "{wire}"\nmodel = "judge-1"\nbase_url = "{url}"\nkey_env = "PATH"\n'
-        "budget_tokens_per_day = 1000000000\n"
+        "budget_tokens_per_day = 1000000000\ncanary_every = 0\n"
     )
 
 
@@ -98,13 +105,25 @@ def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[
         houses["none"] = opened.enter_context(gateway(provider, "", _HERE))
         callers = {name: Caller(house.gateway) for name, house in houses.items()}
         times: dict[str, list[float]] = {name: [] for name in houses}
+        fsync: list[float] = []
+        before: dict[str, float] = {}
         for number in range(_WARM_UP + calls):
+            if number == _WARM_UP:
+                before = {name: settle(house.gateway.process.pid) for name, house in houses.items()}
             for name, caller in callers.items():
                 taken = caller.call(f"Launch number {number}.", f"s{number}")
                 if number >= _WARM_UP:
                     times[name].append(taken)
+            fsync.append(_fsync_ms())
+        cpu = {
+            name: (settle(house.gateway.process.pid) - before[name]) * 1000 / calls for name, house in houses.items()
+        }
     without = statistics.median(times["none"])
-    found: dict[str, Any] = {"calls": calls, "p50_ms_without": round(without, 2)}
+    found: dict[str, Any] = {
+        "calls": calls,
+        "p50_ms_without": round(without, 2),
+        "p50_ms_fsync": round(statistics.median(fsync), 2),
+    }
     for wire in _WIRES:
         own = models[wire].took_ns
         assert len(own) == _WARM_UP + calls, f"{wire}: asked {len(own)} times"
@@ -115,8 +134,19 @@ def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[
             "p50_ms_model": round(model, 2),
             "p50_ms_beyond": round(with_it - without - model, 2),
             "p99_ms": round(statistics.quantiles(times[wire], n=100)[98], 2),
+            "cpu_ms_beyond": round(cpu[wire] - cpu["none"], 2),
         }
     return found
+
+
+def _fsync_ms() -> float:
+    """What it takes to make one page durable."""
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(4096))
+        file.flush()
+        began = time.perf_counter_ns()
+        os.fsync(file.fileno())
+        return (time.perf_counter_ns() - began) / 1e6
 
 
 def main() -> None:

@@ -328,7 +328,7 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that may wait for the monitor; what comes beyond sheds the least risky, which is recorded."""
 
     canary_every: Annotated[int, Meta(ge=0, le=100_000)] = 20
-    """One call of the monitor in so many goes with a step whose label is known, out of the clauses' own examples, to
+    """At each seat one question in so many goes with a step whose label is known, out of the clauses' own examples, to
     find out whether the model still sees; 0 for none."""
 
     input_usd_per_million: Dollars | None = None
@@ -345,7 +345,7 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
 
 Occasion: TypeAlias = Literal[
     "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "guard_not_run", "dropped",
-    "audit_failing", "not_verified",
+    "audit_failing", "not_verified", "supervisor_blind",
 ]  # fmt: skip
 
 
@@ -358,7 +358,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     on: tuple[Occasion, ...]
     """What to tell of: `hold` (a step waits), a verdict (`flag redact rewrite reject terminate`), `failed` (a call had
     no whole answer), `spent` (see `over_usd`), `guard_not_run`, `dropped` (something could not be recorded),
-    `audit_failing`, `not_verified` (`POST /api/audit/verify` found something)."""
+    `audit_failing`, `not_verified` (`POST /api/audit/verify` found something), `supervisor_blind` (it judges canaries
+    wrongly)."""
 
     apps: tuple[str, ...] = ()
     """Only of these apps; empty is every app."""

@@ -135,10 +135,10 @@ def model_of(settings: Settings, environ: Mapping[str, str]) -> Model:
         from supervisors.models.openai_compatible import PATH, OpenAiCompatibleModel  # noqa: PLC0415 - one of several
 
         return OpenAiCompatibleModel(name, base_url=base_url, post=Endpoint(base_url + PATH), key=look_up)
-    from supervisors.models.anthropic_sdk import PATH, SDK, AnthropicModel  # noqa: PLC0415 - one of several
+    from supervisors.models import anthropic_sdk  # noqa: PLC0415 - one of several
 
-    threading.Thread(target=import_module, args=(SDK,), name="stepwarden-sdk", daemon=True).start()
-    return AnthropicModel(name, post=Endpoint(base_url + PATH), key=key)
+    threading.Thread(target=import_module, args=(anthropic_sdk.SDK,), name="stepwarden-sdk", daemon=True).start()
+    return anthropic_sdk.AnthropicModel(name, post=Endpoint(base_url + anthropic_sdk.PATH), key=key)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -5,9 +5,9 @@ it happened to. What the gate is told the monitor heeds too: nobody waits for it
 """
 
 from collections.abc import Callable
-from typing import Final, get_args
+from typing import Final
 
-from policies.vocabulary.critiques import Seat
+from policies.vocabulary.critiques import SEATS, Seat
 from supervisors.adapters.breaker import Breaker, Pass
 from supervisors.models.interface import Unanswered
 
@@ -38,7 +38,7 @@ class Lines:
 
     def __init__(self, breaker: Callable[[], Breaker]) -> None:
         """`breaker` makes one for each seat."""
-        self._breakers: dict[Seat, Breaker] = {seat: breaker() for seat in get_args(Seat)}
+        self._breakers: dict[Seat, Breaker] = {seat: breaker() for seat in SEATS}
         self._paused_until_ns: dict[Seat, int] = dict.fromkeys(self._breakers, 0)
 
     def enter(self, seat: Seat, now_ns: int) -> Pass:

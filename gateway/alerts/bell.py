@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, final
 
-from gateway.alerts.occurrences import Occurrence, of_hold, of_recordings
+from gateway.alerts.occurrences import Occurrence, State, of_hold, of_recordings, of_states
 from gateway.alerts.watch import Watch
 from gateway.config import Alert
 from policies.vocabulary.exchanges import Recording
@@ -27,8 +27,7 @@ class Bell:
         self._wanted = {occasion for alert in alerts for occasion in alert.on}
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._failing = False
-        self._dropped = 0
+        self._last = State()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -40,8 +39,8 @@ class Bell:
             "alerts_lost": sum(courier.lost for _, courier in self._pairs),
         }
 
-    def start(self, state: Callable[[], tuple[str | None, int]]) -> None:
-        """Begin to deliver. `state` says why the audit log fails, if it does, and how much was not recorded by now."""
+    def start(self, state: Callable[[], State]) -> None:
+        """Begin to deliver; what nobody reports is seen in `state`."""
         if not self._pairs:
             return
         self._loop = asyncio.get_running_loop()
@@ -79,16 +78,13 @@ class Bell:
                 if notice is not None:
                     courier.put(notice)
 
-    async def _look(self, state: Callable[[], tuple[str | None, int]]) -> None:
+    async def _look(self, state: Callable[[], State]) -> None:
         """What nobody reports is looked at again and again, and what was kept quiet about is told when it may be."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            failing, dropped = state()
-            if failing is not None and not self._failing:
-                self.hear(Occurrence(occasion="audit_failing"))
-            if dropped > self._dropped:
-                self.hear(Occurrence(occasion="dropped"))
-            self._failing, self._dropped = failing is not None, dropped
+            now_is = state()
+            self.hear(*of_states(self._last, now_is))
+            self._last = now_is
             now = time.monotonic()
             for watch, courier in self._pairs:
                 for notice in watch.due(now):

@@ -26,6 +26,7 @@ _SAID: Final = {
     "dropped": "an exchange could not be recorded",
     "audit_failing": "the audit log cannot be written or published",
     "not_verified": "the audit log does not verify",
+    "supervisor_blind": "the supervisor judges steps wrongly whose label is known",
 }
 
 
@@ -44,6 +45,8 @@ def link(notice: Notice, dashboard: str) -> str:
     newest = notice.newest
     if newest.occasion == "hold":
         return f"{dashboard}/#/holds"
+    if newest.occasion == "supervisor_blind":
+        return f"{dashboard}/#/supervision"
     if newest.session and newest.exchange:
         return f"{dashboard}/#/sessions/{quote(newest.session, safe='')}?turn={quote(newest.exchange, safe='')}"
     if newest.exchange:

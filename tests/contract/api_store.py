@@ -29,6 +29,7 @@ from gateway.witnesses import WitnessState
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.shipped import shipped
+from policies.vocabulary.canaries import Sight
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.exchanges import Body, Exchange, Recording
 from policies.vocabulary.findings import Evidence, Finding
@@ -191,6 +192,9 @@ class Standing:
 
     def counters(self) -> Mapping[str, int]:
         return {"recorded": 1}
+
+    def sights(self) -> tuple[Sight, ...]:
+        return ()
 
     def metrics(self) -> bytes:
         return b"# TYPE up gauge\nup 1\n"
