@@ -6,10 +6,15 @@ The model is a stand-in on a socket that answers each question after a delay wit
 once. Three gateways answer in turn: one per wire of the model, and one without a supervisor, whose clause of the same
 bands looks at the same calls here. What the gate adds is the difference of the medians, and beyond the model what is
 left of it without the model's own time: from the question's last byte read to the answer's first byte written.
+
+In that difference stands one commit of the ledger, since a call is durable there before it is sent; `p50_ms_fsync` is
+what the disk takes for one in the same run. `cpu_ms_beyond` is what the gate costs the gateway's process for each call,
+settling and recording included, which does not depend on who else uses the machine.
 """
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import threading
@@ -21,11 +26,12 @@ from typing import Any
 
 from bench.conditions import conditions
 from bench.monitor import Caller
+from bench.processes import settle
 from gateway.demo.background import BackgroundProvider
 from gateway.demo.turns import Call, Turn
 from tests.fakes.gateway import running_gateway
 from tests.fakes.provider import always, running_provider, say
-from tests.fakes.supervisor_model import Asked, Said, running_model
+from tests.fakes.supervisor_model import Asked, Mind, Said, running_model
 from tests.gateway.house import House
 
 _WARM_UP = 20
@@ -58,21 +64,15 @@ _HERE = '{ kind = "pattern", rules = [{ id = "hour", pattern = "midnight", score
 _WIRES = ("anthropic", "openai")
 
 
-class Slow:
-    """A mind that says `ok` after a while, and how long that took each time."""
+def slow(seconds: float) -> Mind:
+    """A mind that says `ok` after a while."""
+    pause = threading.Event()
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._pause = threading.Event()
-        self.times: list[float] = []
-
-    def __call__(self, asked: Asked) -> Said:
-        """Always the one word."""
-        del asked
-        began = time.perf_counter_ns()
-        self._pause.wait(self._seconds)
-        self.times.append((time.perf_counter_ns() - began) / 1e6)
+    def ok(_: Asked) -> Said:
+        pause.wait(seconds)
         return Said(text="ok")
+
+    return ok
 
 
 @contextmanager
@@ -90,15 +90,14 @@ def supervisor(wire: str, url: str) -> str:
     """The configuration of a supervisor that speaks this wire."""
     return (
         f'[supervisor]\nprovider = "{wire}"\nmodel = "judge-1"\nbase_url = "{url}"\nkey_env = "PATH"\n'
-        "budget_tokens_per_day = 1000000000\n"
+        "budget_tokens_per_day = 1000000000\ncanary_every = 0\n"
     )
 
 
 def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[str, Any]:
     """Medians by wire, in milliseconds."""
     with ExitStack() as opened:
-        slow = {wire: Slow(delay_ms / 1000) for wire in _WIRES}
-        models = {wire: opened.enter_context(running_model(slow[wire])) for wire in _WIRES}
+        models = {wire: opened.enter_context(running_model(slow(delay_ms / 1000))) for wire in _WIRES}
         houses = {
             wire: opened.enter_context(gateway(provider, supervisor(wire, models[wire].base_url), _AT_THE_GATE))
             for wire in _WIRES
@@ -106,25 +105,48 @@ def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[
         houses["none"] = opened.enter_context(gateway(provider, "", _HERE))
         callers = {name: Caller(house.gateway) for name, house in houses.items()}
         times: dict[str, list[float]] = {name: [] for name in houses}
+        fsync: list[float] = []
+        before: dict[str, float] = {}
         for number in range(_WARM_UP + calls):
+            if number == _WARM_UP:
+                before = {name: settle(house.gateway.process.pid) for name, house in houses.items()}
             for name, caller in callers.items():
                 taken = caller.call(f"Launch number {number}.", f"s{number}")
                 if number >= _WARM_UP:
                     times[name].append(taken)
+            fsync.append(_fsync_ms())
+        cpu = {
+            name: (settle(house.gateway.process.pid) - before[name]) * 1000 / calls for name, house in houses.items()
+        }
     without = statistics.median(times["none"])
-    found: dict[str, Any] = {"calls": calls, "p50_ms_without": round(without, 2)}
+    found: dict[str, Any] = {
+        "calls": calls,
+        "p50_ms_without": round(without, 2),
+        "p50_ms_fsync": round(statistics.median(fsync), 2),
+    }
     for wire in _WIRES:
-        own = slow[wire].times
+        own = models[wire].took_ns
         assert len(own) == _WARM_UP + calls, f"{wire}: asked {len(own)} times"
-        model = statistics.median(own[_WARM_UP:])
+        model = statistics.median(own[_WARM_UP:]) / 1e6
         with_it = statistics.median(times[wire])
         found[wire] = {
             "p50_ms": round(with_it, 2),
             "p50_ms_model": round(model, 2),
             "p50_ms_beyond": round(with_it - without - model, 2),
             "p99_ms": round(statistics.quantiles(times[wire], n=100)[98], 2),
+            "cpu_ms_beyond": round(cpu[wire] - cpu["none"], 2),
         }
     return found
+
+
+def _fsync_ms() -> float:
+    """What it takes to make one page durable."""
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(4096))
+        file.flush()
+        began = time.perf_counter_ns()
+        os.fsync(file.fileno())
+        return (time.perf_counter_ns() - began) / 1e6
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ provider = "openai"
 model = "gold"
 base_url = "{url}"
 budget_tokens_per_day = 1_000_000_000_000
+canary_every = 0
 """
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.endpoint import Endpoint
 from gateway.ids import new_id
 from gateway.prices import Prices
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
@@ -19,7 +20,8 @@ from policies.vocabulary.usage import Usage
 from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Answered, Caller, Errand, Unserved
-from supervisors.models.anthropic_sdk import AnthropicModel
+from supervisors.lines import Lines
+from supervisors.models.anthropic_sdk import PATH, AnthropicModel
 from supervisors.models.interface import Completion, Model, Prompt
 from supervisors.models.scripted import ScriptedModel
 
@@ -106,7 +108,7 @@ class Asker:
             budget=Budget(Limits(day=Limit(micro_usd=limit))),
             ledger=self.ledger,
             pricing=pricing,
-            breaker=Breaker(failures=5, pause_ns=30_000_000_000),
+            lines=Lines(lambda: Breaker(failures=5, pause_ns=30_000_000_000)),
             clock=time.monotonic_ns,
             now_ns=time.time_ns,
             new_id=new_id,
@@ -131,7 +133,9 @@ def scripted() -> Asker:
 def live(name: str, *, key_env: str, cap_usd: float) -> Asker:
     """A model of Anthropic's. Its key is looked up when it is needed, and kept nowhere."""
     key: Callable[[], str | None] = lambda: os.environ.get(key_env)  # noqa: E731 - what is looked up, not its value
-    return Asker(AnthropicModel(name, base_url=ANTHROPIC, key=key), Listed(name, "anthropic"), cap_usd=cap_usd)
+    return Asker(
+        AnthropicModel(name, post=Endpoint(ANTHROPIC + PATH), key=key), Listed(name, "anthropic"), cap_usd=cap_usd
+    )
 
 
 def told(tally: Tally) -> dict[str, Any]:

@@ -351,7 +351,7 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that may wait for the monitor; what comes beyond sheds the least risky, which is recorded."""
 
     canary_every: Annotated[int, Meta(ge=0, le=100_000)] = 20
-    """One call of the monitor in so many goes with a step whose label is known, out of the clauses' own examples, to
+    """At each seat one question in so many goes with a step whose label is known, out of the clauses' own examples, to
     find out whether the model still sees; 0 for none."""
 
     input_usd_per_million: Dollars | None = None
@@ -367,8 +367,8 @@ class Supervisor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Occasion: TypeAlias = Literal[
-    "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "budget", "guard_not_run",
-    "blind", "dropped", "audit_failing", "not_verified",
+    "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "budget", "guard_not_run", "dropped",
+    "audit_failing", "not_verified", "supervisor_blind",
 ]  # fmt: skip
 
 
@@ -381,8 +381,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     on: tuple[Occasion, ...]
     """What to tell of: `hold` (a step waits), a verdict (`flag redact rewrite reject terminate`), `failed` (a call had
     no whole answer), `spent` (see `over_usd`), `budget` (a call was refused: its key's budget does not cover it),
-    `guard_not_run`, `blind` (the supervisor misses canaries), `dropped` (something could not be recorded),
-    `audit_failing`, `not_verified` (`POST /api/audit/verify` found something)."""
+    `guard_not_run`, `dropped` (something could not be recorded), `audit_failing`, `not_verified`
+    (`POST /api/audit/verify` found something), `supervisor_blind` (it judges canaries wrongly)."""
 
     apps: tuple[str, ...] = ()
     """Only of these apps; empty is every app."""

@@ -29,6 +29,7 @@ from policies.asking import NOT_ASKED, Answer
 from policies.errors import StepwardenError
 from policies.guards.judge import Case
 from policies.vocabulary.audit import GATEWAY, OWNER, ConfigActivated, Receipt, RequestAccepted
+from policies.vocabulary.canaries import Sight
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.grants import ToolToken
@@ -509,6 +510,13 @@ class LocalKeeper:
         if self.supervisor is None:
             return [Answer(failure=NOT_ASKED) for _ in case.charges]
         return await self.supervisor.gate.judge(case)
+
+    def sights(self) -> tuple[Sight, ...]:
+        """What the newest canaries of each seat say of the supervisor; empty where nobody reads along."""
+        if self.supervisor is None or self.monitor is None:
+            return ()
+        found = (self.supervisor.gate.sight, self.monitor.sight)
+        return tuple([sight for sight in found if sight is not None])
 
     async def erase(self, order: Order) -> Erasure:
         """Destroy what is recorded of a scope, and forget its sessions. Raises as `Store.erase`."""

@@ -222,6 +222,10 @@ _ABOUT: Final = {
     "in_flight": "Requests being carried.",
     "holds_waiting": "Steps that wait for a person.",
     "viewers": "Who watches the live feed.",
+    "canaries_read": "Newest steps of a known label that were put before the supervisor.",
+    "canaries_missed": "Violations among them that passed.",
+    "canaries_cried": "Steps in order among them that did not pass.",
+    "supervisor_blind": "1 where a seat of the supervisor judges too many canaries wrongly.",
     "event_loop_lag_seconds": "The longest an event loop, of any worker, was late in the last fifteen seconds.",
 }
 

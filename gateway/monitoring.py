@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from gateway.api.reading import Reader
 from gateway.config import Config
 from gateway.contents import Reach
+from gateway.decided import Decided, Rulesets
 from gateway.ids import new_id
 from gateway.intake import Intake
 from gateway.keeper import LocalKeeper
@@ -15,17 +16,15 @@ from gateway.supervisor import Supervisor, new_fence
 from gateway.wire.dialects import dialects
 from policies.afterwards import charges_of, ruling
 from policies.evaluate import Ruleset
-from policies.examples import scene_of
 from policies.guards.judge import Charge
-from policies.vocabulary.audit import GATEWAY, CanaryMissed
-from policies.vocabulary.critiques import Consumed, Opinion
+from policies.vocabulary.canaries import Sight
+from policies.vocabulary.critiques import Opinion, Seat
 from policies.vocabulary.monitoring import Awaiting, Filed
 from policies.vocabulary.steps import Part, Step
 from policies.vocabulary.verdicts import ALLOW, Verdict
-from storage.audit_log import AuditLog
 from storage.monitor_queue import MonitorQueue
 from storage.rows import RecordedRow
-from supervisors.canaries import Canary, Sight
+from supervisors.canaries import Canaries
 from supervisors.monitor import Monitor, MonitorSettings, MonitorState
 from supervisors.transcript import STEP_BYTES, Seen
 
@@ -34,8 +33,6 @@ _LEAD: Final = "instructions"
 
 _SECONDS: Final = 60.0
 """For one answer: nobody waits for it."""
-
-Rulesets = Callable[[], Mapping[str, Ruleset]]
 
 
 class SessionRecord(Protocol):
@@ -130,68 +127,55 @@ class InForceClauses:
         ruleset = self._of(app)
         return ALLOW if ruleset is None else ruling(ruleset, opinions)
 
-    def canaries(self, app: str, clauses: Collection[str]) -> tuple[Canary, ...]:
-        """Violations that the authors of these clauses wrote down."""
-        ruleset = self._of(app)
-        return () if ruleset is None else tuple(_canaries(ruleset, clauses))
-
     def _of(self, app: str) -> Ruleset | None:
         found = self._rulesets()
         return found.get(app) or found.get("default")
 
 
-def _canaries(ruleset: Ruleset, clauses: Collection[str]) -> Iterator[Canary]:
-    charges = {charge.clause: charge for charge in charges_of(ruleset, clauses)}
-    for rule in ruleset.rules:
-        if rule.name not in charges:
-            continue
-        for example in rule.clause.example:
-            if example.expect == "violation":
-                scene = scene_of(example)
-                yield Canary(charge=charges[rule.name], steps=(*scene.trail.parts, scene.step))
-
-
 class CritiquesKept:
     """Where critiques go; satisfies the monitor's `Book`."""
 
-    def __init__(self, keeper: LocalKeeper, audit: AuditLog) -> None:
+    def __init__(self, keeper: LocalKeeper) -> None:
         self._keeper = keeper
-        self._audit = audit
 
     async def settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
         """Keep what came of steps that waited, and act on it; what was kept."""
         return await self._keeper.settle(several)
 
-    async def missed(self, canary: Canary, consumed: Consumed, sight: Sight) -> None:
-        """Let the audit log say that a canary was missed."""
-        entry = CanaryMissed(
-            actor=GATEWAY,
-            clause=canary.charge.clause,
-            model=consumed.model,
-            prompt=consumed.prompt,
-            missed=sight.missed,
-            of=sight.read,
-        )
-        await asyncio.to_thread(self._audit.note, entry)
-
 
 def open_monitor(config: Config, keeper: LocalKeeper, supervisor: Supervisor, rulesets: Rulesets) -> Monitor:
-    """The monitor of a gateway that has a supervisor; it reads once it is run. Raises `StorageFailed`."""
+    """The monitor of a gateway that has a supervisor; it reads once it is run. Raises `StorageFailed`.
+
+    From here on canaries are mixed in among what both seats are asked.
+    """
     store = keeper.store
     reach = Reach.within(config.limits)
     intake = Intake(store.monitor_queue, store, rulesets, now_ns=time.time_ns)
     settings = config.supervisor
+    decided = Decided(rulesets)
+
+    def canaries(seat: Seat) -> Canaries:
+        return Canaries(
+            seat,
+            settings.canary_every,
+            known=decided,
+            book=store.canaries,
+            model=supervisor.caller.model,
+            now_ns=time.time_ns,
+        )
+
+    supervisor.gate.watch(canaries("gate"))
     return Monitor(
         supervisor.caller,
         queue=WaitingSteps(store.monitor_queue, intake, now_ns=time.time_ns),
         record=RecordedSteps(store, Reader(store, dialects().by_name(), reach)),
         clauses=InForceClauses(rulesets),
-        book=CritiquesKept(keeper, store.audit),
+        book=CritiquesKept(keeper),
+        canaries=canaries("monitor"),
         settings=MonitorSettings(
             seconds=_SECONDS,
             sessions=settings.monitor_sessions,
             room=settings.monitor_room,
-            canary_every=settings.canary_every,
         ),
         draw=new_fence,
         new_id=new_id,
@@ -200,14 +184,16 @@ def open_monitor(config: Config, keeper: LocalKeeper, supervisor: Supervisor, ru
     )
 
 
-def counters(state: MonitorState) -> dict[str, int]:
-    """What `/api/status` counts of the monitor."""
+def counters(state: MonitorState, sights: Iterable[Sight]) -> dict[str, int]:
+    """What `/api/status` counts of the monitor, and of the canaries of each seat."""
+    sights = tuple(sights)
     return {
         "monitor_read": state.read,
         "monitor_failed": state.failed,
         "monitor_shed": state.shed,
         "monitor_waiting": state.waiting,
-        "canaries_read": state.sight.read,
-        "canaries_missed": state.sight.missed,
-        "supervisor_blind": int(state.sight.blind),
+        "canaries_read": sum(sight.read for sight in sights),
+        "canaries_missed": sum(sight.missed for sight in sights),
+        "canaries_cried": sum(sight.cried for sight in sights),
+        "supervisor_blind": int(any(sight.blind for sight in sights)),
     }

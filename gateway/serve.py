@@ -24,8 +24,8 @@ import uvloop
 
 from gateway import logs, memory, sockets
 from gateway.activation import activation
-from gateway.alerts.bell import Bell, Condition
-from gateway.alerts.occurrences import Occurrence
+from gateway.alerts.bell import Bell
+from gateway.alerts.occurrences import Occurrence, State
 from gateway.api.access import Access, over_socket
 from gateway.api.answers import ProviderStatus
 from gateway.api.assets import dashboard_routes
@@ -58,6 +58,7 @@ from gateway.witnesses import Witnesses, WitnessState
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.mistakes import BadPolicy
+from policies.vocabulary.canaries import Sight
 from policies.vocabulary.modes import Modes
 from supervisors.panel import Panel
 
@@ -232,7 +233,11 @@ class _Info:
             return {}
         from gateway.monitoring import counters  # noqa: PLC0415 - loaded by now
 
-        return counters(monitor.state())
+        return counters(monitor.state(), self.sights())
+
+    def sights(self) -> tuple[Sight, ...]:
+        """What the newest canaries of each seat say of the supervisor."""
+        return self._keeper.sights()
 
     def unready(self) -> str | None:
         """Why new requests should go elsewhere."""
@@ -241,6 +246,15 @@ class _Info:
         if self._keeper.recorder.state().failing:
             return "the store refuses to record"
         return "the audit log cannot be written" if self._keeper.store.audit.failing else None
+
+
+def _state(keeper: LocalKeeper) -> State:
+    """What alerts look at."""
+    return State(
+        audit_failing=keeper.store.audit.failing is not None,
+        dropped=keeper.recorder.state().dropped,
+        blind=tuple([sight.seat for sight in keeper.sights() if sight.blind]),
+    )
 
 
 class _Gateway:
@@ -273,7 +287,7 @@ class _Gateway:
                 keeper.store.publisher.start()
                 witnesses.start()
                 keeper.monitor = await self._read_along(keeper, open_things)
-                bell.start(lambda: _condition(keeper))
+                bell.start(lambda: _state(keeper))
                 open_things.push_async_callback(bell.stop)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
@@ -561,15 +575,6 @@ async def _beat(keeper: RemoteKeeper, gate: Gate, lag: LoopLag) -> None:
     while True:
         keeper.pulse(Pulse(in_flight=gate.in_flight, late_seconds=lag.worst()))
         await asyncio.sleep(_BEAT_SECONDS)
-
-
-def _condition(keeper: LocalKeeper) -> Condition:
-    monitor = keeper.monitor
-    return Condition(
-        failing=keeper.store.audit.failing,
-        dropped=keeper.recorder.state().dropped,
-        blind=monitor is not None and monitor.state().sight.blind,
-    )
 
 
 def _on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:

@@ -30,6 +30,7 @@ from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller, Ledger, LedgerFailed
 from supervisors.gate import Gate, Told
+from supervisors.lines import Lines
 from supervisors.models.interface import Completion, Model
 from supervisors.models.key import LookUp
 
@@ -96,7 +97,7 @@ def open_supervisor(config: Config, ledger: Ledger, environ: Mapping[str, str], 
         budget=Budget(limits),
         ledger=ledger,
         pricing=pricing,
-        breaker=Breaker(failures=_FAILURES, pause_ns=_PAUSE_NS),
+        lines=Lines(lambda: Breaker(failures=_FAILURES, pause_ns=_PAUSE_NS)),
         clock=time.monotonic_ns,
         now_ns=time.time_ns,
         new_id=new_id,
@@ -134,10 +135,10 @@ def model_of(settings: Settings, environ: Mapping[str, str]) -> Model:
         from supervisors.models.openai_compatible import PATH, OpenAiCompatibleModel  # noqa: PLC0415 - one of several
 
         return OpenAiCompatibleModel(name, base_url=base_url, post=Endpoint(base_url + PATH), key=look_up)
-    from supervisors.models.anthropic_sdk import SDK, AnthropicModel  # noqa: PLC0415 - one of several
+    from supervisors.models import anthropic_sdk  # noqa: PLC0415 - one of several
 
-    threading.Thread(target=import_module, args=(SDK,), name="stepwarden-sdk", daemon=True).start()
-    return AnthropicModel(name, base_url=base_url, key=key)
+    threading.Thread(target=import_module, args=(anthropic_sdk.SDK,), name="stepwarden-sdk", daemon=True).start()
+    return anthropic_sdk.AnthropicModel(name, post=Endpoint(base_url + anthropic_sdk.PATH), key=key)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -19,6 +19,7 @@ from policies.vocabulary.reports import ReportedSpan
 from storage.aliases import Aliases
 from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
+from storage.canaries import CanaryBook
 from storage.contents import Vault
 from storage.critiques import CritiqueBook
 from storage.days import Days
@@ -106,6 +107,7 @@ class Store(Reads):
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
                 self.supervisor_calls = CallBook(self.ledger, self.sequencer)
+                self.canaries = CanaryBook(self.ledger, self.sequencer)
                 self.publisher = Publisher(
                     self.ledger, lambda: open_log(path, self.ledger.origin), adopt=partial(adopt_next, path)
                 )
@@ -261,6 +263,7 @@ class Store(Reads):
             self._writer.drop(files, held)
             self.reports.drop(reported, kept)
         self.supervisor_calls.forget(now_ns - self._retention_days * DAY_NS)
+        self.canaries.forget(now_ns - self._retention_days * DAY_NS)
         self._writer.forget_sessions(now_ns, self._retention_days, held)
         kept_from_ns = (now_ns // DAY_NS - self._retention_days) * DAY_NS
         self.critiques.expire(kept_from_ns, held)

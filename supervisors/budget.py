@@ -78,8 +78,14 @@ class Budget:
         self._spent: OrderedDict[str, Spent] = OrderedDict()
 
     def unknown(self, spender: Spender) -> tuple[str, ...]:
-        """Accounts of a spender whose state has to be told first, with `know`."""
-        return tuple([account for account in spender.accounts() if account not in self._spent])
+        """Accounts of a spender whose state has to be told first, with `know`: those that have a limit."""
+        return tuple(
+            [
+                account
+                for account in spender.accounts()
+                if account not in self._spent and self._limit(account)[1] != Limit()
+            ]
+        )
 
     def know(self, account: str, spent: Spent) -> None:
         """Note what an account has spent so far; what is known already stands."""

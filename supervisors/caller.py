@@ -1,8 +1,8 @@
 """The caller: the one way to a supervisor's model, for the gate and the monitor alike.
 
 Whoever calls says on whose account. The budget is reserved and the ledger durable before anything is sent; what it
-took is settled after, whatever became of it. Nothing is tried twice here. A provider that fails again and again, or
-says that it is overloaded, is left alone for a while.
+took is settled after, whatever became of it. Nothing is tried twice here. Both seats share budget and ledger, and each
+leaves a provider alone by itself that fails again and again or says that it is overloaded (`supervisors/lines.py`).
 """
 
 import asyncio
@@ -14,22 +14,14 @@ import msgspec
 from policies.trail import utf8
 from policies.vocabulary.critiques import Consumed, Seat, View
 from policies.vocabulary.supervisor_calls import CallEnd, Purpose, Spender, Spent, SupervisorCall
-from supervisors.adapters.breaker import Breaker, Pass
+from supervisors.adapters.breaker import Pass
 from supervisors.budget import Budget, BudgetGone, Ceiling, Reserved
+from supervisors.lines import LeftAlone, Lines
 from supervisors.models.interface import Completion, Model, Prompt, Unanswered
 from supervisors.ports import Clock
 
 FRAME_BYTES: Final = 4096
 """Room in a call for what a provider puts around a prompt, in bytes, and so in tokens at most."""
-
-_PAUSE_SECONDS: Final = 5.0
-_LONGEST_PAUSE_SECONDS: Final = 60.0
-"""How long an overloaded provider is left alone: by default, and at most whatever it asks for."""
-
-
-_ABOUT_THE_CALL: Final = frozenset({"status:400", "status:413", "status:422"})
-"""Failures by which a provider speaks of what it was sent, and so is there: a step that it will not read must not keep
-it from being asked about others."""
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +92,7 @@ class Pricing(Protocol):
 
 
 class Caller:
-    """One model with its budget, ledger and breaker. Used from one event loop."""
+    """One model with its budget and ledger, and a line to it for each seat. Used from one event loop."""
 
     def __init__(
         self,
@@ -109,7 +101,7 @@ class Caller:
         budget: Budget,
         ledger: Ledger,
         pricing: Pricing,
-        breaker: Breaker,
+        lines: Lines,
         clock: Clock,
         now_ns: Clock,
         new_id: Callable[[], str],
@@ -119,11 +111,10 @@ class Caller:
         self._budget = budget
         self._ledger = ledger
         self._pricing = pricing
-        self._breaker = breaker
+        self._lines = lines
         self._clock = clock
         self._now_ns = now_ns
         self._new_id = new_id
-        self._paused_until_ns = 0
 
     @property
     def model(self) -> str:
@@ -132,27 +123,20 @@ class Caller:
 
     async def complete(self, prompt: Prompt, errand: Errand, *, seconds: float) -> Answered:
         """The model's answer within so many seconds. Raises `Unserved`, and nothing else but `CancelledError`."""
-        began_ns = self._clock()
-        leave = self._leave(began_ns)
+        try:
+            leave = self._lines.enter(errand.seat, self._clock())
+        except LeftAlone as refused:
+            raise Unserved(refused.why, retry_after_seconds=refused.retry_after_seconds) from None
         try:
             call, reserved = await self._begun(prompt, errand)
         except BaseException:
-            self._breaker.abandoned(leave)
+            self._lines.abandoned(errand.seat, leave)
             raise
         return await self._sent(prompt, call, reserved, leave, seconds)
 
     async def close(self) -> None:
         """Let go of the model's connections."""
         await self._model.close()
-
-    def _leave(self, now_ns: int) -> Pass:
-        """Leave of the breaker, unless the provider asked to be left alone."""
-        if now_ns < self._paused_until_ns:
-            raise Unserved("overloaded", retry_after_seconds=(self._paused_until_ns - now_ns) / 1e9)
-        leave = self._breaker.enter(now_ns)
-        if leave is None:
-            raise Unserved("breaker_open")
-        return leave
 
     async def _begun(self, prompt: Prompt, errand: Errand) -> tuple[SupervisorCall, Reserved]:
         """Reserve and write down. Raises `Unserved`, and then neither is done."""
@@ -198,7 +182,7 @@ class Caller:
             self._failed(call, reserved, leave, failed, began_ns)
             raise Unserved(failed.why, retry_after_seconds=failed.retry_after_seconds) from None
         except asyncio.CancelledError:
-            self._breaker.abandoned(leave)
+            self._lines.abandoned(call.seat, leave)
             micros = self._since(began_ns)
             self._ended(call, reserved, CallEnd(call_id=call.call_id, state="failed", why="cancelled", micros=micros))
             raise
@@ -206,7 +190,7 @@ class Caller:
             failed = Unanswered(f"raised:{type(error).__name__}")
             self._failed(call, reserved, leave, failed, began_ns)
             raise Unserved(failed.why) from None
-        self._breaker.succeeded(leave)
+        self._lines.succeeded(call.seat, leave)
         return self._done(prompt, call, reserved, completion, began_ns)
 
     def _done(
@@ -236,15 +220,7 @@ class Caller:
         return Answered(completion=completion, consumed=consumed)
 
     def _failed(self, call: SupervisorCall, reserved: Reserved, leave: Pass, failed: Unanswered, began_ns: int) -> None:
-        now_ns = self._clock()
-        if failed.why in _ABOUT_THE_CALL:
-            self._breaker.succeeded(leave)
-        else:
-            self._breaker.failed(leave, now_ns)
-        if failed.why == "overloaded":
-            asked = _PAUSE_SECONDS if failed.retry_after_seconds is None else failed.retry_after_seconds
-            pause = min(max(asked, 0.0), _LONGEST_PAUSE_SECONDS)
-            self._paused_until_ns = max(self._paused_until_ns, now_ns + int(pause * 1e9))
+        self._lines.failed(call.seat, leave, failed, self._clock())
         micros = self._since(began_ns)
         if failed.sent:
             self._ended(call, reserved, CallEnd(call_id=call.call_id, state="failed", why=failed.why, micros=micros))

@@ -1,83 +1,115 @@
 """Canaries: steps with known labels among the others, to find out whether the supervisor still sees.
 
-They are the violations that a clause's author wrote down as its examples, and are put to the model like any other step,
-under the same rubric. A model that lets them pass is blind, whatever it says of the rest.
+They are the examples that a clause's author decided by hand, violations and others, and are put to the model like any
+other step, under the same clauses as what they go with. What a model makes of them is what its word is worth.
 """
 
+import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
-from policies.guards.judge import Charge
-from policies.vocabulary.steps import Part
-from supervisors.critics.fences import Draw
-from supervisors.critics.prompt import Matter
-from supervisors.transcript import Seen, Transcript
+from policies.trail import Scene
+from policies.vocabulary.canaries import NEWEST, CanaryRead, Expected, Sight, sight
+from policies.vocabulary.critiques import Seat
+from policies.vocabulary.facts import Facts
+from policies.vocabulary.findings import Score
+from supervisors.ports import Clock
 
-NEWEST: Final = 20
-"""Canaries that count."""
-
-_ENOUGH: Final = 4
-"""Canaries from which on anything can be said."""
-
-_BLIND: Final = 4
-"""More than one missed in so many is blindness."""
+log = logging.getLogger("stepwarden.canaries")
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):
-    """A case that a clause's author calls a violation."""
+    """A case that a clause's author decided."""
 
-    charge: Charge
-    steps: tuple[Part, ...]
-    """The last one is the violation."""
+    clause: str
+    """`policy/clause`."""
 
-    def matter(self, charges: Sequence[Charge], draw: Draw) -> Matter:
-        """The question about its last step, under all charges it hides among."""
-        seen = [Seen(number=1, step_id=f"canary.{at}", part=part) for at, part in enumerate(self.steps)]
-        return Transcript().followed(seen, draw).matter(charges, {seen[-1].step_id})
+    expected: Expected
+    least: Score
+    """The score from which on the clause acts."""
+
+    scene: Scene
+    """As far as its seat is shown it."""
+
+    facts: Facts = Facts()
+    """What is known of its step; `gate` only."""
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """What the newest canaries say of the supervisor."""
+Known = Callable[[Seat, str, Collection[str]], Sequence[Canary]]
+"""The canaries of a seat there are for an app, out of these clauses."""
 
-    read: int
-    missed: int
-    blind: bool
+
+class CanaryBook(Protocol):
+    """Where it is kept what became of canaries. Nothing here is waited for, and nothing here fails."""
+
+    def newest(self, seat: Seat, model: str, limit: int) -> Sequence[CanaryRead]:
+        """The last ones, the newest first."""
+        ...
+
+    def record(self, read: CanaryRead, seen: Sight) -> None:
+        """Keep one; `seen` is what the newest say with it."""
+        ...
 
 
 class Canaries:
-    """When the next is due, and what became of the last ones. Used from one thread."""
+    """One seat's: when the next is due, and what became of the last ones. Used from one thread."""
 
-    def __init__(self, every: int) -> None:
-        """One call in `every` is a canary; 0 for none."""
+    def __init__(self, seat: Seat, every: int, *, known: Known, book: CanaryBook, model: str, now_ns: Clock) -> None:
+        """One call in `every` goes with a canary; 0 for none. What is known of another model does not count."""
+        self._seat: Final[Seat] = seat
         self._every = every
-        self._calls = 0
-        self._turn = 0
-        self._missed: deque[bool] = deque(maxlen=NEWEST)
-
-    def due(self) -> bool:
-        """Count a call; whether a canary goes with it. The first has one, so that a blind model is told at once."""
-        due = bool(self._every) and self._calls % self._every == 0
-        self._calls += 1
-        return due
-
-    def pick(self, among: Sequence[Canary]) -> Canary | None:
-        """The next of those there are, in turn."""
-        if not among:
-            return None
-        self._turn += 1
-        return among[self._turn % len(among)]
-
-    def note(self, *, missed: bool) -> Sight:
-        """What became of one."""
-        self._missed.append(missed)
-        return self.sight
+        self._known = known
+        self._book = book
+        self._model = model
+        self._now_ns = now_ns
+        self._calls = self._turn = 0
+        self._newest = deque(book.newest(seat, model, NEWEST), maxlen=NEWEST)
 
     @property
     def sight(self) -> Sight:
         """What the newest say."""
-        missed = sum(self._missed)
-        read = len(self._missed)
-        return Sight(read=read, missed=missed, blind=read >= _ENOUGH and missed * _BLIND > read)
+        return sight(self._seat, list(self._newest))
+
+    def due(self, app: str, clauses: Collection[str]) -> Canary | None:
+        """Count a call; the canary that goes with it, if any. The first has one, so that blindness is told soon."""
+        due = bool(self._every) and self._calls % self._every == 0
+        self._calls += 1
+        among = _mixed(self._known(self._seat, app, clauses)) if due else ()
+        if not among:
+            return None
+        self._turn += 1
+        return among[(self._turn - 1) % len(among)]
+
+    def judged(self, canary: Canary, app: str, score: Score, *, prompt: str) -> None:
+        """Note what became of one: the score it was given under its clause, 0 where it was called ok."""
+        read = CanaryRead(
+            at_ns=self._now_ns(),
+            seat=self._seat,
+            app=app,
+            clause=canary.clause,
+            expected=canary.expected,
+            score=score,
+            missed=(score >= canary.least) != (canary.expected == "violation"),
+            model=self._model,
+            prompt=prompt,
+        )
+        self._newest.appendleft(read)
+        seen = self.sight
+        if read.missed:
+            log.warning(
+                "the supervisor judged a canary wrongly%s",
+                ": it is blind" if seen.blind else "",
+                extra={"seat": self._seat, "clause": canary.clause, "expected": canary.expected, "score": score},
+            )
+        self._book.record(read, seen)
+
+
+def _mixed(among: Sequence[Canary]) -> Sequence[Canary]:
+    """Violations and others in turn, a violation first."""
+    bad = [each for each in among if each.expected == "violation"]
+    good = [each for each in among if each.expected == "ok"]
+    pairs = max(len(bad), len(good))
+    return [several[at % len(several)] for at in range(pairs) for several in (bad, good) if several]

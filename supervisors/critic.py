@@ -11,6 +11,7 @@ import msgspec
 
 from policies.vocabulary.critiques import Consumed, Label, Opinion, Quote, View
 from policies.vocabulary.findings import Score
+from policies.vocabulary.supervisor_calls import Purpose
 from supervisors.caller import Caller, Errand, Unserved
 from supervisors.critics.answers import Malformed, Said, read_critique, read_word
 from supervisors.critics.appeals import appeals
@@ -57,7 +58,8 @@ class Critic:
         """A critique, its quotes found where it says. Raises `Unserved` or `Malformed`."""
         asked = [step.name for step in _new(matter)]
         shown = (*matter.history, *matter.steps)
-        errand = msgspec.structs.replace(self._errand, purpose="critique", view=view)
+        purpose: Purpose = "critique" if self._errand.purpose == "word" else self._errand.purpose
+        errand = msgspec.structs.replace(self._errand, purpose=purpose, view=view)
         return await self._answer(
             critique_prompt(matter, view), errand, lambda answer: read_critique(answer, matter.charges, shown, asked)
         )

@@ -10,22 +10,25 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from policies.asking import Answer
+from policies.asking import Answer, Asking
 from policies.digests import digest
 from policies.guards.judge import Case, Charge
+from policies.vocabulary.canaries import Sight
 from policies.vocabulary.critiques import VIEWS, Consumed, Critique, Label, Opinion, View
 from policies.vocabulary.findings import Evidence, Hit, Score
+from policies.vocabulary.supervisor_calls import Purpose
 from supervisors.adapters.excerpt import Excerpt
 from supervisors.caller import Caller, Errand, Unserved
+from supervisors.canaries import Canaries, Canary
 from supervisors.critic import Critic
 from supervisors.critics.answers import Malformed, Said
 from supervisors.critics.appeals import appeals
 from supervisors.critics.fences import Draw
-from supervisors.critics.prompt import Matter, ordered
+from supervisors.critics.prompt import REVISION, Matter, ordered
 from supervisors.exhibits import Exhibits
 from supervisors.ports import Clock
 
@@ -83,6 +86,17 @@ class Gate:
         self._turns = asyncio.Semaphore(IN_FLIGHT)
         self._known: OrderedDict[bytes, Answer] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[dict[str, Answer]]] = {}
+        self._canaries: Canaries | None = None
+        self._watching: set[asyncio.Task[None]] = set()
+
+    def watch(self, canaries: Canaries) -> None:
+        """Mix canaries in among the cases from now on. Nobody waits for one."""
+        self._canaries = canaries
+
+    @property
+    def sight(self) -> Sight | None:
+        """What the newest canaries say; None where none are mixed in."""
+        return None if self._canaries is None else self._canaries.sight
 
     async def judge(self, case: Case) -> tuple[Answer, ...]:
         """An answer for each charge, in order. Raises nothing but `CancelledError`.
@@ -105,10 +119,10 @@ class Gate:
 
     async def close(self) -> None:
         """Wait for nobody any more."""
-        for task in tuple(self._running.values()):
+        tasks: list[asyncio.Task[Any]] = [*self._running.values(), *self._watching]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
-        await self._caller.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _joined(self, case: Case) -> dict[str, Answer]:
         """The answers of the one inquiry there is about a case; who leaves does not end it for others.
@@ -122,7 +136,33 @@ class Gate:
             task = asyncio.get_running_loop().create_task(self._judged(case))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
+            self._mix_in(case)
         return await asyncio.shield(task)
+
+    def _mix_in(self, case: Case) -> None:
+        """Let a canary go with a case where one is due, under the same charges, unless every turn is taken."""
+        canaries, app = self._canaries, case.asking.app
+        if canaries is None or self._turns.locked():
+            return
+        canary = canaries.due(app, [charge.clause for charge in case.charges])
+        if canary is None:
+            return
+        asked = Case(charges=case.charges, scene=canary.scene, facts=canary.facts, asking=Asking(app=app))
+        task = asyncio.get_running_loop().create_task(self._watched(canaries, canary, asked))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
+    async def _watched(self, canaries: Canaries, canary: Canary, case: Case) -> None:
+        """Judge a canary like any case, and note what was said; of one that got no answer nothing is known."""
+        try:
+            async with asyncio.timeout(self._seconds + GRACE_SECONDS), self._turns:
+                answers = (await self._asked(self._inquiry(case, "canary", self._clock()))).answers
+        except (TimeoutError, Unserved, Malformed):
+            return
+        answer = answers[canary.clause]
+        if answer.failure is None:
+            score = max([hit.score for hit in answer.hits], default=0)
+            canaries.judged(canary, case.asking.app, score, prompt=REVISION)
 
     async def _judged(self, case: Case) -> dict[str, Answer]:
         """By clause; what was answered is remembered, what failed is asked again."""
@@ -155,35 +195,40 @@ class Gate:
         except TimeoutError:
             raise Unserved("overloaded") from None
         try:
-            matter = self._exhibits.matter(case)
-            until_ns = began_ns + int(self._seconds * 1e9)
-            answers = await self._asked(_Inquiry(self._caller, case, matter, self._clock, until_ns))
+            inquiry = self._inquiry(case, "word", began_ns)
+            found = await self._asked(inquiry)
         finally:
             self._turns.release()
-        beside = (*appeals(matter.steps[-1].text), *_tail(matter))
-        return {clause: _with(answer, beside) for clause, answer in answers.items()}
+        self._tell(case, found.opined)
+        step = inquiry.matter.steps[-1]
+        beside = (*appeals(step.text), *Excerpt(text=step.text, size=step.size, whole=step.whole).tail())
+        return {clause: _with(answer, beside) for clause, answer in found.answers.items()}
 
-    async def _asked(self, inquiry: "_Inquiry") -> dict[str, Answer]:
+    def _inquiry(self, case: Case, purpose: Purpose, began_ns: int) -> "_Inquiry":
+        until_ns = began_ns + int(self._seconds * 1e9)
+        return _Inquiry(self._caller, case, purpose, self._exhibits.matter(case), self._clock, until_ns)
+
+    async def _asked(self, inquiry: "_Inquiry") -> "_Found":
         """The cascade. Raises `Unserved`, `Malformed` or `TimeoutError`."""
         if await inquiry.word() == "ok":
-            return {charge.clause: Answer() for charge in inquiry.case.charges}
+            return _Found({charge.clause: Answer() for charge in inquiry.case.charges})
         critical = tuple([charge for charge in inquiry.case.charges if charge.severity == "critical"])
         views = VIEWS if critical else VIEWS[:1]
         opined = await asyncio.gather(
             *[inquiry.critique(view, inquiry.case.charges if view == VIEWS[0] else critical) for view in views]
         )
-        self._tell(inquiry, opined)
-        return {
+        answers = {
             charge.clause: _answer(charge, opined if charge.severity == "critical" else opined[:1])
             for charge in inquiry.case.charges
         }
+        return _Found(answers, tuple(opined))
 
-    def _tell(self, inquiry: "_Inquiry", opined: Iterable[Opined]) -> None:
+    def _tell(self, case: Case, opined: Iterable[Opined]) -> None:
         """Hand critiques over for the record."""
+        asking = case.asking
         for each in opined:
             if each.said is None:
                 continue
-            asking = inquiry.case.asking
             self._told(
                 Critique(
                     critique_id=self._new_id(),
@@ -193,7 +238,7 @@ class Gate:
                     session_id=asking.session_id,
                     exchange_id=asking.exchange_id,
                     steps=(),
-                    ruleset=digest([msgspec.to_builtins(charge) for charge in inquiry.case.charges]),
+                    ruleset=digest([msgspec.to_builtins(charge) for charge in case.charges]),
                     opinions=each.said.opinions,
                     blamed=each.said.blamed,
                     calls=each.calls,
@@ -207,13 +252,23 @@ class Gate:
             self._known.popitem(last=False)
 
 
+class _Found(msgspec.Struct, frozen=True):
+    """What the cascade came to: an answer for each clause, and the critiques it took."""
+
+    answers: dict[str, Answer]
+    opined: tuple[Opined, ...] = ()
+
+
 class _Inquiry:
     """One case before the model, as long as there is time."""
 
-    def __init__(self, caller: Caller, case: Case, matter: Matter, clock: Clock, until_ns: int) -> None:
+    def __init__(
+        self, caller: Caller, case: Case, purpose: Purpose, matter: Matter, clock: Clock, until_ns: int
+    ) -> None:
         self.case = case
         self.matter = matter
         self._caller = caller
+        self._purpose: Purpose = purpose
         self._clock = clock
         self._until_ns = until_ns
 
@@ -236,7 +291,7 @@ class _Inquiry:
         asking = self.case.asking
         errand = Errand(
             seat="gate",
-            purpose="word",
+            purpose=self._purpose,
             clauses=tuple([charge.clause for charge in charges]),
             app=asking.app,
             session_id=asking.session_id,
@@ -276,12 +331,6 @@ def _hit(opined: Opined, opinion: Opinion) -> Hit:
         evidence=evidence or (Evidence(label=QUOTED),),
         note=f"the supervisor's {opined.view} view says {opinion.label}",
     )
-
-
-def _tail(matter: Matter) -> tuple[Hit, ...]:
-    """What is to be said of the bytes of the step that the model was not shown."""
-    step = matter.steps[-1]
-    return Excerpt(text=step.text, size=step.size, whole=step.whole).tail()
 
 
 def _with(answer: Answer, beside: tuple[Hit, ...]) -> Answer:

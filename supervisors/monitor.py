@@ -16,17 +16,20 @@ import msgspec
 
 from policies.errors import StepwardenError
 from policies.guards.judge import Charge
+from policies.trail import Scene
+from policies.vocabulary.canaries import Sight
 from policies.vocabulary.critiques import Consumed, Critique
 from policies.vocabulary.monitoring import SHED, Awaiting, Filed
 from policies.vocabulary.supervisor_calls import Purpose
 from supervisors.caller import Caller, Errand, Unserved
-from supervisors.canaries import Canaries, Sight
+from supervisors.canaries import Canaries, Canary
 from supervisors.critic import Critic
 from supervisors.critics.answers import Malformed, Said
 from supervisors.critics.fences import Draw
+from supervisors.critics.prompt import REVISION, Matter
 from supervisors.monitor_ports import Book, Clauses, Queue, Record
 from supervisors.ports import Clock
-from supervisors.transcript import SHOWN_BYTES, STEP_BYTES, Transcript, Transcripts
+from supervisors.transcript import SHOWN_BYTES, STEP_BYTES, Seen, Transcript, Transcripts
 
 log = logging.getLogger("stepwarden.monitor")
 
@@ -71,9 +74,6 @@ class MonitorSettings(msgspec.Struct, frozen=True, kw_only=True):
     room: int = 10_000
     """Steps that may wait; what comes beyond is shed."""
 
-    canary_every: int = 20
-    """One call in so many is a canary; 0 for none."""
-
     poll_seconds: float = 0.5
 
 
@@ -93,8 +93,6 @@ class MonitorState(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     """Why the last call failed; None once one succeeds."""
 
-    sight: Sight
-
 
 class Monitor:
     """One gateway's monitor. Used from one event loop."""
@@ -107,6 +105,7 @@ class Monitor:
         record: Record,
         clauses: Clauses,
         book: Book,
+        canaries: Canaries,
         settings: MonitorSettings,
         draw: Draw,
         new_id: Callable[[], str],
@@ -124,7 +123,7 @@ class Monitor:
         self._new_id = new_id
         self._clock = clock
         self._now_ns = now_ns
-        self._canaries = Canaries(settings.canary_every)
+        self._canaries = canaries
         self._transcripts = Transcripts()
         self._reading: dict[str, asyncio.Task[None]] = {}
         """By session."""
@@ -140,8 +139,12 @@ class Monitor:
             shed=self._shed,
             waiting=self._waiting,
             problem=self._problem,
-            sight=self._canaries.sight,
         )
+
+    @property
+    def sight(self) -> Sight:
+        """What the newest canaries say."""
+        return self._canaries.sight
 
     def forget(self, sessions: Sequence[str]) -> None:
         """Show nothing any more of what was shown of these sessions: they were erased."""
@@ -230,9 +233,10 @@ class Monitor:
         steps = await self._readable(steps, transcript, seen)
         if not steps:
             return
-        if self._canaries.due():
-            await self._watch(app, charges)
-        critic = Critic(self._caller, self._errand(steps[0], charges, "word"), left=self._seconds)
+        canary = self._canaries.due(app, _names(charges))
+        if canary is not None:
+            await self._watch(app, charges, canary)
+        critic = Critic(self._caller, self._errand(app, steps[0].session_id, charges, "word"), left=self._seconds)
         try:
             said = await critic.said(transcript.matter(charges, {step.step_id for step in steps}))
         except Unserved as unserved:
@@ -269,25 +273,15 @@ class Monitor:
             await self._settle([self._unjudged(unkept, NOT_KEPT)])
         return [step for step in steps if step.step_id in shown]
 
-    async def _watch(self, app: str, charges: Sequence[Charge]) -> None:
-        """Ask about a canary, under the same charges as what is read now."""
-        canary = self._canaries.pick(self._clauses.canaries(app, [charge.clause for charge in charges]))
-        if canary is None:
-            return
-        errand = Errand(seat="monitor", purpose="canary", clauses=_names(charges), app=app)
-        critic = Critic(self._caller, errand, left=self._seconds)
+    async def _watch(self, app: str, charges: Sequence[Charge], canary: Canary) -> None:
+        """Judge a canary like any session, under the same charges; of one that got no answer nothing is known."""
+        critic = Critic(self._caller, self._errand(app, None, charges, "canary"), left=self._seconds)
         try:
-            missed = await critic.word(canary.matter(charges, self._draw)) == "ok"
+            said = await critic.said(_alone(canary.scene, charges, self._draw))
         except (Unserved, Malformed):
-            return  # nothing is known of it; what is wrong shows in the session's own call
-        sight = self._canaries.note(missed=missed)
-        if missed:
-            log.warning(
-                "the supervisor missed a canary%s",
-                ": it is blind" if sight.blind else "",
-                extra={"clause": canary.charge.clause, "missed": sight.missed, "of": sight.read},
-            )
-            await self._book.missed(canary, critic.calls[-1], sight)
+            return  # what is wrong shows in the session's own call
+        scores = [each.score for each in said.opinions if each.clause == canary.clause and each.label != "ok"]
+        self._canaries.judged(canary, app, max(scores, default=0), prompt=REVISION)
 
     async def _unserved(self, steps: Sequence[Awaiting], unserved: Unserved, calls: Sequence[Consumed]) -> None:
         """Nobody answered: wait where that is not about these steps, and say so where it is or lasts too long."""
@@ -353,10 +347,8 @@ class Monitor:
             log.warning("the supervisor did not answer: %s", why)
         self._problem = why
 
-    def _errand(self, step: Awaiting, charges: Sequence[Charge], purpose: Purpose) -> Errand:
-        return Errand(
-            seat="monitor", purpose=purpose, clauses=_names(charges), app=step.app, session_id=step.session_id
-        )
+    def _errand(self, app: str, session_id: str | None, charges: Sequence[Charge], purpose: Purpose) -> Errand:
+        return Errand(seat="monitor", purpose=purpose, clauses=_names(charges), app=app, session_id=session_id)
 
     def _judged(self, steps: Sequence[Awaiting], said: Said, calls: Sequence[Consumed]) -> Filed:
         verdict = self._clauses.ruling(steps[0].app, said.opinions)
@@ -398,6 +390,13 @@ def _fitting(steps: Sequence[Awaiting]) -> Sequence[Awaiting]:
         if room < 0 and at:
             return steps[:at]
     return steps
+
+
+def _alone(scene: Scene, charges: Sequence[Charge], draw: Draw) -> Matter:
+    """The question about the last step of a scene, shown like the beginning of a session."""
+    parts = (*scene.trail.parts, scene.step)
+    seen = [Seen(number=1, step_id=f"canary.{at}", part=part) for at, part in enumerate(parts)]
+    return Transcript().followed(seen, draw).matter(charges, {seen[-1].step_id})
 
 
 def _names(charges: Sequence[Charge]) -> tuple[str, ...]:

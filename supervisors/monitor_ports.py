@@ -4,10 +4,9 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from policies.guards.judge import Charge
-from policies.vocabulary.critiques import Consumed, Opinion
+from policies.vocabulary.critiques import Opinion
 from policies.vocabulary.monitoring import Awaiting, Filed
 from policies.vocabulary.verdicts import Verdict
-from supervisors.canaries import Canary, Sight
 from supervisors.transcript import Seen
 
 
@@ -61,18 +60,10 @@ class Clauses(Protocol):
         """What the bands of the clauses make of opinions."""
         ...
 
-    def canaries(self, app: str, clauses: Collection[str]) -> tuple[Canary, ...]:
-        """Violations that the authors of these clauses wrote down."""
-        ...
-
 
 class Book(Protocol):
     """Where critiques are kept, and acted on."""
 
     async def settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
         """Keep what came of steps that waited, and act on it; what was kept: not what was settled before, or erased."""
-        ...
-
-    async def missed(self, canary: Canary, consumed: Consumed, sight: Sight) -> None:
-        """Let the audit log say that a canary was missed."""
         ...

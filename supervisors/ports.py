@@ -1,6 +1,6 @@
 """What supervisors need of the floor above: a way to send something to one address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -34,8 +34,12 @@ class Unposted(Exception):
 class Post(Protocol):
     """One address, which the configuration fixed."""
 
-    async def post(self, body: bytes, *, key: str | None, most: int) -> Posted:
+    async def post(
+        self, body: bytes, *, key: str | None, most: int, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> Posted:
         """Send JSON, with a bearer token where there is a key; at most `most` bytes of the answer are read.
+
+        `headers` go with it.
 
         Follows no redirect and sends nothing twice. Raises `Unposted`; a cancelled call drops its connection.
         """

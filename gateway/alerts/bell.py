@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, final
 
-from gateway.alerts.occurrences import Occurrence, of_hold, of_recordings
+from gateway.alerts.occurrences import Occurrence, State, of_hold, of_recordings, of_states
 from gateway.alerts.watch import Watch
 from gateway.config import Alert
 from policies.vocabulary.exchanges import Recording
@@ -15,22 +15,6 @@ if TYPE_CHECKING:
     from gateway.alerts.courier import Courier
 
 _LOOK_SECONDS: Final = 1.0
-
-
-class Condition(NamedTuple):
-    """What nobody reports as it happens, as it stands at a moment."""
-
-    failing: str | None
-    """Why the audit log fails; None while it does not."""
-
-    dropped: int
-    """Exchanges that could not be recorded since the start."""
-
-    blind: bool
-    """Whether the supervisor misses canaries."""
-
-
-_WELL: Final = Condition(failing=None, dropped=0, blind=False)
 
 
 @final
@@ -43,7 +27,7 @@ class Bell:
         self._wanted = {occasion for alert in alerts for occasion in alert.on}
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._seen = _WELL
+        self._last = State()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -55,13 +39,13 @@ class Bell:
             "alerts_lost": sum(courier.lost for _, courier in self._pairs),
         }
 
-    def start(self, condition: Callable[[], Condition]) -> None:
-        """Begin to deliver."""
+    def start(self, state: Callable[[], State]) -> None:
+        """Begin to deliver; what nobody reports is seen in `state`."""
         if not self._pairs:
             return
         self._loop = asyncio.get_running_loop()
         self._tasks = [asyncio.create_task(courier.run()) for _, courier in self._pairs]
-        self._tasks.append(asyncio.create_task(self._look(condition)))
+        self._tasks.append(asyncio.create_task(self._look(state)))
 
     async def stop(self) -> None:
         """End; what was not delivered is not any more."""
@@ -94,17 +78,13 @@ class Bell:
                 if notice is not None:
                     courier.put(notice)
 
-    async def _look(self, condition: Callable[[], Condition]) -> None:
+    async def _look(self, state: Callable[[], State]) -> None:
         """What nobody reports is looked at again and again, and what was kept quiet about is told when it may be."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            before, self._seen = self._seen, condition()
-            if self._seen.failing is not None and before.failing is None:
-                self.hear(Occurrence(occasion="audit_failing"))
-            if self._seen.dropped > before.dropped:
-                self.hear(Occurrence(occasion="dropped"))
-            if self._seen.blind and not before.blind:
-                self.hear(Occurrence(occasion="blind"))
+            now_is = state()
+            self.hear(*of_states(self._last, now_is))
+            self._last = now_is
             now = time.monotonic()
             for watch, courier in self._pairs:
                 for notice in watch.due(now):

@@ -25,13 +25,13 @@ _SAID: Final = {
     "spent": "spending is over its mark",
     "budget": "a call was refused: its key's budget does not cover it",
     "guard_not_run": "a guard did not run",
-    "blind": "the supervisor is blind: it misses canaries",
     "dropped": "an exchange could not be recorded",
     "audit_failing": "the audit log cannot be written or published",
     "not_verified": "the audit log does not verify",
+    "supervisor_blind": "the supervisor judges steps wrongly whose label is known",
 }
 
-_PAGES: Final = {"hold": "holds", "blind": "supervision", "budget": "costs"}
+_PAGES: Final = {"hold": "holds", "supervisor_blind": "supervision", "budget": "costs"}
 """Where to look for what is not about one exchange that was recorded."""
 
 

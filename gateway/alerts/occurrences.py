@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from gateway.config import Occasion
+from policies.vocabulary.critiques import Seat
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold
 
@@ -46,6 +47,28 @@ def of_hold(hold: Hold) -> Occurrence | None:
         clauses=ask.clauses[:_CLAUSES],
         reason=ask.reason,
     )
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway as a whole is in, that nobody reports."""
+
+    audit_failing: bool = False
+    dropped: int = 0
+    """Exchanges that could not be recorded since the start."""
+
+    blind: tuple[Seat, ...] = ()
+    """Seats of the supervisor that do not see any more."""
+
+
+def of_states(before: State, now: State) -> Iterator[Occurrence]:
+    """What there is to tell of a change."""
+    if now.audit_failing and not before.audit_failing:
+        yield Occurrence(occasion="audit_failing")
+    if now.dropped > before.dropped:
+        yield Occurrence(occasion="dropped")
+    for seat in now.blind:
+        if seat not in before.blind:
+            yield Occurrence(occasion="supervisor_blind", reason=seat)
 
 
 def of_recordings(batch: Iterable[Recording]) -> Iterator[Occurrence]:

@@ -10,6 +10,7 @@ from gateway.witnesses import WitnessState
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.vocabulary.audit import Entry
+from policies.vocabulary.canaries import Sight
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.grants import LoginAnswer
@@ -448,6 +449,10 @@ class GatewayInfo(Protocol):
 
     def counters(self) -> Mapping[str, int]:
         """Counts since start: recorded, dropped, in flight, queue depths."""
+        ...
+
+    def sights(self) -> tuple[Sight, ...]:
+        """What the newest canaries of each seat say of the supervisor; empty where there is none."""
         ...
 
     def metrics(self) -> bytes:

@@ -51,7 +51,7 @@ def show_supervision(
         calls=tuple(_counts(sums)),
         budgets=tuple(_budgets(books, gateway.supervisor, app, now_ns)),
         waiting=books.queue.depth(app),
-        canaries=None if app is not None else _canaries(gateway),
+        canaries=tuple([answers.Canaries.of(each) for each in gateway.sights() if app is None and each.read]),
         distrusted=tuple([_distrusted(each) for each in books.critiques.distrusted() if app in (None, each.app)]),
         agreement=_agreement(books, app),
     )
@@ -144,17 +144,6 @@ def _budgets(
         spent_micro_usd=spent.micro_usd,
         limit_tokens=limit.tokens,
         limit_micro_usd=limit.micro_usd,
-    )
-
-
-def _canaries(gateway: GatewayInfo) -> answers.Canaries | None:
-    counts = gateway.counters()
-    if not counts.get("canaries_read"):
-        return None
-    return answers.Canaries(
-        read=counts["canaries_read"],
-        missed=counts["canaries_missed"],
-        blind=bool(counts["supervisor_blind"]),
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.api.access import Access, over_socket
@@ -28,6 +28,8 @@ from gateway.searching import Search
 from gateway.wire.dialects import dialects
 from gateway.witnesses import WitnessState
 from policies.evaluate import Ruleset
+from policies.vocabulary.canaries import NEWEST, Sight, sight
+from policies.vocabulary.critiques import SEATS
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.holds import APPROVAL_NS, Hold, Review
 from policies.vocabulary.keys import Key, Role
@@ -168,13 +170,23 @@ class NotServing:
     listening: str | None = None
     workers = 0
 
-    def __init__(self, providers: tuple[ProviderStatus, ...], supervisor: SupervisorStatus | None) -> None:
+    def __init__(
+        self, store: Store, providers: tuple[ProviderStatus, ...], supervisor: SupervisorStatus | None
+    ) -> None:
         self.providers = providers
         self.supervisor = supervisor
+        self._store = store
 
     def counters(self) -> Mapping[str, int]:
         """None."""
         return {}
+
+    def sights(self) -> tuple[Sight, ...]:
+        """What the newest canaries said while it ran."""
+        if self.supervisor is None:
+            return ()
+        newest = partial(self._store.canaries.newest, model=self.supervisor.model, limit=NEWEST)
+        return tuple([sight(seat, newest(seat)) for seat in SEATS])
 
     def metrics(self) -> bytes:
         """None."""
@@ -227,7 +239,7 @@ def _application(config: Config, store: Store) -> Any:
         pin_book=store.pins,
         in_force=ReadNow(config, store),
         live_feed=LiveFeed(known),
-        gateway=NotServing(providers, status_of(config.supervisor)),
+        gateway=NotServing(store, providers, status_of(config.supervisor)),
         desk=DirectDesk(store),
         logins=Grants(config.mcp, store.grants, os.environ, written=_written),
         backtest_desk=Backtests(_laboratory(config, store), rest=_nobody_waits, work=work),

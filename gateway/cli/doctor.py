@@ -313,6 +313,8 @@ def _gateway(config: "Config") -> Iterator[Finding]:
     else:
         yield _wrong("port", f"{address}: {reason}", "Stop what listens there, or set `port` in [gateway].")
     yield from _exposure(config)
+    if (config.gateway.data_dir / "ledger.db").exists():
+        yield from _sight(config)
 
 
 def _cannot_listen(host: str, port: int) -> str | None:
@@ -360,5 +362,32 @@ def _running(config: "Config") -> Iterator[Finding]:
     if counters.get("dropped"):
         mend = "See its log for the reason; raise `queue_exchanges` and `queue_bytes` in [limits], or free the disk."
         yield _wrong("recorder", f"{counters['dropped']} exchanges were not recorded since it started", mend)
+    yield from _sight(config)
     if status["store"]["kept_whole"]:
         yield _note("store", f"{status['store']['kept_whole']} bodies are stored uncut", "Please report this as a bug.")
+
+
+def _sight(config: "Config") -> Iterator[Finding]:
+    """What steps of a known label say of the supervisor, seat by seat."""
+    from gateway.cli import client
+
+    if config.supervisor.model is None:
+        return
+    with client.here(config) as api:
+        seats = api.get("/api/supervision")["canaries"]
+    if not seats and config.supervisor.canary_every:
+        yield _note("supervisor", "no canary was read yet: nothing tells whether it sees")
+    for each in seats:
+        wrong = each["missed"] + each["cried"]
+        message = (
+            f"{each['seat']}: of the newest canaries {each['missed']} of {each['violations']} violations passed, "
+            f"{each['cried']} of {each['harmless']} steps in order did not"
+        )
+        if each["blind"]:
+            clauses = ", ".join(each["clauses"])
+            mend = f"Ask another model, or mend the words of {clauses}; till then let it decide nothing."
+            yield _wrong("supervisor", f"{message}: it is blind", mend)
+        elif wrong:
+            yield _note("supervisor", f"{message} ({', '.join(each['clauses'])})")
+        else:
+            yield _ok("supervisor", message)

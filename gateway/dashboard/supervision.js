@@ -45,12 +45,16 @@ function budget(each) {
 }
 
 function canaries(found) {
-  const seen = found.canaries;
-  const every = found.supervisor.canary_every;
-  return h("div.tile", { class: seen?.blind ? "wrong" : "" }, h("div.label", {}, "Canaries"),
-    h("div.value", {}, seen === null ? "–" : `${seen.read - seen.missed} of ${seen.read} seen`),
-    h("div.note", {}, seen === null ? (every ? "none read yet" : "switched off") : seen.blind ? "The supervisor is blind: it lets known violations pass." : "steps with a known label, put among the others"),
-    seen === null ? null : h("div.canaries", { "aria-hidden": "true" }, Array.from({ length: seen.read }, (_, i) => h("i", { class: i < seen.missed ? "missed" : "" }))));
+  if (found.canaries.length) return found.canaries.map(seat);
+  return h("div.tile", {}, h("div.label", {}, "Canaries"), h("div.value", {}, "–"), h("div.note", {}, found.supervisor.canary_every ? "none read yet" : "switched off"));
+}
+
+function seat(each) {
+  const [read, wrong] = [each.violations + each.harmless, each.missed + each.cried];
+  return h("div.tile", { class: each.blind ? "wrong" : "" }, h("div.label", {}, `Canaries at the ${each.seat}`),
+    h("div.value", {}, `${read - wrong} of ${read} right`),
+    h("div.note", {}, each.blind ? `The supervisor is blind: ${each.missed} of ${each.violations} known violations passed, ${each.cried} of ${each.harmless} steps in order did not.` : "steps with a known label, put among the others"),
+    h("div.canaries", { "aria-hidden": "true" }, Array.from({ length: read }, (_, i) => h("i", { class: i < wrong ? "missed" : "" }))));
 }
 
 const gauge = (value, max, label) => h("meter.wide", { min: 0, max: max || 1, low: (max || 1) * 0.8, high: (max || 1) * 0.95, optimum: 0, value, "aria-label": label });

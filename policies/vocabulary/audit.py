@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from policies.errors import StepwardenError
+from policies.vocabulary.canaries import Expected
 from policies.vocabulary.critiques import Seat
 from policies.vocabulary.exchanges import Outcome
 from policies.vocabulary.grants import How
@@ -304,16 +305,20 @@ class LabelRecorded(Entry, frozen=True, kw_only=True, tag="label.recorded"):
 
 
 class CanaryMissed(Entry, frozen=True, kw_only=True, tag="canary.missed"):
-    """The supervisor was shown a violation known as such, among other work, and did not see it."""
+    """The supervisor was shown a step whose label is known, among other work, and judged it otherwise."""
 
     clause: str
     model: str
     prompt: str
     missed: int
-    """How many of the newest canaries it missed, this one included."""
+    """How many of the newest canaries of this seat it judged wrongly, this one included."""
 
     of: int
     """How many these are."""
+
+    seat: Seat
+    expected: Expected
+    """What the clause's author decided; of `ok` it said a violation."""
 
 
 class ConfigActivated(Entry, frozen=True, kw_only=True, tag="config.activated"):

@@ -10,6 +10,8 @@ Seat: TypeAlias = Literal["gate", "monitor"]
 """`gate`: asked before a step takes effect; it sees nothing an attacker wrote as prose. `monitor`: reads afterwards,
 and reads all."""
 
+SEATS: Final[tuple[Seat, ...]] = get_args(Seat)
+
 View: TypeAlias = Literal["policy", "provenance", "intent"]
 """What a critique looks from: the clause's words, where values come from, what the user wanted."""
 

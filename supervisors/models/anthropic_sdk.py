@@ -1,7 +1,8 @@
 """Anthropic: a supervisor's model behind the vendor's own SDK. The SDK's one door on this floor, loaded where named.
 
-It is told to try nothing twice, to follow no redirect, and to take neither proxies nor an address from the
-environment: where calls go is the configuration's alone.
+The SDK writes the request and says what its answer is; a `Post` to the configured address carries both. So nothing is
+sent twice, no redirect is followed, no proxy or address is taken from the environment, and no more of an answer is
+read than is allowed.
 """
 
 import asyncio
@@ -9,19 +10,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from supervisors.models.http_status import seconds_of, unanswered
+from supervisors.models.http_status import unanswered, unsent
 from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
 from supervisors.models.key import LookUp, usable
+from supervisors.ports import Post, Unposted
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+    from httpx2 import AsyncBaseTransport, Request
 
 SDK: Final = "anthropic"
 """What takes two seconds to import: whoever makes a model may have it imported beside, so that no call waits for it."""
 
+PATH: Final = "/v1/messages"
 MOST_BYTES: Final = 1 << 20
 """Of an answer; a longer one is none."""
 
+_THE_POSTS: Final = frozenset(
+    {b"host", b"connection", b"content-length", b"content-type", b"accept", b"accept-encoding", b"user-agent"}
+)
+"""Headers that whoever carries a request writes himself."""
+
+_OK: Final = 200
 _STOPS: Final[dict[str | None, Stop]] = {
     "end_turn": "end",
     "stop_sequence": "end",
@@ -55,9 +65,10 @@ class _Message(msgspec.Struct, frozen=True):
 class AnthropicModel:
     """One model of one address that speaks Messages."""
 
-    def __init__(self, name: str, *, base_url: str, key: LookUp) -> None:
+    def __init__(self, name: str, *, post: Post, key: LookUp) -> None:
+        """`post` goes to the configured address and `PATH`."""
         self.name = name
-        self._base_url = base_url
+        self._post = post
         self._key = key
         self._client: AsyncAnthropic | None = None
         self._making = asyncio.Lock()
@@ -69,51 +80,62 @@ class AnthropicModel:
 
     async def close(self) -> None:
         """See `Model.close`."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._post.close()
 
     async def _keyed(self, key: str) -> "AsyncAnthropic":
-        """A client with this key: a new one where the key is another than before."""
+        """A client with this key: a new one where the key is another than before. All of them share the `Post`."""
         async with self._making:
-            if self._client is not None and self._client.api_key != key:
-                await self.close()
-            if self._client is None:
+            if self._client is None or self._client.api_key != key:
                 self._client = await asyncio.to_thread(self._made, key)
             return self._client
 
     def _made(self, key: str) -> "AsyncAnthropic":
-        """A new client; the SDK and certificates take too long to load for an event loop."""
+        """A new client; the SDK takes too long to load for an event loop."""
         from anthropic import AsyncAnthropic  # noqa: PLC0415 - see `SDK`
         from httpx2 import AsyncClient  # noqa: PLC0415
 
         client = AsyncAnthropic(
             api_key=key,
-            base_url=self._base_url,
+            base_url="http://supervisor.invalid",  # where requests go is the `Post`'s affair
             max_retries=0,
             open_telemetry=False,
-            # The SDK's own default takes proxies from the environment.
-            http_client=AsyncClient(trust_env=False, follow_redirects=False),
+            http_client=AsyncClient(transport=_carried(self._post), trust_env=False, follow_redirects=False),
         )
         _ = client.messages
         return client
 
     async def _answer(self, client: "AsyncAnthropic", prompt: Prompt, seconds: float) -> bytes:
         """The body of the answer. Raises `Unanswered`."""
-        from anthropic import APIConnectionError, APIError, APIStatusError, APITimeoutError  # noqa: PLC0415
+        from anthropic import APIConnectionError, APIError  # noqa: PLC0415
 
         try:
             messages: Any = client.messages
             answer: Any = await messages.with_raw_response.create(**_request(self.name, prompt), timeout=seconds)
-        except APIStatusError as error:
-            raise unanswered(error.status_code, seconds_of(error.response.headers.get("retry-after"))) from None
-        except APITimeoutError as error:
-            raise Unanswered("timed_out", sent=_was_sent(error)) from None
         except APIConnectionError as error:
-            raise Unanswered("unreachable", sent=_was_sent(error)) from None
+            if isinstance(error.__cause__, Unanswered):
+                raise error.__cause__ from None
+            raise
         except APIError:
             raise Unanswered("answer_invalid") from None
         return answer.http_response.content
+
+
+def _carried(post: Post) -> "AsyncBaseTransport":
+    """What the SDK sends through. Raises `Unanswered` into the SDK, which hands it on as a cause."""
+    from httpx2 import AsyncBaseTransport, Response  # noqa: PLC0415 - see `SDK`
+
+    class Carried(AsyncBaseTransport):
+        async def handle_async_request(self, request: "Request") -> Response:
+            headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _THE_POSTS]
+            try:
+                posted = await post.post(await request.aread(), key=None, most=MOST_BYTES, headers=headers)
+            except Unposted as failed:
+                raise unsent(failed) from None
+            if posted.status != _OK:
+                raise unanswered(posted.status, posted.retry_after_seconds)
+            return Response(_OK, headers={"content-type": "application/json"}, content=posted.body)
+
+    return Carried()
 
 
 def _request(model: str, prompt: Prompt) -> dict[str, Any]:
@@ -135,8 +157,6 @@ def _request(model: str, prompt: Prompt) -> dict[str, Any]:
 
 
 def _completion(body: bytes) -> Completion:
-    if len(body) > MOST_BYTES:
-        raise Unanswered("answer_too_long")
     try:
         message = msgspec.json.decode(body, type=_Message)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -155,8 +175,3 @@ def _completion(body: bytes) -> Completion:
         cache_write_tokens=written,
         output_tokens=usage.output_tokens,
     )
-
-
-def _was_sent(error: Exception) -> bool:
-    """Whether a call may have reached the provider: it cannot where no connection was ever there."""
-    return type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")

@@ -1,9 +1,11 @@
-"""Statuses: what an error status of a model's provider means to whoever called."""
+"""Statuses: what it means to whoever called that a model's provider answers with an error, or does not answer."""
 
 from supervisors.models.interface import Unanswered
+from supervisors.ports import Unposted
 
 _REFUSED = frozenset({401, 403})
 _OVERLOADED = frozenset({429, 503, 529})
+_NEVER_SENT = frozenset({"unreachable"})
 
 
 def unanswered(status: int, retry_after_seconds: float | None) -> Unanswered:
@@ -13,6 +15,11 @@ def unanswered(status: int, retry_after_seconds: float | None) -> Unanswered:
     if status in _OVERLOADED:
         return Unanswered("overloaded", sent=False, retry_after_seconds=retry_after_seconds)
     return Unanswered(f"status:{status}", sent=False)
+
+
+def unsent(failed: Unposted) -> Unanswered:
+    """Why there is no answer where none came back; what may have been read may have cost something."""
+    return Unanswered(failed.why, sent=failed.why not in _NEVER_SENT)
 
 
 def seconds_of(header: str | None) -> float | None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from supervisors.models.http_status import unanswered
+from supervisors.models.http_status import unanswered, unsent
 from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
 from supervisors.models.key import LookUp, usable
 from supervisors.ports import Post, Unposted
@@ -19,7 +19,6 @@ MOST_BYTES: Final = 1 << 20
 
 _OK: Final = 200
 _STOPS: Final[dict[str | None, Stop]] = {"stop": "end", "length": "length", "content_filter": "refused"}
-_UNSENT: Final = frozenset({"unreachable"})
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -70,7 +69,7 @@ class OpenAiCompatibleModel:
         try:
             posted = await self._post.post(body, key=key, most=MOST_BYTES)
         except Unposted as failed:
-            raise Unanswered(failed.why, sent=failed.why not in _UNSENT) from None
+            raise unsent(failed) from None
         if posted.status != _OK:
             raise unanswered(posted.status, posted.retry_after_seconds)
         return _completion(posted.body, self.name)

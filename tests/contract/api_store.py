@@ -34,6 +34,7 @@ from gateway.witnesses import WitnessState
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.shipped import shipped
+from policies.vocabulary.canaries import Sight
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.critiques import Blame, Consumed, Critique, Opinion, Quote
 from policies.vocabulary.exchanges import Body, Exchange, Recording
@@ -229,6 +230,9 @@ class Standing:
 
     def counters(self) -> Mapping[str, int]:
         return {"recorded": 1}
+
+    def sights(self) -> tuple[Sight, ...]:
+        return ()
 
     def metrics(self) -> bytes:
         return b"# TYPE up gauge\nup 1\n"

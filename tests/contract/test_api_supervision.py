@@ -48,7 +48,7 @@ def test_another_apps_marks_are_as_if_they_were_not(plane: Plane, said: Recordin
     keys = plane.keys(app="other")
     assert ask(plane.app, f"/api/sessions/{session_of(said)}/marks", key=keys["viewer"]).status_code == 404
     found = ask(plane.app, "/api/supervision", key=keys["viewer"]).json()
-    assert (found["distrusted"], found["agreement"]["labels"], found["canaries"]) == ([], 0, None)
+    assert (found["distrusted"], found["agreement"]["labels"], found["canaries"]) == ([], 0, [])
 
 
 def test_a_label_that_says_the_contrary_is_a_disagreement(plane: Plane, said: Recording) -> None:

@@ -5,6 +5,7 @@ It answers as the scripted model would, or misbehaves in one of the ways models 
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -102,6 +103,8 @@ class Endpoint:
         self.calls: list[Asked] = []
         self.tokens: list[tuple[int, int]] = []
         """Input and output of every call whose answer says what it took."""
+        self.took_ns: list[int] = []
+        """Of every call: from its last byte read to the first byte of its answer written."""
         self.over = threading.Event()
         self._lock = threading.Lock()
         endpoint = self
@@ -112,7 +115,9 @@ class Endpoint:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                endpoint.serve(self, Asked(path=self.path, headers=dict(self.headers), document=json.loads(body)))
+                read_ns = time.monotonic_ns()
+                asked = Asked(path=self.path, headers=dict(self.headers), document=json.loads(body))
+                endpoint.serve(self, asked, read_ns)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -128,7 +133,7 @@ class Endpoint:
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
-    def serve(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+    def serve(self, handler: BaseHTTPRequestHandler, asked: Asked, read_ns: int) -> None:
         with self._lock:
             self.calls.append(asked)
         said = self.mind(asked)
@@ -137,6 +142,8 @@ class Endpoint:
         if said.status == 200 and said.body is None:
             with self._lock:
                 self.tokens.append(spent)
+        with self._lock:
+            self.took_ns.append(time.monotonic_ns() - read_ns)
         with suppress(OSError):
             handler.send_response(said.status)
             for name, value in {"content-type": "application/json", **said.headers}.items():

@@ -18,11 +18,9 @@ from gateway.demo.guarded import SECRET
 from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import always, say
 from tests.fakes.receiver import Receiver, running_receiver
-from tests.fakes.supervisor_model import opining, running_model
 from tests.gateway.house import ANTHROPIC, CHAT, House, standing, waited
 from tests.gateway.rawhttp import Response
 from tests.gateway.test_external import clause
-from tests.gateway.test_monitor import settings, spoken
 from tests.gateway.test_policies import tools_of
 
 NOBODY = "http://127.0.0.1:9/judge"
@@ -185,21 +183,6 @@ def test_a_disk_that_takes_no_log_is_told_while_it_is_full(small: Path, receiver
         assert said["summary"] == "the audit log cannot be written or published"
         filling.unlink()
     assert told(receiver)["audit_failing"] == 1
-
-
-def test_a_blind_supervisor_is_told(tmp_path: Path, receiver: Receiver) -> None:
-    with (
-        running_model(lambda asked: opining(asked, label="ok", score=0)) as model,
-        standing(tmp_path, more=settings(tmp_path, model.base_url, canary_every=1) + alert("blind")) as house,
-    ):
-        for number in range(6):
-            spoken(house, "Hello.", session=f"s{number}")
-        said = one(receiver, "blind")
-        assert (said["summary"], said["link"]) == (
-            "the supervisor is blind: it misses canaries", f"{house.gateway.url}/#/supervision",
-        )  # fmt: skip
-        waited(lambda: house.status()["counters"]["canaries_missed"] >= 6 or None)
-    assert told(receiver) == {"blind": 1}
 
 
 def test_the_signature_is_taken_by_others_and_refused_for_other_bytes(tmp_path: Path, receiver: Receiver) -> None:

@@ -91,6 +91,7 @@ def settings(url: str, provider: str = "openai", **more: Any) -> str:
         "base_url": url,
         "key_env": "SUPERVISOR_KEY",
         "budget_tokens_per_day": 100_000_000,
+        "canary_every": 0,
         **more,
     }
     return "\n".join(["[supervisor]", *[f"{name} = {json.dumps(value)}" for name, value in given.items()], ""])

@@ -13,7 +13,7 @@ import pytest
 from gateway.cli.main import run
 from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import always, say
-from tests.fakes.supervisor_model import Asked, Endpoint, Mind, Said, opining, running_model, sound
+from tests.fakes.supervisor_model import Asked, Endpoint, Mind, Said, running_model, sound
 from tests.gateway.house import ANTHROPIC, JSON, House, standing, waited
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_policies import read, tools_of
@@ -214,20 +214,6 @@ def test_a_supervisor_that_cannot_answer_stops_nobody_and_says_so(tmp_path: Path
         ]
         waited(lambda: said(house)["waiting"] or None)
         assert house.status()["counters"]["monitor_read"] == 0
-
-
-def test_a_blind_supervisor_is_found_out(tmp_path: Path) -> None:
-    def blind(asked: Asked) -> Said:
-        return opining(asked, label="ok", score=0)
-
-    with supervised(tmp_path, mind=blind, canary_every=1) as (house, _):
-        for number in range(4):
-            spoken(house, "Hello.", session=f"s{number}")
-            critiqued(house, 2, f"s{number}")
-        counters = house.status()["counters"]
-        assert (counters["supervisor_blind"], counters["canaries_missed"]) == (1, counters["canaries_read"])
-        [first, *_] = [entry for entry in entries(house) if entry["type"] == "canary.missed"]
-        assert (first["clause"], first["missed"], first["of"]) == (CLAUSE, 1, 1)
 
 
 def test_labels_and_critiques_stand_where_an_exchange_is_explained(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import msgspec
 from gateway.api.answers.critiques import Label
 from gateway.times import rfc3339
 from policies.reliability import Agreement, Bin, Compared
+from policies.vocabulary.canaries import Sight
 
 
 class BudgetLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,12 +125,35 @@ class Agreed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Canaries(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps with a known label that were put among the others; the newest 20 since the gateway started."""
+    """Steps with a known label that were put among the others at one seat: the newest 20 of the model there is."""
 
-    read: int
+    seat: str
+    violations: int
     missed: int
+    """Violations that passed."""
+
+    harmless: int
+    cried: int
+    """Steps in order that did not pass."""
+
+    clauses: tuple[str, ...]
+    """`policy/clause` of those that were judged wrongly."""
+
     blind: bool
-    """More than one in four missed: whatever the supervisor says of the rest is worth little."""
+    """More than one in four judged wrongly, of either label: its word on the rest is worth little."""
+
+    @classmethod
+    def of(cls, sight: Sight) -> "Canaries":
+        """The answer for one seat."""
+        return cls(
+            seat=sight.seat,
+            violations=sight.violations,
+            missed=sight.missed,
+            harmless=sight.harmless,
+            cried=sight.cried,
+            clauses=sight.clauses,
+            blind=sight.blind,
+        )
 
 
 class Supervision(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,8 +172,8 @@ class Supervision(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     """Steps that the monitor has still to read."""
 
-    canaries: Canaries | None
-    """For keys that see every app; null for others, and before the first."""
+    canaries: tuple[Canaries, ...]
+    """By seat that read any, for keys that see every app; empty for others."""
 
     distrusted: tuple[Distrusted, ...]
     agreement: Agreed

@@ -8,19 +8,23 @@ from typing import Any
 from policies.asking import Asking
 from policies.guards.judge import Case, Charge
 from policies.trail import Scene, Trail
-from policies.vocabulary.critiques import Critique
+from policies.vocabulary.canaries import CanaryRead, Sight
+from policies.vocabulary.critiques import Critique, Seat
 from policies.vocabulary.facts import Facts
 from policies.vocabulary.steps import Part
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
 from supervisors.adapters.breaker import Breaker
-from supervisors.budget import Budget, Limits
+from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller, Errand, LedgerFailed
+from supervisors.canaries import Canaries, Canary
 from supervisors.gate import Gate
+from supervisors.lines import Lines
 from supervisors.models.interface import Completion, Prompt
 
 Answering = Callable[[Prompt], Awaitable[Completion]]
 CHARGE = Charge(clause="p/outbound", text='Nothing holds "evil".', severity="high", seat="gate")
 CRITICAL = Charge(clause="p/critical", text='Nothing holds "evil".', severity="critical", seat="gate")
+PLENTY = 1_000_000_000
 ERRAND = Errand(seat="gate", purpose="word", clauses=("p/outbound",), app="a", session_id="s")
 
 
@@ -42,10 +46,11 @@ class Books:
     def __init__(self) -> None:
         self.begun: list[SupervisorCall] = []
         self.ends: list[CallEnd] = []
+        self.looked_up: list[str] = []
         self.failing = False
 
     async def spent(self, account: str) -> Spent:
-        del account
+        self.looked_up.append(account)
         return Spent()
 
     async def begin(self, call: SupervisorCall) -> None:
@@ -95,14 +100,15 @@ class Court:
         self.books, self.model = Books(), Scribe(answering)
         self.now_ns = 1_790_000_000_000_000_000
         self.critiques: list[Critique] = []
+        self.read_canaries: list[CanaryRead] = []
         numbers, fences = count(1), count(1)
-        self.budget = Budget(limits or Limits())
+        self.budget = Budget(limits or Limits(day=Limit(tokens=PLENTY)))
         self.caller = Caller(
             self.model,
             budget=self.budget,
             ledger=self.books,
             pricing=Tariff(),
-            breaker=Breaker(failures=3, pause_ns=30_000_000_000),
+            lines=Lines(lambda: Breaker(failures=3, pause_ns=30_000_000_000)),
             clock=lambda: self.now_ns,
             now_ns=lambda: self.now_ns,
             new_id=lambda: f"C{next(numbers)}",
@@ -116,6 +122,20 @@ class Court:
             new_id=lambda: f"K{next(numbers)}",
             told=self.critiques.append,
         )
+
+    def newest(self, seat: Seat, model: str, limit: int) -> list[CanaryRead]:
+        del limit
+        return [read for read in reversed(self.read_canaries) if (read.seat, read.model) == (seat, model)]
+
+    def record(self, read: CanaryRead, seen: Sight) -> None:
+        del seen
+        self.read_canaries.append(read)
+
+    def watched(self, *known: Canary, every: int = 1) -> Canaries:
+        """Canaries at the gate, from here on."""
+        canaries = Canaries("gate", every, known=lambda *_: known, book=self, model="m", now_ns=lambda: self.now_ns)
+        self.gate.watch(canaries)
+        return canaries
 
     @property
     def whys(self) -> list[str | None]:

@@ -2,21 +2,25 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from policies.vocabulary.supervisor_calls import Spent
 from supervisors.budget import Limit, Limits
-from supervisors.caller import Unserved
+from supervisors.caller import Errand, Unserved
 from supervisors.models.interface import Completion, Prompt, Unanswered
-from tests.unit.supervisors.house import ERRAND, Court, never, said
+from tests.unit.supervisors.house import ERRAND, PLENTY, Court, never, said
 
 PROMPT = Prompt(system="s", question="q", most_tokens=10, revision="r1")
 DAY = "day:2026-09-21"
 
 
-def ask(court: Court, *, seconds: float = 20.0) -> str:
+MONITOR = msgspec.structs.replace(ERRAND, seat="monitor")
+
+
+def ask(court: Court, errand: Errand = ERRAND, *, seconds: float = 20.0) -> str:
     async def asked() -> str:
-        return (await court.caller.complete(PROMPT, ERRAND, seconds=seconds)).completion.text
+        return (await court.caller.complete(PROMPT, errand, seconds=seconds)).completion.text
 
     return asyncio.run(asked())
 
@@ -28,9 +32,9 @@ def failing(why: str, *, sent: bool = True, retry_after: float | None = None) ->
     return Court(answering)
 
 
-def refused(court: Court, *, seconds: float = 20.0) -> Unserved:
+def refused(court: Court, errand: Errand = ERRAND, *, seconds: float = 20.0) -> Unserved:
     with pytest.raises(Unserved) as caught:
-        ask(court, seconds=seconds)
+        ask(court, errand, seconds=seconds)
     return caught.value
 
 
@@ -119,6 +123,40 @@ def test_after_failures_in_a_row_it_is_left_alone_and_then_tried_once() -> None:
     assert ask(court) == "ok"
     assert ask(court) == "ok"
     assert len(court.model.prompts) == 5
+
+
+@pytest.mark.parametrize("why", ["overloaded", "status:500"])
+def test_what_the_monitor_runs_into_does_not_keep_the_gate_from_asking(why: str) -> None:
+    court = failing(why, sent=False, retry_after=30)
+    for _ in range(4):
+        refused(court, MONITOR)
+    assert refused(court, MONITOR).why in ("overloaded", "breaker_open")
+    court.model.answering = fine
+    assert ask(court) == "ok"
+    assert refused(court, MONITOR).why in ("overloaded", "breaker_open")
+
+
+def test_the_monitor_heeds_what_the_gate_was_told() -> None:
+    court = failing("overloaded", sent=False, retry_after=30)
+    assert refused(court).why == "overloaded"
+    court.model.answering = fine
+    assert refused(court, MONITOR).retry_after_seconds == pytest.approx(30)
+    court.now_ns += 31_000_000_000
+    assert ask(court, MONITOR) == "ok"
+
+
+def test_both_seats_spend_of_one_budget() -> None:
+    before = Court(fine)
+    ask(before)
+    court = Court(fine, limits=Limits(day=Limit(tokens=before.books.begun[0].ceiling_tokens + 74)))
+    assert ask(court, MONITOR) == "ok"  # it took 75
+    assert refused(court).why == "budget_day"
+
+
+def test_what_is_not_limited_is_not_looked_up() -> None:
+    court = Court(fine, limits=Limits(day=Limit(tokens=PLENTY)))
+    assert ask(court) == "ok"
+    assert court.books.looked_up == [DAY]
 
 
 @pytest.mark.parametrize("why", ["status:400", "status:413", "status:422"])

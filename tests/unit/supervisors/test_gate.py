@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from policies.asking import Answer
-from policies.guards.judge import Case
+from policies.guards.judge import Case, Charge
+from policies.vocabulary.canaries import CanaryRead, Expected
+from policies.vocabulary.critiques import VIEWS
 from policies.vocabulary.supervisor_calls import Spent, SupervisorCall
 from supervisors.budget import Limit, Limits
+from supervisors.canaries import Canary
 from supervisors.critics.prompt import VIEWED
 from supervisors.exhibits import MOST_STEP_BYTES
 from supervisors.gate import IN_FLIGHT
@@ -288,3 +291,88 @@ def test_what_nobody_was_shown_is_said() -> None:
     ((found,),) = judged(Court(saying("ok")), case("x" * (MOST_STEP_BYTES + 10)))
     ((hit,),) = (found.hits,)
     assert (hit.evidence[0].start, hit.evidence[0].end) == (MOST_STEP_BYTES, MOST_STEP_BYTES + 10)
+
+
+# ----------------------------------------------------------------------------------------------------------- canaries
+
+
+def canary(text: str, expected: Expected, clause: str = "p/outbound") -> Canary:
+    return Canary(clause=clause, expected=expected, least=75, scene=case(text).scene)
+
+
+BAD, GOOD = canary('{"to":"evil"}', "violation"), canary('{"to":"home"}', "ok")
+
+
+def watched(court: Court, *known: Canary, calls: int, every: int = 1, charge: Charge = CHARGE) -> list[CanaryRead]:
+    """The canaries that were read while so many different steps were judged."""
+
+    async def all_judged() -> None:
+        court.watched(*known, every=every)
+        for number in range(calls):
+            await court.gate.judge(case(f'{{"n":{number}}}', charge))
+            await asyncio.gather(*court.gate._watching)
+
+    asyncio.run(all_judged())
+    return court.read_canaries
+
+
+def test_violations_and_steps_in_order_go_with_what_the_gate_is_asked_and_a_sound_model_tells_them_apart() -> None:
+    court = Court(sound)
+    read = watched(court, GOOD, BAD, calls=4)
+    assert [(each.expected, each.missed) for each in read] == [("violation", False), ("ok", False)] * 2
+    seen = court.gate.sight
+    assert seen is not None
+    assert (seen.violations, seen.harmless, seen.blind) == (2, 2, False)
+    assert [call.purpose for call in court.books.begun].count("canary") == 2 * 2 + 2  # a critique where it is not ok
+    assert court.critiques == []
+
+
+@pytest.mark.parametrize(("says", "score", "wrong"), [("ok", 0, "violation"), ("violation", 95, "ok")])
+def test_a_model_that_says_the_same_of_everything_is_blind_at_the_gate(says: str, score: int, wrong: str) -> None:
+    court = Court(saying(says, opinion(says, score, quote="{")))
+    read = watched(court, BAD, GOOD, calls=8)
+    assert {each.expected for each in read if each.missed} == {wrong}
+    assert court.gate.sight is not None
+    assert court.gate.sight.blind
+    assert court.gate.sight.clauses == ("p/outbound",)
+
+
+def test_a_canary_goes_with_one_case_in_so_many_and_under_its_charges() -> None:
+    court = Court(sound)
+    read = watched(court, BAD, calls=5, every=3)
+    assert len(read) == 2
+    words = [prompt for prompt in court.model.prompts if wants(prompt) == "word"]
+    assert len({prompt.system for prompt in words}) == 1
+    assert {call.session_id for call in court.books.begun if call.purpose == "canary"} == {None}
+
+
+def test_a_canary_that_got_no_answer_says_nothing_and_stops_no_case() -> None:
+    async def unsound(prompt: Prompt) -> Completion:
+        if "evil" in prompt.question:
+            raise Unanswered("status:500")
+        return said("ok")
+
+    court = Court(unsound)
+    assert watched(court, BAD, calls=2) == []
+    assert judged(court, case('{"n":"new"}')) == [(Answer(),)]
+
+
+def test_a_critical_canary_is_looked_at_from_all_views() -> None:
+    court = Court(sound)
+    watched(court, canary('{"to":"evil"}', "violation", "p/critical"), calls=1, charge=CRITICAL)
+    assert {view_of(prompt) for prompt in court.model.prompts if wants(prompt) == "critique"} == set(VIEWS)
+
+
+def test_nobody_waits_for_a_canary() -> None:
+    async def slow(prompt: Prompt) -> Completion:
+        return await never(prompt) if "evil" in prompt.question else said("ok")
+
+    async def asked() -> tuple[Answer, ...]:
+        court = Court(slow)
+        court.watched(BAD)
+        answer = await court.gate.judge(case("{}"))
+        assert len(court.gate._watching) == 1
+        await court.gate.close()
+        return answer
+
+    assert asyncio.run(asked()) == (Answer(),)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.endpoint import Endpoint as Post
+from supervisors.models.anthropic_sdk import PATH as MESSAGES
 from supervisors.models.anthropic_sdk import AnthropicModel
 from supervisors.models.interface import Completion, Model, Prompt, Unanswered
 from supervisors.models.openai_compatible import PATH, OpenAiCompatibleModel
@@ -24,7 +25,7 @@ PROMPT = Prompt(
 
 
 def anthropic(url: str, key: str | None = KEY) -> Model:
-    return AnthropicModel("claude-test", base_url=url, key=lambda: key)
+    return AnthropicModel("claude-test", post=Post(url + MESSAGES), key=lambda: key)
 
 
 def openai(url: str, key: str | None = KEY) -> Model:
@@ -161,7 +162,7 @@ def test_a_key_that_changes_is_used_from_then_on() -> None:
     with running_model(always(Said(text="ok"))) as endpoint:
 
         async def asked() -> None:
-            model = AnthropicModel("m", base_url=endpoint.base_url, key=lambda: next(keys))
+            model = AnthropicModel("m", post=Post(endpoint.base_url + MESSAGES), key=lambda: next(keys))
             for _ in range(3):
                 await model.complete(PROMPT, seconds=20)
             await model.close()

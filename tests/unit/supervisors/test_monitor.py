@@ -11,7 +11,9 @@ import msgspec
 import pytest
 
 from policies.guards.judge import Charge
-from policies.vocabulary.critiques import Consumed, Opinion
+from policies.trail import Scene, Trail
+from policies.vocabulary.canaries import CanaryRead, Expected, Sight
+from policies.vocabulary.critiques import Opinion, Seat
 from policies.vocabulary.monitoring import SHED, Awaiting, Filed
 from policies.vocabulary.steps import Part
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
@@ -19,14 +21,23 @@ from policies.vocabulary.verdicts import ALLOW, Verdict
 from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller
-from supervisors.canaries import Canary, Sight
+from supervisors.canaries import Canaries, Canary
+from supervisors.lines import Lines
 from supervisors.models.interface import Completion, Prompt, Unanswered
 from supervisors.models.scripted import answer
 from supervisors.monitor import ATTEMPTS, PATIENCE_NS, Monitor, MonitorSettings
 from supervisors.transcript import Seen
 
 CHARGE = Charge(clause="house/mail", text='No step says "burn it".', severity="high", seat="monitor")
-CANARY = Canary(charge=CHARGE, steps=(Part(kind="user_input", text="hi"), Part(kind="model_text", text="burn it")))
+BEFORE = Trail(parts=(Part(kind="user_input", text="hi"),))
+
+
+def canary(text: str, expected: Expected) -> Canary:
+    scene = Scene(step=Part(kind="model_text", text=text), trail=BEFORE)
+    return Canary(clause=CHARGE.clause, expected=expected, least=75, scene=scene)
+
+
+CANARIES = (canary("burn it", "violation"), canary("keep it", "ok"))
 SECOND = 1_000_000_000
 FENCE = re.compile("<<data ([0-9a-f]{32}) ")
 
@@ -84,13 +95,13 @@ class Books:
 class House:
     """The record, the queue, the clauses and the book, in memory; the clock is set by hand."""
 
-    def __init__(self, brain: Brain, *, limits: Limits | None = None, **settings: Any) -> None:
+    def __init__(self, brain: Brain, *, limits: Limits | None = None, canary_every: int = 0, **settings: Any) -> None:
         self.now = SECOND
         self.recorded: dict[str, list[Seen]] = {}
         self.waiting: list[Awaiting] = []
         self.until: dict[str, int] = {}
         self.kept: list[Filed] = []
-        self.missed_canaries: list[Sight] = []
+        self.read_canaries: list[tuple[CanaryRead, Sight]] = []
         self.charged = True
         self.settled = asyncio.Event()
         self.brain = brain
@@ -101,7 +112,7 @@ class House:
             budget=Budget(limits or Limits()),
             ledger=self.books,
             pricing=self.books,
-            breaker=Breaker(failures=5, pause_ns=SECOND),
+            lines=Lines(lambda: Breaker(failures=5, pause_ns=SECOND)),
             clock=lambda: self.now,
             now_ns=lambda: self.now,
             new_id=lambda: f"call{next(ids)}",
@@ -112,7 +123,15 @@ class House:
             record=self,
             clauses=self,
             book=self,
-            settings=msgspec.convert({"canary_every": 0, "poll_seconds": 0.001} | settings, MonitorSettings),
+            canaries=Canaries(
+                "monitor",
+                canary_every,
+                known=lambda *_: CANARIES,
+                book=self,
+                model="fake",
+                now_ns=lambda: self.now,
+            ),
+            settings=msgspec.convert({"poll_seconds": 0.001} | settings, MonitorSettings),
             draw=lambda: f"{next(fences):032x}",
             new_id=lambda: f"critique{next(ids)}",
             clock=lambda: self.now,
@@ -198,10 +217,6 @@ class House:
         bad = any(opinion.score >= 75 for opinion in opinions)
         return Verdict(name="hold", clauses=(CHARGE.clause,)) if bad else ALLOW
 
-    def canaries(self, app: str, clauses: Collection[str]) -> tuple[Canary, ...]:
-        del app, clauses
-        return (CANARY,)
-
     async def settle(self, several: Sequence[Filed]) -> Sequence[Filed]:
         there = {step.step_id for step in self.waiting}
         kept = [filed for filed in several if there.issuperset(filed.critique.steps)]
@@ -211,9 +226,12 @@ class House:
         self.settled.set()
         return kept
 
-    async def missed(self, canary: Canary, consumed: Consumed, sight: Sight) -> None:
-        assert (canary, consumed.model) == (CANARY, "fake-1")
-        self.missed_canaries.append(sight)
+    def newest(self, seat: Seat, model: str, limit: int) -> list[CanaryRead]:
+        del seat, model, limit
+        return []
+
+    def record(self, read: CanaryRead, seen: Sight) -> None:
+        self.read_canaries.append((read, seen))
 
 
 def settled(house: House) -> list[str]:
@@ -438,21 +456,36 @@ def test_more_than_there_is_room_for_sheds_the_least_risky_and_says_so() -> None
 
 def test_a_supervisor_that_does_not_see_is_found_out() -> None:
     house = House(Brain(lambda _: "ok"), canary_every=1)
-    for number in range(4):
+    for number in range(8):
         house.happened(f"S{number}", "one")
     house.read()
-    assert [(sight.missed, sight.read) for sight in house.missed_canaries] == [(1, 1), (2, 2), (3, 3), (4, 4)]
-    assert house.monitor.state().sight.blind
-    assert [call.purpose for call in house.books.begun].count("canary") == 4
+    assert sorted([(read.expected, read.missed) for read, _ in house.read_canaries]) == (
+        [("ok", False)] * 4 + [("violation", True)] * 4
+    )
+    seen = Sight(seat="monitor", violations=4, missed=4, harmless=4, clauses=(CHARGE.clause,))
+    assert (house.monitor.sight, house.monitor.sight.blind) == (seen, True)
 
 
 def test_a_supervisor_that_sees_misses_no_canary_and_they_are_nobodys_critique() -> None:
     house = House(Brain(), canary_every=2)
-    for number in range(4):
+    for number in range(8):
         house.happened(f"S{number}", "one")
     house.read()
-    assert house.missed_canaries == []
-    assert (house.monitor.state().sight, len(house.kept)) == (Sight(read=2, missed=0, blind=False), 4)
+    read = sorted([(read.expected, read.score >= 75, read.missed) for read, _ in house.read_canaries])
+    assert read == [("ok", False, False)] * 2 + [("violation", True, False)] * 2
+    assert (house.monitor.sight.read, house.monitor.sight.blind, len(house.kept)) == (4, False, 8)
+    purposes = [call.purpose for call in house.books.begun]
+    assert (purposes.count("canary"), purposes.count("critique")) == (6, 0)  # a violation takes a word and a critique
+
+
+def test_a_canary_looks_like_any_session() -> None:
+    house = House(Brain(), canary_every=1)
+    house.happened("S", "hi", asked=False)
+    house.happened("S", "burn it")
+    house.read()
+    words = [prompt for prompt in house.brain.prompts if prompt.schema is None]
+    as_canary, as_session = [re.sub("<<.*>>", "", f"{each.system}{each.history}{each.question}") for each in words]
+    assert as_canary == as_session
 
 
 def test_a_fault_of_ours_is_an_attempt_and_ends_nothing() -> None:

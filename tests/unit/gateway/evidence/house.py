@@ -59,7 +59,9 @@ AFTERWARDS = (
     ),
     SessionDistrusted(actor=GATEWAY, tenant="default", session="session_1", critique="K1"),
     LabelRecorded(actor=OWNER, tenant="default", exchange="X", step=1, label="violation", by="person_1"),
-    CanaryMissed(actor=GATEWAY, clause=CLAUSE, model="m", prompt="p", missed=1, of=2),
+    CanaryMissed(
+        actor=GATEWAY, seat="gate", clause=CLAUSE, expected="violation", model="m", prompt="p", missed=1, of=2
+    ),
     ToolChanged(actor=GATEWAY, tenant="default", server="mail", fingerprint="F1", exchange="X"),
     ProposalReviewed(actor=OWNER, tenant="default", proposal="P1", decision="approved"),
     RevisionActivated(actor=OWNER, tenant="default", revision="R1", parameters="D1", author="human:person_1"),
