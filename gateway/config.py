@@ -111,8 +111,12 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     """`strict`: the audit log holds a request, durably, before it is forwarded, and a receipt comes with the answer;
     where the log cannot be written the request is refused. `buffered`: nobody waits for the log."""
 
-    instructions: str = "none"
-    """An instruction set that revisions may improve; arrives with a later version."""
+    instructions: Annotated[str, Meta(pattern=r"^none$|\.toml$")] = "none"
+    """An instruction set that is added to the app's own instructions and that revisions may improve: the path of a
+    file of `[[line]]` items, which may be empty; `none`: nothing is ever added. The app has to name a policy too."""
+
+    tool_descriptions: Literal["as_sent", "revised"] = "as_sent"
+    """`revised`: revisions may describe the app's tools otherwise to the model, which changes what the app does."""
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -475,10 +479,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "email": ("smtp", "mail_from", "mail_to"),
 }
 _LATER_SECTIONS = ("policy", "clause")
-_LATER_SETTINGS = (
-    ("app", "instructions"),
-    ("telemetry", "content"),
-)
+_LATER_SETTINGS = (("telemetry", "content"),)
 """Known names whose only value in this version is their default: anything else would promise what is not kept."""
 
 _SHIPPED: dict[str, dict[str, Any]] = {
@@ -600,6 +601,8 @@ class _Reading:
         alerts = dict(self._build_named("alert"))
         for name, alert in alerts.items():
             self._examine_alert(name, alert)
+        for name, app in apps.items():
+            self._examine_app(name, app)
         servers = dict(self._build_named("mcp"))
         notes = (*self._examined(plain, providers), *self._examined_servers(servers, apps, plain["gateway"]))
         if self._mistakes:
@@ -696,6 +699,15 @@ class _Reading:
         for name, provider in providers.items():
             notes += self._examine_provider(name, provider, gateway if isinstance(gateway, Gateway) else None)
         return tuple(notes)
+
+    def _examine_app(self, name: str, app: App) -> None:
+        if app.policy:
+            return
+        for setting, idle in (("instructions", "none"), ("tool_descriptions", "as_sent")):
+            if getattr(app, setting) != idle:
+                given = self._named["app"][name].get(setting)
+                remedy = "Name a policy for it, too: what revisions change begins with one."
+                self._say(given, f"`{setting}` of app `{name}` has no policy beside it", remedy)
 
     def _examine_gateway(self, gateway: Gateway) -> None:
         table = self._plain["gateway"]

@@ -8,7 +8,8 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -148,6 +149,8 @@ class Passage:
         self.failure: Refused | None = None
         """What went wrong while a streamed request body was read; it explains the broken upstream call."""
         self.caller_left = False
+        self.outlet: Callable[[Any], Awaitable[None]] | None = None
+        """The way to the caller once an answer may come; None before."""
         self.request_head = head_of(caller_headers)
         self.door: Door | None = None
         self._server_span = new_span()

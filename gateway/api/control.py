@@ -82,6 +82,7 @@ ROUTES = (
     exchanges.show_exchange,
     exchanges.show_request,
     exchanges.show_response,
+    exchanges.show_forwarded,
     explanations.explain_exchange,
     critiques.list_critiques,
     critiques.critique_session,

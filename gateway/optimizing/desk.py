@@ -9,10 +9,12 @@ from gateway.api.long_work import Gone, LongWork, Told
 from gateway.api.reading import Reader
 from gateway.backtest.run import Cancelled
 from gateway.config import Config
-from gateway.contents import Reach
+from gateway.contents import Encoded, Reach
 from gateway.keeper import NoPolicies
 from gateway.wire.dialects import dialects
+from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Review
+from policies.vocabulary.judgements import Judged
 from storage.store import Store
 
 if TYPE_CHECKING:  # they know every kind of guard: loaded with the first call that needs them
@@ -129,6 +131,20 @@ class RevisionDesk:
             return standing.roll_back(app, None if to is None else self._named(to).revision.digest, review)
 
         return await asyncio.to_thread(self._revision, await self._revise(back))
+
+    # ----------------------------------------------------------------------------------------------------- requests
+
+    def forwarded(self, exchange: Exchange, judged: Judged | None, body: Encoded) -> bytes:
+        """The decoded body a provider got. Raises `NotRebuilt`."""
+        from gateway.optimizing.forwarded import NotRebuilt, forwarded  # noqa: PLC0415 - see above
+
+        dialect = dialects().by_name().get(exchange.dialect)
+        if dialect is None:
+            raise NotRebuilt("its wire is not read here")
+        named = exchange.app if exchange.app in self._config.apps else "default"
+        return forwarded(
+            exchange, judged, body, dialect=dialect, config=self._config, find=lambda _, name: self._before(named, name)
+        )
 
     # ------------------------------------------------------------------------------------------------------- within
 

@@ -35,6 +35,7 @@ ROUTES = {
     ("GET", "/api/exchanges/{exchange_id:str}"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}/request"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/response"): "auditor",
+    ("GET", "/api/exchanges/{exchange_id:str}/forwarded"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/explanation"): "app",
     ("GET", "/api/exchanges/{exchange_id:str}/receipt"): "auditor",
     ("POST", "/api/erasures"): "admin",
