@@ -257,6 +257,9 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """Witnesses that every head of the log is shown to, each as `URL VKEY`; see docs/AUDIT.md."""
 
 
+AskingOptimizer: TypeAlias = Literal["analysis", "reflective", "back-propagation", "trace-propagation"]
+
+
 class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
     """What `stepwarden optimize` asks of a change before a person sees it; see docs/OPTIMIZING.md."""
 
@@ -274,6 +277,16 @@ class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
 
     sessions: Annotated[int, Meta(ge=1, le=1000)] = 3
     """Different sessions it must stand on."""
+
+    ask: tuple[AskingOptimizer, ...] = ()
+    """Optimizers that ask the model of `[supervisor]`, on its budget, beside those that ask none: `analysis`,
+    `reflective`, `back-propagation`, `trace-propagation`. They read evidence and answer in typed edits."""
+
+    calls_per_run: Annotated[int, Meta(ge=1, le=100_000)] = 400
+    """Calls to the model that one run may make for one app; those that fail count too."""
+
+    tokens_per_run: Annotated[int, Meta(ge=1000, le=1 << 40)] = 1_000_000
+    """Tokens, in and out together, that one run may take for one app."""
 
 
 _ADDRESSES = {"anthropic": "https://api.anthropic.com", "openai": "https://api.openai.com/v1", "scripted": ""}
@@ -693,6 +706,10 @@ class _Reading:
             self._examine_telemetry(telemetry)
         if isinstance(plain["audit"], Audit):
             self._examine_audit(plain["audit"])
+        optimizer, supervisor = plain["optimizer"], plain["supervisor"]
+        if isinstance(optimizer, Optimizer) and optimizer.ask and getattr(supervisor, "model", None) is None:
+            remedy = "Name a model in [supervisor], or leave the line out."
+            self._say(self._plain["optimizer"].get("ask"), "`ask` in [optimizer] has no model to ask", remedy)
         if isinstance(plain["supervisor"], Supervisor):
             self._examine_supervisor(plain["supervisor"], gateway if isinstance(gateway, Gateway) else None)
         notes = [] if providers else ["every provider is disabled: nothing can be relayed"]

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 import msgspec
 
 from policies.trail import utf8
-from policies.vocabulary.critiques import Consumed, Seat, View
-from policies.vocabulary.supervisor_calls import CallEnd, Purpose, Spender, Spent, SupervisorCall
+from policies.vocabulary.critiques import Consumed, View
+from policies.vocabulary.supervisor_calls import CallEnd, CallSeat, Purpose, Spender, Spent, SupervisorCall
 from supervisors.adapters.breaker import Breaker, Pass
 from supervisors.budget import Budget, BudgetGone, Ceiling, Reserved
 from supervisors.models.interface import Completion, Model, Prompt, Unanswered
@@ -35,7 +35,7 @@ it from being asked about others."""
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """What a call is for, and on whose account it goes."""
 
-    seat: Seat
+    seat: CallSeat
     purpose: Purpose
     view: View | None = None
     clauses: tuple[str, ...]

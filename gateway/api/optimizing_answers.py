@@ -1,5 +1,6 @@
 """Answers about proposals and revisions. They hold learned text, so only those see them who decide on them."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,15 @@ class AppRun(msgspec.Struct, frozen=True, kw_only=True):
     """Suggestions that were made before, and not again."""
 
     proposals: tuple[Proposal, ...]
+    calls: int = 0
+    """Calls to a model that the run took, those of before it was cut short included."""
+
+    tokens: int = 0
+    resumed: bool = False
+    """Whether it went on from one that was cut short."""
+
+    failures: dict[str, int] = {}
+    """What optimizers that ask a model could not do, as `OPTIMIZER: WHY`, and how often."""
 
 
 class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +183,10 @@ def app_run(found: "run.AppRun", before: "Callable[[str, str], Parameters | None
         kept_back=found.kept_back,
         known=found.known,
         proposals=tuple(shown),
+        calls=found.spent.calls,
+        tokens=found.spent.tokens,
+        resumed=found.resumed,
+        failures=dict(Counter([f"{name}: {why}" for name, why in found.failures])),
     )
 
 

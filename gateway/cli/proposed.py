@@ -29,6 +29,11 @@ def run_told(found: dict[str, Any], *, dry: bool) -> Iterator[Any]:
         yield Text("  no optimizer knows of a change that would help", "dim")
     if found["known"]:
         yield Text(f"  {found['known']} more were suggested before: they wait, or were refused", "dim")
+    if found["calls"]:
+        again = ", going on from a run that was cut short" if found["resumed"] else ""
+        yield Text(f"  {found['calls']} calls to the model, {found['tokens']} tokens{again}", "dim")
+    for what, times in found["failures"].items():
+        yield Text(f"  {clean(what)}, {times} times", "yellow")
     if dry:
         yield Text("  a dry run: nothing was kept, and the sessions kept back were not looked at", "dim")
 
