@@ -15,6 +15,7 @@ from policies.gate.case import Opinion, Pair
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import Line, Parameters
 from policies.vocabulary.steps import Part
+from supervisors.optimizers.interface import Scorer
 
 RULES: Final[dict[str, str]] = {
     "hops": "Look up every entity a question names before you answer.",
@@ -55,6 +56,14 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     def look(self, parameters: Parameters, episodes: Sequence[Episode], lot: random.Random) -> list[float]:
         """One noisy look at each: 1 well, 0 not."""
         return [float(lot.random() < self.rate(parameters, episode)) for episode in episodes]
+
+    def scorer(self, episodes: Sequence[Episode], lot: random.Random) -> Scorer:
+        """Noisy looks at these episodes, as an optimizer asks for them."""
+
+        def score(parameters: Parameters, places: Sequence[int] | None) -> list[float]:
+            return self.look(parameters, episodes if places is None else [episodes[at] for at in places], lot)
+
+        return score
 
     def truth(self, parameters: Parameters) -> float:
         """The mean rate over every episode."""

@@ -72,7 +72,7 @@ def _run(kind: type[Any], role: str, seed: int) -> tuple[float, float, int, Coun
     for round_ in range(ROUNDS):
         task = Task(
             parameters=now, dev=Replay(sides.dev), memory=memory, seed=round_,
-            score=lambda tried: place.look(tried, sides.dev, lot),
+            score=place.scorer(sides.dev, lot),
         )  # fmt: skip
         for proposal in optimizer.propose(task).proposals:
             child = _applied(now, proposal.edits)

@@ -95,6 +95,7 @@ ROUTES = (
     clauses.change_mode,
     backtests.run_backtest,
     optimizing.optimize,
+    optimizing.list_wrongs,
     optimizing.list_proposals,
     optimizing.show_proposal,
     optimizing.approve_proposal,

@@ -70,6 +70,16 @@ async def optimize(
     return Stream(events, media_type="text/event-stream", headers=SAFE_HEADERS)
 
 
+@get("/api/clauses/wrongs", opt=requires("viewer"))
+async def list_wrongs(
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    app: Annotated[str | None, QueryParameter(description="Only this app's.")] = None,
+) -> answers.Wrongs:
+    """False alarms and misses of each guard, with intervals, as far as anybody said what a step was."""
+    return await revision_desk.wrongs(scope_of(principal, app))
+
+
 @get("/api/proposals", opt=requires("overseer"))
 async def list_proposals(
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],

@@ -96,6 +96,16 @@ class RevisionDesk:
 
         return self._work.begin(work)
 
+    async def wrongs(self, apps: str | None) -> answers.Wrongs:
+        """How often guards were wrong, app by app. Raises `NoPolicies`."""
+        self._in_force()
+        return await asyncio.to_thread(self._wrongs, apps)
+
+    def _wrongs(self, apps: str | None) -> answers.Wrongs:
+        shop = self._shop()
+        return answers.Wrongs(apps=tuple([answers.app_wrongs(app, shop.record(app, self._rest))
+                                          for app in shop.apps(apps)]))  # fmt: skip
+
     # ---------------------------------------------------------------------------------------------------- proposals
 
     async def proposals(self, app: str | None, state: Any) -> answers.ProposalList:

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.config import Optimizer as Settings
 from gateway.optimizing.asked_model import fences_of
-from gateway.optimizing.episodes import RecordedEpisodes
+from gateway.optimizing.episodes import Record, RecordedEpisodes
 from gateway.standing import RUNGS, Standing
 from policies.digests import digest
 from policies.gate.case import Exposure, Trials
@@ -172,6 +172,10 @@ class Workshop:
     def _spending(self) -> Spending:
         return Spending(calls=self._settings.calls_per_run, tokens=self._settings.tokens_per_run)
 
+    def record(self, app: str, rest: Callable[[], None]) -> Record:
+        """How often each guard of an app was wrong, as far as anybody said."""
+        return self._episodes.records(app, rest)
+
     @property
     def gate(self) -> GateSettings:
         """What is asked of a proposal."""
@@ -253,7 +257,12 @@ class _Hearing:
         assert run is not None
         secret, seen = hmac.digest(run.secret, name.encode(), "sha256"), looked_at(dev)
         optimizer = ASKING[name](model, fences_of(secret))
-        self.hear(optimizer, score=lambda tried: ahead.score(dev, tried, seen), seed=int.from_bytes(secret[:8], "big"))
+
+        def score(tried: Parameters, places: Sequence[int] | None) -> Sequence[float]:
+            scores = ahead.score(dev, tried, seen if places is None else set(seen) & set(places))
+            return scores if places is None else [scores[at] for at in places]
+
+        self.hear(optimizer, score=score, seed=int.from_bytes(secret[:8], "big"))
 
     def _climbed(self, proposal: Proposal) -> Climb:
         before = self._parameters

@@ -9,7 +9,7 @@
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,12 +21,12 @@ from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import Parameters
 from supervisors.optimizers.answers import Answer, decode, edits_of
 from supervisors.optimizers.components import Component, components_of
-from supervisors.optimizers.interface import Failure, Ideas, Optimizer, Task, behind, suggest
+from supervisors.optimizers.interface import Failure, Ideas, Optimizer, Scorer, Task, behind, suggest
 from supervisors.optimizers.model import BudgetSpent, Model, ModelFailed
 from supervisors.optimizers.pool import Candidate, Pool
 from supervisors.optimizers.prompting import Fences, Quote, described, fresh, quoted, quotes_of, rules
 
-STEPS: Final = 6
+STEPS: Final = 12
 """Times a model is asked for edits, in one round."""
 
 BATCH: Final = 3
@@ -75,7 +75,7 @@ class _Written:
         """The best candidate of the pool, if any does better than what is in force."""
         score, failures = _scorer(task), list[Failure]()
         try:
-            before = tuple(score(task.parameters))
+            before = tuple(score(task.parameters, None))
         except (BudgetSpent, ModelFailed) as failed:
             return Ideas(failures=(_failure(failed),))
         pool = Pool(candidates=(Candidate(parameters=task.parameters, scores=before),))
@@ -88,7 +88,7 @@ class _Written:
             try:
                 found = self._child(task, parent, wrong, step)
                 if not isinstance(found, Failure):
-                    found = msgspec.structs.replace(found, scores=tuple(score(found.parameters)))
+                    found = _looked_at(found, parent, [task.dev.episodes.index(each) for each in wrong[:BATCH]], score)
             except (BudgetSpent, ModelFailed) as failed:
                 failures.append(_failure(failed))
                 if isinstance(failed, BudgetSpent):
@@ -96,7 +96,7 @@ class _Written:
                 continue
             if isinstance(found, Failure):
                 failures.append(found)
-            elif found.total > parent.total:
+            elif found is not None:
                 pool = pool.admitted(found)
         return self._ideas(task, pool.best(), before, failures)
 
@@ -207,10 +207,26 @@ def _named(optimizer: _Written) -> Optimizer:
     return optimizer
 
 
-def _scorer(task: Task) -> Callable[[Parameters], Sequence[float]]:
+def _scorer(task: Task) -> Scorer:
     if task.score is not None:
         return task.score
-    return lambda parameters: [float(right) for right in task.dev.rights(parameters)]
+    rights = task.dev.rights
+
+    def replayed(parameters: Parameters, places: Sequence[int] | None) -> Sequence[float]:
+        found = [float(right) for right in rights(parameters)]
+        return found if places is None else [found[at] for at in places]
+
+    return replayed
+
+
+def _looked_at(child: Candidate, parent: Candidate, batch: Sequence[int], score: Scorer) -> Candidate | None:
+    """A candidate with its scores; None where it does no better on the few episodes it was made from.
+
+    After GEPA: a look at three costs little, and most candidates are not worth a look at all.
+    """
+    if sum(score(child.parameters, batch)) <= sum(score(parent.parameters, batch)):
+        return None
+    return msgspec.structs.replace(child, scores=tuple(score(child.parameters, None)))
 
 
 def _wrong(task: Task, scores: Sequence[float], lot: random.Random) -> list[Episode]:

@@ -50,6 +50,7 @@ ROUTES = {
     ("GET", "/api/audit/export"): "auditor",
     ("GET", "/api/clauses"): "viewer",
     ("POST", "/api/clauses/mode"): "operator",
+    ("GET", "/api/clauses/wrongs"): "viewer",
     ("POST", "/api/backtests"): "operator",
     ("POST", "/api/optimize"): "operator",
     ("GET", "/api/proposals"): "overseer",

@@ -14,7 +14,7 @@ from tests.fakes.supervisor_model import Asked, Endpoint, Said, running_model
 from tests.gateway.campaign import end_brutally
 from tests.gateway.house import CHAT, standing
 from tests.gateway.test_instructing import body_of, instructions, sent
-from tests.gateway.test_optimizing import RULES, SETTINGS, WORD, called, entries, labelled, optimized
+from tests.gateway.test_optimizing import HONEST, RULES, SETTINGS, VIOLATING, WORD, called, entries, labelled, optimized
 
 LINE = "Do not start what cannot be taken back."
 LAUNCHES = '{"tool": "launch", "arguments": {"at": "noon"}}'
@@ -154,7 +154,7 @@ def test_nonsense_is_a_recorded_failure_and_the_active_set_stays(tmp_path: Path,
     with running_model(Mind(answer)) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
         labelled(house)
         found = optimized(house, "--with", "reflective")
-        assert found["failures"] == {"reflective: not_typed": 6}
+        assert found["failures"] == {"reflective: not_typed": 12}
         assert not [each for each in found["proposals"] if each["author"] == "optimizer:reflective"]
         assert house.gateway.command("proposals", "list", "--json", "--state", "active").stdout.count("number") == 0
 
@@ -168,6 +168,19 @@ def test_a_run_spends_no_more_than_it_may_and_says_so(tmp_path: Path) -> None:
             assert found["calls"] == len(model.calls) == 20
             assert found["failures"]["trace-propagation: budget_spent"] == 1
             assert not any(each["state"] == "waiting" for each in found["proposals"] if "propag" in each["author"])
+
+
+def test_how_often_each_guard_was_wrong_is_shown_with_intervals(tmp_path: Path) -> None:
+    with running_model(Mind()) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
+        labelled(house)
+        done = house.gateway.command("clauses", "wrongs", "--json")
+        assert done.returncode == 0, done.stderr
+        (app,) = json.loads(done.stdout)["apps"]
+        (guard,) = app["guards"]
+        assert (guard["clause"], guard["caught"], guard["silent"]) == ("house/no-launch", VIOLATING, HONEST)
+        assert (guard["false_alarms"], guard["missed"], guard["voices"]) == (0, 0, 2)
+        assert app["signals"]["label"] == VIOLATING + HONEST
+        assert "false alarms" in house.gateway.command("clauses", "wrongs").stdout
 
 
 def test_who_names_no_model_is_told_so(tmp_path: Path) -> None:
