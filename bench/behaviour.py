@@ -33,6 +33,9 @@ HARMS: Final = ("skip", "always agree", "never stop", "no checks")
 SORTS: Final = {"hops": "questions", "dates": "questions", "units": "tables", "signs": "tables"}
 """What class of application a rule belongs to; the others are sequences of decisions."""
 
+CLASSES: Final = ("questions", "tables", "decisions")
+"""Multi-hop question answering, algebra and tables, sequential decisions: the survey's three."""
+
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """So many tasks, and how noisy a look at one is."""
@@ -65,9 +68,14 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
         return score
 
-    def truth(self, parameters: Parameters) -> float:
-        """The mean rate over every episode."""
-        return sum(self.rate(parameters, episode) for episode in self.episodes) / len(self.episodes)
+    def truth(self, parameters: Parameters, of: str | None = None) -> float:
+        """The mean rate over every episode, or those of one class."""
+        rates = [
+            self.rate(parameters, episode)
+            for episode in self.episodes
+            if of is None or SORTS.get(self.needs[episode.episode_id], "decisions") == of
+        ]
+        return sum(rates) / len(rates)
 
 
 def _says(rule: str, said: str) -> bool:

@@ -366,3 +366,16 @@ def test_a_log_is_called_by_an_address_or_not_at_all(tmp_path: Path, origin: str
         Config.load(file, environ={})
     file.write_text('[audit]\norigin = "logs.example.com:8443/one_two-3~x"\n', encoding="utf-8")
     assert Config.load(file, environ={}).audit.origin == "logs.example.com:8443/one_two-3~x"
+
+
+def test_lines_and_asking_optimizers_need_what_they_rest_on(tmp_path: Path) -> None:
+    path = tmp_path / "stepwarden.toml"
+    for text, said in (
+        ('[app.a]\ninstructions = "lines.toml"\n', "has no policy beside it"),
+        ('[app.a]\ntool_descriptions = "revised"\n', "has no policy beside it"),
+        ('[optimizer]\nask = ["reflective"]\n', "has no model to ask"),
+        ('[optimizer]\nask = ["guessing"]\n', "Invalid enum value"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            Config.load(path, environ={})

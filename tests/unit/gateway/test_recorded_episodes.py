@@ -21,11 +21,19 @@ def session(verdict: str) -> _Session:
 
 
 def critique(label: str, seat: str = "monitor") -> Filed:
-    opinion = Opinion(clause="p/rule", label=label, score=90 if label == "violation" else 5, first_bad_step="x.0")  # type: ignore[arg-type]
+    score = 90 if label == "violation" else 5
+    opinion = Opinion(clause="p/rule", label=label, score=score, first_bad_step="x.0")  # type: ignore[arg-type]
     made = Critique(
-        critique_id="c", at_ns=7, ruleset="r", calls=(), app="a", session_id="s", exchange_id=None, seat=seat, view="policy",  # type: ignore[arg-type]
-        steps=("x.0",), opinions=(opinion,),
-    )  # fmt: skip
+        critique_id="c",
+        ruleset="r",
+        calls=(),
+        app="a",
+        session_id="s",
+        seat=seat,  # type: ignore[arg-type]
+        steps=("x.0",),
+        opinions=(opinion,),
+        at_ns=7,
+    )
     return Filed(critique=made)
 
 
