@@ -15,6 +15,7 @@ from policies.gate.case import Opinion, Pair
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import Line, Parameters
 from policies.vocabulary.steps import Part
+from supervisors.optimizers.interface import Scorer
 
 RULES: Final[dict[str, str]] = {
     "hops": "Look up every entity a question names before you answer.",
@@ -31,6 +32,9 @@ HARMS: Final = ("skip", "always agree", "never stop", "no checks")
 
 SORTS: Final = {"hops": "questions", "dates": "questions", "units": "tables", "signs": "tables"}
 """What class of application a rule belongs to; the others are sequences of decisions."""
+
+CLASSES: Final = ("questions", "tables", "decisions")
+"""Multi-hop question answering, algebra and tables, sequential decisions: the survey's three."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +60,22 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         """One noisy look at each: 1 well, 0 not."""
         return [float(lot.random() < self.rate(parameters, episode)) for episode in episodes]
 
-    def truth(self, parameters: Parameters) -> float:
-        """The mean rate over every episode."""
-        return sum(self.rate(parameters, episode) for episode in self.episodes) / len(self.episodes)
+    def scorer(self, episodes: Sequence[Episode], lot: random.Random) -> Scorer:
+        """Noisy looks at these episodes, as an optimizer asks for them."""
+
+        def score(parameters: Parameters, places: Sequence[int] | None) -> list[float]:
+            return self.look(parameters, episodes if places is None else [episodes[at] for at in places], lot)
+
+        return score
+
+    def truth(self, parameters: Parameters, of: str | None = None) -> float:
+        """The mean rate over every episode, or those of one class."""
+        rates = [
+            self.rate(parameters, episode)
+            for episode in self.episodes
+            if of is None or SORTS.get(self.needs[episode.episode_id], "decisions") == of
+        ]
+        return sum(rates) / len(rates)
 
 
 def _says(rule: str, said: str) -> bool:

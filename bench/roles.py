@@ -119,4 +119,4 @@ ROLES: Final[dict[str, Callable[[str, int], str]]] = {
     "critic-hacker": _critic_hacker,
     "crashing": _crashing,
 }
-"""`slow` is not here: that a run's time is over is said by the clock, not by an answer."""
+"""`slow` is not here: that a run's time is over is said by the clock, not by an answer (`bench/optimizer_roles.py`)."""

@@ -118,8 +118,12 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     """Whether spans that go to the collector of [telemetry] hold the text of steps. What a clause redacted, held or
     refused never goes."""
 
-    instructions: str = "none"
-    """An instruction set that revisions may improve; arrives with a later version."""
+    instructions: Annotated[str, Meta(pattern=r"^none$|\.toml$")] = "none"
+    """An instruction set that is added to the app's own instructions and that revisions may improve: the path of a
+    file of `[[line]]` items, which may be empty; `none`: nothing is ever added. The app has to name a policy too."""
+
+    tool_descriptions: Literal["as_sent", "revised"] = "as_sent"
+    """`revised`: revisions may describe the app's tools otherwise to the model, which changes what the app does."""
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +280,9 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """Witnesses that every head of the log is shown to, each as `URL VKEY`; see docs/AUDIT.md."""
 
 
+AskingOptimizer: TypeAlias = Literal["analysis", "reflective", "back-propagation", "trace-propagation"]
+
+
 class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
     """What `stepwarden optimize` asks of a change before a person sees it; see docs/OPTIMIZING.md."""
 
@@ -293,6 +300,16 @@ class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
 
     sessions: Annotated[int, Meta(ge=1, le=1000)] = 3
     """Different sessions it must stand on."""
+
+    ask: tuple[AskingOptimizer, ...] = ()
+    """Optimizers that ask the model of `[supervisor]`, on its budget, beside those that ask none: `analysis`,
+    `reflective`, `back-propagation`, `trace-propagation`. They read evidence and answer in typed edits."""
+
+    calls_per_run: Annotated[int, Meta(ge=1, le=100_000)] = 400
+    """Calls to the model that one run may make for one app; those that fail count too."""
+
+    tokens_per_run: Annotated[int, Meta(ge=1000, le=1 << 40)] = 1_000_000
+    """Tokens, in and out together, that one run may take for one app."""
 
 
 _ADDRESSES = {"anthropic": "https://api.anthropic.com", "openai": "https://api.openai.com/v1", "scripted": ""}
@@ -499,9 +516,6 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "email": ("smtp", "mail_from", "mail_to"),
 }
 _LATER_SECTIONS = ("policy", "clause")
-_LATER_SETTINGS = (("app", "instructions"),)
-"""Known names whose only value in this version is their default: anything else would promise what is not kept."""
-
 _SHIPPED: dict[str, dict[str, Any]] = {
     "anthropic": {
         "dialect": "anthropic",
@@ -621,6 +635,8 @@ class _Reading:
         alerts = dict(self._build_named("alert"))
         for name, alert in alerts.items():
             self._examine_alert(name, alert)
+        for name, app in apps.items():
+            self._examine_app(name, app)
         servers = dict(self._build_named("mcp"))
         notes = (*self._examined(plain, providers), *self._examined_servers(servers, apps, plain["gateway"]))
         if self._mistakes:
@@ -695,9 +711,6 @@ class _Reading:
             reason = "has no such value" if admitted else str(error).replace("`", "'").rstrip(".")
             self._say(given, f"{label}: {reason}", remedy)
             return
-        if (header.split(".", maxsplit=1)[0], field.name) in _LATER_SETTINGS and value != field.default:
-            self._say(given, f"{label} arrives with a later version", "Remove the line: only its default holds today.")
-            return
         values[field.name] = value
 
     def _examined(
@@ -711,12 +724,25 @@ class _Reading:
             self._examine_telemetry(telemetry)
         if isinstance(plain["audit"], Audit):
             self._examine_audit(plain["audit"])
+        optimizer, supervisor = plain["optimizer"], plain["supervisor"]
+        if isinstance(optimizer, Optimizer) and optimizer.ask and getattr(supervisor, "model", None) is None:
+            remedy = "Name a model in [supervisor], or leave the line out."
+            self._say(self._plain["optimizer"].get("ask"), "`ask` in [optimizer] has no model to ask", remedy)
         if isinstance(plain["supervisor"], Supervisor):
             self._examine_supervisor(plain["supervisor"], gateway if isinstance(gateway, Gateway) else None)
         notes = [] if providers else ["every provider is disabled: nothing can be relayed"]
         for name, provider in providers.items():
             notes += self._examine_provider(name, provider, gateway if isinstance(gateway, Gateway) else None)
         return tuple(notes)
+
+    def _examine_app(self, name: str, app: App) -> None:
+        if app.policy:
+            return
+        for setting, idle in (("instructions", "none"), ("tool_descriptions", "as_sent")):
+            if getattr(app, setting) != idle:
+                given = self._named["app"][name].get(setting)
+                remedy = "Name a policy for it, too: what revisions change begins with one."
+                self._say(given, f"`{setting}` of app `{name}` has no policy beside it", remedy)
 
     def _examine_gateway(self, gateway: Gateway) -> None:
         table = self._plain["gateway"]

@@ -1,6 +1,6 @@
 """One exchange: a request's way through the stations, and its response's way back.
 
-    ingress -> admit -> read -> open (thread) -> forward -> relay (observe) -> record
+    ingress -> admit -> read -> open (thread) -> judge -> instruct -> forward -> relay (observe) -> record
 
 A path that carries steps is read whole and understood; every other path streams through unbuffered. What
 the provider sends reaches the caller first and is read from a copy after. The gateway adds one thing of
@@ -42,6 +42,7 @@ from gateway.refusals import (
 from gateway.server import Door
 from gateway.stations import forward, ingress
 from gateway.stations.ingress import ClientGone, Presented, Watch
+from gateway.stations.instruct import ECHOES, Restored, instruct
 from gateway.stations.judge import Docket, Supervision
 from gateway.stations.observe import Observation
 from gateway.supervised import Attempt, SupervisedReply, hold_ask
@@ -49,7 +50,7 @@ from gateway.wire.dialects import Dialects
 from gateway.wire.edits import Uneditable
 from gateway.wire.elsewhere import asks_beyond_its_bytes
 from gateway.wire.enforcing import enforcing
-from gateway.wire.interface import Dialect, Operation, TooDeep, Undecodable
+from gateway.wire.interface import Dialect, Operation, RequestView, TooDeep, Undecodable
 from gateway.wire.notices import make
 from gateway.wire.responses_turns import redirected, settled
 from gateway.wire.stored import hands_out_turns
@@ -223,10 +224,19 @@ class DataPlane:
             passage.watch = Watch(door)  # from here on, for judging may wait for a person
             if self._summon(passage) is not None:
                 outgoing, headers = await self._judge(passage, headers)
+        send = passage.outlet = self._outlet(passage, send)
         passage.upstream_started_ns = time.time_ns()
         passage.answer = await self._client.send(passage.method, passage.target, headers, outgoing or None)
         line = None if passage.docket is None else _Line(self, passage, shown, headers, send)
         await self._relay(passage, passage.answer, send, line)
+
+    def _outlet(self, passage: Passage, send: Send) -> Send:
+        """The way to the caller, by which it hears nothing of what was added to its request."""
+        docket, view = passage.docket, passage.view
+        added = docket is not None and docket.instructed is not None and passage.operation == "chat"
+        if docket is None or view is None or not added or passage.dialect.name != ECHOES:
+            return send
+        return Restored(send, docket, passage.decoded, stream=view.stream)
 
     def _summon(self, passage: Passage) -> Docket | None:
         """Open the docket of an exchange whose app has policies."""
@@ -270,11 +280,10 @@ class DataPlane:
         assert docket is not None
         if docket.acts and (doubt := self._doubt(passage)) is not None:
             raise Ambiguous(f"The JSON of this request holds {doubt}.")
-        if view is None:
-            self._unreadable(passage, "not_understood")
-            return passage.body, headers
-        if passage.operation not in {"chat", "count_tokens"}:
-            self._unreadable(passage, passage.operation)
+        unread = "not_understood" if view is None else passage.operation
+        if view is None or unread not in {"chat", "count_tokens"}:
+            docket.uninstructed = unread if docket.bench.overlay else None
+            self._unreadable(passage, unread)
             return passage.body, headers
         await docket.request(passage.dialect.name, view, passage.parts_at, passage.join)
         if docket.partial:
@@ -303,29 +312,38 @@ class DataPlane:
                     raise self._rejection(passage, "needs_approval")
 
     def _changed(self, passage: Passage, docket: Docket, headers: forward.Headers) -> tuple[bytes, forward.Headers]:
-        """The body with what is redacted or rewritten; the caller's own bytes where that is nothing.
+        """The body with what is redacted, rewritten or added; the caller's own bytes where that is nothing."""
+        assert passage.view is not None
+        enforced = self._enforced(passage, docket, passage.view)
+        again = enforced is not passage.decoded and docket.bench.overlay
+        view = passage.dialect.read_request(enforced, passage.operation) if again else passage.view
+        body = passage.forwarded = instruct(docket, passage.dialect, enforced, view)
+        if body is passage.decoded:
+            return passage.body, headers
+        docket.forwarded_sha256 = sha256(body).digest()
+        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        if docket.instructed is not None and passage.dialect.name == ECHOES:
+            headers = forward.with_header(headers, b"accept-encoding", b"identity")
+        return body, forward.with_header(headers, b"content-length", b"%d" % len(body))
+
+    def _enforced(self, passage: Passage, docket: Docket, view: RequestView) -> bytes:
+        """The decoded body after what clauses ask for.
 
         One that goes on from a response of which the caller knows the first id alone is led to the last, and answers
         the calls that stand there and were kept from the caller.
         """
-        view, acts = passage.view, enforcing(passage.dialect)
-        assert view is not None
-        edits, body = docket.request_edits(), passage.decoded
+        edits, body, acts = docket.request_edits(), passage.decoded, enforcing(passage.dialect)
         named = view.previous_response_id or ""
         holder, owed = docket.holder(named), docket.owed(view)
-        if not edits and not owed and holder == named:
-            return passage.body, headers
         if edits:
             try:
                 assert acts is not None
                 body = acts.edit_request(body, view, edits)
             except Uneditable as uneditable:
                 raise self._rejection(passage, docket.verdict.reason) from uneditable
-        body = redirected(body, view, {named: holder} if holder != named else {})
-        body = passage.forwarded = settled(body, owed) if owed else body
-        docket.forwarded_sha256 = sha256(body).digest()
-        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
-        return body, forward.with_header(headers, b"content-length", b"%d" % len(body))
+        if holder != named:
+            body = redirected(body, view, {named: holder})
+        return settled(body, owed) if owed else body
 
     def _streamed(self, passage: Passage, door: Door, receive: Receive) -> AsyncIterator[bytes] | None:
         """The request body of a path that is not understood, relayed as it arrives; None where there is none."""
@@ -587,7 +605,7 @@ class DataPlane:
         passage.note = "cut when the gateway's drain time was over"
         try:
             async with asyncio.timeout(_PARTING_SECONDS):
-                await self._part(passage, send)
+                await self._part(passage, passage.outlet or send)
         except (TimeoutError, asyncio.CancelledError):
             await _cut(passage)
         passage.outcome = "timed_out"

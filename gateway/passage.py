@@ -8,8 +8,9 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -127,6 +128,8 @@ class Passage:
     failure: Refused | None = None
     """What went wrong while a streamed request body was read; it explains the broken upstream call."""
     caller_left = False
+    outlet: Callable[[Any], Awaitable[None]] | None = None
+    """The way to the caller once an answer may come; None before."""
     finished = False
     """True once the keeper was told how the reply ended."""
     door: Door | None = None

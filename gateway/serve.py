@@ -352,7 +352,13 @@ class _Gateway:
         work = LongWork()
         backtests = Backtests(laboratory, rest=breather(), work=work)
         revisions = RevisionDesk(
-            keeper.store, config, standing=lambda: keeper.standing, revise=keeper.revise, work=work, rest=breather()
+            keeper.store,
+            config,
+            standing=lambda: keeper.standing,
+            revise=keeper.revise,
+            work=work,
+            rest=breather(),
+            caller=None if keeper.supervisor is None else keeper.supervisor.caller,
         )
         routes = self._routes(keeper, backtests, revisions, self._searches(keeper, work), info, port)
         control = control_app(routes)

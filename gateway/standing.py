@@ -66,13 +66,16 @@ class NotPassed(StepwardenError):
 
 
 class NotApplied(StepwardenError):
-    """A change of what agents read, which no station applies yet."""
+    """A change of what agents read, which the configuration of their app does not let revisions make."""
 
     status = 409
 
     def remedy(self) -> str:
         """What can be done."""
-        return "Only what guards do can be revised in a running gateway; change instructions in the agent itself."
+        return (
+            'Let the app\'s configuration allow it: [app.NAME] instructions = "FILE.toml" (which may be empty), or '
+            'tool_descriptions = "revised".'
+        )
 
 
 class NoEarlier(StepwardenError):
@@ -152,6 +155,8 @@ class Standing:
         base = self._bases[app]
         try:
             now = self._book.in_force(app)
+            if now is None and base.instructions:
+                self._keep(base, FILES, parent=None)  # what is added to requests is kept, so that they can be explained
             if now is None or now.parameters == base:
                 return None
             if self._of_files(app).parameters != base:
@@ -205,6 +210,7 @@ class Standing:
             if wanted == self.parameters(wanted.app):
                 raise EditRefused("changes_nothing", "this is in force")
             check(self._bases[wanted.app], wanted)
+            self._allowed(self.parameters(wanted.app), wanted)
             return self._put(wanted, f"human:{review.by or review.actor}", review)
 
     def roll_back(self, app: str, to: str | None, review: Review) -> Kept:
@@ -236,9 +242,17 @@ class Standing:
             raise NotPassed(f"proposal {filed.number} did not pass `{waits.rung}`: {waits.why}")
         if filed.proposal.parent != before.digest:
             raise Stale(f"something else is in force since proposal {filed.number} was made")
-        if not filed.proposal.exact:
-            raise NotApplied(f"proposal {filed.number} changes what agents read")
-        return apply(before, filed.proposal.edits)
+        child = apply(before, filed.proposal.edits)
+        self._allowed(before, child)
+        return child
+
+    def _allowed(self, before: Parameters, after: Parameters) -> None:
+        """Raise `NotApplied` where a change would be in no request."""
+        settings = self._config.apps[after.app]
+        if after.instructions != before.instructions and settings.instructions == "none":
+            raise NotApplied(f"app `{after.app}` names no instruction set")
+        if after.tools != before.tools and settings.tool_descriptions == "as_sent":
+            raise NotApplied(f"app `{after.app}` has its tools described as it sends them")
 
     def _put(
         self,

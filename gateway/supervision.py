@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -13,13 +13,15 @@ from gateway.config import Config
 from gateway.config_file import key_lines
 from gateway.notice_key import notice_key
 from gateway.stations.judge import Bench, Supervision
+from gateway.wire.overlay import Overlay
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
 from policies.examples import ask_examples, run_examples
 from policies.guards.judge import Judge
+from policies.instruction_sets import load_instructions
 from policies.loader import Loaded, load
 from policies.mistakes import BadPolicy, Mistake, nearest
-from policies.parameters import tags
+from policies.parameters import guidance, tags
 from policies.shipped import shipped
 from policies.vocabulary.revisions import Parameters
 from supervisors.panel import Panel
@@ -55,7 +57,7 @@ def examined(config: Config) -> tuple[Mistake, ...]:
         policies = policies_of(config)
     except BadPolicy as bad:
         return bad.mistakes
-    found = [*lacking(policies.values())]
+    found = [*lacking(policies.values()), *_sets_at_fault(config)]
     found += [mistake for loaded in policies.values() for mistake in run_examples(loaded)]
     tags = {name: tool.tags for name, tool in config.tools.items()}
     place = str(config.file or "configuration")
@@ -63,6 +65,15 @@ def examined(config: Config) -> tuple[Mistake, ...]:
     for names in sets:
         found += analyse([policies[name] for name in names], tags, place=place)
     return tuple(dict.fromkeys(found))
+
+
+def _sets_at_fault(config: Config) -> Iterator[Mistake]:
+    """What is wrong with the instruction sets that apps name."""
+    for name in dict.fromkeys([app.instructions for app in config.apps.values() if app.instructions != "none"]):
+        try:
+            load_instructions(*_text(name, config))
+        except BadPolicy as bad:
+            yield from bad.mistakes
 
 
 async def asked(config: Config, panel: Panel, judge: Judge | None = None) -> tuple[Mistake, ...]:
@@ -115,8 +126,24 @@ def bases(config: Config) -> dict[str, Parameters]:
 
 
 def base_of(config: Config, app: str, policies: Mapping[str, Loaded]) -> Parameters:
-    """What the policy files put in force for one app."""
-    return Parameters(app=app, policies=tuple([policies[name].policy for name in config.apps[app].policy]))
+    """What the files put in force for one app. Raises `BadPolicy` where its instruction set does not check."""
+    settings = config.apps[app]
+    lines = () if settings.instructions == "none" else load_instructions(*_text(settings.instructions, config))
+    return Parameters(
+        app=app, policies=tuple([policies[name].policy for name in settings.policy]), instructions=lines
+    )  # fmt: skip
+
+
+def overlay_of(config: Config, parameters: Parameters) -> Overlay:
+    """What of parameters is added to the requests of their app: as much as its configuration lets revisions change."""
+    settings = config.apps[parameters.app]
+    lines = () if settings.instructions == "none" else tuple([line.text for line in parameters.instructions])
+    notes = {note.tool: note.description for note in parameters.tools}
+    return Overlay(
+        lines=lines,
+        tools=notes if settings.tool_descriptions == "revised" else {},
+        parameters=parameters.digest,
+    )
 
 
 def compiled(config: Config, parameters: Parameters) -> Ruleset:
@@ -126,7 +153,7 @@ def compiled(config: Config, parameters: Parameters) -> Ruleset:
     settings = Settings(
         app=app.name, enforce=app.enforce, unseen=app.unseen, supervised=config.supervisor.model is not None
     )
-    return Ruleset.compile(parameters.policies, tags=tagged, settings=settings)
+    return Ruleset.compile(parameters.policies, tags=tagged, settings=settings, guidance=guidance(parameters))
 
 
 def _bench(parameters: Parameters, config: Config, key: bytes, panel: Panel | None, judge: Judge | None) -> Bench:
@@ -136,7 +163,15 @@ def _bench(parameters: Parameters, config: Config, key: bytes, panel: Panel | No
     ruleset = heavy()
     if panel is not None:
         panel.expect(ruleset.asked)
-    return Bench(ruleset, heavy=heavy, clock=time.monotonic_ns, notice_key=key, asker=panel, judge=judge)
+    return Bench(
+        ruleset,
+        heavy=heavy,
+        clock=time.monotonic_ns,
+        notice_key=key,
+        asker=panel,
+        judge=judge,
+        overlay=overlay_of(config, parameters),
+    )
 
 
 def _text(name: str, config: Config) -> tuple[str, str]:

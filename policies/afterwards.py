@@ -46,7 +46,7 @@ def _ruled(rule: Rule | None, ruleset: Ruleset, opinion: Opinion) -> Verdict:
 
 
 def _charge(rule: Rule) -> Charge:
-    guidance = dict.fromkeys([spec.guidance for spec in _judges(rule) if spec.guidance])
+    guidance = dict.fromkeys([text for text in (*[spec.guidance for spec in _judges(rule)], rule.guidance) if text])
     return Charge(
         clause=rule.name,
         text=rule.clause.text,

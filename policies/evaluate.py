@@ -126,6 +126,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     charge: Charge | None = None
     """What the gate is asked about this clause; None where it never is."""
 
+    guidance: str = ""
+    """What whoever judges it is told beside its text and its guards' own guidance."""
+
     question: int = 0
     """The number of that question; below 0, where no guard's number is."""
 
@@ -187,9 +190,11 @@ class Ruleset:
         tags: Mapping[str, frozenset[str]] | None = None,
         settings: Settings | None = None,
         builder: Builder | None = None,
+        guidance: Mapping[str, str] | None = None,
     ) -> Self:
         """Build every guard and condition once; `builder` stands in for that of the registry.
 
+        `guidance`: what judges are told besides, by `policy/clause`.
         Raises `BadGuard` or `BadCondition`, which loading rules out.
         """
         build = builder or _registered()
@@ -205,7 +210,8 @@ class Ruleset:
                         numbers[key] = len(guards)
                         guards.append(build(spec))
                     places.append((f"{type(spec).__struct_config__.tag}.{at}", numbers[key]))
-                rules.append(_rule(f"{policy.policy.id}/{clause.id}", clause, places, -1 - len(rules)))
+                name = f"{policy.policy.id}/{clause.id}"
+                rules.append(_rule(name, clause, places, -1 - len(rules), (guidance or {}).get(name, "")))
         settings = settings or Settings()
         if settings.supervised and any(rule.charge for rule in rules):
             guards.append(build(JudgeSpec(seat="gate")))  # the last one: it shows what bands ask about, too
@@ -614,27 +620,33 @@ def _registered() -> Builder:
     return Workshop().build
 
 
-def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]], question: int) -> Rule:
+def _rule(name: str, clause: "Clause", places: Sequence[tuple[str, int]], question: int, guidance: str) -> Rule:
     judges = [spec for spec in clause.guards if isinstance(spec, JudgeSpec)]
     gates = [spec for spec in judges if spec.seat == "gate"]
     asks = gates or any(band.do == "judge" for band in clause.action)
     return Rule(
         name=name,
-        revision=digest(clause),
+        revision=_revision(clause, guidance),
         clause=clause,
         selector=Selector(clause),
         condition=None if clause.when is None else Condition(clause.when),
         places=tuple(places),
         bands=tuple(sorted(clause.action, key=lambda band: -band.at)),
-        charge=_charge(name, clause, gates) if asks and AT_THE_GATE & set(clause.steps) else None,
+        charge=_charge(name, clause, gates, guidance) if asks and AT_THE_GATE & set(clause.steps) else None,
+        guidance=guidance,
         question=question,
         later=len(judges) == len(clause.guards) and not gates,
     )
 
 
-def _charge(name: str, clause: "Clause", gates: Sequence[JudgeSpec]) -> Charge:
-    guidance = gates[0].guidance if gates else ""
-    return Charge(clause=name, text=clause.text, guidance=guidance, severity=clause.severity, seat="gate")
+def _revision(clause: "Clause", guidance: str) -> str:
+    """The digest of a clause, and of what its judges are told besides."""
+    return digest([clause, guidance]) if guidance else digest(clause)
+
+
+def _charge(name: str, clause: "Clause", gates: Sequence[JudgeSpec], guidance: str) -> Charge:
+    told = " ".join([text for text in (gates[0].guidance if gates else "", guidance) if text])
+    return Charge(clause=name, text=clause.text, guidance=told, severity=clause.severity, seat="gate")
 
 
 def _band_of_worst(rule: Rule, hits: Iterable[Hit]) -> str | None:
@@ -658,7 +670,7 @@ def _asked(rules: Iterable[Rule], guards: Sequence[Guard | Asked]) -> dict[int, 
 def _shadowed(rule: Rule) -> Rule:
     """A rule out of force; its revision is another, so that nothing said of it now passes for what it says in force."""
     clause = msgspec.structs.replace(rule.clause, mode="shadow")
-    return msgspec.structs.replace(rule, clause=clause, revision=digest(clause))
+    return msgspec.structs.replace(rule, clause=clause, revision=_revision(clause, rule.guidance))
 
 
 def _acts(clause: "Clause") -> bool:

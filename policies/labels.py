@@ -38,19 +38,20 @@ def labelled(episode: Episode, signals: Iterable[Signal]) -> Episode | None:
     for signal in spoken:
         weights[signal.step][signal.says] += signal.weight
     names = [step_digest(step) for step in episode.steps]
-    decided = {name: said for name, each in weights.items() if (said := _decided(each)) is not None}
-    if not any(name in decided for name in names):
+    settled = {name: said for name, each in weights.items() if (said := decided(each)) is not None}
+    if not any(name in settled for name in names):
         return None
-    own = {name: decided[name] for name in names if name in decided}
+    own = {name: settled[name] for name in names if name in settled}
     return msgspec.structs.replace(
         episode,
         voices=tuple(sorted({each.principal for each in spoken if own.get(each.step) == each.says})),
-        bad=frozenset(at for at, name in enumerate(names) if decided.get(name) == "violation"),
-        undecided=frozenset(at for at, name in enumerate(names) if name in weights and name not in decided),
+        bad=frozenset(at for at, name in enumerate(names) if settled.get(name) == "violation"),
+        undecided=frozenset(at for at, name in enumerate(names) if name in weights and name not in settled),
     )
 
 
-def _decided(weights: dict[str, float]) -> str | None:
+def decided(weights: dict[str, float]) -> str | None:
+    """Which side the weight of what was said of a step is on; None where it is not enough, or not clearly on one."""
     total = sum(weights.values())
     side = max(weights, key=lambda each: weights[each])
     return side if weights[side] >= ENOUGH and weights[side] >= CLEAR * total else None

@@ -112,6 +112,11 @@ def tags(parameters: Parameters, configured: dict[str, frozenset[str]] | None = 
     return {**(configured or {}), **{each.tool: frozenset[str](each.tags) for each in parameters.tags}}
 
 
+def guidance(parameters: Parameters) -> dict[str, str]:
+    """What judges are told of clauses beside their text, by `policy/clause`."""
+    return {each.clause: " ".join([line.text for line in each.lines]) for each in parameters.guidance if each.lines}
+
+
 def expired(parameters: Parameters, now_ns: int) -> tuple[Edit, ...]:
     """The edits that take out what was given until `now_ns` at the latest."""
     found = clauses(parameters)

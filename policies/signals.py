@@ -42,13 +42,13 @@ class Wrongs(msgspec.Struct, frozen=True, kw_only=True):
 def limited(
     signals: Iterable[Signal], *, most: int = MOST_PER_PRINCIPAL, window_ns: int = WINDOW_NS
 ) -> tuple[Signal, ...]:
-    """The signals that count: of each principal at most so many in any one window, one for each step, newest first."""
+    """The signals that count: of each principal so many in a window, one for each step of a session, newest first."""
     kept: list[Signal] = []
     used: dict[tuple[str, int], int] = defaultdict(int)
-    said: set[tuple[str, str, str | None]] = set()
+    said: set[tuple[str, str, str, str | None]] = set()
     for signal in sorted(signals, key=lambda each: (-each.at_ns, each.principal, each.step)):
         window = (signal.principal, signal.at_ns // window_ns)
-        once = (signal.principal, signal.step, signal.clause)
+        once = (signal.principal, signal.session_id, signal.step, signal.clause)
         if once in said or used[window] >= most:
             continue
         said.add(once)

@@ -21,6 +21,7 @@ from storage.erased import Plan
 from storage.holds import HoldBook
 from storage.ledger import Ledger, Statement
 from storage.legal_holds import LegalHolds
+from storage.optimizer_runs import FORGETTING
 from storage.pseudonyms import Pseudonyms
 from storage.reports import ReportBook
 from storage.rows import ErasedRow
@@ -222,6 +223,7 @@ class Eraser:
             *(("DELETE FROM audit_alias WHERE kind = 'session' AND name = ?", (each,)) for each in plan.sessions),
             *(("DELETE FROM legal_hold WHERE session_id = ?", (each,)) for each in plan.sessions),
             *(statement for each in plan.sessions for statement in forgetting(each)),
+            *FORGETTING,
             *(("DELETE FROM hold WHERE hold_id = ?", (each,)) for each in self._asked(plan)),
             *(statement for each in plan.sessions for statement in erased_with(each)),
             ("UPDATE erasure SET plan = NULL WHERE id = ?", (number,)),

@@ -154,14 +154,17 @@ class RevisionBook:
         )
         return [self._filed(row) for row in self._ledger.read(query, (app, state, limit))]
 
-    def memory(self, app: str, *, cooldown_ns: int) -> Memory:
+    def memory(self, app: str, *, cooldown_ns: int, until: int | None = None) -> Memory:
         """What the gate has to remember of an app: what was refused for good, and what rests after a rollback.
 
+        `until`: only of proposals up to this number.
         Where a rung could not tell, it may be asked again once there is more to tell it by.
         """
         resting: dict[str, int] = {}
         refused: set[str] = set()
         for each in self.list(app=app, limit=-1):
+            if until is not None and each.number > until:
+                continue
             abstained = each.state == "refused" and each.climb.last.outcome == "abstained"
             if each.state in ("refused", "rejected", "rolled_back") and not abstained:
                 refused.add(each.proposal.digest)

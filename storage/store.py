@@ -35,6 +35,7 @@ from storage.lock import DirectoryLock
 from storage.modes import ModeBook
 from storage.monitor_queue import MonitorQueue
 from storage.opening import make_directory, seal_key_of
+from storage.optimizer_runs import RunBook
 from storage.partitions import DAY_NS, day_of
 from storage.pseudonyms import Pseudonyms
 from storage.publisher import Publisher, open_log
@@ -152,6 +153,11 @@ class Store(Reads):
         from storage.revisions import RevisionBook  # noqa: PLC0415 - see above
 
         return RevisionBook(self.ledger, self._seal_key)
+
+    @cached_property
+    def optimizer_runs(self) -> RunBook:
+        """What models told runs of optimizers that are not over."""
+        return RunBook(self.ledger, self._seal_key)
 
     @classmethod
     def open(

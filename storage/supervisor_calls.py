@@ -9,8 +9,7 @@ from typing import Any, Final, final
 import msgspec
 
 from policies.vocabulary.audit import Receipt
-from policies.vocabulary.critiques import Seat
-from policies.vocabulary.supervisor_calls import CallEnd, CallState, Purpose, Spent, SupervisorCall
+from policies.vocabulary.supervisor_calls import CallEnd, CallSeat, CallState, Purpose, Spent, SupervisorCall
 from storage.ledger import Ledger, Statement
 from storage.sequencer import Sequencer
 
@@ -39,7 +38,7 @@ class CallSum(msgspec.Struct, frozen=True, kw_only=True):
     slot: int
     """Counted from the beginning of the span that was asked for."""
 
-    seat: Seat
+    seat: CallSeat
     purpose: Purpose
     state: CallState
     why: str | None

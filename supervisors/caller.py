@@ -12,8 +12,8 @@ from typing import Final, Protocol
 import msgspec
 
 from policies.trail import utf8
-from policies.vocabulary.critiques import Consumed, Seat, View
-from policies.vocabulary.supervisor_calls import CallEnd, Purpose, Spender, Spent, SupervisorCall
+from policies.vocabulary.critiques import Consumed, View
+from policies.vocabulary.supervisor_calls import CallEnd, CallSeat, Purpose, Spender, Spent, SupervisorCall
 from supervisors.adapters.breaker import Pass
 from supervisors.budget import Budget, BudgetGone, Ceiling, Reserved
 from supervisors.lines import LeftAlone, Lines
@@ -27,7 +27,7 @@ FRAME_BYTES: Final = 4096
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """What a call is for, and on whose account it goes."""
 
-    seat: Seat
+    seat: CallSeat
     purpose: Purpose
     view: View | None = None
     clauses: tuple[str, ...]

@@ -1,13 +1,14 @@
 """Lines: each seat's own way to the provider, so that what the monitor runs into does not keep the gate from asking.
 
 A provider that fails several times in a row, or says that it is overloaded, is left alone for a while by the seat that
-it happened to. What the gate is told the monitor heeds too: nobody waits for it, and both share one account.
+it happened to. What the gate is told the monitor heeds too, and an optimizer heeds both: nobody waits for them, and all
+share one account.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from policies.vocabulary.critiques import SEATS, Seat
+from policies.vocabulary.supervisor_calls import CallSeat
 from supervisors.adapters.breaker import Breaker, Pass
 from supervisors.models.interface import Unanswered
 
@@ -19,7 +20,11 @@ _ABOUT_THE_CALL: Final = frozenset({"status:400", "status:413", "status:422"})
 """Failures by which a provider speaks of what it was sent, and so is there: a step that it will not read must not keep
 it from being asked about others."""
 
-_HEEDED: Final[dict[Seat, tuple[Seat, ...]]] = {"gate": ("gate",), "monitor": ("gate", "monitor")}
+_HEEDED: Final[dict[CallSeat, tuple[CallSeat, ...]]] = {
+    "gate": ("gate",),
+    "monitor": ("gate", "monitor"),
+    "optimizer": ("gate", "monitor", "optimizer"),
+}
 """Whose pauses a seat keeps."""
 
 
@@ -38,10 +43,10 @@ class Lines:
 
     def __init__(self, breaker: Callable[[], Breaker]) -> None:
         """`breaker` makes one for each seat."""
-        self._breakers: dict[Seat, Breaker] = {seat: breaker() for seat in SEATS}
-        self._paused_until_ns: dict[Seat, int] = dict.fromkeys(self._breakers, 0)
+        self._breakers: dict[CallSeat, Breaker] = {seat: breaker() for seat in _HEEDED}
+        self._paused_until_ns: dict[CallSeat, int] = dict.fromkeys(self._breakers, 0)
 
-    def enter(self, seat: Seat, now_ns: int) -> Pass:
+    def enter(self, seat: CallSeat, now_ns: int) -> Pass:
         """Leave to ask. Raises `LeftAlone`. Every pass is ended by one of the other three."""
         until_ns = max([self._paused_until_ns[heeded] for heeded in _HEEDED[seat]])
         if now_ns < until_ns:
@@ -51,11 +56,11 @@ class Lines:
             raise LeftAlone("breaker_open")
         return leave
 
-    def succeeded(self, seat: Seat, leave: Pass) -> None:
+    def succeeded(self, seat: CallSeat, leave: Pass) -> None:
         """There was an answer."""
         self._breakers[seat].succeeded(leave)
 
-    def failed(self, seat: Seat, leave: Pass, failed: Unanswered, now_ns: int) -> None:
+    def failed(self, seat: CallSeat, leave: Pass, failed: Unanswered, now_ns: int) -> None:
         """There was none."""
         if failed.why in _ABOUT_THE_CALL:
             self._breakers[seat].succeeded(leave)
@@ -66,6 +71,6 @@ class Lines:
             pause_ns = int(min(max(asked, 0.0), _LONGEST_PAUSE_SECONDS) * 1e9)
             self._paused_until_ns[seat] = max(self._paused_until_ns[seat], now_ns + pause_ns)
 
-    def abandoned(self, seat: Seat, leave: Pass) -> None:
+    def abandoned(self, seat: CallSeat, leave: Pass) -> None:
         """Nobody waited for the answer, so nothing is known."""
         self._breakers[seat].abandoned(leave)

@@ -1,7 +1,7 @@
 """Exchanges: their facts, their steps and their exact bytes."""
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -14,9 +14,15 @@ from gateway.api.ports import Audit, Erased, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Reader
 from gateway.api.sessions import Limit, Longest
+from gateway.contents import Encoded
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.keys import Principal
+
+if TYPE_CHECKING:
+    from gateway.optimizing.desk import RevisionDesk
+else:
+    RevisionDesk = Any
 
 
 class ContentNotKept(StepwardenError):
@@ -108,6 +114,30 @@ def show_response(
 ) -> Response[bytes]:
     """The response body exactly as it crossed the wire."""
     return _body(records, audit, principal, exchange_id, "response")
+
+
+@get(
+    "/api/exchanges/{exchange_id:str}/forwarded",
+    opt=requires("auditor"),
+    media_type="application/octet-stream",
+    sync_to_thread=True,
+)
+def show_forwarded(
+    exchange_id: FromPath[str],
+    records: NamedDependency[SkipValidation[Records]],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> Response[bytes]:
+    """The decoded request body as the provider got it: the app's own with the instructions that were added to it."""
+    exchange = visible(records, principal, exchange_id)
+    body, judged = records.body(exchange.exchange_id, "request"), records.judged(exchange.exchange_id)
+    if body is None or body.raw is None:
+        raise ContentNotKept("the request body was not kept")
+    forwarded = revision_desk.forwarded(exchange, judged, Encoded(raw=body.raw, encoding=body.content_encoding))
+    look(audit, principal, "request", app=exchange.app, exchange=exchange.exchange_id)
+    headers = {"content-disposition": f'attachment; filename="{exchange.exchange_id}-forwarded.bin"'}
+    return Response(forwarded, media_type="application/octet-stream", headers={**SAFE_HEADERS, **headers})
 
 
 def _body(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 else:
     RevisionDesk = Any
 
+Asking: TypeAlias = Literal["analysis", "reflective", "back-propagation", "trace-propagation"]
+
 State: TypeAlias = Literal["waiting", "refused", "rejected", "canary", "active", "rolled_back"]
 
 Who: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
@@ -36,7 +38,10 @@ class OptimizeAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """None: every app that the caller may see."""
 
     dry_run: bool = False
-    """True: nothing is kept, and no look is taken at the sessions kept back."""
+    """True: nothing is kept, no look is taken at the sessions kept back, and no model is asked."""
+
+    ask: Annotated[tuple[Asking, ...], Meta(max_length=8)] = ()
+    """Optimizers that ask the supervisor's model, beside those that the configuration names."""
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,8 +66,18 @@ async def optimize(
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> Stream:
     """Let optimizers propose: `progress` events, then one `report`, or one `error`. Nothing is put in force."""
-    events = revision_desk.optimize(scope_of(principal, data.app), dry=data.dry_run)
+    events = revision_desk.optimize(scope_of(principal, data.app), dry=data.dry_run, ask=data.ask)
     return streamed(events)
+
+
+@get("/api/clauses/wrongs", opt=requires("viewer"))
+async def list_wrongs(
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    app: Annotated[str | None, QueryParameter(description="Only this app's.")] = None,
+) -> answers.Wrongs:
+    """False alarms and misses of each guard, with intervals, as far as anybody said what a step was."""
+    return await revision_desk.wrongs(scope_of(principal, app))
 
 
 @get("/api/proposals", opt=requires("overseer"))

@@ -1,5 +1,6 @@
 """Answers about proposals and revisions. They hold learned text, so only those see them who decide on them."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import msgspec
 from gateway.times import rfc3339
 
 if TYPE_CHECKING:
-    from gateway.optimizing import run
+    from gateway.optimizing import episodes, run
     from policies.vocabulary.ladder import Climb
     from policies.vocabulary.revisions import Parameters
     from policies.vocabulary.revisions import Proposal as Suggested
@@ -79,6 +80,15 @@ class AppRun(msgspec.Struct, frozen=True, kw_only=True):
     """Suggestions that were made before, and not again."""
 
     proposals: tuple[Proposal, ...]
+    calls: int = 0
+    """Calls to a model that the run took, those of before it was cut short included."""
+
+    tokens: int = 0
+    resumed: bool = False
+    """Whether it went on from one that was cut short."""
+
+    failures: dict[str, int] = {}
+    """What optimizers that ask a model could not do, as `OPTIMIZER: WHY`, and how often."""
 
 
 class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +96,42 @@ class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True):
 
     dry: bool
     apps: tuple[AppRun, ...]
+
+
+class GuardWrongs(msgspec.Struct, frozen=True, kw_only=True):
+    """How often one guard was wrong, of the steps of which enough was said. Counts, never content."""
+
+    clause: str
+    guard: str
+    caught: int
+    false_alarms: int
+    missed: int
+    silent: int
+    """Honest steps that it left alone."""
+
+    contested: int
+    voices: int
+    """Different persons and keys behind this."""
+
+    false_alarm_rate: tuple[float, float]
+    """Of honest steps, those it stopped or flagged: 95 % interval."""
+
+    missed_rate: tuple[float, float]
+    """Of violations, those it missed: 95 % interval."""
+
+
+class AppWrongs(msgspec.Struct, frozen=True, kw_only=True):
+    """The guards of one app, and how many signals of which kind this rests on."""
+
+    app: str
+    signals: dict[str, int]
+    guards: tuple[GuardWrongs, ...]
+
+
+class Wrongs(msgspec.Struct, frozen=True, kw_only=True):
+    """How often guards were wrong, app by app."""
+
+    apps: tuple[AppWrongs, ...]
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +219,17 @@ def app_run(found: "run.AppRun", before: "Callable[[str, str], Parameters | None
         kept_back=found.kept_back,
         known=found.known,
         proposals=tuple(shown),
+        calls=found.spent.calls,
+        tokens=found.spent.tokens,
+        resumed=found.resumed,
+        failures=dict(Counter([f"{name}: {why}" for name, why in found.failures])),
     )
+
+
+def app_wrongs(app: str, record: "episodes.Record") -> AppWrongs:
+    """How often the guards of one app were wrong."""
+    guards = tuple([GuardWrongs(**msgspec.structs.asdict(each)) for each in record.guards])
+    return AppWrongs(app=app, signals=dict(record.signals), guards=guards)
 
 
 def revision(kept: "Kept", *, in_force: bool) -> Revision:

@@ -47,6 +47,27 @@ def list_clauses(app: str | None, config_file: Path | None, url: str | None, as_
     )
 
 
+@clauses.command("wrongs")
+@click.option("--app", metavar="A", help="Only this app's.")
+@reach_options
+def wrongs(app: str | None, config_file: Path | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
+    """How often each guard was wrong: false alarms and misses, of the steps of which enough was said.
+
+    Labels, decisions on holds, critiques, disagreements and plain outcomes say what a step was. Intervals are 95 %.
+    """
+    from gateway.cli.proposed import wrongs_told
+    from gateway.cli.screen import out, print_json
+
+    with reach(config_file, url) as api:
+        listed = api.get("/api/clauses/wrongs", app=app)
+    if as_json:
+        print_json(listed)
+        return
+    for each in listed["apps"]:
+        for part in wrongs_told(each):
+            out().print(part)
+
+
 @clauses.command("mode")
 @click.argument("clause", metavar="ID")
 @click.argument("mode", type=click.Choice(["shadow", "enforce"]))

@@ -59,6 +59,10 @@ def _judged(judged: Row) -> Iterator[tuple[str, str]]:
     for label, name in (("provider got", "forwarded_sha256"), ("caller got", "delivered_sha256")):
         if judged[name]:
             yield label, f"a changed body, SHA-256 {judged[name]}"
+    if judged["instructed"]:
+        yield "instructed", f"with what parameters {judged['instructed'][:12]} add to the app's request"
+    if judged["uninstructed"]:
+        yield "instructed", f"not: {judged['uninstructed']}; the app's own bytes went on"
     yield "clauses", judged["ruleset"]
 
 

@@ -29,8 +29,43 @@ def run_told(found: dict[str, Any], *, dry: bool) -> Iterator[Any]:
         yield Text("  no optimizer knows of a change that would help", "dim")
     if found["known"]:
         yield Text(f"  {found['known']} more were suggested before: they wait, or were refused", "dim")
+    if found["calls"]:
+        again = ", going on from a run that was cut short" if found["resumed"] else ""
+        yield Text(f"  {found['calls']} calls to the model, {found['tokens']} tokens{again}", "dim")
+    for what, times in found["failures"].items():
+        yield Text(f"  {clean(what)}, {times} times", "yellow")
     if dry:
         yield Text("  a dry run: nothing was kept, and the sessions kept back were not looked at", "dim")
+
+
+def wrongs_told(found: dict[str, Any]) -> Iterator[Any]:
+    """How often the guards of one app were wrong."""
+    said = ", ".join(f"{count} of kind {clean(kind)}" for kind, count in sorted(found["signals"].items()))
+    yield Text.assemble(
+        (f"app {clean(found['app'])}", "bold"), f": rests on {said or 'nothing: nobody said anything yet'}"
+    )
+    if not found["guards"]:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for name in ("clause", "guard", "false alarms", "95 %", "missed", "95 %", "contested", "voices"):
+        table.add_column(name, no_wrap=name != "clause", justify="left" if name in ("clause", "guard") else "right")
+    for each in found["guards"]:
+        table.add_row(
+            clean(each["clause"]),
+            clean(each["guard"]),
+            f"{each['false_alarms']} of {each['false_alarms'] + each['silent']}",
+            _interval(each["false_alarm_rate"]),
+            f"{each['missed']} of {each['missed'] + each['caught']}",
+            _interval(each["missed_rate"]),
+            str(each["contested"]),
+            str(each["voices"]),
+        )
+    yield table
+
+
+def _interval(bounds: Sequence[float]) -> str:
+    low, high = bounds
+    return f"{100 * low:.0f}-{100 * high:.0f} %"
 
 
 def proposal_table(proposals: Sequence[dict[str, Any]]) -> Table:

@@ -9,17 +9,21 @@ from gateway.api.long_work import LongWork, Watcher
 from gateway.api.reading import Reader
 from gateway.backtest.run import Cancelled
 from gateway.config import Config
-from gateway.contents import Reach
+from gateway.contents import Encoded, Reach
 from gateway.keeper import NoPolicies
 from gateway.wire.dialects import dialects
+from policies.errors import StepwardenError
+from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Review
+from policies.vocabulary.judgements import Judged
 from storage.store import Store
 
 if TYPE_CHECKING:  # they know every kind of guard: loaded with the first call that needs them
-    from gateway.optimizing.run import Workshop
+    from gateway.optimizing.run import Asks, Workshop
     from gateway.standing import Standing
     from policies.vocabulary.revisions import Parameters
     from storage.revisions import Filed, Kept
+    from supervisors.caller import Caller
 
 T = TypeVar("T")
 
@@ -28,6 +32,16 @@ _MOST: Final = 500
 
 Revise = Callable[["Callable[[Standing], Any]"], Awaitable[Any]]
 """Changes what is in force, in the process that keeps it."""
+
+
+class NoModel(StepwardenError):
+    """Optimizers that ask a model were named, and there is none."""
+
+    status = 409
+
+    def remedy(self) -> str:
+        """What to do."""
+        return "Name a model in [supervisor]; optimizers ask it by the same budget and ledger."
 
 
 class RevisionDesk:
@@ -42,8 +56,10 @@ class RevisionDesk:
         revise: Revise,
         work: LongWork,
         rest: Callable[[], None],
+        caller: "Caller | None" = None,
     ) -> None:
-        """`rest` gives the processor back to live traffic."""
+        """`rest` gives the processor back to live traffic; `caller`: the way to a model, where one is named."""
+        self._caller = caller
         self._store = store
         self._config = config
         self._standing = standing
@@ -52,9 +68,13 @@ class RevisionDesk:
         self._rest = rest
         self._workshop: Workshop | None = None
 
-    def optimize(self, apps: str | None, *, dry: bool) -> AsyncIterator[bytes]:
-        """Begin a run and follow it. Raises `NoPolicies` and `WorkRunning`."""
+    def optimize(self, apps: str | None, *, dry: bool, ask: Sequence[str] = ()) -> AsyncIterator[bytes]:
+        """Begin a run and follow it. Raises `NoPolicies`, `NoModel` and `WorkRunning`.
+
+        `ask`: optimizers that ask a model, beside those that the configuration names. Call it on the event loop.
+        """
         self._in_force()
+        asks = self._asks(tuple(dict.fromkeys([*self._config.optimizer.ask, *ask])))
 
         def work(watcher: Watcher) -> answers.OptimizeReport:
             def rest() -> None:
@@ -70,10 +90,21 @@ class RevisionDesk:
                 def progress(done: int, of: int, at: int = at) -> None:
                     watcher.told(at * of + done, len(named) * of)
 
-                runs.append(answers.app_run(shop.run(app, dry=dry, progress=progress, rest=rest), self._before))
+                run = shop.run(app, dry=dry, progress=progress, rest=rest, asks=asks)
+                runs.append(answers.app_run(run, self._before))
             return answers.OptimizeReport(dry=dry, apps=tuple(runs))
 
         return self._work.begin(work)
+
+    async def wrongs(self, apps: str | None) -> answers.Wrongs:
+        """How often guards were wrong, app by app. Raises `NoPolicies`."""
+        self._in_force()
+        return await asyncio.to_thread(self._wrongs, apps)
+
+    def _wrongs(self, apps: str | None) -> answers.Wrongs:
+        shop = self._shop()
+        return answers.Wrongs(apps=tuple([answers.app_wrongs(app, shop.record(app, self._rest))
+                                          for app in shop.apps(apps)]))  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------------- proposals
 
@@ -130,6 +161,20 @@ class RevisionDesk:
 
         return await asyncio.to_thread(self._revision, await self._revise(back))
 
+    # ----------------------------------------------------------------------------------------------------- requests
+
+    def forwarded(self, exchange: Exchange, judged: Judged | None, body: Encoded) -> bytes:
+        """The decoded body a provider got. Raises `NotRebuilt`."""
+        from gateway.optimizing.forwarded import NotRebuilt, forwarded  # noqa: PLC0415 - see above
+
+        dialect = dialects().by_name().get(exchange.dialect)
+        if dialect is None:
+            raise NotRebuilt("its wire is not read here")
+        named = exchange.app if exchange.app in self._config.apps else "default"
+        return forwarded(
+            exchange, judged, body, dialect=dialect, config=self._config, find=lambda _, name: self._before(named, name)
+        )
+
     # ------------------------------------------------------------------------------------------------------- within
 
     def _in_force(self) -> "Standing":
@@ -137,6 +182,23 @@ class RevisionDesk:
         if standing is None:
             raise NoPolicies("no app names a policy, so there is nothing to revise")
         return standing
+
+    def _asks(self, names: tuple[str, ...]) -> "Asks | None":
+        """How a run asks a model; None where none of its optimizers does."""
+        if not names:
+            return None
+        caller, loop, runs, config = self._caller, asyncio.get_running_loop(), self._store.optimizer_runs, self._config
+        if caller is None:
+            raise NoModel("no model is named, so these optimizers have nobody to ask")
+        from gateway.optimizing.asked_model import AskedModel  # noqa: PLC0415 - see above
+        from gateway.optimizing.run import Asks  # noqa: PLC0415
+
+        return Asks(
+            names,
+            lambda app: AskedModel(caller, runs, app, loop),
+            runs,
+            lambda app: config.apps[app].instructions != "none",
+        )
 
     def _shop(self) -> "Workshop":
         if self._workshop is None:

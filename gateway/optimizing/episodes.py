@@ -1,16 +1,21 @@
 """Episodes out of the record: sessions of which somebody said enough, whole and with their texts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from gateway.api.reading import Reader
+from policies.guard_record import GuardRecord, Look, guard_records
 from policies.labels import labelled, step_digest
+from policies.outcomes import Acted, Turned, outcomes
+from policies.signals import limited
 from policies.vocabulary.audit import OWNER
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.holds import Hold
+from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.monitoring import Filed
 from policies.vocabulary.signals import WEIGHTS, Says, Signal, SignalKind
@@ -21,6 +26,21 @@ EVERY: Final = 100_000
 """Labels and holds that are looked at, newest first."""
 
 _DECIDED: Final[dict[str, Says]] = {"approved": "ok", "used": "ok", "rejected": "violation"}
+
+
+SECOND_LOOK: Final = 50
+"""From this score on a finding says that something is wrong."""
+
+DISAGREEMENT: Final = "gateway:disagreement"
+"""On whose word it is that two of gate, monitor and guards differ: one voice, whatever they are."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """How often guards were wrong, and on what that rests."""
+
+    guards: tuple[GuardRecord, ...]
+    signals: Mapping[str, int]
+    """Signals that count, by kind."""
 
 
 class Records(Protocol):
@@ -36,6 +56,10 @@ class Records(Protocol):
 
     def exchange_steps(self, exchange_id: str) -> list[Step]:
         """The steps of one exchange, in order."""
+        ...
+
+    def judged(self, exchange_id: str) -> Judged | None:
+        """What clauses said of an exchange."""
         ...
 
 
@@ -70,9 +94,21 @@ class _Session(msgspec.Struct, frozen=True):
     steps: dict[str, Part]
     """By step id."""
 
+    turns: tuple[Turned, ...]
+    verdicts: Mapping[str, str]
+    """What clauses came to, by step id."""
+
+    looks: tuple[Look, ...]
+
     def named(self, step_id: str) -> str | None:
-        """The digest of a step; None where it is none of this session's."""
+        """The digest of a step; None where it is none of this session's.
+
+        The gate names what it judged before that had an id by its exchange and a dot: the one call there is of that.
+        """
         part = self.steps.get(step_id)
+        if part is None and step_id.endswith("."):
+            calls = [each for name, each in self.steps.items() if name.startswith(step_id) and each.kind == "tool_call"]
+            part = calls[0] if len(calls) == 1 else None
         return None if part is None else step_digest(part)
 
 
@@ -93,24 +129,39 @@ class RecordedEpisodes:
 
         A session that cannot be read back whole is left out: what guards would have said of it, nobody knows.
         """
+        found: list[Episode] = []
+        for session, signals in self._spoken(app, rest):
+            episode = labelled(session.episode, signals)
+            found += [] if episode is None else [episode]
+        return tuple(sorted(found, key=lambda each: (each.at_ns, each.episode_id)))
+
+    def records(self, app: str, rest: Callable[[], None]) -> Record:
+        """How often each guard of an app was wrong, in the sessions of which anything was said; and what was said."""
+        looks: list[Look] = []
+        spoken: list[Signal] = []
+        for session, signals in self._spoken(app, rest):
+            looks += session.looks
+            spoken += signals
+        return Record(guards=guard_records(looks, spoken), signals=Counter([each.kind for each in limited(spoken)]))
+
+    def _spoken(self, app: str, rest: Callable[[], None]) -> Iterator[tuple[_Session, list[Signal]]]:
         labels, holds = self._labels.list(app=app, limit=EVERY), self._holds.list(app=app, limit=EVERY)
         spoken = {each.session_id for each in labels}
         spoken |= {each.ask.session_id for each in holds if each.state in _DECIDED}
-        found: list[Episode] = []
         for session_id in sorted(each for each in spoken if each is not None):
             session = self._read(session_id, app)
             if session is not None:
-                signals = self._signals(session, labels, holds)
-                episode = labelled(session.episode, signals)
-                found += [] if episode is None else [episode]
+                yield session, self._signals(session, labels, holds)
             rest()
-        return tuple(sorted(found, key=lambda each: (each.at_ns, each.episode_id)))
 
     def _read(self, session_id: str, app: str) -> _Session | None:
         row = self._records.session(session_id, app=app)
         if row is None:
             return None
         steps: dict[str, Part] = {}
+        turns: list[Turned] = []
+        verdicts: dict[str, str] = {}
+        looks: list[Look] = []
         for exchange in self._records.exchanges(row.session_id):
             own = self._records.exchange_steps(exchange.exchange_id)
             for step, text in zip(own, self._reader.texts(exchange, own), strict=True):
@@ -119,6 +170,13 @@ class RecordedEpisodes:
                 steps[step.step_id] = Part(
                     kind=step.kind, text=text, tool=step.tool, call_id=step.call_id, unread=step.unread
                 )
+            turns.append(_turned(exchange, [(step, steps[step.step_id]) for step in own]))
+            judged = self._records.judged(exchange.exchange_id)
+            by_seq = {step.seq: step.step_id for step in own}
+            for said in () if judged is None else judged.steps:
+                if (step_id := by_seq.get(said.seq)) is not None:
+                    verdicts[step_id] = said.verdict.name
+                    looks += _looks(row.session_id, step_digest(steps[step_id]), said)
         episode = Episode(
             episode_id=row.session_id,
             app=app,
@@ -127,14 +185,16 @@ class RecordedEpisodes:
             at_ns=row.started_ns,
             steps=tuple(steps.values()),
         )
-        return _Session(episode, steps)
+        return _Session(episode, steps, tuple(turns), verdicts, tuple(looks))
 
     def _signals(self, session: _Session, labels: Sequence[LabelGiven], holds: Sequence[Hold]) -> list[Signal]:
         mine = session.episode.episode_id
         return [
             *_labels(session, (each for each in labels if each.session_id == mine)),
             *_holds(session, (each for each in holds if each.ask.session_id == mine)),
-            *_critiques(session, self._critiques.of_session(mine)),
+            *_critiques(session, (critiques := self._critiques.of_session(mine))),
+            *_disagreements(session, critiques),
+            *_outcomes(session),
         ]
 
 
@@ -181,6 +241,64 @@ def _critiques(session: _Session, several: Iterable[Filed]) -> Iterator[Signal]:
                 yield _signal(
                     session, "critique", says, step=step, who=who, at_ns=critique.at_ns, clause=opinion.clause
                 )
+
+
+def _disagreements(session: _Session, several: Iterable[Filed]) -> Iterator[Signal]:
+    """Steps of which the guards and a supervisor, or its two seats, think differently: each once, for the other side.
+
+    What was in force had its say when it acted; the signal is what speaks against that.
+    """
+    seats: dict[tuple[str, str], dict[str, Says]] = defaultdict(dict)
+    at_ns: dict[str, int] = {}
+    for filed in several:
+        for opinion in filed.critique.opinions:
+            if opinion.label == "unsure":
+                continue
+            bad = opinion.label == "violation"
+            for step in [opinion.first_bad_step] if bad else filed.critique.steps:
+                if step is not None:
+                    seats[step, opinion.clause][filed.critique.seat] = "violation" if bad else "ok"
+                    at_ns[step] = filed.critique.at_ns
+    for (step_id, clause), said in seats.items():
+        step = session.named(step_id)
+        if step is None:
+            continue
+        guards: Says = "ok" if session.verdicts.get(step_id, "allow") == "allow" else "violation"
+        against = next((word for word in ("violation", "ok") if word in said.values() and word != guards), None)
+        if against is not None:
+            yield _signal(
+                session, "disagreement", against, step=step, who=DISAGREEMENT, at_ns=at_ns[step_id], clause=clause
+            )
+
+
+def _outcomes(session: _Session) -> Iterator[Signal]:
+    for outcome in outcomes(session.turns):
+        who = session.episode.principal
+        yield _signal(session, "outcome", "violation", step=outcome.step, who=who, at_ns=outcome.at_ns, clause=None)
+
+
+def _turned(exchange: Exchange, steps: Sequence[tuple[Step, Part]]) -> Turned:
+    return Turned(
+        steps=tuple([Acted(step_digest(part), step.kind) for step, part in steps]),
+        at_ns=exchange.started_ns,
+        status=exchange.upstream_status,
+        retried=exchange.join is not None and exchange.join.relation == "retries",
+        finish_reasons=exchange.finish_reasons,
+        cost_micro_usd=exchange.cost_micro_usd,
+    )
+
+
+def _looks(session_id: str, step: str, said: StepJudgement) -> Iterator[Look]:
+    """The guards that ran on a step, and whether each found something."""
+    fired = {
+        (each.clause, each.guard)
+        for each in said.findings
+        if each.state in ("unsure", "violation") and each.score >= SECOND_LOOK
+    }
+    for row in said.coverage:
+        if row.skipped is None:
+            name = (row.clause, row.guard)
+            yield Look(session_id=session_id, step=step, clause=row.clause, guard=row.guard, fired=name in fired)
 
 
 def voice(actor: str, by: str) -> str:

@@ -28,6 +28,7 @@ from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.interface import Message, RequestView
 from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
+from gateway.wire.overlay import Overlay
 from policies.asking import Answers, Asker, Asking, Nobody, Question
 from policies.evaluate import UNJUDGED, Judgement, Ruleset, Sitting
 from policies.guards.judge import Judge, NoJudge
@@ -134,13 +135,15 @@ class Bench:
         notice_key: bytes,
         asker: Asker | None = None,
         judge: Judge | None = None,
+        overlay: Overlay | None = None,
     ) -> None:
         """`heavy` compiles the same ruleset anew: guards remember texts, and two threads must not share them.
 
         `asker` is who answers for guards that are asked; without one they are not, and `on_error` decides. `judge` puts
-        proposed calls to the gate.
+        proposed calls to the gate. `overlay`: what is added to requests beside the clauses.
         """
         self.ruleset: Final = ruleset
+        self.overlay: Final = overlay or Overlay()
         self.needs: Final = needs_of(ruleset)
         """What they want to see of a reply before its caller does; None where that is nothing."""
         self._here = ruleset.here()
@@ -185,8 +188,9 @@ class Bench:
     def _beside(self, changed: Callable[[Ruleset], Ruleset]) -> "Bench":
         """A bench for the same clauses, changed a little."""
         other = Bench(
-            changed(self.ruleset), heavy=lambda: changed(self._heavy()), clock=self._clock, notice_key=self.notice_key
-        )
+            changed(self.ruleset), heavy=lambda: changed(self._heavy()), clock=self._clock, notice_key=self.notice_key,
+            overlay=self.overlay,
+        )  # fmt: skip
         other._read_here = self._read_here
         other._inquiry = self._inquiry
         return other.remembering(self)
@@ -326,6 +330,10 @@ class Docket:
         """True once all of the reply has been judged, so that nothing can change the verdict any more."""
         self.unread: str | None = None
         """Why nothing of this exchange can be judged, where that is so."""
+        self.instructed: str | None = None
+        """Digest of the parameters whose instructions or descriptions were added to the request."""
+        self.uninstructed: str | None = None
+        """Why those that there are could not be added."""
         self.forwarded_sha256: bytes | None = None
         self.delivered_sha256: bytes | None = None
         self._scope = scope
@@ -655,6 +663,8 @@ class Docket:
             forwarded_sha256=self.forwarded_sha256,
             delivered_sha256=self.delivered_sha256,
             asked_again=self.asked_again,
+            instructed=self.instructed,
+            uninstructed=self.uninstructed,
         )
 
 

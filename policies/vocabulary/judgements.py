@@ -66,3 +66,10 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
     asked_again: int = 0
     """How often the provider was asked again in the caller's place."""
+
+    instructed: str | None = None
+    """Digest of the parameters whose instructions or tool descriptions were added to what the app sent; with the
+    app's own bytes they give the provider's."""
+
+    uninstructed: str | None = None
+    """Why those in force could not be added, where that is so: the app's own bytes went on."""

@@ -7,8 +7,11 @@ import msgspec
 
 from policies.vocabulary.critiques import Seat, View
 
-Purpose: TypeAlias = Literal["word", "critique", "canary", "measurement"]
-"""What a call was for: the quick word, a critique, a step with a known label, a benchmark."""
+Purpose: TypeAlias = Literal["word", "critique", "canary", "measurement", "optimization"]
+"""What a call was for: the quick word, a critique, a step with a known label, a benchmark, a proposal."""
+
+CallSeat: TypeAlias = Seat | Literal["optimizer"]
+"""Who asked: where steps are judged, or what proposes changes."""
 
 CallState: TypeAlias = Literal["begun", "done", "failed"]
 """`begun`: sent, or about to be, and its end is not known; it counts at its ceiling, after a crash for good."""
@@ -50,7 +53,7 @@ class SupervisorCall(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
     """Wall clock, Unix epoch, nanoseconds, UTC."""
 
-    seat: Seat
+    seat: CallSeat
     purpose: Purpose
     view: View | None = None
     clauses: tuple[str, ...]

@@ -14,7 +14,8 @@ from policies.vocabulary.revisions import Aim, Edit, Parameters, Proposal, Suppo
 
 FailureWhy: TypeAlias = Literal["model_failed", "not_typed", "no_edits", "wrong_component", "budget_spent"]
 
-Scorer: TypeAlias = Callable[[Parameters], Sequence[float]]
+Scorer: TypeAlias = Callable[[Parameters, Sequence[int] | None], Sequence[float]]
+"""How well parameters do on episodes, 0 to 1 each, in order: on those at these places, or on all there are."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +28,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The episodes it may see; the others are not in here."""
 
     score: Scorer | None = None
-    """How well parameters do on these episodes, 0 to 1 each, where a replay cannot say it: of instructions, say."""
+    """Where a replay cannot say how well parameters do: of instructions, say."""
 
     library: Mapping[str, Clause] = {}
     """Clauses that people wrote, by `policy/clause`, to pick from."""

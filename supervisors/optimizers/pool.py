@@ -35,8 +35,16 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 8
 
     def front(self) -> tuple[Candidate, ...]:
-        """Those that no other is as good as on every episode and better on one."""
-        return tuple([each for each in self.candidates if not any(_above(other, each) for other in self.candidates)])
+        """Enough of them that for each episode one that does best on it is there; of two that would do, the better."""
+        kept = set(range(len(self.candidates)))
+        tops = [
+            {at for at, score in enumerate(column) if score == max(column)}
+            for column in zip(*[each.scores for each in self.candidates], strict=True)
+        ]
+        for at in sorted(kept, key=lambda at: (self.candidates[at].total, -at)):
+            if len(kept) > 1 and all((top & kept) - {at} for top in tops if at in top):
+                kept.discard(at)
+        return tuple([self.candidates[at] for at in sorted(kept)])
 
     def drawn(self, lot: random.Random) -> Candidate:
         """A parent: of the front, each as likely as it is best on many episodes."""
@@ -55,11 +63,6 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     def best(self) -> Candidate:
         """The one that does best over all episodes; of equals the first."""
         return max(self.candidates, key=lambda each: each.total)
-
-
-def _above(one: Candidate, other: Candidate) -> bool:
-    pairs = list(zip(one.scores, other.scores, strict=True))
-    return all(mine >= theirs for mine, theirs in pairs) and any(mine > theirs for mine, theirs in pairs)
 
 
 def _wins(front: Sequence[Candidate]) -> list[int]:

@@ -5,25 +5,28 @@
 | `reflective` | components in turn | one component, a few episodes that went wrong | 1 |
 | `back-propagation` | the component that judged | an episode each, for feedback; then the feedback alone | 2 to 4 |
 | `trace-propagation` | whom the model ranks first | one whole episode, and every component | 1 |
+| `analysis` | whom the model finds unclear | every component, what static analysis says of the set, and no run | 1 |
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from policies.parameters import EditRefused, apply
+from policies.analysis import analyse
+from policies.loader import reload
+from policies.parameters import EditRefused, apply, tags
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import Parameters
 from supervisors.optimizers.answers import Answer, decode, edits_of
 from supervisors.optimizers.components import Component, components_of
-from supervisors.optimizers.interface import Failure, Ideas, Optimizer, Task, behind, suggest
+from supervisors.optimizers.interface import Failure, Ideas, Optimizer, Scorer, Task, behind, suggest
 from supervisors.optimizers.model import BudgetSpent, Model, ModelFailed
 from supervisors.optimizers.pool import Candidate, Pool
 from supervisors.optimizers.prompting import Fences, Quote, described, fresh, quoted, quotes_of, rules
 
-STEPS: Final = 6
+STEPS: Final = 12
 """Times a model is asked for edits, in one round."""
 
 BATCH: Final = 3
@@ -38,6 +41,13 @@ _BLAME: Final = """\
 Rank first which component is most to blame for this run, then edit that component alone. Put
 "blame": [{"component": "NAME", "share": 0 to 1}] beside "edits".
 """
+_UNCLEAR: Final = """\
+There is no run to look at. Rank first which component is least clear: what it forbids, where the line is, what it
+leaves open. Then say that more clearly, in that component alone. Put
+"blame": [{"component": "NAME", "share": 0 to 1}] beside "edits".
+"""
+
+TEMPLATES: Final = (_FEEDBACK, _BLAME, _UNCLEAR)
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -63,11 +73,13 @@ class _Written:
 
     def propose(self, task: Task) -> Ideas:
         """The best candidate of the pool, if any does better than what is in force."""
-        score = _scorer(task)
-        before = tuple(score(task.parameters))
+        score, failures = _scorer(task), list[Failure]()
+        try:
+            before = tuple(score(task.parameters, None))
+        except (BudgetSpent, ModelFailed) as failed:
+            return Ideas(failures=(_failure(failed),))
         pool = Pool(candidates=(Candidate(parameters=task.parameters, scores=before),))
         lot = random.Random(task.seed)  # noqa: S311 - which parent is drawn is no secret
-        failures: list[Failure] = []
         for step in range(self._steps):
             parent = pool.drawn(lot)
             wrong = _wrong(task, parent.scores, lot)
@@ -75,18 +87,17 @@ class _Written:
                 break
             try:
                 found = self._child(task, parent, wrong, step)
-            except BudgetSpent:
-                failures.append(Failure(why="budget_spent"))
-                break
-            except ModelFailed:
-                failures.append(Failure(why="model_failed"))
+                if not isinstance(found, Failure):
+                    found = _looked_at(found, parent, [task.dev.episodes.index(each) for each in wrong[:BATCH]], score)
+            except (BudgetSpent, ModelFailed) as failed:
+                failures.append(_failure(failed))
+                if isinstance(failed, BudgetSpent):
+                    break
                 continue
             if isinstance(found, Failure):
                 failures.append(found)
-                continue
-            child = msgspec.structs.replace(found, scores=tuple(score(found.parameters)))
-            if child.total > parent.total:
-                pool = pool.admitted(child)
+            elif found is not None:
+                pool = pool.admitted(found)
         return self._ideas(task, pool.best(), before, failures)
 
     def _ideas(self, task: Task, best: Candidate, before: Sequence[float], failures: Iterable[Failure]) -> Ideas:
@@ -175,14 +186,47 @@ class TracePropagation(_Written):
         return _Asked(None, self._edit_prompt(task, shown, quotes, _BLAME), (wrong[0],))
 
 
+class StaticAnalysis(_Written):
+    """Without any run: what is unclear in the set itself, found by analysis first, and said more clearly by a model."""
+
+    name = "analysis"
+
+    def _question(self, task: Task, parameters: Parameters, wrong: list[Episode], step: int) -> _Asked:
+        del wrong, step
+        loaded = [reload(policy, policy.policy.id) for policy in parameters.policies]
+        found = [f"finding: {each.message}" for each in analyse(loaded, tags(parameters))]
+        shown = "\n".join([described(parameters, components_of(parameters)), *found])
+        return _Asked(None, self._edit_prompt(task, shown, (), _UNCLEAR), ())
+
+
+def _failure(failed: Exception) -> Failure:
+    return Failure(why="budget_spent" if isinstance(failed, BudgetSpent) else "model_failed")
+
+
 def _named(optimizer: _Written) -> Optimizer:
     return optimizer
 
 
-def _scorer(task: Task) -> Callable[[Parameters], Sequence[float]]:
+def _scorer(task: Task) -> Scorer:
     if task.score is not None:
         return task.score
-    return lambda parameters: [float(right) for right in task.dev.rights(parameters)]
+    rights = task.dev.rights
+
+    def replayed(parameters: Parameters, places: Sequence[int] | None) -> Sequence[float]:
+        found = [float(right) for right in rights(parameters)]
+        return found if places is None else [found[at] for at in places]
+
+    return replayed
+
+
+def _looked_at(child: Candidate, parent: Candidate, batch: Sequence[int], score: Scorer) -> Candidate | None:
+    """A candidate with its scores; None where it does no better on the few episodes it was made from.
+
+    After GEPA: a look at three costs little, and most candidates are not worth a look at all.
+    """
+    if sum(score(child.parameters, batch)) <= sum(score(parent.parameters, batch)):
+        return None
+    return msgspec.structs.replace(child, scores=tuple(score(child.parameters, None)))
 
 
 def _wrong(task: Task, scores: Sequence[float], lot: random.Random) -> list[Episode]:
@@ -208,4 +252,7 @@ def _blamed(answer: Answer, parameters: Parameters) -> Component | None:
 
 
 WRITTEN: Final[tuple[type[_Written], ...]] = (Reflective, BackPropagation, TracePropagation)
-"""All that ask a model."""
+"""All that ask a model about runs."""
+
+ASKING: Final[Mapping[str, type[_Written]]] = {each.name: each for each in (StaticAnalysis, *WRITTEN)}
+"""All that ask a model, by name."""

@@ -23,7 +23,7 @@ SURFACE = {
     "explain": (),
     "backtest": (),
     "holds": ("list", "approve", "reject"),
-    "clauses": ("list", "mode"),
+    "clauses": ("list", "mode", "wrongs"),
     "critique": (),
     "label": (),
     "optimize": (),

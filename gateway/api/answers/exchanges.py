@@ -146,6 +146,12 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     delivered_sha256: str | None
     """Of the response body the caller got, where that is not the provider's own."""
 
+    instructed: str | None
+    """Digest of the parameters whose instructions or tool descriptions were added to the app's request."""
+
+    uninstructed: str | None
+    """Why those in force were not added, where that is so."""
+
     steps: tuple[judgements.StepJudgement, ...]
 
     @classmethod
@@ -161,6 +167,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
             asked_again=judged.asked_again,
             forwarded_sha256=hexed(judged.forwarded_sha256),
             delivered_sha256=hexed(judged.delivered_sha256),
+            instructed=judged.instructed,
+            uninstructed=judged.uninstructed,
             steps=judged.steps,
         )
 

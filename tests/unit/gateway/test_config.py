@@ -138,7 +138,6 @@ def test_an_environment_form_finds_a_provider_with_a_hyphen(tmp_path: Path) -> N
         ),
         ("[supervisor]\nmodel = 'x'\nkey_env = 'K'\nbase_url = 'http://x.example'\n", 4, "in the clear", "https"),
         ("[supervisor]\nmodel = 'x'\nprovider = 'openai'\ninput_usd_per_million = 1\n", 2, "half a price", "together"),
-        ("[app.default]\ninstructions = 'x'\n", 2, "later version", "default"),
         ("[provider.api]\ndialect='raw'\nbase_url='https://x.example'\n", 1, "reserved", "healthz"),
         ("[provider.'A B']\ndialect='raw'\nbase_url='https://x.example'\n", 1, "not usable", "lower-case"),
         ("[provider.x]\ndialect='raw'\n", 1, "needs `base_url`", "Add base_url"),
@@ -399,3 +398,16 @@ def test_ways_to_tokens_that_work_are_taken(tmp_path: Path) -> None:
     text = VALID + "\n[mcp.one]\n" + LOGIN + '\n[mcp.two]\nurl = "http://127.0.0.1:9/mcp"\n' + whole
     config = Config.load(written(tmp_path, text), environ={})
     assert (config.mcp["one"].oauth, config.mcp["two"].oauth) == ("login", "client_credentials")
+
+
+def test_lines_and_asking_optimizers_need_what_they_rest_on(tmp_path: Path) -> None:
+    path = tmp_path / "stepwarden.toml"
+    for text, said in (
+        ('[app.a]\ninstructions = "lines.toml"\n', "has no policy beside it"),
+        ('[app.a]\ntool_descriptions = "revised"\n', "has no policy beside it"),
+        ('[optimizer]\nask = ["reflective"]\n', "has no model to ask"),
+        ('[optimizer]\nask = ["guessing"]\n', "Invalid enum value"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            Config.load(path, environ={})

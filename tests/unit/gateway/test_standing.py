@@ -2,17 +2,29 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.config import Config
-from gateway.standing import FILES, NoEarlier, NotPassed, Stale, Standing
+from gateway.standing import FILES, NoEarlier, NotApplied, NotPassed, Stale, Standing
+from policies.mistakes import BadPolicy
 from policies.parameters import EditRefused, protected
 from policies.vocabulary.bands import Band
 from policies.vocabulary.holds import Review
 from policies.vocabulary.ladder import Climb, Decision, Outcome, Why
 from policies.vocabulary.modes import Modes
-from policies.vocabulary.revisions import DeleteClause, Edit, Parameters, Proposal, SetBands
+from policies.vocabulary.revisions import (
+    AddLine,
+    DeleteClause,
+    DescribeTool,
+    Edit,
+    Line,
+    Parameters,
+    Proposal,
+    SetBands,
+)
 from storage.errors import ProposalDecided
 from storage.store import Store
 
@@ -51,10 +63,10 @@ OTHER = (
 
 
 class House:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.rules = folder / "rules.toml"
         self.rules.write_text(f"{RULES}\n[[clause]]{OTHER}")
-        (folder / "stepwarden.toml").write_text(f'[app.default]\npolicy = ["{self.rules}"]\nenforce = true\n')
+        (folder / "stepwarden.toml").write_text(f'[app.default]\npolicy = ["{self.rules}"]\nenforce = true\n{more}')
         self.config = Config.load(
             folder / "stepwarden.toml", environ={}, overrides={"gateway.data_dir": str(folder / "data")}
         )
@@ -159,3 +171,65 @@ def test_of_each_app_the_audit_log_is_told_what_is_in_force(house: House) -> Non
     assert told.policy == house.standing.rulesets(Modes(()), 0)["default"].revision
     assert told.clauses["house/kept"] == files[0].clauses["house/kept"]
     assert told.clauses["house/no-launch"] != files[0].clauses["house/no-launch"]
+
+
+def test_a_revision_whose_guard_no_longer_parses_leaves_the_files_in_force(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = house.standing.approve(house.filed(), EVE)
+    broken = msgspec.to_builtins(kept.parameters)
+    broken["policies"][0]["clause"][0]["guards"] = [{"kind": "of-a-newer-version"}]
+    content = {"revision": msgspec.to_builtins(kept.revision), "parameters": broken}
+    name = kept.revision.digest
+    book: Any = house.store.revisions
+    sealed = book._sealer.seal(msgspec.msgpack.encode(content), name.encode())
+    change = "UPDATE revision SET content = ? WHERE revision_id = ?"
+    house.store.ledger.write([(change, (sealed, name))], entries=())
+    started = house.started()
+    assert started.of("default") is None
+    assert bands(started.parameters("default")) == 90
+    assert "cannot be read" in caplog.text
+
+
+def test_lines_of_a_file_are_kept_as_the_beginning_and_a_file_that_changes_wins(tmp_path: Path) -> None:
+    (tmp_path / "lines.toml").write_text('[[line]]\nid = "a"\ntext = "Ask first."\n')
+    house = House(tmp_path, more='instructions = "lines.toml"\n')
+    try:
+        (first,) = house.store.revisions.chain("default")
+        assert (first.revision.author, [line.text for line in first.parameters.instructions]) == (FILES, ["Ask first."])
+        assert house.standing.of("default") is None
+        number = house.filed(AddLine(line=Line(id="b", text="Say what you did.")))
+        kept = house.standing.approve(number, EVE)
+        assert [line.id for line in house.standing.parameters("default").instructions] == ["a", "b"]
+        assert house.started().of("default") == kept.revision.digest
+        (tmp_path / "lines.toml").write_text('[[line]]\nid = "c"\ntext = "Ask twice."\n')
+        assert house.started().of("default") is None
+        assert [line.id for line in house.standing.parameters("default").instructions] == ["a", "b"]
+    finally:
+        house.store.close()
+
+
+def test_what_would_be_in_no_request_cannot_be_put_in_force(house: House) -> None:
+    for edit in (AddLine(line=Line(id="b", text="Say it.")), DescribeTool(tool="pay", description="Pays.")):
+        with pytest.raises(NotApplied):
+            house.standing.approve(house.filed(edit), EVE)
+    guided = AddLine(line=Line(id="noon", text="Noon is a launch, too."), clause="house/no-launch")
+    house.standing.approve(house.filed(guided), EVE)
+    (rule, _) = house.standing.rulesets(Modes(()), 0)["default"].rules
+    assert rule.guidance == "Noon is a launch, too."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[line]]", "is no instruction set"),
+        ("line = 3", "is no instruction set"),
+        ("[[", "is not TOML"),
+        ('[[line]]\nid = "a"\ntext = "x"\n[[line]]\nid = "a"\ntext = "y"', "a second item `a`"),
+        ('[[line]]\nid = "a"\ntext = "' + "x" * 401 + '"', "is no instruction set"),
+    ],
+)
+def test_an_instruction_set_that_does_not_check_is_named_with_its_file(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "lines.toml").write_text(text)
+    with pytest.raises(BadPolicy, match=said):
+        House(tmp_path, more='instructions = "lines.toml"\n')

@@ -46,7 +46,7 @@ def task(place: World = PLACE, seed: int = 0, **fields: Any) -> Task:
     return Task(
         parameters=START,
         dev=Replay(dev),
-        score=lambda tried: place.look(tried, dev, lot),
+        score=place.scorer(dev, lot),
         seed=seed,
         **fields,
     )
@@ -133,9 +133,7 @@ def test_a_helpful_model_comes_near_the_best_there_is(kind: type[Any]) -> None:
     optimizer = kind(Scripted("helpful"), Fences(), steps=8)
     for round_ in range(5):
         lot = random.Random(round_)
-        given = msgspec.structs.replace(
-            task(), parameters=now, score=lambda tried, lot=lot: PLACE.look(tried, DEV, lot), seed=round_
-        )
+        given = msgspec.structs.replace(task(), parameters=now, score=PLACE.scorer(DEV, lot), seed=round_)
         for proposal in optimizer.propose(given).proposals:
             child = apply(now, proposal.edits)
             made = case_of(proposal, now, WorldTrials(sides, now, child, round_), evidence=EVIDENCE, attempt=attempt)
