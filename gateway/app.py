@@ -70,6 +70,7 @@ def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
         strict=lambda app: config.app(app).audit == "strict",
         intake=Intake(store.reports, recorder.submit, queue_bytes=config.limits.queue_bytes),
         hold_seconds=config.limits.hold_seconds,
+        sticky_ns=int(config.optimizer.sticky_hours * 3600e9),
         supervisor=_supervisor(config, store, recorder),
     )
 

@@ -23,6 +23,7 @@ from gateway.reported.intake import Intake
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand
 from gateway.stations.thread import Threader
+from gateway.sticky import Sticky
 from policies.asking import NOT_ASKED, Answer
 from policies.errors import StepwardenError
 from policies.guards.judge import Case
@@ -201,9 +202,13 @@ class LocalKeeper:
         intake: Intake,
         hold_seconds: float = 240.0,
         supervisor: "Supervisor | None" = None,
+        sticky_ns: int = 24 * 3600 * 1_000_000_000,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`strict` tells of an app whether the audit log must hold its requests before they are forwarded."""
+        """`strict` tells of an app whether the audit log must hold its requests before they are forwarded.
+
+        `sticky_ns`: how long a session goes on under the revision it began under.
+        """
         self.store = store
         self.modes = Modes(store.modes.changes())
         """Clauses that persons took out of force; here, so that all workers learn of it with the next exchange."""
@@ -226,6 +231,7 @@ class LocalKeeper:
         """Who reads what is queued; None where nobody does."""
         self.standing: Standing | None = None
         """Which revisions are in force; None where no app names a policy."""
+        self._sticky = Sticky(store, lasts_ns=sticky_ns, now_ns=now_ns)
         self._threader = threader
         self._admission = admission
         self._terminated: OrderedDict[str, bool] = OrderedDict()
@@ -259,18 +265,26 @@ class LocalKeeper:
                 raise
         shadowed = tuple(self.modes.shadowed(opening.accepted.tenant or "", self._now_ns()))
         distrusted = join is not None and join.session_id in self._distrusted
+        revision = self._revision(opening.accepted.tenant or "", join)
         receipt = await self._accept(opening.accepted, join)
         return Opened(
             join=join,
             state=state,
             shadowed=shadowed,
-            revision=None if self.standing is None else self.standing.of(opening.accepted.tenant or ""),
+            revision=revision,
             distrusted=distrusted,
             receipt=receipt,
             call_id=attended.call_id if attended else None,
             withheld=opening.errand is not None and self._is_withheld(opening.errand),
             given=self._threader.told(opening.ask) if opening.ask and opening.ask.results else (),
         )
+
+    def _revision(self, app: str, join: Join | None) -> str | None:
+        """What an exchange is judged by in place of the policy files: what its session began under."""
+        if self.standing is None:
+            return None
+        line = self.standing.line(app)
+        return (line.now if join is None else self._sticky.of(join, line)) or None
 
     def _is_withheld(self, errand: Errand) -> bool:
         return errand.tool is not None and self.store.pins.is_changed(errand.server, errand.tool)
@@ -489,6 +503,7 @@ class LocalKeeper:
             forget(erased.sessions)
         for session_id in erased.sessions:
             self._distrusted.pop(session_id, None)
+            self._sticky.forget(session_id)
         return erased
 
     async def keep(self, session_id: str, change: HoldChange) -> None:

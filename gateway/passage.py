@@ -115,9 +115,10 @@ class Passage:
         self.decoded = b""
         self.view: RequestView | None = None
         self.shadowed: tuple[str, ...] = ()
+        """Clauses that were out of force when this exchange was opened."""
         self.distrusted = False
         self.revision: str | None = None
-        """Clauses that were out of force when this exchange was opened."""
+        """What is in force for it in place of the policy files."""
         self.docket: Docket | None = None
         """What clauses say of this exchange; None where no policy is in force for its app."""
         self.forwarded = b""

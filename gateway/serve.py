@@ -263,6 +263,7 @@ class _Gateway:
                 keeper.monitor = await self._read_along(keeper, open_things)
                 bell.start(lambda: (keeper.store.audit.failing, keeper.recorder.state().dropped))
                 open_things.push_async_callback(bell.stop)
+                self._climb(keeper, open_things)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
@@ -287,6 +288,21 @@ class _Gateway:
 
         open_things.push_async_callback(stop)
         return monitor
+
+    def _climb(self, keeper: LocalKeeper, open_things: AsyncExitStack) -> None:
+        """Let proposals climb on live traffic, where an app names policies."""
+        if keeper.standing is None:
+            return
+        from gateway.optimizing.live import open_live  # noqa: PLC0415 - with the policies, which are here by now
+
+        loop = asyncio.get_running_loop()
+
+        def revise(change: "Callable[[Standing], None]") -> None:
+            asyncio.run_coroutine_threadsafe(keeper.revise(change), loop).result()
+
+        live = open_live(self._config, keeper.store, keeper.standing, revise)
+        live.start()
+        open_things.push_async_callback(asyncio.to_thread, live.stop)
 
     def _panel(self, open_things: AsyncExitStack) -> Panel | None:
         """Who answers for guards that are asked, where this process relays; where others do, they have their own."""

@@ -6,6 +6,9 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.api.reading import Reader
+from gateway.config import Config
+from gateway.contents import Reach
+from gateway.wire.dialects import dialects
 from policies.labels import labelled, step_digest
 from policies.vocabulary.audit import OWNER
 from policies.vocabulary.episodes import Episode
@@ -16,6 +19,7 @@ from policies.vocabulary.monitoring import Filed
 from policies.vocabulary.signals import WEIGHTS, Says, Signal, SignalKind
 from policies.vocabulary.steps import Part, Step
 from storage.rows import SessionRow
+from storage.store import Store
 
 EVERY: Final = 100_000
 """Labels and holds that are looked at, newest first."""
@@ -44,6 +48,10 @@ class LabelList(Protocol):
 
     def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
         """Labels, newest first."""
+        ...
+
+    def of_session(self, session_id: str) -> "Sequence[LabelGiven]":
+        """Those of one session."""
         ...
 
 
@@ -76,6 +84,14 @@ class _Session(msgspec.Struct, frozen=True):
         return None if part is None else step_digest(part)
 
 
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """A session with all its texts, and what was said of it."""
+
+    episode: Episode
+    steps: tuple[str, ...]
+    """The id of each of its steps."""
+
+
 class RecordedEpisodes:
     """What one gateway recorded, as episodes. Blocks."""
 
@@ -106,12 +122,25 @@ class RecordedEpisodes:
             rest()
         return tuple(sorted(found, key=lambda each: (each.at_ns, each.episode_id)))
 
+    def whole(self, row: SessionRow, until_ns: int) -> "Whole | None":
+        """One session as far as it had come at a moment; None where it cannot be read back whole."""
+        session = self._session(row, until_ns)
+        if session is None:
+            return None
+        labels, holds = self._labels.of_session(row.session_id), self._holds.list(app=row.app, limit=EVERY)
+        episode = labelled(session.episode, self._signals(session, labels, holds)) or session.episode
+        return Whole(episode=episode, steps=tuple(session.steps))
+
     def _read(self, session_id: str, app: str) -> _Session | None:
         row = self._records.session(session_id, app=app)
-        if row is None:
-            return None
+        return None if row is None else self._session(row)
+
+    def _session(self, row: SessionRow, until_ns: int | None = None) -> _Session | None:
+        app = row.app
         steps: dict[str, Part] = {}
         for exchange in self._records.exchanges(row.session_id):
+            if until_ns is not None and exchange.started_ns > until_ns:
+                continue
             own = self._records.exchange_steps(exchange.exchange_id)
             for step, text in zip(own, self._reader.texts(exchange, own), strict=True):
                 if text is None:
@@ -136,6 +165,13 @@ class RecordedEpisodes:
             *_holds(session, (each for each in holds if each.ask.session_id == mine)),
             *_critiques(session, self._critiques.of_session(mine)),
         ]
+
+
+def recorded_episodes(store: Store, config: Config) -> RecordedEpisodes:
+    """The episodes of one gateway's store."""
+    limits = config.limits
+    reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
+    return RecordedEpisodes(store, reader, labels=store.labels, holds=store.holds, critiques=store.critiques)
 
 
 def _labels(session: _Session, given: Iterable[LabelGiven]) -> Iterator[Signal]:
