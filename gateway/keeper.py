@@ -52,6 +52,8 @@ T = TypeVar("T")
 
 _REMEMBERED_SESSIONS = 2_000
 
+_BUSY_SECONDS = 1.0
+
 _MOMENT_SECONDS = 0.005
 _PATIENCE = 400
 """Moments an admitted request waits for a lagging writer at most: two seconds, then it goes on as it is."""
@@ -231,6 +233,7 @@ class LocalKeeper:
         """Who reads what is queued; None where nobody does."""
         self.standing: Standing | None = None
         """Which revisions are in force; None where no app names a policy."""
+        self._opened = -_BUSY_SECONDS
         self._sticky = Sticky(store, lasts_ns=sticky_ns, now_ns=now_ns)
         self._threader = threader
         self._admission = admission
@@ -249,8 +252,13 @@ class LocalKeeper:
             await asyncio.sleep(_MOMENT_SECONDS)
         return msgspec.structs.replace(principal, strict=True) if self._strict(principal.app) else principal
 
+    def is_busy(self) -> bool:
+        """Whether a request was opened within the last second. From any thread."""
+        return time.monotonic() - self._opened < _BUSY_SECONDS
+
     async def open(self, opening: Opening) -> Opened:
         """See `Keeper.open`."""
+        self._opened = time.monotonic()
         attended = self._threader.attend(opening.errand) if opening.errand else None
         join, state = self._threader.join(opening.ask) if opening.ask else (None, None)
         join = attended.join if attended else join

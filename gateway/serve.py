@@ -304,6 +304,16 @@ class _Gateway:
         live.start()
         open_things.push_async_callback(asyncio.to_thread, live.stop)
 
+    def _every_night(self, desk: RevisionDesk, open_things: AsyncExitStack) -> None:
+        """Propose on schedule, where one is configured and an app names policies."""
+        schedule = self._config.optimizer.schedule
+        if schedule is None or self._standing is None:
+            return
+        from gateway.optimizing.nightly import nightly  # noqa: PLC0415 - only those pay for it who want it
+
+        task = asyncio.create_task(nightly(schedule, lambda: desk.optimize(None, dry=False)))
+        open_things.callback(task.cancel)
+
     def _panel(self, open_things: AsyncExitStack) -> Panel | None:
         """Who answers for guards that are asked, where this process relays; where others do, they have their own."""
         if self._config.gateway.workers > 1:
@@ -338,12 +348,16 @@ class _Gateway:
         named = config.gateway.allowed_hosts
         self._dashboard = f"https://{named[0]}" if named else info.listening or ""
         open_things.callback(asyncio.create_task(info.lag.watch()).cancel)
-        laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
-        work = LongWork()
-        backtests = Backtests(laboratory, rest=breather(), work=work)
-        revisions = RevisionDesk(
-            keeper.store, config, standing=lambda: keeper.standing, revise=keeper.revise, work=work, rest=breather()
+        work, laboratory = (
+            LongWork(),
+            Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config)),
         )
+        backtests = Backtests(laboratory, rest=breather(keeper.is_busy), work=work)
+        revisions = RevisionDesk(
+            keeper.store, config, standing=lambda: keeper.standing, revise=keeper.revise, work=work,
+            rest=breather(keeper.is_busy),
+        )  # fmt: skip
+        self._every_night(revisions, open_things)
         routes = self._routes(keeper, backtests, revisions, info, port)
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
