@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -32,6 +33,7 @@ from gateway.stations.ingress import check
 from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
 from gateway.wire.dialects import dialects
+from policies.vocabulary.spans import Span
 from storage.release import release
 from storage.store import Store
 
@@ -102,12 +104,27 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
         version=release(),
     )
     store = keeper.store
-    exporters: list[OtlpExporter | EvaluationExporter] = [OtlpExporter(store, settings, save_cursor=keeper.save_cursor)]
+    exporters: list[OtlpExporter | EvaluationExporter] = [
+        OtlpExporter(
+            store,
+            settings,
+            save_cursor=keeper.save_cursor,
+            beside=None if keeper.standing is None else partial(_moves, store),
+        )
+    ]
     if keeper.supervisor is not None:
         exporters.append(EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor))
     for exporter in exporters:
         exporter.start()
     return tuple(exporters)
+
+
+def _moves(store: Store, after: int, limit: int) -> tuple[list[Span], int]:
+    """Spans of what became of proposals, beyond a move."""
+    from gateway.proposal_spans import move_spans  # noqa: PLC0415 - with the policies, which are here by now
+
+    moves = store.revisions.moves_after(after, limit)
+    return move_spans(moves), moves[-1].number if moves else after
 
 
 def _address(base_url: str) -> tuple[str, int]:

@@ -28,9 +28,20 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it was made on a person's word."""
 
     at_ns: int
+    since_ns: int
+    """When the move before it was; its own time for the first."""
+
+    filed_ns: int
+    """When the proposal was filed."""
 
 
-_MOVES: Final = "SELECT id, proposal, app, state, rung, outcome, why, person, at_ns FROM proposal_move"
+_MOVES: Final = """
+SELECT id, proposal, app, state, rung, outcome, why, person, at_ns,
+       ifnull((SELECT max(earlier.at_ns) FROM proposal_move AS earlier
+               WHERE earlier.proposal = move.proposal AND earlier.id < move.id), at_ns),
+       (SELECT filed_ns FROM proposal WHERE proposal.id = move.proposal)
+FROM proposal_move AS move
+"""
 
 
 def moved(number: int, app: str, climb: Climb, state: str, *, person: bool, at_ns: int) -> Statement:

@@ -14,6 +14,7 @@ from policies.vocabulary.bands import Band
 from policies.vocabulary.ladder import Climb, Decision, RungName
 from policies.vocabulary.revisions import Proposal, SetBands, Support
 from storage.store import Store
+from tests.fakes.gateway import config_text, free_port
 from tests.fakes.provider import TURN, in_turn, say
 from tests.gateway.house import CHAT, House, standing, waited
 from tests.gateway.rawhttp import Response
@@ -45,11 +46,12 @@ def settings(folder: Path, *, requests: int = 5, minutes: float = 0.0) -> str:
     return f'[app.default]\npolicy = ["{rules}"]\nenforce = true\n{live}'
 
 
-def filed(folder: Path, at: int = 50) -> str:
+def filed(folder: Path, more: str) -> str:
     """A proposal that passed all that asks no live traffic, in a store that no gateway has open; its digest."""
     from gateway.config import Config  # noqa: PLC0415
     from gateway.standing import Standing  # noqa: PLC0415
 
+    (folder / "stepwarden.toml").write_text(config_text(port=free_port(), folder=folder, providers={}, more=more))
     config = Config.load(folder / "stepwarden.toml", environ={}, overrides={"gateway.data_dir": str(folder / "data")})
     store = Store.open(folder / "data")
     try:
@@ -58,7 +60,7 @@ def filed(folder: Path, at: int = 50) -> str:
         before = held.parameters("default")
         proposal = Proposal(
             app="default", parent=before.digest, author="optimizer:thresholds", support=Support(principals=("a", "b")),
-            edits=(SetBands(clause=CLAUSE, action=(Band(at=at, do="reject"),)),),
+            edits=(SetBands(clause=CLAUSE, action=(Band(at=50, do="reject"),)),),
         )  # fmt: skip
         passed = [Decision(rung=rung, outcome="passed") for rung in OFFLINE]
         waits = Decision(rung="shadow", outcome="waiting", why="watching")
@@ -114,9 +116,7 @@ def session_of(house: House, name: str) -> str:
 
 def test_a_session_finishes_under_what_it_began_under_in_every_worker_and_after_a_restart(tmp_path: Path) -> None:
     more = settings(tmp_path, requests=10_000, minutes=60.0)
-    with standing(tmp_path, more=more):
-        pass
-    filed(tmp_path)
+    filed(tmp_path, more)
     with standing(tmp_path, more=more, workers=2) as house:
         assert ran(house, "old", at="noon")
         done = house.gateway.command("proposals", "approve", "1", "--at-once", *WORD)
@@ -136,9 +136,7 @@ def test_a_session_finishes_under_what_it_began_under_in_every_worker_and_after_
 
 def test_shadow_acts_on_nothing_a_canary_on_its_share_and_what_harms_ends(tmp_path: Path) -> None:
     more = settings(tmp_path)
-    with standing(tmp_path, more=more):
-        pass
-    digest = filed(tmp_path)
+    digest = filed(tmp_path, more)
     with standing(tmp_path, more=more) as house:
         waited(lambda: proposal(house)["trial"], seconds=60)
         assert ran(house, "watched", at="noon"), "a candidate in shadow does not act"
@@ -166,11 +164,9 @@ def test_shadow_acts_on_nothing_a_canary_on_its_share_and_what_harms_ends(tmp_pa
 
 
 def test_a_regression_that_is_in_force_is_taken_back_by_itself(tmp_path: Path) -> None:
-    """Ten sessions more in a hundred are stopped than before."""
+    """Ten sessions in a hundred are stopped more than before."""
     more = settings(tmp_path)
-    with standing(tmp_path, more=more):
-        pass
-    filed(tmp_path)
+    filed(tmp_path, more)
     with standing(tmp_path, more=more) as house:
         done = house.gateway.command("proposals", "approve", "1", "--at-once", *WORD)
         assert done.returncode == 0, done.stderr
@@ -192,10 +188,8 @@ def test_a_regression_that_is_in_force_is_taken_back_by_itself(tmp_path: Path) -
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_in_the_middle_of_a_move_nothing_is_lost_and_nothing_doubled(tmp_path: Path, workers: int) -> None:
     more = settings(tmp_path)
-    with standing(tmp_path, more=more):
-        pass
-    filed(tmp_path)
-    for turn in range(3):
+    filed(tmp_path, more)
+    for turn in range(2):
         with standing(tmp_path, more=more, workers=workers) as house:
             for at in range(6):
                 ran(house, f"turn-{turn}-{at}")
