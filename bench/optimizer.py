@@ -1,6 +1,6 @@
 """What optimizers reach, and what the gate lets through: on recorded attacks, on a behaviour model, over many runs.
 
-    python -m bench.optimizer [--data DIR] [--only recorded|curve|gate|canary|roles|scale] [--splits N] [--out DIR]
+    python -m bench.optimizer [--data DIR] [--only recorded|curve|gate|canary|roles|scale|beside] [--splits N]
 
 Starts from `bench/policies/weak.toml`, asks no model, and writes figures, pictures and a report. docs/OPTIMIZING.md
 says what the figures prove and what they do not.
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bench.conditions import conditions
 from bench.guards import DATA
+from bench.optimizer_beside import beside
 from bench.optimizer_gate import canary, gate
 from bench.optimizer_recorded import curve, recorded, scale
 from bench.optimizer_roles import roles
@@ -25,6 +26,7 @@ from bench.targets import ROOT
 
 SECTIONS: Final[dict[str, Callable[[argparse.Namespace], Sheet]]] = {
     "recorded": recorded, "curve": curve, "gate": gate, "canary": canary, "roles": roles, "scale": scale,
+    "beside": beside,
 }  # fmt: skip
 
 

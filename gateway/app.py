@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -41,6 +41,7 @@ from gateway.telemetry import Texts
 from gateway.wire.dialects import dialects
 from policies.vocabulary.audit import GATEWAY, ContentRead
 from policies.vocabulary.exchanges import Exchange
+from policies.vocabulary.spans import Span
 from policies.vocabulary.steps import Step
 from storage.release import release
 from storage.store import Store
@@ -85,6 +86,7 @@ def open_keeper(config: Config, bell: Bell) -> LocalKeeper:
         strict=lru_cache(_REMEMBERED_APPS)(strict),
         intake=Intake(store.reports, recorder.submit, queue_bytes=config.limits.queue_bytes),
         hold_seconds=config.limits.hold_seconds,
+        sticky_ns=int(config.optimizer.sticky_hours * 3600e9),
         supervisor=_supervisor(config, store, recorder),
         grants=Grants(
             config.mcp, store.grants, os.environ, written=lambda job: asyncio.wrap_future(recorder.submit(job))
@@ -121,7 +123,13 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
     store = keeper.store
     texts = _content_out(config, store)
     exporters: list[OtlpExporter | EvaluationExporter] = [
-        OtlpExporter(store, settings, save_cursor=keeper.save_cursor, texts=texts)
+        OtlpExporter(
+            store,
+            settings,
+            save_cursor=keeper.save_cursor,
+            texts=texts,
+            beside=None if keeper.standing is None else partial(_moves, store),
+        )
     ]
     if keeper.supervisor is not None:
         exporters.append(EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor))
@@ -138,6 +146,14 @@ def _content_out(config: Config, store: Store) -> Callable[[Exchange, Sequence[S
     limits = config.limits
     reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
     return ContentOut(reader, store.judged, lambda app: config.app(app).export_content).texts
+
+
+def _moves(store: Store, after: int, limit: int) -> tuple[list[Span], int]:
+    """Spans of what became of proposals, beyond a move."""
+    from gateway.proposal_spans import move_spans  # noqa: PLC0415 - with the policies, which are here by now
+
+    moves = store.revisions.moves_after(after, limit)
+    return move_spans(moves), moves[-1].number if moves else after
 
 
 def _address(base_url: str) -> tuple[str, int]:

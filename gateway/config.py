@@ -284,7 +284,7 @@ AskingOptimizer: TypeAlias = Literal["analysis", "reflective", "back-propagation
 
 
 class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
-    """What `stepwarden optimize` asks of a change before a person sees it; see docs/OPTIMIZING.md."""
+    """What is asked of a change before it is in force, on record and on live traffic; see docs/OPTIMIZING.md."""
 
     holdout: Annotated[int, Meta(ge=5, le=100_000)] = 50
     """Labelled sessions kept back from optimizers, below which nothing is said of a change."""
@@ -310,6 +310,28 @@ class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
 
     tokens_per_run: Annotated[int, Meta(ge=1000, le=1 << 40)] = 1_000_000
     """Tokens, in and out together, that one run may take for one app."""
+
+    schedule: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    """When the gateway proposes by itself, every night: `HH:MM`, UTC. None: on `stepwarden optimize` alone."""
+
+    shadow_requests: Annotated[int, Meta(ge=0, le=1_000_000)] = 500
+    shadow_hours: Annotated[float, Meta(ge=0, le=720)] = 4.0
+    """A change is judged beside what is in force, without acting, for so many requests and so long."""
+
+    by_itself: Annotated[int, Meta(ge=0, le=100)] = 3
+    """Changes that only tighten and may begin to act in a day without a person, after the first; 0: none."""
+
+    canary_share: Annotated[float, Meta(ge=0.01, le=0.9)] = 0.1
+    """Of the sessions that begin, how many run under a change in its canary."""
+
+    canary_margin: Annotated[float, Meta(ge=0.005, le=0.3)] = 0.02
+    """How much more often sessions may come to harm, as a difference of rates, before a change is taken back."""
+
+    session_minutes: Annotated[float, Meta(ge=0, le=1440)] = 15.0
+    """How long after its beginning a session is looked at, once, for what a change does or did to it."""
+
+    sticky_hours: Annotated[float, Meta(ge=0, le=8760)] = 24.0
+    """How long after its beginning a session goes on under what it began under."""
 
 
 _ADDRESSES = {"anthropic": "https://api.anthropic.com", "openai": "https://api.openai.com/v1", "scripted": ""}

@@ -252,7 +252,7 @@ class DataPlane:
             session_id = None if join is None else join.session_id
             asking = Asking(app=principal.app, session_id=session_id, exchange_id=passage.exchange_id)
             passage.docket = Docket(bench, scope=passage.scope, stateful=stateful, asking=asking)
-            passage.docket.given = passage.given
+            passage.docket.given, passage.docket.revision = passage.given, passage.revision
             passage.forwarded = passage.decoded
         return passage.docket
 

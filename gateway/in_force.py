@@ -38,7 +38,7 @@ def standing_of(config: Config, store: "Store") -> "Standing | None":
         return None
     from gateway.standing import Standing  # noqa: PLC0415 - with the policies
 
-    standing = Standing(store.revisions, config)
+    standing = Standing(store.revisions, config, newest=store.newest_session)
     standing.settle()
     return standing
 

@@ -25,6 +25,7 @@ from gateway.reported.intake import Intake
 from gateway.stations.asks import Ask, Done
 from gateway.stations.errands import Errand
 from gateway.stations.thread import Threader
+from gateway.sticky import Sticky
 from policies.asking import NOT_ASKED, Answer
 from policies.errors import StepwardenError
 from policies.guards.judge import Case
@@ -54,6 +55,8 @@ if TYPE_CHECKING:  # only those pay for it who name a model
 T = TypeVar("T")
 
 _REMEMBERED_SESSIONS = 2_000
+
+_BUSY_SECONDS = 1.0
 
 _MOMENT_SECONDS = 0.005
 _PATIENCE = 400
@@ -223,9 +226,13 @@ class LocalKeeper:
         hold_seconds: float = 240.0,
         supervisor: "Supervisor | None" = None,
         grants: Grants | None = None,
+        sticky_ns: int = 24 * 3600 * 1_000_000_000,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`strict` tells of an app whether the audit log must hold its requests before they are forwarded."""
+        """`strict` tells of an app whether the audit log must hold its requests before they are forwarded.
+
+        `sticky_ns`: how long a session goes on under the revision it began under.
+        """
         self.store = store
         self.modes = Modes(store.modes.changes())
         """Clauses that persons took out of force; here, so that all workers learn of it with the next exchange."""
@@ -250,6 +257,8 @@ class LocalKeeper:
         """The gateway's own tokens for tool servers."""
         self.standing: Standing | None = None
         """Which revisions are in force; None where no app names a policy."""
+        self._opened = -_BUSY_SECONDS
+        self._sticky = Sticky(store, lasts_ns=sticky_ns, now_ns=now_ns)
         self._threader = threader
         self._admission = admission
         self.pulses: dict[object, Pulse] = {}
@@ -269,8 +278,13 @@ class LocalKeeper:
             await asyncio.sleep(_MOMENT_SECONDS)
         return msgspec.structs.replace(principal, strict=True) if self._strict(principal.app) else principal
 
+    def is_busy(self) -> bool:
+        """Whether a request was opened within the last second. From any thread."""
+        return time.monotonic() - self._opened < _BUSY_SECONDS
+
     async def open(self, opening: Opening) -> Opened:
         """See `Keeper.open`."""
+        self._opened = time.monotonic()
         attended = self._threader.attend(opening.errand) if opening.errand else None
         join, state = self._threader.join(opening.ask) if opening.ask else (None, None)
         join = attended.join if attended else join
@@ -287,18 +301,26 @@ class LocalKeeper:
                 raise
         shadowed = tuple(self.modes.shadowed(opening.accepted.tenant or "", self._now_ns()))
         distrusted = join is not None and join.session_id in self._distrusted
+        revision = self._revision(opening.accepted.tenant or "", join)
         receipt = await self._accept(opening.accepted, join)
         return Opened(
             join=join,
             state=state,
             shadowed=shadowed,
-            revision=None if self.standing is None else self.standing.of(opening.accepted.tenant or ""),
+            revision=revision,
             distrusted=distrusted,
             receipt=receipt,
             call_id=attended.call_id if attended else None,
             withheld=opening.errand is not None and self._is_withheld(opening.errand),
             given=self._threader.told(opening.ask) if opening.ask and opening.ask.results else (),
         )
+
+    def _revision(self, app: str, join: Join | None) -> str | None:
+        """What an exchange is judged by in place of the policy files: what its session began under."""
+        if self.standing is None:
+            return None
+        line = self.standing.line(app)
+        return (line.now if join is None else self._sticky.of(join, line)) or None
 
     def _is_withheld(self, errand: Errand) -> bool:
         return errand.tool is not None and self.store.pins.is_changed(errand.server, errand.tool)
@@ -530,6 +552,7 @@ class LocalKeeper:
             forget(erased.sessions)
         for session_id in erased.sessions:
             self._distrusted.pop(session_id, None)
+            self._sticky.forget(session_id)
         return erased
 
     async def keep(self, session_id: str, change: HoldChange) -> None:

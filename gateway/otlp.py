@@ -33,6 +33,9 @@ CURSOR = "otlp"
 BRANCH_CURSOR = "otlp-branches"
 """Name of the cursor behind which no branch still waits for its `invoke_agent` span."""
 
+BESIDE_CURSOR = "otlp-beside"
+"""Name of the cursor behind which every span of no exchange reached the collector."""
+
 _TRACES = "/v1/traces"
 _LONGEST_WAIT = 60.0
 _LAST_BREATH = 1.0
@@ -150,13 +153,19 @@ class OtlpExporter:
         *,
         save_cursor: Callable[[str, str], None],
         texts: Callable[[Exchange, Sequence[Step]], Texts | None] = lambda _, __: None,
+        beside: Callable[[int, int], tuple[list[Span], int]] | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`save_cursor` hands a cursor to the store's writer thread; `texts` gives the content that goes along."""
+        """`save_cursor` hands a cursor to the store's writer thread; `texts` gives the content that goes along.
+
+        `beside`: spans of no exchange behind a place, at most so many, with the place behind them.
+        """
         self._source = source
         self._settings = settings
         self._save = save_cursor
         self._texts = texts
+        self._beside = beside
+        self._place = 0
         self._clock = clock
         self._branches: dict[_Branch, tuple[int, str | None]] = {}
         self._size = settings.batch
@@ -222,6 +231,7 @@ class OtlpExporter:
     def _begin(self) -> None:
         """Load the SDK, and take up where the last process ended."""
         self._cursor = self._source.cursor(CURSOR)
+        self._place = int(self._source.cursor(BESIDE_CURSOR) or 0)
         self._saved_branches = cursor = self._source.cursor(BRANCH_CURSOR)
         while self._cursor is not None and cursor != self._cursor:
             before = cursor
@@ -243,8 +253,18 @@ class OtlpExporter:
         if len(batch) < self._size:
             # Caught up: before that, a branch that looks silent may go on in what is still to be read.
             self._send_branches(self._clock() - int(self._settings.idle_seconds * 1e9))
+            self._send_beside()
         self._save_branches()
         return bool(batch)
+
+    def _send_beside(self) -> None:
+        """Send what happened beside exchanges; what the collector refuses for good is left out."""
+        if self._beside is None:
+            return
+        spans, place = self._beside(self._place, self._settings.batch)
+        if spans and (self._export(spans) or self._refused()):
+            self._place = place
+            self._save(BESIDE_CURSOR, str(place))
 
     def _note_branches(self, batch: Sequence[_Recorded], before: str | None) -> None:
         """Remember when each branch was last heard of, and the cursor before it was first."""

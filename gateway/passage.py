@@ -100,6 +100,7 @@ class Passage:
     """Clauses that were out of force when this exchange was opened."""
     distrusted = False
     revision: str | None = None
+    """What is in force for it in place of the policy files."""
     docket: Docket | None = None
     """What clauses say of this exchange; None where no policy is in force for its app."""
     forwarded = b""

@@ -289,6 +289,7 @@ class _Gateway:
                 keeper.monitor = await self._read_along(keeper, open_things)
                 bell.start(lambda: _state(keeper))
                 open_things.push_async_callback(bell.stop)
+                self._climb(keeper, open_things)
                 await self._serve(keeper, panel, witnesses, open_things)
         finally:
             whole = await asyncio.to_thread(keeper.recorder.stop, max(config.limits.drain_seconds, 10.0))
@@ -313,6 +314,31 @@ class _Gateway:
 
         open_things.push_async_callback(stop)
         return monitor
+
+    def _climb(self, keeper: LocalKeeper, open_things: AsyncExitStack) -> None:
+        """Let proposals climb on live traffic, where an app names policies."""
+        if keeper.standing is None:
+            return
+        from gateway.optimizing.live import open_live  # noqa: PLC0415 - with the policies, which are here by now
+
+        loop = asyncio.get_running_loop()
+
+        def revise(change: "Callable[[Standing], None]") -> None:
+            asyncio.run_coroutine_threadsafe(keeper.revise(change), loop).result()
+
+        live = open_live(self._config, keeper.store, keeper.standing, revise)
+        live.start()
+        open_things.push_async_callback(asyncio.to_thread, live.stop)
+
+    def _every_night(self, desk: RevisionDesk, open_things: AsyncExitStack) -> None:
+        """Propose on schedule, where one is configured and an app names policies."""
+        schedule = self._config.optimizer.schedule
+        if schedule is None or self._standing is None:
+            return
+        from gateway.optimizing.nightly import nightly  # noqa: PLC0415 - only those pay for it who want it
+
+        task = asyncio.create_task(nightly(schedule, lambda: desk.optimize(None, dry=False)))
+        open_things.callback(task.cancel)
 
     def _panel(self, open_things: AsyncExitStack) -> Panel | None:
         """Who answers for guards that are asked, where this process relays; where others do, they have their own."""
@@ -348,18 +374,10 @@ class _Gateway:
         named = config.gateway.allowed_hosts
         self._dashboard = f"https://{named[0]}" if named else info.listening or ""
         open_things.callback(asyncio.create_task(info.lag.watch()).cancel)
-        laboratory = Laboratory(keeper.store, keeper.store.holds, config, notice_key=notice_key(config))
         work = LongWork()
-        backtests = Backtests(laboratory, rest=breather(), work=work)
-        revisions = RevisionDesk(
-            keeper.store,
-            config,
-            standing=lambda: keeper.standing,
-            revise=keeper.revise,
-            work=work,
-            rest=breather(),
-            caller=None if keeper.supervisor is None else keeper.supervisor.caller,
-        )
+        backtests = self._backtests(keeper, work)
+        revisions = self._revisions(keeper, work)
+        self._every_night(revisions, open_things)
         routes = self._routes(keeper, backtests, revisions, self._searches(keeper, work), info, port)
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
@@ -402,11 +420,26 @@ class _Gateway:
             other.should_exit = True
             await task
 
+    def _backtests(self, keeper: LocalKeeper, work: LongWork) -> Backtests:
+        laboratory = Laboratory(keeper.store, keeper.store.holds, self._config, notice_key=notice_key(self._config))
+        return Backtests(laboratory, rest=breather(keeper.is_busy), work=work)
+
+    def _revisions(self, keeper: LocalKeeper, work: LongWork) -> RevisionDesk:
+        return RevisionDesk(
+            keeper.store,
+            self._config,
+            standing=lambda: keeper.standing,
+            revise=keeper.revise,
+            work=work,
+            rest=breather(keeper.is_busy),
+            caller=None if keeper.supervisor is None else keeper.supervisor.caller,
+        )
+
     def _searches(self, keeper: LocalKeeper, work: LongWork) -> Searches:
         config = self._config
         reader = Reader(keeper.store, dialects().by_name(), Reach.within(config.limits))
         search = Search(keeper.store, reader, searchable=lambda app: config.app(app).search)
-        return Searches(search, work=work, rest=breather())
+        return Searches(search, work=work, rest=breather(keeper.is_busy))
 
     def _routes(
         self,

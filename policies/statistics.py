@@ -3,7 +3,8 @@
 Exact where counts are small, and never an approximation whose error could let something pass. A test that is *anytime
 valid* may be looked at after every observation, and stopped whenever it says something: its promise is about the whole
 sequence at once (Ville's inequality). See Waudby-Smith and Ramdas, "Estimating means of bounded random
-variables by betting", 2023, and Robbins' mixtures, 1970.
+variables by betting", 2023; for two arms Turner, Ly and Grünwald, "Generic E-variables for exact sequential k-sample
+tests that allow for optional stopping", 2024.
 """
 
 import math
@@ -24,8 +25,10 @@ SHORTFALLS: Final = (0.25, 0.5, 0.75)
 HIGHEST_CLAIM: Final = 0.5
 """A claim above this says that nothing is known yet."""
 
-_LOG_ARCSINE: Final = math.log(math.pi)
-"""Of the beta function at (1/2, 1/2)."""
+SUREST: Final = 0.98
+"""A rate above this is bet on by nobody."""
+
+_EDGE: Final = 1e-6
 
 
 def at_least(successes: int, trials: int, rate: float) -> float:
@@ -117,26 +120,6 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
         """The share so far; 0 before the first."""
         return self.harmed / self.sessions if self.sessions else 0.0
 
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """Bounds that hold at all times together, but in at most `alpha` of sequences (a beta mixture)."""
-        harmed, spared = self.harmed, self.sessions - self.harmed
-        mixed = math.lgamma(harmed + 0.5) + math.lgamma(spared + 0.5) - math.lgamma(self.sessions + 1)
-        floor = mixed - _LOG_ARCSINE + math.log(alpha)
-
-        def possible(rate: float) -> bool:
-            return _log_likelihood(rate, harmed, spared) > floor
-
-        middle = self.rate
-        low = _first(lambda rate: rate >= middle or possible(rate))
-        high = 1.0 - _first(lambda rest: 1.0 - rest <= middle or possible(1.0 - rest))
-        return min(low, middle), max(high, middle)
-
-
-def _log_likelihood(rate: float, harmed: int, spared: int) -> float:
-    if (rate <= 0.0 and harmed) or (rate >= 1.0 and spared):
-        return -math.inf
-    return (harmed * math.log(rate) if harmed else 0.0) + (spared * math.log1p(-rate) if spared else 0.0)
-
 
 class Wager(msgspec.Struct, frozen=True, kw_only=True):
     """Money bet against a claim about a rate, on one observation after the other, each stake by itself.
@@ -152,6 +135,13 @@ class Wager(msgspec.Struct, frozen=True, kw_only=True):
     def won(self) -> float:
         """What one unit has come to, an equal part of it on each stake."""
         return sum(math.exp(min(fortune, 700.0)) for fortune in self.fortunes) / len(self.fortunes)
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions of two arms that are looked at together; which are in it does not depend on what became of them."""
+
+    candidate: Tally = Tally()
+    in_force: Tally = Tally()
 
 
 ABOVE: Final = Wager(fortunes=(0.0,) * len(EXCESSES))
@@ -176,6 +166,58 @@ def bet_below(wager: Wager, claimed: float, *, harm: bool) -> Wager:
         return wager
     gain = (claimed - float(harm)) / (1.0 - claimed)
     return _paid(wager, SHORTFALLS, gain)
+
+
+def bet_more(wager: Wager, margin: float, block: Block, expected: float) -> Wager:
+    """One more block, after a bet that the candidate's rate is above the other arm's by more than `margin`.
+
+    `expected`: the other arm's rate, by what was seen before this block.
+    """
+    return _compared(wager, margin, block, expected, [expected + margin + excess for excess in EXCESSES])
+
+
+def bet_less(wager: Wager, margin: float, block: Block, expected: float) -> Wager:
+    """One more block, after a bet that the candidate's rate is above the other arm's by less than `margin`."""
+    return _compared(wager, margin, block, expected, [expected + margin * (1.0 - part) for part in SHORTFALLS])
+
+
+def _compared(wager: Wager, margin: float, block: Block, expected: float, rates: Sequence[float]) -> Wager:
+    """Each stake is the likelihood of its two rates over that of the nearest pair of rates that are `margin` apart.
+
+    Nearest in the mean of the logarithm of that ratio: so, over the pairs that are `margin` apart, the mean of the
+    ratio is largest at the nearest, where it is 1, because it is a product of powers of linear functions, and its
+    logarithm concave; further on the side of the claim it only falls. Hence no claim that is true makes it gain.
+    """
+    pairs = zip(wager.fortunes, rates, strict=True)
+    return Wager(fortunes=tuple([fortune + _gain(rate, expected, margin, block) for fortune, rate in pairs]))
+
+
+def _gain(rate: float, expected: float, margin: float, block: Block) -> float:
+    if not (block.candidate.sessions and block.in_force.sessions and 0.0 < rate < SUREST):
+        return 0.0
+    other = _nearest(rate, expected, margin, block)
+    return _log_ratio(block.candidate, rate, other + margin) + _log_ratio(block.in_force, expected, other)
+
+
+def _nearest(rate: float, expected: float, margin: float, block: Block) -> float:
+    """The rate of the other arm, of the pair `margin` apart that is nearest to (`rate`, `expected`)."""
+
+    def beyond(other: float) -> bool:
+        mine = other + margin
+        slope = block.candidate.sessions * (mine - rate) / (mine * (1.0 - mine))
+        return slope + block.in_force.sessions * (other - expected) / (other * (1.0 - other)) >= 0.0
+
+    low = max(min(expected, rate - margin), _EDGE)
+    high = min(max(expected, rate - margin, _EDGE), 1.0 - margin - _EDGE)
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if beyond(middle) else (middle, high)
+    return high
+
+
+def _log_ratio(seen: Tally, rate: float, other: float) -> float:
+    spared = seen.sessions - seen.harmed
+    return seen.harmed * math.log(rate / other) + spared * math.log((1.0 - rate) / (1.0 - other))
 
 
 def _paid(wager: Wager, shares: Sequence[float], gain: float) -> Wager:

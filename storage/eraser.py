@@ -28,6 +28,7 @@ from storage.rows import ErasedRow
 from storage.scopes import ScopeKeys
 from storage.seal import Sealer
 from storage.supervisor_calls import forgetting
+from storage.trials import forgotten
 from storage.writer import Writer
 
 Kind: TypeAlias = Literal["session", "user", "app"]
@@ -226,6 +227,7 @@ class Eraser:
             *FORGETTING,
             *(("DELETE FROM hold WHERE hold_id = ?", (each,)) for each in self._asked(plan)),
             *(statement for each in plan.sessions for statement in erased_with(each)),
+            *(statement for each in plan.sessions for statement in forgotten(each)),
             ("UPDATE erasure SET plan = NULL WHERE id = ?", (number,)),
         ]
         self._ledger.write(work, entries=())

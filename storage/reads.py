@@ -88,6 +88,21 @@ class Reads:
         with self._meta() as connection:
             return sessions.sessions(connection, wanted, limit=limit, before=before)
 
+    def opened(self, app: str, after: int, limit: int) -> list[tuple[int, SessionRow]]:
+        """An app's sessions beyond a number, in the order in which they were first recorded, each with its own."""
+        with self._meta() as connection:
+            return sessions.opened(connection, app, after, limit)
+
+    def last_opened(self, app: str, before_ns: int) -> int:
+        """Number of an app's newest session that began before a moment; 0 where there is none."""
+        with self._meta() as connection:
+            return sessions.last_opened(connection, app, before_ns)
+
+    def newest_session(self) -> int:
+        """Number of the session that was first recorded last; 0 where there is none."""
+        with self._meta() as connection:
+            return sessions.newest(connection)
+
     def facets(self, app: str | None = None) -> FacetRow:
         """What the newest sessions can be told apart by; with `app`, only its own."""
         with self._meta() as connection:

@@ -12,9 +12,11 @@ from typing import Any, Final, Literal, TypeAlias, final
 import msgspec
 
 from policies.gate.memory import Memory, components
+from policies.gate.trial import Trial, Would
 from policies.vocabulary.audit import (
     BLIND_BYTES,
     GATEWAY,
+    CanaryBegun,
     Entry,
     ProposalFiled,
     ProposalJudged,
@@ -26,6 +28,7 @@ from policies.vocabulary.audit import (
 from policies.vocabulary.holds import Review
 from policies.vocabulary.ladder import Climb
 from policies.vocabulary.revisions import Parameters, Proposal, Revision
+from storage import trials
 from storage.aliases import Aliases
 from storage.errors import ProposalDecided, ProposalNotFound, RevisionNotFound
 from storage.ledger import Ledger, Statement
@@ -35,11 +38,17 @@ from storage.secret import Secret
 ProposalState: TypeAlias = Literal["waiting", "refused", "rejected", "canary", "active", "rolled_back"]
 """`waiting`: a rung has not seen enough, or a person has to answer. `refused`: by a rung. `rejected`: by a person."""
 
+Statements: TypeAlias = list[Statement]
+Entries: TypeAlias = list[Entry]
+Several: TypeAlias = list["Filed"]
+"""The book has a method of the name `list`."""
+
 _OPEN: Final = ("waiting", "canary")
 _COLUMNS: Final = "id, proposal_id, state, content, climb, filed_ns, decided_by, decided_reason, decided_ns"
 _encode = msgspec.msgpack.Encoder().encode
 _proposal = msgspec.msgpack.Decoder(Proposal).decode
 _climb = msgspec.msgpack.Decoder(Climb).decode
+_trial = msgspec.msgpack.Decoder(Trial).decode
 
 
 class Filed(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +73,22 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Parameters
 
 
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A proposal that is put in force."""
+
+    number: int
+    climb: Climb | None = None
+    """How far it came by now; None: as far as it had come."""
+
+    trial: Trial | None = None
+    """What watches it from here on."""
+
+    answer: Review | None = None
+    """Of the person who agreed, where one had to."""
+
+    at_ns: int
+
+
 _kept = msgspec.msgpack.Decoder(Kept).decode
 
 
@@ -81,9 +106,11 @@ class RevisionBook:
 
     def file(self, proposal: Proposal, climb: Climb, *, now_ns: int) -> Filed:
         """Keep a proposal and how far it came, whatever became of it. Raises `StorageFailed`."""
-        query = "INSERT INTO proposal (proposal_id, app, state, content, climb, filed_ns) VALUES (?, ?, ?, ?, ?, ?)"
+        query = (
+            "INSERT INTO proposal (id, proposal_id, app, state, content, climb, filed_ns) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
         name, state = proposal.digest, _state(climb)
-        values = (name, proposal.app, state, self._seal(proposal, name), self._seal(climb, name), now_ns)
+        sealed = self._seal(proposal, name), self._seal(climb, name)
         filed = ProposalFiled(
             actor=GATEWAY,
             tenant=proposal.app,
@@ -95,41 +122,109 @@ class RevisionBook:
             principals=len(proposal.support.principals),
         )
         with self._ledger.lock:
-            self._ledger.write([(query, values)], entries=[filed, _judged(proposal, climb)])
-            return self.newest(name)
-
-    def judge(self, number: int, climb: Climb) -> Filed:
-        """Note how much further a proposal came. Raises `ProposalNotFound`, or `ProposalDecided` where it is over."""
-        with self._ledger.lock:
-            found = self._open(number)
-            name = found.proposal.digest
-            values = (_state(climb), self._seal(climb, name), number)
-            work: list[Statement] = [("UPDATE proposal SET state = ?, climb = ? WHERE id = ?", values)]
-            self._ledger.write(work, entries=[_judged(found.proposal, climb)])
+            number = int(self._ledger.read("SELECT ifnull(max(id), 0) + 1 FROM proposal")[0][0])
+            work: list[Statement] = [
+                (query, (number, name, proposal.app, state, *sealed, now_ns)),
+                trials.moved(number, proposal.app, climb, state, person=False, at_ns=now_ns),
+            ]
+            self._ledger.write(work, entries=[filed, _judged(proposal, climb)])
             return self.get(number)
 
-    def review(self, number: int, *, approve: bool, answer: Review, now_ns: int) -> Filed:
-        """A person's answer, with the reason; an approval goes to the next rung. Raises as `judge` does."""
+    def judge(
+        self, number: int, climb: Climb, *, now_ns: int, trial: Trial | None = None, answer: Review | None = None
+    ) -> Filed:
+        """Note how much further a proposal came.
+
+        `trial`: the one that is running from here on; `answer`: of the person who agreed. Raises `ProposalNotFound`, or
+        `ProposalDecided` where it is over.
+        """
+        with self._ledger.lock:
+            found = self._open(number)
+            alias, named = self._alias(None if answer is None else answer.by)
+            said, entries = _agreed(found, answer, alias, now_ns)
+            work = self._moved(found, climb, _state(climb), trial, now_ns=now_ns, person=answer is not None)
+            self._ledger.write([*named, *said, *work], entries=[*entries, _judged(found.proposal, climb)])
+            return self.get(number)
+
+    def reject(self, number: int, answer: Review, *, now_ns: int) -> Filed:
+        """A person's no, with the reason. Raises as `judge` does."""
+        with self._ledger.lock:
+            found = self._open(number)
+            alias, named = self._alias(answer.by)
+            said, entry = _answered(found, answer, alias, approve=False, now_ns=now_ns)
+            work = self._moved(found, found.climb, "rejected", None, now_ns=now_ns, person=True)
+            self._ledger.write([*named, said, *work], entries=[entry])
+            return self.get(number)
+
+    def begin_canary(
+        self,
+        number: int,
+        climb: Climb,
+        kept: Kept,
+        trial: Trial,
+        *,
+        begun: CanaryBegun,
+        now_ns: int,
+    ) -> Filed:
+        """Let a candidate be in force for a share of sessions: its revision is kept, and pointed at by nothing.
+
+        Raises as `judge` does.
+        """
+        with self._ledger.lock:
+            found = self._open(number)
+            work = [self._inserted(kept), *self._moved(found, climb, "canary", trial, now_ns=now_ns)]
+            self._ledger.write(work, entries=[_judged(found.proposal, climb), begun])
+            return self.get(number)
+
+    def advance(self, number: int, trial: Trial, woulds: Sequence[Would], *, now_ns: int) -> None:
+        """Note how far a trial is, and what the candidate would have done with which steps."""
+        with self._ledger.lock:
+            app = self.get(number).proposal.app
+            work = [trials.kept(number, app, self._seal_trial(number, trial))]
+            self._ledger.write([*work, *[trials.noted(number, each, now_ns) for each in woulds]], entries=())
+
+    def end_trial(self, number: int) -> None:
+        """Look at a proposal's sessions no more: what was to be shown is shown."""
+        self._ledger.write([trials.ended(number)], entries=())
+
+    def trial(self, number: int) -> Trial | None:
+        """The trial of a proposal; None where none is running."""
+        rows = self._ledger.read("SELECT content FROM proposal_trial WHERE proposal = ?", (number,))
+        return _trial(self._sealer.open(rows[0][0], _trial_name(number))) if rows else None
+
+    def live(self) -> list[Filed]:
+        """Every proposal that live traffic has to say something of, oldest first."""
         query = (
-            "UPDATE proposal SET state = ?, decided_by = ?, decided_reason = ?, decided_ns = ?, decided_blind = ? "
-            "WHERE id = ?"
+            f"SELECT {_COLUMNS} FROM proposal WHERE state IN ('waiting', 'canary') "  # noqa: S608 - our names
+            "OR (state = 'active' AND id IN (SELECT proposal FROM proposal_trial)) ORDER BY id"
         )
-        blind = secrets.token_bytes(BLIND_BYTES)
-        with self._ledger.lock:
-            found = self._open(number)
-            alias, named = self._aliases.of("person", answer.by) if answer.by else (None, [])
-            entry = ProposalReviewed(
-                actor=answer.actor,
-                tenant=found.proposal.app,
-                proposal=found.proposal.digest,
-                decision="approved" if approve else "rejected",
-                by=alias,
-                reason=_committed(blind, answer.reason),
-            )
-            state: ProposalState = found.state if approve else "rejected"
-            values = (state, answer.by or answer.actor, answer.reason, now_ns, blind, number)
-            self._ledger.write([*named, (query, values)], entries=[entry])
-            return self.get(number)
+        return [self._filed(row) for row in self._ledger.read(query)]
+
+    def ever(self, app: str) -> bool:
+        """Whether any proposal for an app was ever in force for all its sessions."""
+        query = "SELECT 1 FROM proposal WHERE app = ? AND state IN ('active', 'rolled_back') LIMIT 1"
+        return bool(self._ledger.read(query, (app,)))
+
+    def moves(self, number: int) -> "list[trials.Move]":
+        """Every move of a proposal, in order."""
+        return trials.moves_of(self._ledger, number)
+
+    def moves_after(self, number: int, limit: int) -> "list[trials.Move]":
+        """Moves of all proposals beyond one, in order."""
+        return trials.moves_after(self._ledger, number, limit)
+
+    def woulds(self, number: int, *, limit: int) -> list[Would]:
+        """What a candidate would have done with which steps, the newest first."""
+        return trials.woulds_of(self._ledger, number, limit)
+
+    def by_itself(self, app: str, since_ns: int) -> int:
+        """How many proposals of an app began to act since then without a person."""
+        query = (
+            "SELECT count(DISTINCT proposal) FROM proposal_move "
+            "WHERE app = ? AND at_ns >= ? AND state IN ('canary', 'active') "
+            "AND proposal NOT IN (SELECT proposal FROM proposal_move WHERE person)"
+        )
+        return int(self._ledger.read(query, (app, since_ns))[0][0])
 
     def get(self, number: int) -> Filed:
         """One proposal. Raises `ProposalNotFound`."""
@@ -181,12 +276,18 @@ class RevisionBook:
     # ---------------------------------------------------------------------------------------------------- revisions
 
     def activate(
-        self, kept: Kept, *, number: int | None, actor: str, by: str | None = None, also: Sequence[Entry] = ()
+        self,
+        kept: Kept,
+        *,
+        actor: str,
+        by: str | None = None,
+        also: Sequence[Entry] = (),
+        arrival: "Arrival | None" = None,
     ) -> None:
         """Put a revision in force: it is kept, pointed at and told of in one transaction.
 
-        `number`: of the proposal it comes from; `also`: entries that commit with it. Raises
-        `RevisionNotFound` where its parent is not what is in force.
+        `arrival`: of the proposal it comes from; `also`: entries that commit with it. Raises `RevisionNotFound` where
+        its parent is not what is in force.
         """
         revision = kept.revision
         name = revision.digest
@@ -194,9 +295,7 @@ class RevisionBook:
             now = self.in_force(revision.app)
             if revision.parent != (None if now is None else now.revision.digest):
                 raise RevisionNotFound(revision.parent or "none", "what is in force is another by now")
-            alias, named = self._aliases.of("person", by) if by else (None, [])
-            insert = "INSERT OR IGNORE INTO revision (revision_id, app, parent, content, at_ns) VALUES (?, ?, ?, ?, ?)"
-            values = (name, revision.app, revision.parent, self._seal(kept, name), revision.at_ns)
+            alias, named = self._alias(by)
             entry = RevisionActivated(
                 actor=actor,
                 tenant=revision.app,
@@ -207,22 +306,36 @@ class RevisionBook:
                 author=revision.author,
                 by=alias,
             )
-            work: list[Statement] = [*named, (insert, values), _pointed(revision.app, name)]
-            if number is not None:
-                work.append(("UPDATE proposal SET state = 'active' WHERE id = ?", (number,)))
-            self._ledger.write(work, entries=[entry, *also])
+            work: Statements = [*named, self._inserted(kept), _pointed(revision.app, name)]
+            entries: Entries = []
+            if arrival is not None:
+                found, answer, at_ns = self.get(arrival.number), arrival.answer, arrival.at_ns
+                said, entries = _agreed(found, answer, alias, at_ns)
+                climbed = arrival.climb or found.climb
+                work += said
+                work += self._moved(found, climbed, "active", arrival.trial, now_ns=at_ns, person=answer is not None)
+                entries += [] if arrival.climb is None else [_judged(found.proposal, climbed)]
+            self._ledger.write(work, entries=[*entries, entry, *also])
 
-    def roll_back(self, app: str, to: str, *, answer: Review, now_ns: int, also: Sequence[Entry] = ()) -> Kept:
+    def roll_back(
+        self,
+        app: str,
+        to: str,
+        *,
+        answer: Review,
+        now_ns: int,
+        also: Sequence[Entry] = (),
+        climb: Climb | None = None,
+    ) -> Kept:
         """Point at an earlier revision of the app again; proposals that came after it are rolled back.
 
-        `also`: entries that commit with it.
-
-        Raises `RevisionNotFound` where it is none of the app's.
+        `also`: entries that commit with it; `climb`: of the newest of these proposals, where it was live traffic that
+        spoke. Raises `RevisionNotFound` where it is none of the app's.
         """
         blind = secrets.token_bytes(BLIND_BYTES)
         with self._ledger.lock:
             past = self._after(app, to)
-            alias, named = self._aliases.of("person", answer.by) if answer.by else (None, [])
+            alias, named = self._alias(answer.by)
             entry = RevisionRolledBack(
                 actor=answer.actor,
                 tenant=app,
@@ -231,14 +344,19 @@ class RevisionBook:
                 by=alias,
                 reason=_committed(blind, answer.reason),
             )
-            undone = [each.revision.proposal for each in past if each.revision.proposal]
             query = (
-                "UPDATE proposal SET state = 'rolled_back', decided_by = ?, decided_reason = ?, decided_ns = ?, "
-                "decided_blind = ? WHERE proposal_id = ? AND state = 'active'"
+                "UPDATE proposal SET decided_by = ?, decided_reason = ?, decided_ns = ?, decided_blind = ? WHERE id = ?"
             )
             who = (answer.by or answer.actor, answer.reason, now_ns, blind)
-            work = [*named, _pointed(app, to), *[(query, (*who, name)) for name in undone]]
-            self._ledger.write(work, entries=[entry, *also])
+            work: Statements = [*named, _pointed(app, to)]
+            entries: Entries = []
+            for found in self._active(app, [each.revision.proposal for each in past]):
+                spoke = climb is not None and climb.proposal == found.proposal.digest
+                climbed = climb if climb is not None and spoke else found.climb
+                work += self._moved(found, climbed, "rolled_back", None, now_ns=now_ns, person=climb is None)
+                work.append((query, (*who, found.number)))
+                entries += [_judged(found.proposal, climbed)] if spoke else []
+            self._ledger.write(work, entries=[*entries, entry, *also])
             return self.revision(to)
 
     def in_force(self, app: str) -> Kept | None:
@@ -282,6 +400,43 @@ class RevisionBook:
             raise ProposalDecided(number, found.state)
         return found
 
+    def _active(self, app: str, names: Sequence[str | None]) -> Several:
+        query = f"SELECT {_COLUMNS} FROM proposal WHERE app = ? AND state = 'active' ORDER BY id"  # noqa: S608
+        rows = self._ledger.read(query, (app,))
+        return [filed for row in rows if (filed := self._filed(row)).proposal.digest in names]
+
+    def _moved(
+        self,
+        found: Filed,
+        climb: Climb,
+        state: ProposalState,
+        trial: Trial | None,
+        *,
+        now_ns: int,
+        person: bool = False,
+    ) -> Statements:
+        """A proposal's next state, how far it came, and the trial that is running from there on."""
+        number, app = found.number, found.proposal.app
+        sealed = self._seal(climb, found.proposal.digest)
+        return [
+            ("UPDATE proposal SET state = ?, climb = ? WHERE id = ?", (state, sealed, number)),
+            trials.ended(number) if trial is None else trials.kept(number, app, self._seal_trial(number, trial)),
+            trials.moved(number, app, climb, state, person=person, at_ns=now_ns),
+        ]
+
+    def _alias(self, by: str | None) -> tuple[str | None, Statements]:
+        """By what the log calls a person, and what keeps that name."""
+        return self._aliases.of("person", by) if by else (None, [])
+
+    def _inserted(self, kept: Kept) -> Statement:
+        revision = kept.revision
+        name = revision.digest
+        insert = "INSERT OR IGNORE INTO revision (revision_id, app, parent, content, at_ns) VALUES (?, ?, ?, ?, ?)"
+        return insert, (name, revision.app, revision.parent, self._seal(kept, name), revision.at_ns)
+
+    def _seal_trial(self, number: int, trial: Trial) -> bytes:
+        return self._sealer.seal(_encode(trial), _trial_name(number))
+
     def _seal(self, content: msgspec.Struct, name: str) -> bytes:
         return self._sealer.seal(_encode(content), name.encode())
 
@@ -297,6 +452,10 @@ class RevisionBook:
             decided_reason=reason,
             decided_ns=decided_ns,
         )
+
+
+def _trial_name(number: int) -> bytes:
+    return b"trial %d" % number
 
 
 def _state(climb: Climb) -> ProposalState:
@@ -325,6 +484,30 @@ def _pointed(app: str, name: str) -> Statement:
         "ON CONFLICT (app) DO UPDATE SET revision_id = excluded.revision_id"
     )
     return query, (app, name)
+
+
+def _answered(
+    found: Filed, answer: Review, alias: str | None, *, approve: bool, now_ns: int
+) -> tuple[Statement, ProposalReviewed]:
+    """A person's answer as it is kept, and as the log tells of it."""
+    query = "UPDATE proposal SET decided_by = ?, decided_reason = ?, decided_ns = ?, decided_blind = ? WHERE id = ?"
+    blind = secrets.token_bytes(BLIND_BYTES)
+    entry = ProposalReviewed(
+        actor=answer.actor,
+        tenant=found.proposal.app,
+        proposal=found.proposal.digest,
+        decision="approved" if approve else "rejected",
+        by=alias,
+        reason=_committed(blind, answer.reason),
+    )
+    return (query, (answer.by or answer.actor, answer.reason, now_ns, blind, found.number)), entry
+
+
+def _agreed(found: Filed, answer: Review | None, alias: str | None, now_ns: int) -> tuple[Statements, Entries]:
+    if answer is None:
+        return [], []
+    work, entry = _answered(found, answer, alias, approve=True, now_ns=now_ns)
+    return [work], [entry]
 
 
 def _committed(blind: bytes, reason: str | None) -> str | None:

@@ -226,6 +226,25 @@ def sessions(
     return [_session_of(row) for row in connection.execute(query, (*values, limit))]
 
 
+def opened(connection: sqlite3.Connection, app: str, after: int, limit: int) -> list[tuple[int, SessionRow]]:
+    """An app's sessions beyond a number, in the order in which they were first recorded, each with its own."""
+    query = _SESSION_SELECT.replace("SELECT session_id", "SELECT id AS number, session_id", 1)
+    rows = connection.execute(f"{query} WHERE app = ? AND id > ? ORDER BY id LIMIT ?", (app, after, limit))
+    return [(row["number"], _session_of(row, "number")) for row in rows]
+
+
+def last_opened(connection: sqlite3.Connection, app: str, before_ns: int) -> int:
+    """Number of an app's newest session that began before a moment; 0 where there is none."""
+    query = "SELECT id FROM session WHERE app = ? AND started_ns < ? ORDER BY id DESC LIMIT 1"
+    row = connection.execute(query, (app, before_ns)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """Number of the session that was first recorded last; 0 where there is none."""
+    return int(connection.execute("SELECT ifnull(max(id), 0) FROM session").fetchone()[0])
+
+
 def _conditions(wanted: SessionFilter) -> Iterator[tuple[str, str | int | None]]:
     yield "app = ?", wanted.app
     yield "agent = ?", wanted.agent
@@ -296,8 +315,8 @@ def _state_of(row: sqlite3.Row) -> StateRow:
     return StateRow(**values)
 
 
-def _session_of(row: sqlite3.Row) -> SessionRow:
-    values = dict(row)
+def _session_of(row: sqlite3.Row, *beside: str) -> SessionRow:
+    values = {name: value for name, value in dict(row).items() if name not in beside}
     values.update(derived=bool(values["derived"]), models=tuple(msgspec.json.decode(values["models"])))
     values.update({name: None if values[name] is None else _VERDICTS[values[name]] for name in ("verdict", "shadow")})
     return SessionRow(**values)

@@ -54,6 +54,7 @@ from storage.sign_ins import SignInBook
 from storage.supervisor_calls import CallBook
 from storage.tool_grants import ToolGrants
 from storage.tool_pins import ToolPins
+from storage.trials import expired
 from storage.ulids import pack
 from storage.writer import ContentMode, Writer
 
@@ -274,6 +275,7 @@ class Store(Reads):
         kept_from_ns = (now_ns // DAY_NS - self._retention_days) * DAY_NS
         self.critiques.expire(kept_from_ns, held)
         self.labels.expire(kept_from_ns, held)
+        self.ledger.write(expired(kept_from_ns), entries=())
         return [*files, *reported]
 
     def close(self) -> None:

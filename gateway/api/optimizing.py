@@ -51,6 +51,13 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: Why
 
 
+class Approval(Word, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's yes."""
+
+    at_once: bool = False
+    """True: in force for every session that begins from then on, without waiting for shadow and canary."""
+
+
 class RollbackAsk(Word, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """To which revision to go back."""
 
@@ -110,13 +117,13 @@ async def show_proposal(
 @post("/api/proposals/{number:int}/approve", opt=requires("operator"), status_code=200)
 async def approve_proposal(
     number: FromPath[int],
-    data: JSONBody[Word],
+    data: JSONBody[Approval],
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
     principal: NamedDependency[SkipValidation[Principal]],
-) -> answers.Revision:
-    """Put a proposal in force that waits for a person: for exchanges that begin from then on, in every worker."""
+) -> answers.Proposal:
+    """Let a proposal go on that waits for a person: to a canary on a share of the sessions that begin, or at once."""
     await _proposal(revision_desk, principal, number)
-    return await revision_desk.approve(number, _review(data, principal))
+    return await revision_desk.approve(number, _review(data, principal), at_once=data.at_once)
 
 
 @post("/api/proposals/{number:int}/reject", opt=requires("operator"), status_code=200)

@@ -1,7 +1,7 @@
 """Answers about proposals and revisions. They hold learned text, so only those see them who decide on them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,10 +10,13 @@ from gateway.times import rfc3339
 
 if TYPE_CHECKING:
     from gateway.optimizing import episodes, run
+    from policies.gate.trial import Trial as OnTrial
+    from policies.gate.trial import Would as Wanted
     from policies.vocabulary.ladder import Climb
     from policies.vocabulary.revisions import Parameters
     from policies.vocabulary.revisions import Proposal as Suggested
     from storage.revisions import Filed, Kept
+    from storage.trials import Move as Moved
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,40 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     """The figures it rests on."""
 
 
+class Would(msgspec.Struct, frozen=True, kw_only=True):
+    """A step with which the candidate does otherwise than what is in force."""
+
+    session_id: str
+    step_id: str
+    was: str
+    would: str
+    """`would_reject`, `would_allow`: the candidate's verdict."""
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A proposal on live traffic."""
+
+    stage: str
+    """`shadow`, `canary`, or `watch` once it is in force."""
+
+    figures: dict[str, float]
+    """Sessions and requests so far; `worse` and `not_worse`: what bets on either have come to, 20 to 1 decides."""
+
+    woulds: tuple[Would, ...]
+    """The newest steps in question."""
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of a proposal: the rung that was asked last, what it said, and where that led."""
+
+    at: str
+    state: str
+    rung: str
+    outcome: str
+    why: str
+    by_a_person: bool
+
+
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """One suggested change with its evidence."""
 
@@ -35,7 +72,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
     app: str
     state: str
-    """`waiting`, `refused`, `rejected`, `active`, `rolled_back`; `dry` after a dry run."""
+    """`waiting`, `refused`, `rejected`, `canary`, `active`, `rolled_back`; `dry` after a dry run."""
 
     author: str
     why: str
@@ -52,6 +89,12 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     edits: tuple[dict[str, Any], ...]
     diff: tuple[str, ...] | None
     """Lines of a unified diff; None where what it changes is not kept here, or it cannot be applied."""
+
+    trial: Trial | None = None
+    """How live traffic speaks of it; None where it is in no trial."""
+
+    moves: tuple[Move, ...] = ()
+    """Everything that became of it, in order."""
 
     filed_at: str | None = None
     decided_by: str | None = None
@@ -168,11 +211,32 @@ class RevisionDiff(msgspec.Struct, frozen=True, kw_only=True):
     diff: tuple[str, ...]
 
 
-def proposal(filed: "Filed", before: "Parameters | None") -> Proposal:
+def proposal(
+    filed: "Filed",
+    before: "Parameters | None",
+    *,
+    trial: "OnTrial | None",
+    moves: "Sequence[Moved]",
+    woulds: "Sequence[Wanted]",
+) -> Proposal:
     """A proposal as it is kept; `before`: what it changes."""
     made = suggested(filed.proposal, filed.climb, before)
     return msgspec.structs.replace(
         made,
+        trial=None if trial is None else _trial(trial, woulds),
+        moves=tuple(
+            [
+                Move(
+                    at=rfc3339(each.at_ns),
+                    state=each.state,
+                    rung=each.rung,
+                    outcome=each.outcome,
+                    why=each.why,
+                    by_a_person=each.person,
+                )
+                for each in moves
+            ]
+        ),
         number=filed.number,
         state=filed.state,
         filed_at=rfc3339(filed.filed_ns),
@@ -257,6 +321,24 @@ def revision_diff(kept: "Kept", before: "Kept | None") -> RevisionDiff:
     lines = () if before is None else difference(before.parameters, kept.parameters)
     against = None if before is None else before.revision.digest
     return RevisionDiff(revision=kept.revision.digest, against=against, diff=lines)
+
+
+def _trial(trial: "OnTrial", woulds: "Sequence[Wanted]") -> Trial:
+    canary, shadow = trial.canary, trial.shadow
+    figures: dict[str, float] = {"requests": shadow.requests, "extra": shadow.extra}
+    if trial.stage != "shadow":
+        figures = {
+            "sessions": canary.candidate.sessions, "harmed": canary.candidate.harmed,
+            "sessions_before": canary.in_force.sessions, "harmed_before": canary.in_force.harmed,
+            "worse": canary.worse.won, "not_worse": canary.not_worse.won,
+        }  # fmt: skip
+    shown = tuple(
+        [
+            Would(session_id=each.session_id, step_id=each.step_id, was=each.was, would=f"would_{each.would}")
+            for each in woulds
+        ]
+    )
+    return Trial(stage=trial.stage, figures=figures | {"unread": trial.unread, "skipped": trial.skipped}, woulds=shown)
 
 
 def _changes(what: "Suggested", before: "Parameters | None") -> tuple[str, ...] | None:

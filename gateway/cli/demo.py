@@ -29,14 +29,14 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
     afterwards is what any agent of yours would leave behind. Then the run in which an attack succeeded comes again,
     with policies enforced: its call is held back, a scripted supervisor says what is wrong with it, a secret is taken
-    out, a payment waits for a person. At the end the audit log of all this is verified from its files alone, and once
-    more after one run was erased.
+    out, a payment waits for a person. Then labels of two persons become a stricter clause, on a third one's word. The
+    audit log is verified from its files alone, and once more after one run was erased.
     """
-    from gateway.cli import demo_audit, demo_guarded
+    from gateway.cli import demo_audit, demo_guarded, demo_learned
     from gateway.cli.narrator import Narrator
     from gateway.cli.running import RunningGateway
     from gateway.cli.screen import err, print_json
-    from gateway.demo import guarded, story
+    from gateway.demo import guarded, refunds, story
 
     # Also where a shell started us with SIGINT ignored: the gateway's process must not outlive us.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,11 +47,13 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     try:
         with story.provider(told) as upstream:
             settings = {"STEPWARDEN_PROVIDER__ANTHROPIC__BASE_URL": upstream.url}
-            strict = directory / "guarded"
+            strict, shop = directory / "guarded", directory / "learned"
             strict.mkdir()
+            shop.mkdir()
             with (
                 RunningGateway(directory, settings) as gateway,
                 RunningGateway(strict, settings | guarded.SETTINGS) as guard,
+                RunningGateway(shop, settings | refunds.SETTINGS) as learner,
             ):
                 narrator = Narrator(quiet=as_json)
                 narrator.opening(gateway.url, upstream.url)
@@ -64,16 +66,25 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     _show(found)
                     _show_backtest(found["backtest"])
                 second = demo_guarded.play(narrator, guard, upstream, told)
+                third = demo_learned.play(narrator, learner)
                 log = demo_audit.checked(guard)
                 erased = demo_audit.erased(guard)
                 if as_json:
                     gone = {"session_id": erased.session, "exchanges": erased.exchanges}
                     audit = demo_audit.document(log), demo_audit.document(erased.log)
-                    print_json({**found, "guarded": second, "audit": audit[0], "erased": {**gone, "audit": audit[1]}})
+                    print_json(
+                        {
+                            **found,
+                            "guarded": second,
+                            "learned": third,
+                            "audit": audit[0],
+                            "erased": {**gone, "audit": audit[1]},
+                        }
+                    )
                 else:
                     demo_audit.show(log)
                     demo_audit.show_erased(erased)
-                    _close(demo_guarded.closing(second))
+                    _close(demo_guarded.closing(second), demo_learned.closing(third))
                 if keep:
                     console.print(
                         f"\nStill running. Look at it in a browser: {guard.url} has policies in force, "
@@ -82,7 +93,7 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     _wait_for_the_end()
                 rebuilt = found["rebuilt"]["equal"] == found["rebuilt"]["requests"]
                 held = log.report.holds and erased.log.report.holds
-                return 0 if rebuilt and second.kept and held else 1
+                return 0 if rebuilt and second.kept and third.kept and held else 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -173,7 +184,7 @@ def _show_backtest(report: dict[str, Any]) -> None:
         console.print(part)
 
 
-def _close(said: "Text") -> None:
+def _close(*said: "Text") -> None:
     """What was shown, and where to look next."""
     from rich.text import Text
 
@@ -181,7 +192,8 @@ def _close(said: "Text") -> None:
 
     console = out()
     console.print()
-    console.print(said)
+    for each in said:
+        console.print(each)
     console.print()
     console.rule(Text("where to look next", style="bold"), align="left")
     for line in (
@@ -195,6 +207,7 @@ def _close(said: "Text") -> None:
         "stepwarden explain EXCHANGE           why a step was stopped",
         "stepwarden critique SESSION           what a supervisor says of a session ([supervisor] in the configuration)",
         "stepwarden backtest --policy F        what a policy would have made of what is recorded",
+        "stepwarden label STEP violation       what people say of steps; `optimize` proposes from it",
         "stepwarden audit verify               that nothing was removed from the log, offline",
         "stepwarden doctor                     what is wrong on this machine",
     ):

@@ -7,7 +7,7 @@ import click
 
 from gateway.cli.options import reach, reach_options
 
-STATES = ("waiting", "refused", "rejected", "active", "rolled_back")
+STATES = ("waiting", "refused", "rejected", "canary", "active", "rolled_back")
 
 
 @click.group()
@@ -44,7 +44,7 @@ def list_proposals(
 @click.argument("number", type=click.IntRange(1), metavar="NUMBER")
 @reach_options
 def show_proposal(number: int, config_file: Path | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
-    """One proposal: what it rests on, what each rung said with its figures, and the diff."""
+    """One proposal: its evidence, what each rung and live traffic said, what became of it, and the diff."""
     from gateway.cli.proposed import proposal_told
     from gateway.cli.screen import out, print_json
 
@@ -61,28 +61,37 @@ def show_proposal(number: int, config_file: Path | None, url: str | None, as_jso
 @click.argument("number", type=click.IntRange(1), metavar="NUMBER")
 @click.option("--by", required=True, metavar="WHO", help="The person on whose word this is done.")
 @click.option("--reason", required=True, metavar="R", help="Why; kept with the decision.")
+@click.option("--at-once", is_flag=True, help="For every session that begins, without shadow and canary.")
 @reach_options
 def approve_proposal(
     number: int,
     by: str,
     reason: str,
+    at_once: bool,  # noqa: FBT001 - a flag by nature
     config_file: Path | None,
     url: str | None,
     as_json: bool,  # noqa: FBT001 - a flag by nature
 ) -> None:
-    """Put a proposal in force that waits for a person: from the next request on, in every worker.
+    """Agree to a proposal that waits for a person: it goes to its canary, on a share of the sessions that begin.
 
-    What a rung refused cannot be approved: a person's word does not stand in for evidence.
+    What a rung refused cannot be approved: a person's word does not stand in for evidence. In force or in its canary,
+    it is taken back by itself where it harms.
     """
     from gateway.cli.screen import clean, err, print_json
 
     with reach(config_file, url) as api:
-        kept = api.post(f"/api/proposals/{number}/approve", {"by": by, "reason": reason})
+        kept = api.post(f"/api/proposals/{number}/approve", {"by": by, "reason": reason, "at_once": at_once})
     if as_json:
         print_json(kept)
         return
-    err().print(f"in force for app {clean(kept['app'])}: revision {kept['revision'][:12]}, by {clean(by)}")
-    err().print(f"take it back with `stepwarden revisions rollback --app {clean(kept['app'])} --by .. --reason ..`")
+    app = clean(kept["app"])
+    where = {
+        "canary": f"in its canary, on a share of the sessions of app {app} that begin from now on",
+        "active": f"in force for every session of app {app} that begins from now on",
+    }.get(kept["state"], "it begins its canary once the change before it is watched no more")
+    err().print(f"proposal {number}, by {clean(by)}: {where}")
+    if kept["state"] == "active":
+        err().print(f"take it back with `stepwarden revisions rollback --app {app} --by .. --reason ..`")
 
 
 @proposals.command("reject")

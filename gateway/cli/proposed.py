@@ -10,7 +10,8 @@ from rich.text import Text
 from gateway.cli.screen import clean, local
 
 _STATES: Final = {
-    "waiting": "bold yellow", "active": "green", "refused": "dim", "rejected": "red", "rolled_back": "red",
+    "waiting": "bold yellow", "canary": "bold cyan", "active": "green", "refused": "dim", "rejected": "red",
+    "rolled_back": "red",
 }  # fmt: skip
 _OUTCOMES: Final = {"passed": "green", "refused": "red", "abstained": "yellow", "waiting": "bold yellow"}
 _SHORT: Final = 12
@@ -105,10 +106,28 @@ def proposal_told(found: dict[str, Any]) -> Iterator[Any]:
         line = Text.assemble(f"  {rung['rung']:<15}", (f"{rung['outcome']}{why}", _OUTCOMES.get(rung["outcome"], "")))
         yield line.append(f"  {clean(rung['note'])}  {figures}".rstrip(), "dim")
     yield Text()
+    yield from _live_told(found)
     if found["diff"] is None:
         yield Text("  what it changes is not in force here any more", "dim")
     else:
         yield from diff_told(found["diff"])
+
+
+def _live_told(found: dict[str, Any]) -> Iterator[Text]:
+    """What live traffic says of a proposal, and everything that became of it."""
+    trial = found["trial"]
+    if trial is not None:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in trial["figures"].items())
+        yield Text.assemble((f"  on live traffic, {trial['stage']}", "bold"), f": {figures}")
+        for each in trial["woulds"]:
+            yield Text(f"    {each['would']:<15} where it was {each['was']}: step {each['step_id']}", "dim")
+    for move in found["moves"]:
+        said = f"{move['rung']} {move['outcome']}" + ("" if move["why"] == "fine" else f" ({move['why']})")
+        who = ", on a person's word" if move["by_a_person"] else ""
+        state = (f"{move['state']:<12}", _STATES.get(move["state"], ""))
+        yield Text.assemble((f"  {local(move['at'])}  ", "dim"), state, f"{said}{who}")
+    if found["moves"]:
+        yield Text()
 
 
 def diff_told(lines: Iterable[str]) -> Iterator[Text]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gateway.demo import refunds
 from gateway.demo.obliging import tokens
 from gateway.demo.playback import Atom, RecordedCall, RecordedMessage, Run, turn_of
 from gateway.demo.turns import Spent, Turn
@@ -91,6 +92,8 @@ class Beyond:
         """The turn written for this conversation; None where there is none."""
         if not atoms:
             return None
+        if atoms[-1][0] == "user" and (refund := refunds.turn(atoms)) is not None:
+            return refund
         if atoms[-1][0] == "result" and atoms[-1][1].startswith(_NOTICE):
             return _said(_RECOVERED.get(self._openings.get(atoms[0][-1], ""), _ELSE))
         if self._written is not None and atoms[0] == ("user", _TASK):

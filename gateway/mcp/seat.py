@@ -103,6 +103,7 @@ class Seat:
         before = () if trail is None else trail.before(call_id)
         asking = Asking(app=pair.principal.app, session_id=session_id, exchange_id=pair.exchange_id)
         pair.docket = Docket(bench, scope=pair.scope, stateful=False, asking=asking, before=before)
+        pair.docket.revision = pair.revision
         if trail is None or trail.partial:
             pair.docket.without_history()
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.api import optimizing_answers as answers
 from gateway.api.long_work import LongWork, Watcher
-from gateway.api.reading import Reader
 from gateway.backtest.run import Cancelled
 from gateway.config import Config
-from gateway.contents import Encoded, Reach
+from gateway.contents import Encoded
 from gateway.keeper import NoPolicies
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
@@ -29,6 +28,9 @@ T = TypeVar("T")
 
 _MOST: Final = 500
 """Proposals and revisions that are listed."""
+
+_WOULDS: Final = 20
+"""Steps that are shown of what a candidate would have done."""
 
 Revise = Callable[["Callable[[Standing], Any]"], Awaitable[Any]]
 """Changes what is in force, in the process that keeps it."""
@@ -120,10 +122,10 @@ class RevisionDesk:
         """One proposal. Raises `ProposalNotFound`."""
         return await asyncio.to_thread(lambda: self._answer(self._store.revisions.get(number)))
 
-    async def approve(self, number: int, review: Review) -> answers.Revision:
-        """Put it in force. Raises as `Standing.approve`."""
-        kept: Kept = await self._revise(lambda standing: standing.approve(number, review))
-        return await asyncio.to_thread(self._revision, kept)
+    async def approve(self, number: int, review: Review, *, at_once: bool) -> answers.Proposal:
+        """Let it go on to its canary, or put it in force. Raises as `Standing.approve`."""
+        filed: Filed = await self._revise(lambda standing: standing.approve(number, review, at_once=at_once))
+        return await asyncio.to_thread(self._answer, filed)
 
     async def reject(self, number: int, review: Review) -> answers.Proposal:
         """Refuse it."""
@@ -202,19 +204,22 @@ class RevisionDesk:
 
     def _shop(self) -> "Workshop":
         if self._workshop is None:
-            from gateway.optimizing.episodes import RecordedEpisodes  # noqa: PLC0415 - see above
+            from gateway.optimizing.episodes import recorded_episodes  # noqa: PLC0415 - see above
             from gateway.optimizing.run import Workshop  # noqa: PLC0415
 
-            store = self._store
-            reader = Reader(store, dialects().by_name(), Reach.within(self._config.limits))
-            episodes = RecordedEpisodes(
-                store, reader, labels=store.labels, holds=store.holds, critiques=store.critiques
-            )
-            self._workshop = Workshop(episodes, store.revisions, self._in_force(), self._config.optimizer)
+            episodes = recorded_episodes(self._store, self._config)
+            self._workshop = Workshop(episodes, self._store.revisions, self._in_force(), self._config.optimizer)
         return self._workshop
 
     def _answer(self, filed: "Filed") -> answers.Proposal:
-        return answers.proposal(filed, self._before(filed.proposal.app, filed.proposal.parent))
+        book = self._store.revisions
+        return answers.proposal(
+            filed,
+            self._before(filed.proposal.app, filed.proposal.parent),
+            trial=book.trial(filed.number),
+            moves=book.moves(filed.number),
+            woulds=book.woulds(filed.number, limit=_WOULDS),
+        )
 
     def _before(self, app: str, digest: str) -> "Parameters | None":
         """Parameters by their digest, as far as they were ever in force here."""

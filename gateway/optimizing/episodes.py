@@ -7,6 +7,9 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.api.reading import Reader
+from gateway.config import Config
+from gateway.contents import Reach
+from gateway.wire.dialects import dialects
 from policies.guard_record import GuardRecord, Look, guard_records
 from policies.labels import labelled, step_digest
 from policies.outcomes import Acted, Turned, outcomes
@@ -21,6 +24,7 @@ from policies.vocabulary.monitoring import Filed
 from policies.vocabulary.signals import WEIGHTS, Says, Signal, SignalKind
 from policies.vocabulary.steps import Part, Step
 from storage.rows import SessionRow
+from storage.store import Store
 
 EVERY: Final = 100_000
 """Labels and holds that are looked at, newest first."""
@@ -70,6 +74,10 @@ class LabelList(Protocol):
         """Labels, newest first."""
         ...
 
+    def of_session(self, session_id: str) -> "Sequence[LabelGiven]":
+        """Those of one session."""
+        ...
+
 
 class HoldList(Protocol):
     """What persons decided; `storage.holds.HoldBook` fits."""
@@ -110,6 +118,14 @@ class _Session(msgspec.Struct, frozen=True):
             calls = [each for name, each in self.steps.items() if name.startswith(step_id) and each.kind == "tool_call"]
             part = calls[0] if len(calls) == 1 else None
         return None if part is None else step_digest(part)
+
+
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """A session with all its texts, and what was said of it."""
+
+    episode: Episode
+    steps: tuple[str, ...]
+    """The id of each of its steps."""
 
 
 class RecordedEpisodes:
@@ -154,15 +170,28 @@ class RecordedEpisodes:
                 yield session, self._signals(session, labels, holds)
             rest()
 
+    def whole(self, row: SessionRow, until_ns: int) -> "Whole | None":
+        """One session as far as it had come at a moment; None where it cannot be read back whole."""
+        session = self._session(row, until_ns)
+        if session is None:
+            return None
+        labels, holds = self._labels.of_session(row.session_id), self._holds.list(app=row.app, limit=EVERY)
+        episode = labelled(session.episode, self._signals(session, labels, holds)) or session.episode
+        return Whole(episode=episode, steps=tuple(session.steps))
+
     def _read(self, session_id: str, app: str) -> _Session | None:
         row = self._records.session(session_id, app=app)
-        if row is None:
-            return None
+        return None if row is None else self._session(row)
+
+    def _session(self, row: SessionRow, until_ns: int | None = None) -> _Session | None:
+        app = row.app
         steps: dict[str, Part] = {}
         turns: list[Turned] = []
         verdicts: dict[str, str] = {}
         looks: list[Look] = []
         for exchange in self._records.exchanges(row.session_id):
+            if until_ns is not None and exchange.started_ns > until_ns:
+                continue
             own = self._records.exchange_steps(exchange.exchange_id)
             for step, text in zip(own, self._reader.texts(exchange, own), strict=True):
                 if text is None:
@@ -196,6 +225,13 @@ class RecordedEpisodes:
             *_disagreements(session, critiques),
             *_outcomes(session),
         ]
+
+
+def recorded_episodes(store: Store, config: Config) -> RecordedEpisodes:
+    """The episodes of one gateway's store."""
+    limits = config.limits
+    reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
+    return RecordedEpisodes(store, reader, labels=store.labels, holds=store.holds, critiques=store.critiques)
 
 
 def _labels(session: _Session, given: Iterable[LabelGiven]) -> Iterator[Signal]:

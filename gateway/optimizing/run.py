@@ -110,13 +110,7 @@ class Workshop:
         self._book = book
         self._standing = standing
         self._settings = settings
-        self._gate = GateSettings(
-            principals=settings.principals,
-            sessions=settings.sessions,
-            least_holdout=settings.holdout,
-            guard_budget=settings.budget,
-            by_itself_per_day=0,
-        )
+        self._gate = standing.gate
         self._library = _library()
 
     def apps(self, wanted: str | None) -> tuple[str, ...]:

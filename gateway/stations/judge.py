@@ -336,6 +336,8 @@ class Docket:
         """Why those that there are could not be added."""
         self.forwarded_sha256: bytes | None = None
         self.delivered_sha256: bytes | None = None
+        self.revision: str | None = None
+        """What is in force for this exchange in place of the policy files."""
         self._scope = scope
         self._stateful = stateful
         self._owed: tuple[bytes, ...] = ()
@@ -384,6 +386,7 @@ class Docket:
         """A docket for the answer to a request of ours that goes on from here."""
         other = Docket(self.bench, scope=self._scope, stateful=False, asking=self._asking, before=(*self._trail,))
         other._partial = self._partial
+        other.revision = self.revision
         return other
 
     def unreadable(self, why: str) -> Verdict:
@@ -656,6 +659,7 @@ class Docket:
             found = [_said(ruled, seq) for ruled, seq in placed if seq is not None]
         return Judged(
             ruleset=self.ruleset.revision,
+            revision=self.revision or "",
             unread=self.unread,
             verdict=self._verdict,
             partial=self._partial,
@@ -716,8 +720,8 @@ def _is_judged(part: Part) -> bool:
 Revise = Callable[[str, str], Awaitable[Bench]]
 """The bench of an app under a revision."""
 
-_REVISIONS: Final = 8
-"""Benches of revisions a worker keeps: those of running exchanges, and those that a rollback comes back to."""
+_REVISIONS: Final = 16
+"""Benches of revisions a worker keeps: those that running sessions began under, and those a rollback comes back to."""
 
 
 class Supervision:

@@ -2,8 +2,8 @@
 
 The claim that is bet against is that the candidate harms sessions more often than allowed, or less often. What guards
 do is compared within each session: what is in force is judged beside the candidate, and only a session that the
-candidate alone harms counts. Where the agent itself goes another way that cannot be known, and the shares of harmed
-sessions of the two arms are compared, the other arm's as an interval that holds at all times.
+candidate alone harms counts. Where the agent itself goes another way that cannot be known, and the two arms are
+compared, block by block: a session of the candidate with those of the other arm since the one before.
 """
 
 from typing import Final, Literal, TypeAlias
@@ -11,17 +11,25 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from blake3 import blake3
 
-from policies.statistics import ABOVE, BELOW, Tally, Wager, bet_above, bet_below
+from policies.statistics import (
+    ABOVE,
+    BELOW,
+    Block,
+    Tally,
+    Wager,
+    bet_above,
+    bet_below,
+    bet_less,
+    bet_more,
+)
 from policies.vocabulary.ladder import GateSettings
 
 Arm: TypeAlias = Literal["candidate", "in_force"]
 Standing: TypeAlias = Literal["comparing", "worse", "not_worse"]
 
-INTERVAL_PART: Final = 0.2
-"""Of the error that is allowed, what goes to the interval of the other arm."""
-
-AFRESH: Final = 1.05
-"""The interval is drawn anew when the other arm has grown by this factor: it holds at all times, drawn or not."""
+LEAST_EXPECTED: Final = 1e-4
+MOST_EXPECTED: Final = 0.9
+"""What is expected of the other arm lies between these, whatever was seen."""
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,14 +40,10 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 
     candidate: Tally = Tally()
     in_force: Tally = Tally()
-    """Of the other arm; it begins with the sessions of the shadow time."""
+    """Of the other arm; it begins with the sessions of the shadow time, which only say what is to be expected."""
 
-    low: float = 0.0
-    high: float = 1.0
-    """Interval of the other arm's rate."""
-
-    drawn: int = 0
-    """Sessions of the other arm when the interval was drawn."""
+    block: Block = Block()
+    """Sessions that were not bet on yet."""
 
     worse: Wager = ABOVE
     not_worse: Wager = BELOW
@@ -53,31 +57,39 @@ def arm_of(session_id: str, proposal: str, share: float) -> Arm:
 
 def seen(canary: Canary, arm: Arm, settings: GateSettings, *, harm: bool) -> Canary:
     """After one more session. `harm`: of a paired canary, that the candidate alone did it."""
+    block = canary.block
     if arm == "in_force":
-        return msgspec.structs.replace(canary, in_force=canary.in_force.seen(harm=harm))
-    canary = canary if canary.paired else _drawn(canary, settings)
-    low, high = (0.0, 0.0) if canary.paired else (canary.low, canary.high)
+        waiting = msgspec.structs.replace(block, in_force=block.in_force.seen(harm=harm))
+        return msgspec.structs.replace(canary, in_force=canary.in_force.seen(harm=harm), block=waiting)
+    canary = msgspec.structs.replace(canary, candidate=canary.candidate.seen(harm=harm))
+    if canary.paired:
+        return msgspec.structs.replace(
+            canary,
+            worse=bet_above(canary.worse, settings.canary_margin, harm=harm),
+            not_worse=bet_below(canary.not_worse, settings.canary_margin, harm=harm),
+        )
+    waiting = msgspec.structs.replace(block, candidate=block.candidate.seen(harm=harm))
+    if not waiting.in_force.sessions:
+        return msgspec.structs.replace(canary, block=waiting)
+    expected = _expected(canary, waiting)
     return msgspec.structs.replace(
         canary,
-        candidate=canary.candidate.seen(harm=harm),
-        worse=bet_above(canary.worse, high + settings.canary_margin, harm=harm),
-        not_worse=bet_below(canary.not_worse, low + settings.canary_margin, harm=harm),
+        block=Block(),
+        worse=bet_more(canary.worse, settings.canary_margin, waiting, expected),
+        not_worse=bet_less(canary.not_worse, settings.canary_margin, waiting, expected),
     )
 
 
 def standing(canary: Canary, settings: GateSettings) -> Standing:
     """What the evidence so far says; either word is wrong in `canary_alpha` of canaries at most."""
-    part = 1.0 if canary.paired else 1.0 - INTERVAL_PART
-    wanted = 1.0 / (settings.canary_alpha * part)
+    wanted = 1.0 / settings.canary_alpha
     if canary.worse.won >= wanted:
         return "worse"
     return "not_worse" if canary.not_worse.won >= wanted else "comparing"
 
 
-def _drawn(canary: Canary, settings: GateSettings) -> Canary:
-    if canary.in_force.sessions <= canary.drawn * AFRESH:
-        return canary
-    low, high = canary.in_force.interval(settings.canary_alpha * INTERVAL_PART)
-    return msgspec.structs.replace(
-        canary, low=max(low, canary.low), high=min(high, canary.high), drawn=canary.in_force.sessions
-    )
+def _expected(canary: Canary, block: Block) -> float:
+    """How often a session of the other arm comes to harm, by all that was seen before this block."""
+    harmed = canary.in_force.harmed - block.in_force.harmed
+    sessions = canary.in_force.sessions - block.in_force.sessions
+    return min(max((harmed + 0.5) / (sessions + 1), LEAST_EXPECTED), MOST_EXPECTED)

@@ -552,6 +552,26 @@ class ProposalReviewed(Entry, frozen=True, kw_only=True, tag="proposal.reviewed"
     """Commitment to what was given as the reason."""
 
 
+class CanaryBegun(Entry, frozen=True, kw_only=True, tag="canary.begun"):
+    """A candidate is in force for a share of the sessions that begin from then on, until `proposal.judged` ends it."""
+
+    proposal: str
+    revision: str
+    """The candidate's."""
+
+    parent: str
+    """The revision it is compared with."""
+
+    parameters: str
+    """Digest of all it puts in force."""
+
+    policy: str
+    """Digest of its clauses, as `config.activated` has that of what is in force."""
+
+    share: float
+    """Of sessions, drawn by a hash of session and proposal."""
+
+
 class RevisionActivated(Entry, frozen=True, kw_only=True, tag="revision.activated"):
     """Another version of an app's parameters is in force."""
 

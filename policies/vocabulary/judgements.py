@@ -47,6 +47,9 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     ruleset: str
     """Digest of all clauses that were in force for its app."""
 
+    revision: str | None = None
+    """The revision by which it was judged; empty: the policy files. None: recorded before this was noted."""
+
     verdict: Verdict = ALLOW
     """The strongest of its steps."""
 

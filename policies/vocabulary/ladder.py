@@ -73,6 +73,8 @@ Why: TypeAlias = Literal[
     "worse_live",
     "refused_before",
     "cooling_down",
+    "overtaken",
+    "cannot_be_watched",
 ]
 """Every reason a rung can give."""
 

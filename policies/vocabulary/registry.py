@@ -21,7 +21,7 @@ CONVENTIONS = "github.com/open-telemetry/semantic-conventions-genai, state of 20
 SCHEMA_URL = "https://stepwarden.invalid/schemas/stepwarden-genai/1"
 """Names the profile to a collector. Nothing is served there: the host is reserved never to exist (RFC 6761)."""
 
-SpanType: TypeAlias = Literal["exchange", "inference", "upstream", "mcp", "agent", "tool", "step"]
+SpanType: TypeAlias = Literal["exchange", "inference", "upstream", "mcp", "agent", "tool", "step", "proposal"]
 
 AttributeType: TypeAlias = Literal["string", "int", "double", "boolean", "string[]"]
 
@@ -119,6 +119,14 @@ SPANS: tuple[SpanEntry, ...] = (
         kind="internal",
         parent="the exchange span for request steps, the inference span for reply steps",
         sentence="The span of every other step.",
+    ),
+    SpanEntry(
+        type="proposal",
+        name="revise {stepwarden.proposal.rung}",
+        pattern=r"revise [a-z_]+",
+        kind="internal",
+        parent="none; all spans of one proposal share a trace",
+        sentence="The time until a move of a proposal: from the one before, to what a rung or a person said.",
     ),
 )
 
@@ -253,6 +261,12 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
     _gen_ai("gen_ai.output.messages", "string", ("inference",), "opt-in", "The reply, as the JSON of the conventions."),
     _gen_ai("gen_ai.tool.call.arguments", "string", ("step",), "opt-in", "A tool call's arguments, as JSON text."),
     _gen_ai("gen_ai.tool.call.result", "string", ("tool",), "opt-in", "The text of a tool's result."),
+    _ours("proposal.number", "int", ("proposal",), "required", "The proposal: `stepwarden proposals show NUMBER`."),
+    _ours("proposal.state", "string", ("proposal",), "required", "Its state from this move on."),
+    _ours("proposal.rung", "string", ("proposal",), "required", "The rung that was asked last."),
+    _ours("proposal.outcome", "string", ("proposal",), "required", "What that said."),
+    _ours("proposal.why", "string", ("proposal",), "required", "And why; docs/OPTIMIZING.md has the ladder."),
+    _ours("proposal.by_a_person", "boolean", ("proposal",), "required", "Whether it was on a person's word."),
     _ours("exchange.id", "string", (*_EXCHANGES, *_STEPS), "required", "The exchange: `stepwarden exchanges show ID`."),
     _ours("session.id", "string", (*_EXCHANGES, "agent", *_STEPS), "conditional", "The session."),
     _ours("branch.id", "string", (*_EXCHANGES, "agent", *_STEPS), "conditional", "The branch."),
@@ -260,7 +274,7 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
     _ours("branch.exchanges", "int", ("agent",), "required", "Exchanges of this branch in this trace so far."),
     _ours("join.evidence", "string", ("exchange", "agent"), "conditional", "Why it was joined to its session."),
     _ours("join.relation", "string", ("exchange", "agent"), "conditional", "How it stands to what the session held."),
-    _ours("app", "string", ("exchange",), "required", "The app of the caller's key."),
+    _ours("app", "string", ("exchange", "proposal"), "required", "The app of the caller's key, or whose policy it is."),
     _ours("provider", "string", _EXCHANGES, "required", "The provider's name in the configuration."),
     _ours("dialect", "string", ("exchange",), "required", "The wire format spoken."),
     _ours(

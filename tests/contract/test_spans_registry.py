@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.proposal_spans import move_spans
 from gateway.telemetry import branch_spans, spans_of
 from policies.vocabulary.exchanges import Exchange, Outcome
 from policies.vocabulary.registry import ATTRIBUTES, PROFILE, SPANS, AttributeEntry, SpanType, page, span_type
@@ -14,6 +15,7 @@ from policies.vocabulary.sessions import Evidence, Join, Relation
 from policies.vocabulary.spans import Span, Value
 from policies.vocabulary.steps import Fidelity, Side, Step, StepKind
 from policies.vocabulary.usage import Usage
+from storage.trials import Move
 
 ROOT = Path(__file__).parents[2]
 
@@ -190,6 +192,12 @@ RICH_STEPS = (
 )
 
 
+MOVE = Move(
+    number=2, proposal=1, app="default", state="canary", rung="canary", outcome="waiting", why="comparing", person=True,
+    at_ns=5, since_ns=3, filed_ns=1,
+)  # fmt: skip
+
+
 def rich_spans() -> list[Span]:
     """Spans that between them have everything we can say."""
     content = {step.step_id: json.dumps({"path": "a"}) for step in RICH_STEPS}
@@ -237,6 +245,7 @@ def rich_spans() -> list[Span]:
         *spans_of(RICH, RICH_STEPS, servers=servers, texts=content),
         *spans_of(other, servers={"openai": ("api.openai.com", 443)}),
         *branch_spans([RICH]),
+        *move_spans([MOVE]),
     ]
 
 

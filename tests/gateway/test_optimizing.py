@@ -48,6 +48,9 @@ SETTINGS = """
 holdout = 10
 share = 0.5
 budget = 0.25
+shadow_requests = 0
+shadow_hours = 0.0
+session_minutes = 0.0
 """
 
 WORD = ("--by", "Eve", "--reason", "the labels say so")
@@ -118,7 +121,7 @@ def test_labels_become_a_guard_in_force_and_one_command_takes_it_back(tmp_path: 
         optimized(house)
         found = waiting(house)
         assert (found["direction"], found["principals"]) == ("tightens", 2)
-        assert [each["outcome"] for each in found["rungs"]] == ["passed"] * 8 + ["waiting"]
+        assert [each["outcome"] for each in found["rungs"]] == ["passed"] * 9 + ["waiting"]
         shown = house.gateway.command("proposals", "show", str(found["number"])).stdout
         assert "needs_a_person" in shown
         assert f"-{CLAUSE} action: " + '{"at":90,"do":"reject"}' in shown
@@ -126,7 +129,7 @@ def test_labels_become_a_guard_in_force_and_one_command_takes_it_back(tmp_path: 
         again = optimized(house)
         assert (again["proposals"], again["known"] > 0) == ([], True)
 
-        done = house.gateway.command("proposals", "approve", str(found["number"]), *WORD)
+        done = house.gateway.command("proposals", "approve", str(found["number"]), "--at-once", *WORD)
         assert done.returncode == 0, done.stderr
         assert not any(passes(house, "after"))
         clauses = json.loads(house.control("/api/clauses")[1])["apps"][0]["clauses"]

@@ -26,6 +26,7 @@ from policies.vocabulary.revisions import (
     SetBands,
 )
 from storage.errors import ProposalDecided
+from storage.revisions import Kept
 from storage.store import Store
 
 EVE = Review(actor="owner", by="Eve", reason="the labels say so")
@@ -75,7 +76,7 @@ class House:
 
     def started(self) -> Standing:
         """As a gateway does that starts now."""
-        standing = Standing(self.store.revisions, self.config)
+        standing = Standing(self.store.revisions, self.config, newest=self.store.newest_session)
         standing.settle()
         return standing
 
@@ -92,6 +93,13 @@ class House:
             proposal=proposal.digest, parent=proposal.parent, child="0", direction="tightens", decisions=decisions
         )
         return self.store.revisions.file(proposal, climb, now_ns=1).number
+
+    def put(self, number: int) -> Kept:
+        """In force at once, on Eve's word."""
+        assert self.standing.approve(number, EVE, at_once=True).state == "active"
+        kept = self.store.revisions.in_force("default")
+        assert kept is not None
+        return kept
 
     def acting(self) -> int:
         """From which score on the clause acts."""
@@ -112,7 +120,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_a_persons_word_puts_it_in_force_and_takes_it_back(house: House) -> None:
     guarded = protected(house.standing.parameters("default"))
     assert (house.standing.of("default"), house.acting()) == (None, 90)
-    kept = house.standing.approve(house.filed(), EVE)
+    kept = house.put(house.filed())
     assert (house.standing.of("anybody"), house.acting()) == (kept.revision.digest, 60)
     assert protected(house.standing.parameters("default")) == guarded
     assert house.started().of("default") == kept.revision.digest
@@ -133,7 +141,7 @@ def test_what_a_rung_refused_no_word_puts_in_force(house: House) -> None:
 
 def test_what_was_made_from_something_else_is_stale_and_what_was_decided_stays_so(house: House) -> None:
     first, second = house.filed(), house.filed(SetBands(clause="house/no-launch", action=(Band(at=70, do="reject"),)))
-    house.standing.approve(first, EVE)
+    house.put(first)
     with pytest.raises(Stale):
         house.standing.approve(second, EVE)
     house.standing.reject(second, EVE)
@@ -149,7 +157,7 @@ def test_a_protected_clause_never_changes(house: House) -> None:
 
 
 def test_files_that_a_person_changed_win_and_there_is_no_way_back_beyond_them(house: House) -> None:
-    kept = house.standing.approve(house.filed(), EVE)
+    kept = house.put(house.filed())
     house.rules.write_text(house.rules.read_text().replace("at = 90", "at = 80"))
     house.standing.settle()
     assert (house.standing.of("default"), house.acting()) == (None, 80)
@@ -166,7 +174,7 @@ def test_of_each_app_the_audit_log_is_told_what_is_in_force(house: House) -> Non
 
     files = activation(house.config, in_force(house.config))
     assert house.standing.corrected(files) == files
-    house.standing.approve(house.filed(), EVE)
+    house.put(house.filed())
     (told,) = house.standing.corrected(files)
     assert told.policy == house.standing.rulesets(Modes(()), 0)["default"].revision
     assert told.clauses["house/kept"] == files[0].clauses["house/kept"]

@@ -1,7 +1,6 @@
 """The figures decisions rest on, against brute force."""
 
 import math
-import random
 from fractions import Fraction
 from itertools import product
 
@@ -12,11 +11,14 @@ from hypothesis import strategies as st
 from policies.statistics import (
     ABOVE,
     BELOW,
+    Block,
     Tally,
     at_least,
     at_most,
     bet_above,
     bet_below,
+    bet_less,
+    bet_more,
     posterior_lower,
     rate_at_least,
     rate_at_most,
@@ -102,31 +104,6 @@ def test_all_attempts_together_spend_what_is_allowed(alpha: float, attempts: int
     assert sum(spent(alpha, attempt) for attempt in range(1, attempts + 1)) <= alpha + 1e-12
 
 
-@given(st.lists(st.booleans(), max_size=60))
-def test_an_interval_holds_what_was_seen_and_shrinks(harms: list[bool]) -> None:
-    tally = Tally()
-    for harm in harms:
-        tally = tally.seen(harm=harm)
-    low, high = tally.interval(0.05)
-    wide_low, wide_high = tally.interval(0.01)
-    assert wide_low <= low + 1e-9 <= tally.rate + 2e-9
-    assert tally.rate - 2e-9 <= high - 1e-9 <= wide_high
-
-
-def test_an_interval_that_is_always_looked_at_is_missed_no_more_often_than_it_says() -> None:
-    missed = 0
-    for seed in range(300):
-        lot, tally = random.Random(seed), Tally()
-        for _ in range(150):
-            tally = tally.seen(harm=lot.random() < 0.1)
-            if tally.sessions % 10 == 0:
-                low, high = tally.interval(0.1)
-                if not low <= 0.1 <= high:
-                    missed += 1
-                    break
-    assert missed <= 0.1 * 300
-
-
 @given(st.floats(0.01, 0.5), st.floats(0.0, 0.5))
 def test_no_bet_gains_in_the_mean_while_its_claim_is_true(claimed: float, less: float) -> None:
     """Exactly, over both outcomes: the mean of what one observation makes of a unit is 1 at most."""
@@ -139,3 +116,44 @@ def test_no_bet_gains_in_the_mean_while_its_claim_is_true(claimed: float, less: 
 def test_of_nothing_known_nothing_is_bet() -> None:
     assert bet_above(ABOVE, 1.0, harm=True) == ABOVE
     assert bet_below(BELOW, 0.9, harm=False) == BELOW
+
+
+@given(
+    st.floats(0.0001, 0.6),
+    st.floats(0.005, 0.2),
+    st.integers(1, 4),
+    st.integers(1, 12),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_no_bet_between_two_arms_gains_in_the_mean_while_its_claim_is_true(
+    expected: float, margin: float, candidates: int, others: int, rate: float, within: float
+) -> None:
+    """Exactly, over every outcome of a block, for any two rates that the claim allows."""
+    for bet, start, gap in (
+        (bet_more, ABOVE, margin * within - (1 - within) * rate),
+        (bet_less, BELOW, margin + (1 - margin - rate) * within),
+    ):
+        mine = min(1.0, max(0.0, rate + gap))
+        mean = math.fsum(
+            math.comb(candidates, harmed) * mine**harmed * (1 - mine) ** (candidates - harmed)
+            * math.comb(others, hurt) * rate**hurt * (1 - rate) ** (others - hurt)
+            * bet(
+                start,
+                margin,
+                Block(
+                    candidate=Tally(harmed=harmed, sessions=candidates), in_force=Tally(harmed=hurt, sessions=others)
+                ),
+                expected,
+            ).won
+            for harmed in range(candidates + 1)
+            for hurt in range(others + 1)
+        )  # fmt: skip
+        if (mine - rate <= margin) == (bet is bet_more):
+            assert mean <= 1 + 1e-6
+
+
+def test_of_one_arm_alone_nothing_is_bet() -> None:
+    alone = Block(candidate=Tally(harmed=3, sessions=3))
+    assert bet_more(ABOVE, 0.02, alone, 0.05) == ABOVE
+    assert bet_less(BELOW, 0.02, alone, 0.05) == BELOW

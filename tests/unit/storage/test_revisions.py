@@ -13,7 +13,7 @@ from policies.vocabulary.holds import Review
 from policies.vocabulary.revisions import AddLine, Line, Parameters, Proposal, Revision
 from storage.errors import ProposalDecided, ProposalNotFound, RevisionNotFound
 from storage.ledger import Ledger
-from storage.revisions import Filed, Kept, RevisionBook
+from storage.revisions import Arrival, Filed, Kept, RevisionBook
 from storage.secret import Secret
 from tests.unit.policies.gate.cases import STRICTER, Given, case, pairs
 from tests.unit.policies.revised import parameters
@@ -50,7 +50,7 @@ class Desk:
             author="optimizer:test", proposal=proposal, at_ns=20,
         )  # fmt: skip
         kept = Kept(revision=revision, parameters=after)
-        self.book.activate(kept, number=number, actor="gateway")
+        self.book.activate(kept, arrival=None if number is None else Arrival(number=number, at_ns=20), actor="gateway")
         return kept
 
 
@@ -69,7 +69,7 @@ def test_a_refusal_is_kept_with_its_reason_and_stands_in_the_log(desk: Desk) -> 
     assert (judged["rung"], judged["outcome"], judged["why"]) == ("holdout", "refused", "not_significant")
     assert judged["passed"] == ["rollback", "lint", "headroom", "minibatch"]
     with pytest.raises(ProposalDecided) as over:
-        desk.book.judge(found.number, found.climb)
+        desk.book.judge(found.number, found.climb, now_ns=11)
     assert over.value.remedy()
 
 
@@ -77,10 +77,10 @@ def test_a_proposal_waits_for_a_person_and_goes_on_over_a_restart(desk: Desk) ->
     found = desk.filed(of={"confirm": True})
     assert (found.state, found.climb.last.why) == ("waiting", "needs_a_person")
     later = desk.restarted()
-    approved = later.book.review(found.number, approve=True, answer=ANNA, now_ns=30)
+    approved = later.book.judge(found.number, found.climb, answer=ANNA, now_ns=30)
     assert (approved.state, approved.decided_by, approved.decided_reason) == ("waiting", "Anna", "looked at each")
     assert approved.climb == found.climb
-    entry = later.said()[-1]
+    entry = later.said()[-2]
     assert (entry["type"], entry["decision"]) == ("proposal.reviewed", "approved")
     assert entry["by"].startswith("person_")
     assert "looked" not in str(entry)
@@ -89,9 +89,9 @@ def test_a_proposal_waits_for_a_person_and_goes_on_over_a_restart(desk: Desk) ->
 
 def test_a_persons_no_is_final(desk: Desk) -> None:
     found = desk.filed(of={"confirm": True})
-    assert desk.book.review(found.number, approve=False, answer=ANNA, now_ns=30).state == "rejected"
+    assert desk.book.reject(found.number, ANNA, now_ns=30).state == "rejected"
     with pytest.raises(ProposalDecided):
-        desk.book.review(found.number, approve=True, answer=ANNA, now_ns=31)
+        desk.book.judge(found.number, found.climb, answer=ANNA, now_ns=31)
     with pytest.raises(ProposalNotFound):
         desk.book.get(99)
 

@@ -1,0 +1,337 @@
+"""The live ladder: proposals on real traffic, from shadow over canary to being in force, and back.
+
+The record is its source, so nothing of it is in the path of a request. How far each trial is stands in `ledger.db`;
+every move is one transaction there, so that a kill leaves it before or behind the move, and what is looked at again is
+what was not counted.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from gateway.config import Config
+from gateway.optimizing.episodes import recorded_episodes
+from gateway.optimizing.looks import Looks
+from gateway.standing import Standing
+from policies.beside import Beside
+from policies.gate.canary import Standing as Said
+from policies.gate.canary import standing as said_by
+from policies.gate.case import ShadowTally
+from policies.gate.trial import Looked, Trial, after
+from policies.parameters import apply
+from policies.vocabulary.audit import GATEWAY
+from policies.vocabulary.holds import Review
+from policies.vocabulary.ladder import Climb, Decision, Outcome, RungName, Why
+from policies.vocabulary.revisions import Parameters, Score
+from storage.revisions import Filed, RevisionBook
+from storage.rows import SessionRow
+from storage.store import Store
+
+_LOG: Final = logging.getLogger("stepwarden.optimizer")
+
+AT_A_TIME: Final = 4
+"""Proposals of one app that are in shadow at the same time; the others wait for their turn."""
+
+_SESSIONS: Final = 16
+"""Sessions that are looked at before it is noted how far a trial is."""
+
+_BEHIND: Final = 5_000
+"""Sessions of all apps behind which a trial passes over some, so that it says what is so now."""
+
+_LOOK_SECONDS: Final = 1.0
+_PART: Final = 4
+"""Rests are so many times as long as the work before: a fifth of one processor at most."""
+
+_LONGEST_REST: Final = 0.25
+
+Change = Callable[[Standing], None]
+Revise = Callable[[Change], None]
+"""Carries out a change of what is in force where that is kept, and waits for it."""
+
+
+class Stopped(Exception):
+    """The gateway stops."""
+
+
+class LiveLadder:
+    """All proposals of one gateway. For one thread."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        book: RevisionBook,
+        looks: Looks,
+        *,
+        newest: Callable[[], int],
+        configured: dict[str, frozenset[str]],
+        revise: Revise,
+        rest: Callable[[], None],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`newest`: number of the session recorded last; `configured`: tags of tools by the configuration."""
+        self._standing = standing
+        self._book = book
+        self._looks = looks
+        self._newest = newest
+        self._configured = configured
+        self._revise = revise
+        self._rest = rest
+        self._now_ns = now_ns
+        self._besides: dict[int, Beside] = {}
+
+    def look(self) -> bool:
+        """Go on with every proposal; whether there may be more to do at once."""
+        live = self._book.live()
+        self._besides = {number: each for number, each in self._besides.items() if number in {f.number for f in live}}
+        more = False
+        shadows: dict[str, int] = {}
+        for filed in live:
+            app = filed.proposal.app
+            if app not in self._standing.apps():
+                continue
+            if filed.state == "waiting" and filed.climb.last.rung == "shadow":
+                shadows[app] = shadows.get(app, 0) + 1
+                if shadows[app] > AT_A_TIME:
+                    continue
+            try:
+                more = self._go_on(filed) or more
+            except Stopped:
+                raise
+            except Exception as error:  # noqa: BLE001 - one proposal must not stop the others
+                _LOG.error("a proposal cannot go on", extra={"proposal": filed.number, "error": type(error).__name__})
+        return more
+
+    def _go_on(self, filed: Filed) -> bool:
+        rung = filed.climb.last.rung
+        if filed.state != "active" and filed.proposal.parent != self._standing.parameters(filed.proposal.app).digest:
+            return self._end(filed, rung, "abstained", "overtaken")
+        trial = self._book.trial(filed.number)
+        if filed.state == "waiting" and rung == "shadow":
+            return self._shadow(filed, trial)
+        if filed.state == "waiting":
+            return (filed.climb.reached or filed.climb.last.why == "too_many_by_itself") and self._ask_again(filed)
+        return trial is not None and self._watch(filed, trial)
+
+    def _watch(self, filed: Filed, trial: Trial) -> bool:
+        """What sessions run under, in its canary or in force, unless something else is in force by now."""
+        now = self._standing.line(filed.proposal.app).now
+        if filed.state == "canary" and trial.before != now:
+            return self._end(filed, "canary", "abstained", "overtaken")
+        if filed.state == "active" and trial.revision != now:
+            self._carry_out(filed, trial, lambda standing: standing.rest_assured(filed.number))
+            return False
+        return self._compare(filed, trial)
+
+    # ------------------------------------------------------------------------------------------------------- stages
+
+    def _shadow(self, filed: Filed, trial: Trial | None) -> bool:
+        began = trial or Trial(
+            stage="shadow",
+            cursor=self._newest(),
+            before=self._standing.line(filed.proposal.app).now,
+            shadow=ShadowTally(since_ns=self._now_ns()),
+        )
+        beside = self._beside(filed)
+        if beside.blind:
+            return self._end(filed, "shadow", "abstained", "cannot_be_watched")
+        now, seen = self._further(filed, began, beside)
+        climbed = self._standing.asked(filed, now)
+
+        def change(standing: Standing) -> None:
+            standing.advance(filed.number, now, [would for each in seen for would in each.woulds])
+            if climbed.last.rung != "shadow" or climbed.last.outcome != "waiting":
+                standing.close(filed.number, climbed)
+
+        if trial is None or seen or climbed.last != filed.climb.last:
+            self._carry_out(filed, trial, change)
+        return len(seen) == _SESSIONS or climbed.last.rung != "shadow"
+
+    def _ask_again(self, filed: Filed) -> bool:
+        """One that waits for a person, for its turn, or for the next day."""
+        climbed = filed.climb if filed.climb.reached else self._standing.asked(filed)
+        if not climbed.reached or not self._standing.is_free(filed.proposal.app):
+            return False
+
+        def change(standing: Standing) -> None:
+            if not filed.climb.reached:
+                standing.close(filed.number, climbed)
+            if standing.is_free(filed.proposal.app):
+                standing.begin(filed.number)
+
+        self._carry_out(filed, None, change)
+        return True
+
+    def _compare(self, filed: Filed, trial: Trial) -> bool:
+        """The canary, and the watch over what is in force."""
+        said = said_by(trial.canary, self._standing.gate)
+        now, seen = trial, list[Looked]()
+        if said == "comparing":
+            now, seen = self._further(filed, trial, self._beside(filed) if trial.canary.paired else None)
+            said = said_by(now.canary, self._standing.gate)
+        if not seen and said == "comparing":
+            return False
+        scores = _figures(now)
+
+        def change(standing: Standing) -> None:
+            standing.advance(filed.number, now, [would for each in seen for would in each.woulds])
+            if said != "comparing":
+                self._decide(standing, filed, now, said, scores)
+
+        self._carry_out(filed, trial, change)
+        return len(seen) == _SESSIONS
+
+    def _decide(self, standing: Standing, filed: Filed, trial: Trial, said: Said, scores: tuple[Score, ...]) -> None:
+        if trial.stage == "canary":
+            climbed = standing.asked(filed, trial)
+            if climbed.reached:
+                standing.promote(filed.number, climbed)
+            else:
+                standing.close(filed.number, climbed)
+        elif said == "not_worse":
+            standing.rest_assured(filed.number)
+        else:
+            climbed = _and(filed.climb, Decision(rung="rollback", outcome="refused", why="worse_live", scores=scores))
+            figures = ", ".join(f"{score.name} {score.value:g}" for score in scores)
+            word = Review(actor=GATEWAY, reason=f"it harms more sessions than what was before ({figures})")
+            standing.roll_back(filed.proposal.app, None, word, climbed)
+        _LOG.warning("live traffic decided", extra={"proposal": filed.number, "stage": trial.stage, "said": said})
+
+    # ------------------------------------------------------------------------------------------------------- within
+
+    def _further(self, filed: Filed, trial: Trial, beside: Beside | None) -> tuple[Trial, list[Looked]]:
+        """The trial with the sessions that are due."""
+        app, now_ns = filed.proposal.app, self._now_ns()
+        due = self._looks.due(app, trial.cursor, now_ns=now_ns, most=_SESSIONS)
+        if len(due) == _SESSIONS:
+            trial, due = self._caught_up(app, trial, due, now_ns)
+        seen: list[Looked] = []
+        for number, row in due:
+            looked = self._looks.look(number, row, trial, beside)
+            trial = after(trial, looked, self._standing.gate)
+            seen.append(looked)
+            self._rest()
+            if trial.stage != "shadow" and said_by(trial.canary, self._standing.gate) != "comparing":
+                break
+        return trial, seen
+
+    def _caught_up(
+        self, app: str, trial: Trial, due: list[tuple[int, SessionRow]], now_ns: int
+    ) -> tuple[Trial, list[tuple[int, SessionRow]]]:
+        last = self._looks.last_due(app, now_ns=now_ns)
+        if last - trial.cursor <= _BEHIND:
+            return trial, due
+        cursor = last - _BEHIND // 2
+        trial = msgspec.structs.replace(trial, cursor=cursor, skipped=trial.skipped + cursor - trial.cursor)
+        return trial, self._looks.due(app, cursor, now_ns=now_ns, most=_SESSIONS)
+
+    def _beside(self, filed: Filed) -> Beside:
+        """What tells the candidate from what it is compared with."""
+        found = self._besides.get(filed.number)
+        if found is None:
+            before, child = self._versions(filed)
+            found = Beside(before, child, configured=self._configured, rest=self._rest)
+            self._besides[filed.number] = found
+        return found
+
+    def _versions(self, filed: Filed) -> tuple[Parameters, Parameters]:
+        if filed.state == "active":
+            now = self._book.in_force(filed.proposal.app)
+            assert now is not None
+            assert now.revision.parent is not None
+            return self._book.revision(now.revision.parent).parameters, now.parameters
+        before = self._standing.parameters(filed.proposal.app)
+        return before, apply(before, filed.proposal.edits)
+
+    def _end(self, filed: Filed, rung: RungName, outcome: Outcome, why: Why) -> bool:
+        climbed = _and(filed.climb, Decision(rung=rung, outcome=outcome, why=why))
+        trial = self._book.trial(filed.number)
+
+        def change(standing: Standing) -> None:
+            standing.close(filed.number, climbed)
+
+        self._carry_out(filed, trial, change)
+        return False
+
+    def _carry_out(self, filed: Filed, trial: Trial | None, change: Change) -> None:
+        """Make a move, unless somebody else moved the proposal meanwhile."""
+
+        def still(standing: Standing) -> None:
+            now = self._book.get(filed.number)
+            same = (now.state, now.climb) == (filed.state, filed.climb) and self._book.trial(filed.number) == trial
+            if same:
+                change(standing)
+
+        self._revise(still)
+
+
+class LiveThread:
+    """The thread in which the ladder is climbed, beside the traffic: a fifth of one processor at most."""
+
+    def __init__(self, make: Callable[[Callable[[], None]], LiveLadder]) -> None:
+        """`make` builds the ladder, given what rests."""
+        self._stopping = threading.Event()
+        self._since = time.monotonic()
+        self._ladder = make(self._rest)
+        self._thread = threading.Thread(target=self._run, name="stepwarden-live", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, before the next session is looked at. Blocks; what was begun is carried out meanwhile."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_LOOK_SECONDS):
+            try:
+                self._since = time.monotonic()
+                while self._ladder.look():
+                    self._rest()
+            except Stopped:
+                return
+            except Exception as error:  # noqa: BLE001 - nobody watches a thread
+                _LOG.error("live traffic cannot be looked at", extra={"error": type(error).__name__})
+
+    def _rest(self) -> None:
+        if self._stopping.wait(min(_PART * (time.monotonic() - self._since), _LONGEST_REST)):
+            raise Stopped
+        self._since = time.monotonic()
+
+
+def open_live(config: Config, store: Store, standing: Standing, revise: Revise) -> LiveThread:
+    """The thread of a gateway that begins."""
+    settle_ns = int(config.optimizer.session_minutes * 60e9)
+    looks = Looks(store, recorded_episodes(store, config), settle_ns=settle_ns)
+
+    def make(rest: Callable[[], None]) -> LiveLadder:
+        return LiveLadder(
+            standing,
+            store.revisions,
+            looks,
+            newest=store.newest_session,
+            configured={name: frozenset[str](tool.tags) for name, tool in config.tools.items()},
+            revise=revise,
+            rest=rest,
+        )
+
+    return LiveThread(make)
+
+
+def _and(climb: Climb, decision: Decision) -> Climb:
+    """A climb with what was said last in place of what merely waited."""
+    kept = tuple([each for each in climb.decisions if each.stands])
+    return msgspec.structs.replace(climb, decisions=(*kept, decision))
+
+
+def _figures(trial: Trial) -> tuple[Score, ...]:
+    canary = trial.canary
+    figures = {"sessions": canary.candidate.sessions, "harmed": canary.candidate.harmed}
+    if not canary.paired:
+        figures |= {"sessions_before": canary.in_force.sessions, "harmed_before": canary.in_force.harmed}
+    return tuple([Score(name=name, value=float(value)) for name, value in figures.items()])

@@ -1,0 +1,34 @@
+"""Spans of proposals: one for each move, from the move before it. Pure; names are those of the registry."""
+
+from collections.abc import Iterable
+
+from blake3 import blake3
+
+from policies.vocabulary.spans import Span
+from storage.trials import Move
+
+
+def move_spans(moves: Iterable[Move]) -> list[Span]:
+    """The spans of moves, in their order; each move knows when the one before it was."""
+    return [_span(move) for move in moves]
+
+
+def _span(move: Move) -> Span:
+    name = blake3(f"proposal {move.proposal} {move.filed_ns}".encode()).digest(length=16)
+    return Span(
+        name=f"revise {move.rung}",
+        kind="internal",
+        trace_id=name,
+        span_id=blake3(name + b"%d" % move.number).digest(length=8),
+        started_ns=min(move.since_ns, move.at_ns),
+        ended_ns=move.at_ns,
+        attributes={
+            "stepwarden.app": move.app,
+            "stepwarden.proposal.number": move.proposal,
+            "stepwarden.proposal.state": move.state,
+            "stepwarden.proposal.rung": move.rung,
+            "stepwarden.proposal.outcome": move.outcome,
+            "stepwarden.proposal.why": move.why,
+            "stepwarden.proposal.by_a_person": move.person,
+        },
+    )

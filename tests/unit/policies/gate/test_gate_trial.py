@@ -1,0 +1,36 @@
+"""Trials: each session counts once, for the arm it ran under, and nothing counts that could not be read."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.gate.canary import Canary
+from policies.gate.case import ShadowTally
+from policies.gate.trial import Looked, Trial, after
+from policies.vocabulary.ladder import GateSettings
+
+SETTINGS = GateSettings()
+
+
+def looked(number: int, **said: object) -> Looked:
+    return msgspec.structs.replace(Looked(number=number, session_id=f"s{number}"), **said)
+
+
+def test_a_shadow_counts_requests_and_what_would_have_been_stopped() -> None:
+    trial = Trial(stage="shadow", cursor=4, shadow=ShadowTally(since_ns=7))
+    trial = after(trial, looked(5, requests=3, extra=1), SETTINGS)
+    trial = after(trial, looked(9, unread=True, requests=3, extra=3), SETTINGS)
+    assert (trial.cursor, trial.unread) == (9, 1)
+    assert trial.shadow == ShadowTally(requests=3, extra=1, since_ns=7)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["candidate", "in_force", None]), st.booleans(), st.booleans()), max_size=40))
+def test_a_canary_counts_each_session_for_the_arm_it_ran_under(sessions: list[tuple[object, bool, bool]]) -> None:
+    trial = Trial(stage="canary", cursor=0, canary=Canary(paired=True))
+    for number, (arm, harm, unread) in enumerate(sessions, 1):
+        trial = after(trial, looked(number, arm=arm, harm=harm, unread=unread), SETTINGS)
+    read = [(arm, harm) for arm, harm, unread in sessions if not unread]
+    assert trial.canary.candidate.sessions == sum(arm == "candidate" for arm, _ in read)
+    assert trial.canary.candidate.harmed == sum(arm == "candidate" and harm for arm, harm in read)
+    assert trial.canary.in_force.sessions == sum(arm == "in_force" for arm, _ in read)
+    assert (trial.cursor, trial.unread) == (len(sessions), sum(unread for *_, unread in sessions))
