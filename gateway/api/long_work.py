@@ -48,9 +48,6 @@ class LongWork:
         """
         if not self._running.acquire(blocking=False):
             raise WorkRunning("another backtest, or a search for proposals, is running")
-        return self._follow(work)
-
-    async def _follow(self, work: Callable[[Told, Gone], object]) -> AsyncIterator[bytes]:
         left = threading.Event()
         far = [0, 0]
 
@@ -63,7 +60,13 @@ class LongWork:
             finally:
                 self._running.release()
 
+        # Begun here, for who leaves at once follows nothing, and the next could then never begin.
         task = asyncio.get_running_loop().run_in_executor(None, carried_out)
+        return self._follow(task, far, left)
+
+    async def _follow(
+        self, task: "asyncio.Future[object]", far: list[int], left: threading.Event
+    ) -> AsyncIterator[bytes]:
         try:
             while not (await asyncio.wait({task}, timeout=_TOLD_SECONDS))[0]:
                 yield _event("progress", {"done": far[0], "of": far[1]})
