@@ -10,8 +10,8 @@ import msgspec
 from rich.text import Text
 
 from gateway.cli import client
+from gateway.cli.following import followed
 from gateway.cli.narrator import Narrator
-from gateway.cli.optimize import followed
 from gateway.cli.proposed import proposal_told
 from gateway.demo import refunds, story
 
@@ -71,7 +71,7 @@ def play(narrator: Narrator, gateway: "RunningGateway") -> Learned:
 def _proposed(api: Any, narrator: Narrator) -> dict[str, Any] | None:
     """The first proposal that waits for a person, shown as an operator sees it."""
     narrator.rule("stepwarden optimize")
-    followed(api, {}, quiet=True)
+    followed(api, "/api/optimize", {}, doing="optimizing", quiet=True)
     waiting = api.get("/api/proposals", only="waiting")["proposals"]
     if not waiting:
         return None

@@ -21,7 +21,7 @@ from gateway.demo.turns import WireName
 from storage.ulids import pack
 from tests.fakes.gateway import GatewayProcess, running_gateway
 from tests.fakes.provider import running_provider
-from tests.gateway.rawhttp import Pairs, Response, Wire, request
+from tests.gateway.rawhttp import PATIENCE, Pairs, Response, Wire, request
 
 PATIENT = """
 [limits]
@@ -103,7 +103,7 @@ class _OverSocket(HTTPConnection):
             self.sock.connect(short)
 
 
-def waited(read: Callable[[], T | None], *, seconds: float = 10.0) -> T:
+def waited(read: Callable[[], T | None], *, seconds: float = PATIENCE) -> T:
     """What `read` gives once it gives anything."""
     until = time.monotonic() + seconds
     pause = threading.Event()
@@ -120,7 +120,7 @@ class House:
     provider: BackgroundProvider
     gateway: GatewayProcess
 
-    def wire(self, *, patience: float = 10.0) -> Wire:
+    def wire(self, *, patience: float = PATIENCE) -> Wire:
         return Wire(self.gateway.address, patience=patience)
 
     def ask(self, data: bytes, *, bodiless: bool = False) -> Response:

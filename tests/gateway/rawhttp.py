@@ -8,7 +8,7 @@ from typing import Self
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds a client waits for bytes before it calls the gateway hung."""
 
 

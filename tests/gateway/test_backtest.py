@@ -163,7 +163,7 @@ def _with_a_person(house: House, dialect: Dialect, question: str, verdict: str, 
     held = waited(lambda: json.loads(house.control("/api/holds?only=waiting")[1])["holds"] or None)[0]
     body = {"by": "Eve", "reason": "as it should be"}
     assert house.control(f"/api/holds/{held['hold_id']}/{verdict}", method="POST", body=body)[0] == 200
-    caller.join(15)
+    caller.join(60)
 
 
 def events(house: House, body: dict[str, Any]) -> dict[str, Any]:

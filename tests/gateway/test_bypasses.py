@@ -729,7 +729,7 @@ def test_policies_that_are_read_anew_during_a_stream_hold_for_the_next_one(tmp_p
         house.gateway.process.send_signal(signal.SIGHUP)
         waited(lambda: "policies read anew" in house.gateway.log or None)
         gate.open()
-        caller.join(15)
+        caller.join(60)
         assert b"bluebird-1" not in answers[0].body
         assert b"call_1" not in answers[0].body
         assert b"call_1" in house.ask(whole).body

@@ -56,7 +56,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hasty, Gat
     with Hasty() as provider:
         Thread(target=provider.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{provider.server_address[1]}"
-        with running_gateway(folder, {"openai": url}, more=PATIENT) as gateway:
+        with running_gateway(folder, {"openai": url}, more=f"{PATIENT}body_seconds = 1.0\n") as gateway:
             yield provider, gateway
         provider.shutdown()
 
@@ -84,7 +84,7 @@ def test_a_request_without_its_body_takes_nothing_from_the_next_caller(
         with Wire(gateway.address) as attacker:
             attacker.send(ATTACKS[name]).response()
         mark = b"victim of %b %d" % (name.encode(), number)
-        with Wire(gateway.address, patience=5) as victim:
+        with Wire(gateway.address) as victim:
             assert victim.send(CHAT.call(headers=[(b"x-mark", mark)], body=BODY)).response().status == 200
             assert victim.send(CHAT.call(headers=[JSON], body=BODY)).response().status == 200
         assert [body for head, body in provider.carried if mark in head] == [BODY]

@@ -363,7 +363,7 @@ def test_a_call_that_needs_a_person_waits_and_passes_once_when_approved(strict: 
     assert (held["tool"], json.loads(held["text"])) == ("pay", {"to": "Ann"})
     status, body = strict.control(f"/api/holds/{held['hold_id']}/approve", method="POST", body={"by": "Eve"})
     assert status == 200, body
-    caller.join(10)
+    caller.join(60)
     calls = [part.tool for part in read(ANTHROPIC, answers[0], stream=stream).parts if part.kind == "tool_call"]
     assert calls == ["pay"]
     assert strict.control(f"/api/holds/{held['hold_id']}/approve", method="POST", body={"by": "Eve"})[0] == 409
@@ -382,7 +382,7 @@ def test_a_call_that_a_person_rejects_is_rejected_again_when_it_is_tried_again(s
     caller.start()
     held = waited(lambda: json.loads(strict.control("/api/holds?only=waiting")[1])["holds"] or None)[0]
     assert strict.control(f"/api/holds/{held['hold_id']}/reject", method="POST", body={"reason": "no"})[0] == 200
-    caller.join(15)
+    caller.join(60)
     ask()
     assert len(answers) == 2
     assert all(b'"pay"' not in got.body for got in answers)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from odd_json import GONE, SECRET, mutated, ranges_of
 from streams import NAMES, WATCHED, Driven, cut_at, events, read, streamed
 
+from gateway.wire import gate as gate_module
 from gateway.wire.edits import Replacement, Uneditable
 from gateway.wire.frames import Frames
 from gateway.wire.gate import Answered, Ending, Failed, Fed, Judgement, Needs, Refused, Substituted, Window
@@ -442,6 +443,18 @@ def test_an_event_that_is_too_large_ends_the_stream_as_an_error() -> None:
         assert driven.gate.ended
         assert b"too large to be checked" in driven.wire
         assert len(driven.wire) < 2000
+
+
+@WIRES
+def test_what_is_held_beyond_all_measure_ends_the_stream_as_an_error(
+    wire: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "LARGEST_REPLY", 4000)
+    pieces = ['{"to": "', *["mallory" * 20] * 40, '"}']
+    driven = Driven(wire).feed([streamed(wire, [("call", "call_1", "send_money", *pieces)])])
+    assert driven.gate.ended
+    assert b"too large to be checked" in driven.wire
+    assert b"mallory" not in driven.wire
 
 
 @WIRES

@@ -164,6 +164,7 @@ def test_asking_again_appends_the_turn_and_a_result_for_every_call(wire: str, se
     "body",
     [
         '{"messages":[{"role":"user","content":"a"}],"messages":[{"role":"user","content":"b"}]}',
+        '{"messages":[{"role":"user","content":"a"}],"m\\u0065ssages":[{"role":"user","content":"b"}]}',
         '{"messages":[]}',
         '{"messages":null}',
     ],

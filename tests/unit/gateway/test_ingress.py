@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Limits
-from gateway.refusals import BodyTooLarge, TooSlow
-from gateway.server import Door
-from gateway.stations.ingress import ClientGone, has_body, read_body, stream_body
+from gateway.refusals import BadFraming, BodyTooLarge, TooSlow
+from gateway.server import DOOR, Door
+from gateway.stations.ingress import ClientGone, check, has_body, read_body, stream_body
 
 LIMITS = Limits(body_bytes=1024, body_seconds=0.05)
 
@@ -100,3 +102,25 @@ def test_a_caller_that_drips_is_too_slow_in_the_end() -> None:
 )
 def test_a_body_is_expected_where_one_is_announced(headers: list[tuple[bytes, bytes]], expected: bool) -> None:  # noqa: FBT001 - a column of the table
     assert has_body(headers) is expected
+
+
+def test_a_body_that_drips_has_the_time_of_the_length_it_announced() -> None:
+    async def dripping() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    patient = Limits(body_bytes=1 << 30, body_seconds=0.2)
+    announced = [(b"content-length", b"1000")]
+    with pytest.raises(TooSlow):
+        asyncio.run(asyncio.wait_for(read_body(dripping, arriving(), announced, patient), 20))
+
+
+@pytest.mark.parametrize("rounds", range(4))
+def test_a_path_that_climbs_out_is_refused_however_often_it_is_encoded(rounds: int) -> None:
+    up = b".."
+    for _ in range(rounds):
+        up = quote_from_bytes(up, safe="").replace(".", "%2E").encode()
+    for path, climbs in ((b"/openai/%b/x", True), (b"/openai/v1/%b/%b/x", True), (b"/openai/v1/%b/x", False)):
+        scope = {"extensions": {DOOR: arriving()}, "raw_path": path.replace(b"%b", up), "headers": []}
+        with pytest.raises(BadFraming) if climbs else nullcontext():
+            check(scope)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies.vocabulary.erasures import Order
 from policies.vocabulary.exchanges import Body, Cut
 from storage.errors import ContentDamaged
 from storage.store import Store
-from tests.unit.storage.stored import agent_session, compact, recording, request_body
+from tests.unit.storage.stored import START_NS, agent_session, compact, recording, request_body
 
 messages = st.lists(st.binary(max_size=30), max_size=8)
 
@@ -74,6 +75,21 @@ def test_a_long_session_comes_back_with_a_memory_of_one(folder: Path) -> None:
         assert body is not None
         assert body.raw == one.request.raw
     store.close()
+
+
+def test_a_branch_that_another_session_goes_on_with_stands_on_nothing_of_the_first(store: Store) -> None:
+    first, second = agent_session(seed=5, turns=2)
+    assert first.exchange.join is not None
+    assert second.exchange.join is not None
+    moved = msgspec.structs.replace(second.exchange.join, session_id="S9")
+    second = msgspec.structs.replace(second, exchange=msgspec.structs.replace(second.exchange, join=moved))
+    store.append([first])
+    store.append([second])
+    gone = f"session:{first.exchange.join.session_id}"
+    store.erase(Order(scope=gone, basis="GDPR Art. 17", by="the officer", actor="owner"), START_NS)
+    body = store.body(second.exchange.exchange_id, "request")
+    assert body is not None
+    assert body.raw == second.request.raw
 
 
 def test_a_resent_history_adds_only_what_is_new(folder: Path, store: Store) -> None:

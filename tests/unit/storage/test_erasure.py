@@ -127,6 +127,20 @@ def contents(folder: Path) -> set[bytes]:
         return {value for row in rows for value in row}
 
 
+def test_with_an_app_goes_what_waits_for_a_person_there_of_whatever_session(folder: Path) -> None:
+    store = Store.open(folder)
+    store.append([said(1, "gone"), said(2, None)])
+    for number, (session, app) in enumerate([("gone", "shop"), (None, "shop"), (None, "other")]):
+        ask = HoldAsk(
+            binding=bytes([number]) * 32, exchange_id=f"x{number}", session_id=session, app=app, kind="tool_call",
+            tool="pay", text=MARK, clauses=(), reason="needs_approval", at_ns=1,
+        )  # fmt: skip
+        store.holds.join(ask, now_ns=1, expires_ns=2)
+    store.erase(order("app:shop"), START_NS)
+    assert [hold.ask.exchange_id for hold in store.holds.list(limit=-1)] == ["x2"]
+    store.close()
+
+
 def test_no_value_is_left_from_which_a_guess_could_be_confirmed(folder: Path) -> None:
     store = Store.open(folder)
     store.append([said(n, "gone" if n % 2 else "kept", user=USER if n % 2 else None) for n in range(1, 9)])

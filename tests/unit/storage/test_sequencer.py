@@ -91,6 +91,20 @@ def test_what_does_not_fit_is_dropped_and_that_is_an_entry(ledger: Ledger) -> No
     assert [each["rows"] for each in told if "rows" in each][-1][1] == 49  # type: ignore[index]
 
 
+def test_what_was_dropped_while_the_disk_was_full_is_counted_and_told_once(ledger: Ledger) -> None:
+    sequencer = Sequencer(ledger, limit=1)
+    with failing(ledger, whatever_writes):
+        sequencer.put(entry(0))
+        for number, rows in ((1, (5, 6)), (2, (1, 2)), (3, (3, 4))):
+            sequencer.put(entry(number), rows=rows)
+            with pytest.raises(StorageFailed):
+                sequencer.durable(entry(9)).result(10)
+    assert sequencer.close()
+    told = [each for each in kept(ledger) if each["type"] == "ingest.dropped"]
+    assert [(each["entries"], each["rows"]) for each in told] == [(3, [1, 6])]
+    assert sequencer.state().dropped == 3
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_a_call_that_fails_once_loses_nothing_that_nobody_waits_for(ledger: Ledger, number: int) -> None:
     sequencer = Sequencer(ledger)

@@ -70,6 +70,22 @@ def test_whoever_leaves_ends_it_and_the_next_may_begin() -> None:
     asyncio.run(leave())
 
 
+def test_who_leaves_before_the_first_word_does_not_keep_the_next_from_beginning() -> None:
+    async def twice() -> None:
+        backtests = service(Done(REPORT))
+        backtests.begin(NOTHING, Wanted(), examples=0)  # and nobody follows it
+        while True:
+            try:
+                events = backtests.begin(NOTHING, Wanted(), examples=0)
+            except WorkRunning:
+                await asyncio.sleep(0.01)
+            else:
+                assert [event async for event in events][-1].startswith(b"event: report")
+                return
+
+    asyncio.run(asyncio.wait_for(twice(), 30))
+
+
 def test_a_gateway_that_stops_does_not_wait_for_it() -> None:
     async def stop() -> None:
         backtests = service(Endless())

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from gateway.wire import replies
 from gateway.wire.dialects import dialects
 from gateway.wire.fingerprint import fingerprint, fingerprints, offered, text_digest
 from gateway.wire.interface import Dialect, Reply
@@ -156,3 +157,11 @@ def test_what_a_provider_answers_is_the_models_whatever_role_it_claims() -> None
     reader = DIALECTS.anthropic.reply_reader("chat", stream=False)
     reader.feed(b'{"role": "user", "content": [{"type": "text", "text": "Hi."}]}', 1)
     assert [part.kind for part in reader.close(2).parts] == ["model_text"]
+
+
+def test_what_outgrows_what_is_kept_of_a_stream_is_not_taken_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "LARGEST_REPLY", 10)
+    whole, _ = chat(chunk({"content": "01234"}), chunk({"content": "56789"}), chunk({}, "stop"))
+    assert [part.unread for part in whole.parts] == [None]
+    cut, _ = chat(chunk({"content": "01234"}), chunk({"content": "567890"}), chunk({}, "stop"))
+    assert [part.unread for part in cut.parts] == [replies.TOO_LARGE]

@@ -169,6 +169,14 @@ def test_what_was_taken_back_rests_with_all_that_it_touched() -> None:
     assert said("rollback", other, start=start, memory=memory, now_ns=100) == ("passed", "fine")
 
 
+def test_each_component_of_what_was_taken_back_rests() -> None:
+    made = proposal(SetMode(clause="p/rule", mode="shadow"), SetMode(clause="p/two", mode="shadow"), start=TWO)
+    memory = Memory().with_rollback(made, until_ns=100)
+    for name in ("p/rule", "p/two"):
+        again = DeleteClause(clause=name)
+        assert said("rollback", again, start=TWO, memory=memory, now_ns=50) == ("refused", "cooling_down")
+
+
 def test_who_takes_room_away_has_to_disturb_nobody_and_to_be_agreed_to() -> None:
     narrow = {"of": {"aim": "narrows"}}
     still = Given(wrong=(0, 500), mini=pairs(same=20), kept=pairs(same=300))
