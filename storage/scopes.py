@@ -103,7 +103,7 @@ class ScopeKeys:
         self._lock = threading.Lock()
         self._known: Known[Whose, Scope] = Known(_REMEMBERED)
         # A content must never outlive the memory of its key: keys are flushed to the disk, contents need not be.
-        self._file = WriteFile(directory / "keys.db", Schema.shipped("keys"), durability="FULL", page_size=512)
+        self._file = WriteFile(directory / "keys.db", Schema.shipped("keys"), durability="FULL", page_size=2048)
 
     def of(self, wanted: Collection[Whose]) -> Mapping[Whose, Scope]:
         """The keys of each scope; those that are new are durable on return. Raises `sqlite3.Error`."""
