@@ -57,7 +57,8 @@ class Cycle(RequestResponseCycle):
             return await super().receive()
         arrived.clear()
         body, self.body = self.body, bytearray()
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     async def send(self, message: Any) -> None:

@@ -20,7 +20,7 @@ from gateway.config import Limits, Provider
 from gateway.decoding import Bomb, Undecoded, decode
 from gateway.heads import BODILESS, Head, head_of
 from gateway.http import Answer, Interrupted, Upstream
-from gateway.ids import new_id
+from gateway.ids import new_id, secrets_of
 from gateway.keeper import Keeper, Opening
 from gateway.passage import Passage
 from gateway.prices import Prices
@@ -56,6 +56,7 @@ from gateway.wire.responses_turns import redirected, settled
 from gateway.wire.stored import hands_out_turns
 from gateway.wire.strict import ambiguity
 from policies.asking import Asking
+from policies.vocabulary.audit import BLIND_BYTES
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.verdicts import ReasonCode
 
@@ -132,6 +133,7 @@ class DataPlane:
         self._limits = limits
         self._gate = gate
         self._environ = environ
+        self._blinds = secrets_of(BLIND_BYTES)
         self._routed = lru_cache(_REMEMBERED_PATHS)(self._route)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -197,6 +199,7 @@ class DataPlane:
             method=scope["method"],
             target=f"{path}?{query.decode('latin-1')}" if query else path,
             caller_headers=scope["headers"],
+            blinds=self._blinds,
         )
 
     async def _carry(self, passage: Passage, scope: Any, receive: Receive, send: Send) -> None:

@@ -1,15 +1,21 @@
 """Identifiers: ULIDs for what arrives in order, random bytes for spans.
 
 They are names, not secrets, so they come from the process's own generator (seeded by the system): asking
-the system each time would give the interpreter lock away in the middle of every request.
+the system each time would give the interpreter lock away in the middle of every request. What has to be secret
+comes from the system, many at a time.
 """
 
+import os
 import random
 import time
+from collections.abc import Iterator
 from functools import lru_cache
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple([high + low for high in _CROCKFORD for low in _CROCKFORD])
+_DRAWN = 64
+"""Secrets drawn from the system at once."""
+
 _SHIFTS_OF_TIME = tuple(range(40, -1, -10))
 
 
@@ -36,5 +42,12 @@ def new_span(size: int = 8) -> bytes:
 
 def span_after(first: bytes, count: int) -> bytes:
     """The span id `count` places after a random one: an exchange draws once for all of its spans."""
-    value = (int.from_bytes(first, "big") + count) & 0xFFFF_FFFF_FFFF_FFFF
-    return (value or 1).to_bytes(8, "big")
+    return ((int.from_bytes(first, "big") + count) & 0xFFFF_FFFF_FFFF_FFFF or 1).to_bytes(8, "big")
+
+
+def secrets_of(size: int) -> Iterator[bytes]:
+    """Secrets of so many bytes each, without end, out of the system's randomness; each is given once."""
+    while True:
+        drawn = os.urandom(size * _DRAWN)
+        for at in range(0, len(drawn), size):
+            yield drawn[at : at + size]

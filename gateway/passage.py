@@ -5,7 +5,6 @@ Structs: an `Ask` when the session is sought, a `Recording` when all is over.
 """
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -31,7 +30,7 @@ from gateway.steps import Place, reply_steps, request_steps
 from gateway.wire.fingerprint import fingerprint, fingerprints, offered, text_digest
 from gateway.wire.interface import Dialect, Operation, Reply, RequestView
 from gateway.wire.paths import segments
-from policies.vocabulary.audit import BLIND_BYTES, OWNER, Receipt, RequestAccepted, commitment
+from policies.vocabulary.audit import OWNER, Receipt, RequestAccepted, commitment
 from policies.vocabulary.exchanges import Body, Exchange, Outcome, Recording
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.sessions import Join
@@ -140,7 +139,7 @@ class Passage:
     _spill: Spill | None = None
     _identity: Identity | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a request arrives with, by name
         self,
         *,
         exchange_id: str,
@@ -151,6 +150,7 @@ class Passage:
         method: str,
         target: str,
         caller_headers: Headers,
+        blinds: Iterator[bytes],
     ) -> None:
         """What is known when a request arrives; all else is as the class has it until a station finds it."""
         self.exchange_id = exchange_id
@@ -161,6 +161,7 @@ class Passage:
         self.method = method
         self.target = target
         self.caller_headers = caller_headers
+        self._blinds = blinds
         self.children: list[Passage] = []
         """Exchanges of ours on the caller's behalf: the provider asked again."""
         self.request_head = head_of(caller_headers)
@@ -193,6 +194,7 @@ class Passage:
             method=self.method,
             target=self.target,
             caller_headers=[pair for pair in self.caller_headers if pair[0] != b"content-encoding"],
+            blinds=self._blinds,
         )
         view = self.dialect.read_request(body, self.operation)
         other.body = other.forwarded = body
@@ -251,7 +253,7 @@ class Passage:
     def blind(self) -> bytes:
         """What the audit log's commitments to this exchange are made under, drawn when it is first needed."""
         if not self._blind:
-            self._blind = os.urandom(BLIND_BYTES)
+            self._blind = next(self._blinds)
         return self._blind
 
     def accepted(self) -> RequestAccepted:

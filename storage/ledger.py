@@ -61,7 +61,8 @@ class Ledger:
         """
         self.lock = threading.RLock()
         try:
-            self._file = WriteFile(directory / "ledger.db", Schema.shipped("ledger"), durability="FULL", page_size=1024)
+            # Groups of entries are long: under small pages each would be cut into a hundred, written one by one.
+            self._file = WriteFile(directory / "ledger.db", Schema.shipped("ledger"), durability="FULL")
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed("opening ledger.db", error) from error
         try:

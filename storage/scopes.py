@@ -20,13 +20,16 @@ from storage.files import WriteFile
 from storage.known import Known
 from storage.pseudonyms import Pseudonyms
 from storage.schema import Schema
-from storage.seal import Sealer, derive
+from storage.seal import NONCE_BYTES, Sealer, derive
 from storage.secret import Secret
 
 _KEY_BYTES = 32
 _CID_BYTES = 16
 _SCOPE_BYTES = 4
 _CHECK_BYTES = 8
+_MADE_OF = 2 * _KEY_BYTES + NONCE_BYTES
+"""Random bytes that go into a new pair: its keys, and the nonce they are wrapped with."""
+
 _REMEMBERED = 256
 """Scopes the writing thread knows without asking the file, and as many that it knew before: 3.5 KB each."""
 
@@ -100,7 +103,7 @@ class ScopeKeys:
         self._lock = threading.Lock()
         self._known: Known[Whose, Scope] = Known(_REMEMBERED)
         # A content must never outlive the memory of its key: keys are flushed to the disk, contents need not be.
-        self._file = WriteFile(directory / "keys.db", Schema.shipped("keys"), durability="FULL", page_size=512)
+        self._file = WriteFile(directory / "keys.db", Schema.shipped("keys"), durability="FULL", page_size=2048)
 
     def of(self, wanted: Collection[Whose]) -> Mapping[Whose, Scope]:
         """The keys of each scope; those that are new are durable on return. Raises `sqlite3.Error`."""
@@ -166,25 +169,27 @@ class ScopeKeys:
     def _read_or_make(self, wanted: Iterable[Whose]) -> dict[Whose, Scope]:
         run, found = self._file.connection.execute, dict[Whose, Scope]()
         fresh: list[tuple[Whose, bytes]] = []
-        for each in wanted:
-            name = self._name(each)
-            row = run("SELECT id, name, wrapped FROM scope_key WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                fresh.append((each, name))
-            else:
-                found[each] = self._scope(*row)
-        if fresh:
-            try:
-                self._file.begin()
-                found |= {each: self._make(each.month, name) for each, name in fresh}
-                self._file.commit()
-            finally:
-                self._file.rollback()
+        try:
+            self._file.begin()  # around the look-ups too: each by itself would lock and unlock the file
+            for each in wanted:
+                name = self._name(each)
+                row = run("SELECT id, name, wrapped FROM scope_key WHERE name = ?", (name,)).fetchone()
+                if row is None:
+                    fresh.append((each, name))
+                else:
+                    found[each] = self._scope(*row)
+            # One request for randomness serves them all.
+            random = os.urandom(_MADE_OF * len(fresh))
+            for at, (each, name) in enumerate(fresh):
+                found[each] = self._make(each.month, name, random[at * _MADE_OF : (at + 1) * _MADE_OF])
+            self._file.commit()
+        finally:
+            self._file.rollback()
         return found
 
-    def _make(self, month: str, name: bytes) -> Scope:
-        keys = os.urandom(2 * _KEY_BYTES)
-        wrapped = self._wrap.seal(keys, name)
+    def _make(self, month: str, name: bytes, random: bytes) -> Scope:
+        keys, nonce = random[: 2 * _KEY_BYTES], random[2 * _KEY_BYTES :]
+        wrapped = self._wrap.seal(keys, name, nonce)
         done = self._file.connection.execute(
             "INSERT INTO scope_key (name, month, wrapped) VALUES (?, ?, ?)", (name, month, wrapped)
         )

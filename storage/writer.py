@@ -76,7 +76,7 @@ class Writer:
         self._ending: dict[str, int] = {}
         """Sessions that have ended before anything of them was stored, and when."""
         self._meta = WriteFile(
-            days.directory / "meta.db", Schema.shipped("meta"), durability="NORMAL", page_size=1024, cache_kib=2048
+            days.directory / "meta.db", Schema.shipped("meta"), durability="NORMAL", page_size=2048, cache_kib=2048
         )
         try:
             self._recognise(seal_check)

@@ -120,9 +120,8 @@ class Table:
     def enter(self, key: Key, end: End) -> None:
         """Enter an end; the oldest under the same key goes where there are too many."""
         end.listings.append((self, key))
-        row = self.rows.get(key)
-        if row is None:
-            self.rows[key] = end
+        row = self.rows.setdefault(key, end)
+        if row is end:
             return
         if isinstance(row, End):
             row = self.rows[key] = {row.exchange_id: row}

@@ -1,14 +1,17 @@
 """An answer is written as HTTP has it, says nothing it may not say, and leaves its connection open for a while."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
+from gateway.answering import Arrival, Cycle
 from gateway.config import Limits
 from gateway.server import GuardedHttp, protocol_class
 
@@ -173,3 +176,58 @@ def test_a_lost_connection_leaves_no_timer_behind() -> None:
     line.ask()
     line.protocol.connection_lost(ConnectionResetError())
     assert not any(timer.live for timer in line.clock.timers)
+
+
+def whole(body: bytes) -> Cycle:
+    """A request whose last byte has come."""
+    arrived: Any = Arrival()
+    caller: Any = Caller()
+    cycle = Cycle(
+        scope={},  # type: ignore[typeddict-item]
+        transport=caller,
+        flow=FlowControl(caller),
+        logger=logging.getLogger("test"),
+        access_logger=logging.getLogger("test"),
+        access_log=False,
+        default_headers=[],
+        message_event=arrived,
+        expect_100_continue=False,
+        keep_alive=True,
+        on_response=lambda: None,
+    )
+    cycle.body += body
+    cycle.more_body = False
+    arrived.set()
+    return cycle
+
+
+def test_a_request_that_is_whole_is_read_without_waiting_and_once() -> None:
+    async def read() -> None:
+        cycle = whole(b"all of it")
+        assert await cycle.receive() == {"type": "http.request", "body": b"all of it", "more_body": False}
+        more = asyncio.ensure_future(cycle.receive())
+        await asyncio.sleep(0)
+        assert not more.done()
+        cycle.disconnected = True
+        cycle.message_event.set()
+        assert (await more)["type"] == "http.disconnect"
+
+    asyncio.run(read())
+
+
+def test_whoever_waits_for_a_request_is_woken_by_what_comes_and_several_are() -> None:
+    async def wait() -> None:
+        arrival = Arrival()
+        waiting = [asyncio.ensure_future(arrival.wait()) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not any(each.done() for each in waiting)
+        arrival.set()
+        await asyncio.gather(*waiting)
+        arrival.clear()
+        later = asyncio.ensure_future(arrival.wait())
+        await asyncio.sleep(0)
+        assert not later.done()
+        arrival.set()
+        await later
+
+    asyncio.run(wait())

@@ -8,6 +8,7 @@ import pytest
 from gateway.config import Config
 from gateway.exchange import DataPlane, Gate
 from gateway.heads import head_of
+from gateway.ids import secrets_of
 from gateway.passage import Passage
 from gateway.prices import Prices
 from gateway.server import Door
@@ -86,7 +87,7 @@ def plane_before(keeper: Any) -> DataPlane:
 def passage(started_ns: int = 1) -> Passage:
     return Passage(
         exchange_id="01", started_ns=started_ns, provider="anthropic", dialect=KNOWN.anthropic, operation="chat",
-        method="POST", target="/v1/messages", caller_headers=[],
+        method="POST", target="/v1/messages", caller_headers=[], blinds=secrets_of(16),
     )  # fmt: skip
 
 

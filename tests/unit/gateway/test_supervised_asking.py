@@ -11,6 +11,7 @@ from gateway import supervised
 from gateway.config import Limits
 from gateway.demo.turns import Call, Turn
 from gateway.heads import head_of
+from gateway.ids import secrets_of
 from gateway.passage import Passage
 from gateway.stations.judge import Bench, Docket
 from gateway.stations.observe import Observation
@@ -99,6 +100,7 @@ async def streamed() -> Caller:
         method="POST",
         target="/v1/messages",
         caller_headers=[],
+        blinds=secrets_of(16),
     )
     body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": "Go."}]}).encode()
     passage.understood(body, dialect.read_request(body, "chat"))
