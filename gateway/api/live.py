@@ -31,6 +31,8 @@ from policies.vocabulary.keys import Principal
 _LONGEST: Final = 2000
 """Characters of a step's text in an event; the whole is in `/api/sessions/ID/steps`."""
 
+_encode: Final = msgspec.json.Encoder().encode
+
 _CHUNK: Final = 256 << 10
 """Bytes that are sent without waiting for the moment to be over."""
 
@@ -262,7 +264,7 @@ class LiveFeed:
 def _event(name: str, event_id: str | None, data: object) -> bytes:
     """One event; JSON escapes every control character, so that no content can start another."""
     identity = b"" if event_id is None else b"id: %s\n" % event_id.encode()
-    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), identity, msgspec.json.encode(data))
+    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), identity, _encode(data))
 
 
 @get("/api/live", opt=requires("viewer"), media_type="text/event-stream")
