@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from functools import lru_cache
 
 from policies.errors import StepwardenError
 
@@ -24,7 +25,13 @@ class NotATime(StepwardenError):
 def rfc3339(at_ns: int) -> str:
     """A wall-clock time in nanoseconds as `2026-11-23T14:00:00.123456789Z`."""
     seconds, rest = divmod(at_ns, _SECOND)
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()[:19]}.{rest:09d}Z"
+    return f"{_to_the_second(seconds)}.{rest:09d}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(seconds: int) -> str:
+    """What many times that are told together have in common."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()[:19]
 
 
 def nanoseconds(text: str) -> int:

@@ -10,11 +10,13 @@ from gateway.api.problems import SAFE_HEADERS
 
 EVENTS: Final = "text/event-stream"
 
+_encode: Final = msgspec.json.Encoder().encode
+
 
 def event(name: str, data: object, identity: str | None = None) -> bytes:
     """One event; JSON escapes every control character, so that no content can start another."""
     line = b"" if identity is None else b"id: %s\n" % identity.encode()
-    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), line, msgspec.json.encode(data))
+    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), line, _encode(data))
 
 
 def streamed(events: AsyncIterator[bytes]) -> Stream:

@@ -1,6 +1,7 @@
 """Every rule of an alert, at a running gateway: it fires once for what happens again and again, with no content."""
 
 import json
+import runpy
 import secrets
 import sqlite3
 from collections import Counter
@@ -193,12 +194,23 @@ def test_the_signature_is_taken_by_others_and_refused_for_other_bytes(tmp_path: 
         ask(house)
         receiver.wait(2)
     verifier = openai.OpenAI(api_key="sk-none").webhooks
+    documented = runpy.run_path(str(snippet(tmp_path)))["is_ours"]
     for headers, body in receiver.received:
         verifier.verify_signature(body, headers, secret=HOOK_SECRET)
+        assert documented(HOOK_SECRET, headers, body)
+        assert not documented(HOOK_SECRET, headers, body + b" ")
         for changed in (body.replace(b'"count":1', b'"count":9'), body + b" "):
             with pytest.raises(openai.InvalidWebhookSignatureError):
                 verifier.verify_signature(changed, headers, secret=HOOK_SECRET)
     assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1, "it was tried again under its own id"
+
+
+def snippet(folder: Path) -> Path:
+    """What docs/DEPLOYMENT.md shows receivers, as a file."""
+    document = (Path(__file__).parents[2] / "docs" / "DEPLOYMENT.md").read_text()
+    file = folder / "snippet.py"
+    file.write_text(document.partition("```python\n")[2].partition("```")[0])
+    return file
 
 
 def test_slack_gets_what_its_incoming_webhooks_take(tmp_path: Path, receiver: Receiver) -> None:

@@ -13,7 +13,15 @@ OF_POLICIES = {
     "ahocorasick_rs", "cel", "confusable_homoglyphs", "jsonschema_rs", "re2", "sqlglot",
 }  # fmt: skip
 OF_COMMANDS = {"anthropic", "gateway.demo", "pydantic", "rich"}
-OF_EXPORT = {"opentelemetry.sdk"}
+OF_EXPORT = {
+    "google.protobuf",
+    "opentelemetry.proto",
+    "opentelemetry.sdk",
+    "opentelemetry.trace",
+    "requests",
+    "smtplib",
+}
+"""Of exporting spans, of taking them, and of telling people."""
 
 _IMPORTED = re.compile(r"^import time: .*\| +(\S+)$", re.MULTILINE)
 

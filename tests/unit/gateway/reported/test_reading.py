@@ -102,6 +102,47 @@ def test_any_bytes_are_spans_or_malformed(body: bytes) -> None:
             assert found.rejected >= 0
 
 
+@given(st.lists(SPANS, min_size=1, max_size=3), st.data())
+def test_a_request_with_bytes_changed_on_its_way_is_spans_or_malformed(
+    spans: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Almost right is harder than random: most of it is read before anything is wrong."""
+    made = request(spans)
+    for wire, body in (
+        (otlp_protobuf, made.SerializeToString()),
+        (otlp_json, in_json(made, hexadecimal=True)),
+    ):
+        place = data.draw(st.integers(0, len(body) - 1))
+        put_there = data.draw(st.binary(max_size=3))
+        cut = data.draw(st.integers(0, 3))
+        changed = body[:place] + put_there + body[place + cut :]
+        with suppress(Malformed):
+            found = read(wire.spans(changed), now_ns=1 << 62, retention_days=36_500)
+            for span in found.spans:
+                assert (len(span.trace_id), len(span.span_id)) == (16, 8)
+                assert span.started_ns <= span.ended_ns
+                assert len(span.name) <= names.LONGEST
+                assert span.detail is None or len(span.detail) <= MOST_DETAIL
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["resourceSpans", "scopeSpans", "spans", "attributes", "key", "value", "arrayValue", "values",
+                         "traceId", "spanId", "startTimeUnixNano", "status", "code", "kind", "events", "links"]),
+        inner, max_size=4,
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(JSON_VALUES)
+def test_json_of_the_right_words_in_any_shape_is_spans_or_malformed(value: Any) -> None:
+    with suppress(Malformed):
+        read(otlp_json.spans(json.dumps({"resourceSpans": value}).encode()), now_ns=1 << 62, retention_days=10)
+
+
 @given(st.lists(SPANS, max_size=3))
 def test_every_span_is_kept_or_rejected_and_what_is_kept_is_bounded(spans: list[dict[str, Any]]) -> None:
     told = list(otlp_protobuf.spans(request(spans).SerializeToString()))
