@@ -17,6 +17,7 @@ from gateway.config import McpServer
 from gateway.keeper import Keeper
 from gateway.mcp.definitions import defined, without_tools
 from gateway.mcp.pair import Pair
+from gateway.mcp.refusals import told
 from gateway.refusals import Refused
 from gateway.stations.judge import CHANGED, SHADOWING, Docket, Supervision
 from gateway.supervised import hold_ask
@@ -333,10 +334,7 @@ class Seat:
         """A refusal of the gateway in JSON-RPC's shape."""
         pair.outcome, pair.error_type = refused.outcome, refused.code
         pair.note = pair.note or str(refused)
-        server_error = 500
-        words = f"{refused} {refused.remedy()}".rstrip() if refused.status < server_error else str(refused)
-        token = b"null" if pair.message is None else pair.message.id_token
-        return mcp.error_of(-32000, words, pair.exchange_id, code=refused.code, id_token=token)
+        return told(refused, pair.exchange_id, b"null" if pair.message is None else pair.message.id_token)
 
     def close(self, pair: Pair) -> None:
         """Tell the session how it ended, and hand the record over. A bug here breaks no answer."""

@@ -5,7 +5,7 @@ it comes on, and a result that reaches it by a resumed stream or a task is judge
 says of itself (its tools, its instructions, its lists) is somebody else's text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -81,11 +81,17 @@ class Mcp:
 
 
 def error_of(
-    number: int, message: str, exchange_id: str, *, code: str | None = None, id_token: bytes = b"null"
+    number: int,
+    message: str,
+    exchange_id: str,
+    *,
+    code: str | None = None,
+    id_token: bytes = b"null",
+    more: Mapping[str, Any] = {},
 ) -> bytes:
     """An error of ours in answer to a request, with our own code and the exchange's id beside JSON-RPC's number."""
     told = (("stepwarden/exchange", exchange_id), ("stepwarden/reason", code))
-    data = {name: value for name, value in told if value}
+    data = {**more, **{name: value for name, value in told if value}}
     return jsonrpc.error(id_token, number, message, data)
 
 

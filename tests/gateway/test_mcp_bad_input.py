@@ -209,7 +209,8 @@ def test_headers_that_say_another_thing_than_the_body_stop_it(
     tools: ToolHouse, headers: list[tuple[bytes, bytes]]
 ) -> None:
     answer = tools.post("odd", message(name="fine", arguments={}), *headers)
-    assert (answer.status, reason(json.loads(answer.body))) == (400, "header_mismatch")
+    told = json.loads(answer.body)
+    assert (answer.status, reason(told), told["id"], told["error"]["code"]) == (400, "header_mismatch", 1, -32020)
 
 
 @pytest.mark.parametrize("revision", [b"latest", b"2024-01-01", b"2025-06-18 ", b"", b"2025-6-18"])
@@ -218,7 +219,11 @@ def test_a_wrong_revision_is_refused(tools: ToolHouse, revision: bytes) -> None:
     if revision.strip() == b"2025-06-18":
         assert answer.status == 200
     else:
-        assert (answer.status, reason(json.loads(answer.body))) == (400, "unsupported_revision")
+        told = json.loads(answer.body)
+        assert (answer.status, reason(told), told["id"]) == (400, "unsupported_revision", 1)
+        assert told["error"]["code"] == -32022
+        assert told["error"]["data"]["requested"] == revision.decode()
+        assert "2026-07-28" in told["error"]["data"]["supported"]
 
 
 def test_headers_that_repeat_the_body_let_it_pass(tools: ToolHouse) -> None:
