@@ -8,7 +8,7 @@ import re
 from base64 import b64decode, b64encode
 from typing import Final
 
-from gateway.mcp.refusals import FIRST, Mismatched, WrongRevision
+from gateway.mcp.refusals import Mismatched, WrongRevision
 from gateway.stations.ingress import Headers
 from gateway.wire.jsonrpc import Message
 from gateway.wire.mcp import ACTS
@@ -22,7 +22,8 @@ STATELESS: Final = "2026-07-28"
 """The first revision without sessions, whose headers repeat the body."""
 
 VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-_REVISION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_REVISION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+"""What may name a revision. Which ones there are its server knows, and says so by the protocol's own error."""
 _WRAPPED: Final = re.compile(r"=\?base64\?(.*)\?=")
 
 
@@ -34,7 +35,7 @@ def revision(headers: Headers) -> str | None:
 def check(headers: Headers, message: Message | None) -> None:
     """Hold the headers of a request against the message it brings, if any. Raises `Mismatched` or `WrongRevision`."""
     spoken = _once(headers, VERSION)
-    if spoken is not None and (not _REVISION.fullmatch(spoken) or spoken < FIRST):
+    if spoken is not None and not _REVISION.fullmatch(spoken):
         raise WrongRevision("This is no revision of the Model Context Protocol.", spoken)
     if message is None:
         return

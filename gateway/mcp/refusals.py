@@ -7,9 +7,8 @@ from gateway.refusals import Refused
 from gateway.wire import mcp
 from gateway.wire.jsonrpc import REFUSED
 
-FIRST: Final = "2024-11-05"
 REVISIONS: Final = ("2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26")
-"""The first revision there was, and those that are spoken over HTTP; later ones as far as they are alike."""
+"""Those that are spoken over HTTP; later ones as far as they are alike."""
 
 
 class Mismatched(Refused):
@@ -19,7 +18,7 @@ class Mismatched(Refused):
 
 
 class WrongRevision(Refused):
-    """A protocol revision that there is not."""
+    """What can name no protocol revision."""
 
     code = "unsupported_revision"
 
@@ -29,7 +28,7 @@ class WrongRevision(Refused):
 
     def remedy(self) -> str:
         """What is spoken."""
-        return f"Speak a revision from {FIRST} on."
+        return f"Speak one of {', '.join(REVISIONS)}."
 
 
 class NoSuchServer(Refused):
