@@ -140,6 +140,8 @@ class Seat:
             if reason is not None:
                 return self._rejected(pair, reason)
             edits += _edit(part, judgement)
+        if pair.parked.is_set() and await self._changed_since(pair):
+            return self._rejected(pair, "needs_approval")
         self._leave(pair, docket, [part for part, _ in pair.asked])
         if not edits:
             return Ruling(True, message.raw)
@@ -149,6 +151,11 @@ class Seat:
             return self._rejected(pair, docket.verdict.reason or "action_not_allowed")
         docket.forwarded_sha256 = sha256(body).digest()
         return Ruling(True, body)
+
+    async def _changed_since(self, pair: Pair) -> bool:
+        """Whether a tool became another one while a person thought about a call of what it was."""
+        held = self.server.pins == "hold" and pair.tool is not None
+        return held and await self._keeper.withheld(self.server.name, pair.tool or "")
 
     def allows(self, tool: str) -> bool:
         """Whether a tool of this server may be listed and called at all."""
