@@ -264,12 +264,10 @@ async def _unread(scope: Any, receive: Any, send: Any) -> None:
     try:
         check(scope)
     except Refused as refused:
-        message = f"{refused} {refused.remedy()}".rstrip()
-        envelope = {"type": "invalid_request_error", "message": message, "code": refused.code, "param": None}
+        envelope = {"type": "invalid_request_error", "message": refused.told, "code": refused.code, "param": None}
         body = msgspec.json.encode({"type": "error", "error": envelope})
         length = b"%d" % len(body)
-        headers = [(b"content-type", b"application/json"), (b"content-length", length), (b"x-should-retry", b"false")]
-        headers += [(b"connection", b"close")] if refused.closes else []
+        headers = [(b"content-type", b"application/json"), (b"content-length", length), *refused.answer_headers]
         await send({"type": "http.response.start", "status": refused.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -572,20 +572,13 @@ class DataPlane:
     async def _refuse(self, passage: Passage, refusal: Refused, send: Send) -> None:
         """Say no in the caller's own protocol."""
         status = refusal.status
-        message = f"{refusal} {refusal.remedy()}".rstrip() if status < 500 else str(refusal)  # noqa: PLR2004 - server errors
-        body = passage.dialect.error_body(status, message, passage.exchange_id, code=refusal.code)
+        body = passage.dialect.error_body(status, refusal.told, passage.exchange_id, code=refusal.code)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             *passage.own_headers(),
+            *refusal.answer_headers,
         ]
-        if refusal.retry_after is None:
-            headers.append((b"x-should-retry", b"false"))
-        else:
-            headers.append((b"retry-after", str(refusal.retry_after).encode()))
-        if refusal.closes:
-            headers.append((b"connection", b"close"))
-        headers += refusal.headers
         passage.look_away()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

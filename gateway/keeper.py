@@ -192,6 +192,10 @@ class Keeper(Protocol):
         """Hold a tool server's definitions against those it had before."""
         ...
 
+    async def withheld(self, server: str, tool: str) -> bool:
+        """Whether a tool is another one than a person last saw, now."""
+        ...
+
     async def tool_token(self, server: str, refused: str | None) -> ToolToken:
         """The gateway's own token for a tool server; `refused`: one that the server did not take.
 
@@ -328,6 +332,10 @@ class LocalKeeper:
     async def pin(self, listing: Listing) -> Pinned:
         """See `Keeper.pin`."""
         return await self._on_writer(lambda: self.store.pins.see(listing, time.time_ns()))
+
+    async def withheld(self, server: str, tool: str) -> bool:
+        """See `Keeper.withheld`."""
+        return self.store.pins.is_changed(server, tool)
 
     async def tool_token(self, server: str, refused: str | None) -> ToolToken:
         """See `Keeper.tool_token`."""

@@ -193,14 +193,19 @@ class KeeperSide(_Frames):
     async def _judged(self, call: _Call) -> object:
         if call.method == "supervise":
             return await self._keeper.supervise(msgspec.msgpack.decode(call.payload, type=Case))
-        if call.method == "pin":
-            return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
         if call.method == "parameters":
             return await self._keeper.parameters(msgspec.msgpack.decode(call.payload, type=str))
-        if call.method == "tool_token":
-            return await self._keeper.tool_token(*msgspec.msgpack.decode(call.payload, type=tuple[str, str | None]))
         if call.method == "report":
             return await self._keeper.report(msgspec.msgpack.decode(call.payload, type=Report))
+        return await self._of_tools(call)
+
+    async def _of_tools(self, call: _Call) -> object:
+        if call.method == "pin":
+            return await self._keeper.pin(msgspec.msgpack.decode(call.payload, type=Listing))
+        if call.method == "withheld":
+            return await self._keeper.withheld(*msgspec.msgpack.decode(call.payload, type=tuple[str, str]))
+        if call.method == "tool_token":
+            return await self._keeper.tool_token(*msgspec.msgpack.decode(call.payload, type=tuple[str, str | None]))
         return None  # `flush`: answered after everything sent before it was taken
 
     async def _opened(self, opening: Opening) -> Opened:
@@ -269,6 +274,10 @@ class RemoteKeeper(_Frames):
     async def pin(self, listing: Listing) -> Pinned:
         """See `Keeper.pin`."""
         return msgspec.msgpack.decode(await self._ask("pin", listing), type=Pinned)
+
+    async def withheld(self, server: str, tool: str) -> bool:
+        """See `Keeper.withheld`."""
+        return msgspec.msgpack.decode(await self._ask("withheld", (server, tool)), type=bool)
 
     async def tool_token(self, server: str, refused: str | None) -> ToolToken:
         """See `Keeper.tool_token`."""

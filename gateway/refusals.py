@@ -4,9 +4,13 @@ Each carries the HTTP status and the machine code that reach the caller inside i
 envelope. A refusal tells a client not to try again unless waiting helps (`retry_after`).
 """
 
+from typing import Final
+
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Outcome
 from policies.vocabulary.verdicts import ReasonCode
+
+_SERVER_ERRORS: Final = 500
 
 
 class Refused(StepwardenError):
@@ -29,6 +33,20 @@ class Refused(StepwardenError):
     def remedy(self) -> str:
         """What the caller should change; empty where the message says all there is to do."""
         return "Change the request as the message says and send it again."
+
+    @property
+    def told(self) -> str:
+        """What its caller reads, whatever form it comes in: what happened, and what is the caller's to change."""
+        return f"{self} {self.remedy()}".rstrip() if self.status < _SERVER_ERRORS else str(self)
+
+    @property
+    def answer_headers(self) -> list[tuple[bytes, bytes]]:
+        """What its answer says beside status, type and length: whether to try again, and what becomes of the wire."""
+        again = self.retry_after
+        headers = [(b"x-should-retry", b"false") if again is None else (b"retry-after", str(again).encode())]
+        if self.closes:
+            headers.append((b"connection", b"close"))
+        return [*headers, *self.headers]
 
 
 class BadFraming(Refused):

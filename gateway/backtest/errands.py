@@ -24,12 +24,13 @@ from gateway.backtest.replay import (
     never_judged,
 )
 from gateway.config import McpServer
-from gateway.mcp.events import Blocks, TooLong
+from gateway.mcp.events import place_of
 from gateway.mcp.pair import Caller, Pair, Transport
 from gateway.mcp.seat import Seat
 from gateway.stations.judge import CHANGED, Bench, Supervision
 from gateway.wire import mcp
-from gateway.wire.jsonrpc import Malformed, Message, read
+from gateway.wire.frames import Frames
+from gateway.wire.jsonrpc import Malformed, Message
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.keys import Principal
 from storage.rows import StoredBody
@@ -175,22 +176,15 @@ def _answers(raw: bytes, media_type: str | None, message: Message | None, exchan
 
 
 def _in_events(raw: bytes, message: Message | None) -> Iterator[bytes]:
-    try:
-        blocks = Blocks(len(raw) + 1).feed(raw)
-    except TooLong:
-        return
-    for block in blocks:
+    for frame in Frames(len(raw)).feed(raw):
         try:
-            found = read(block.data)
+            place = None if frame.event is None else place_of(frame.event.data, message)
         except Malformed:
             continue
-        if found.kind in ("request", "notification"):
-            continue
-        if message is None:
-            yield block.data
-        elif found.id_token == message.id_token:
-            yield block.data
-            return
+        if frame.event is not None and place == "answer":
+            yield frame.event.data
+            if message is not None:
+                return
 
 
 def _server_of(exchange: Exchange) -> str:

@@ -186,6 +186,11 @@ class KeptKeeper:
         del listing
         return Pinned(changed=self._seen.changed)
 
+    async def withheld(self, server: str, tool: str) -> bool:
+        """What was passed on after a person was asked was not withheld."""
+        del server, tool
+        return False
+
     async def tool_token(self, server: str, refused: str | None) -> ToolToken:
         """No tool server is asked here."""
         del refused

@@ -29,14 +29,17 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
     afterwards is what any agent of yours would leave behind. Then the run in which an attack succeeded comes again,
     with policies enforced: its call is held back, a scripted supervisor says what is wrong with it, a secret is taken
-    out, a payment waits for a person. Then labels of two persons become a stricter clause, on a third one's word. The
-    audit log is verified from its files alone, and once more after one run was erased.
+    out, a payment waits for a person, and the same letter comes from a tool server. Then labels of two persons become a
+    stricter clause, on a third one's word. The audit log is verified from its files alone, and once more after one run
+    was erased.
     """
-    from gateway.cli import demo_audit, demo_guarded, demo_learned
+    from gateway.cli import demo_audit, demo_guarded, demo_learned, demo_witnessed
     from gateway.cli.narrator import Narrator
     from gateway.cli.running import RunningGateway
     from gateway.cli.screen import err, print_json
     from gateway.demo import guarded, refunds, story
+    from gateway.demo.background import BackgroundProvider
+    from gateway.demo.bank import NAME, Bank
 
     # Also where a shell started us with SIGINT ignored: the gateway's process must not outlive us.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -44,15 +47,18 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     directory = Path(tempfile.mkdtemp(prefix="stepwarden-demo-"))
     console = err()
     told = story.runs()
+    bank = Bank(next(run for run in told if run.name == guarded.POISONED))
     try:
-        with story.provider(told) as upstream:
+        with story.provider(told) as upstream, BackgroundProvider(bank) as tools:
             settings = {"STEPWARDEN_PROVIDER__ANTHROPIC__BASE_URL": upstream.url}
             strict, shop = directory / "guarded", directory / "learned"
             strict.mkdir()
             shop.mkdir()
             with (
                 RunningGateway(directory, settings) as gateway,
-                RunningGateway(strict, settings | guarded.SETTINGS) as guard,
+                RunningGateway(
+                    strict, settings | guarded.SETTINGS | {f"STEPWARDEN_MCP__{NAME.upper()}__URL": f"{tools.url}/mcp"}
+                ) as guard,
                 RunningGateway(shop, settings | refunds.SETTINGS) as learner,
             ):
                 narrator = Narrator(quiet=as_json)
@@ -66,6 +72,7 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     _show(found)
                     _show_backtest(found["backtest"])
                 second = demo_guarded.play(narrator, guard, upstream, told)
+                witnessed = demo_witnessed.play(narrator, guard, bank)
                 third = demo_learned.play(narrator, learner)
                 log = demo_audit.checked(guard)
                 erased = demo_audit.erased(guard)
@@ -76,6 +83,7 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                         {
                             **found,
                             "guarded": second,
+                            "witnessed": witnessed,
                             "learned": third,
                             "audit": audit[0],
                             "erased": {**gone, "audit": audit[1]},
@@ -93,7 +101,7 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                     _wait_for_the_end()
                 rebuilt = found["rebuilt"]["equal"] == found["rebuilt"]["requests"]
                 held = log.report.holds and erased.log.report.holds
-                return 0 if rebuilt and second.kept and third.kept and held else 1
+                return 0 if rebuilt and second.kept and witnessed.kept and third.kept and held else 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -1,92 +1,35 @@
-"""Server-sent events as they stand on the wire: each block of lines with its bytes, so that one can be changed."""
+"""Events of tool servers: which of them is the answer to a message, and what a client can ask for again."""
 
-import re
-from typing import Final
+from typing import Literal, TypeAlias
 
-import msgspec
-
-from gateway.wire.sse import BOM
+from gateway.wire.frames import Frame
+from gateway.wire.jsonrpc import Message, read
 from policies.errors import StepwardenError
 
-_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
-_LINE: Final = re.compile(rb"\r\n|\n|\r")
+Place: TypeAlias = Literal["answer", "another", "aside"]
+"""`another`: an answer to another message; `aside`: what a server asks or tells by itself."""
 
 
 class TooLong(StepwardenError):
-    """An event is longer than is read."""
+    """An answer or an event is longer than is read."""
 
     def remedy(self) -> str:
         """What the operator may change."""
         return "Raise `message_bytes` of this MCP server."
 
 
-class Block(msgspec.Struct, frozen=True):
-    """One event with the blank line that ends it."""
+def place_of(data: bytes, asked: Message | None) -> Place:
+    """What the data of an event is to a message, or to a client that only listens. Raises `Malformed`."""
+    found = read(data)
+    if found.kind in ("request", "notification"):
+        return "aside"
+    return "answer" if asked is None or found.id_token == asked.id_token else "another"
 
-    raw: bytes
-    data: bytes
-    """The lines of its data, joined; empty for comments and for events without any."""
 
-    has_id: bool
+def has_id(frame: Frame) -> bool:
     """Whether a client can ask for what follows this event, on another connection."""
-
-    def with_data(self, data: bytes) -> bytes:
-        """The same event with other data."""
-        lines: list[bytes] = []
-        told = False
-        for line in _LINE.split(self.raw):
-            if line.partition(b":")[0] != b"data":
-                lines.append(line)
-            elif not told:
-                told = True
-                lines += [b"data: " + piece for piece in _LINE.split(data)]
-        return b"\n".join([line for line in lines if line]) + b"\n\n"
-
-
-class Blocks:
-    """Bytes in, whole events out."""
-
-    def __init__(self, limit: int) -> None:
-        """`limit`: bytes of the longest event."""
-        self._limit = limit
-        self._buffer = bytearray()
-        self._searched = 0
-        self._begun = False
-
-    def feed(self, data: bytes) -> list[Block]:
-        """The events that these bytes end. Raises `TooLong`."""
-        self._buffer += data
-        if not self._begun and len(self._buffer) >= len(BOM):
-            self._begun = True
-            if self._buffer.startswith(BOM):
-                del self._buffer[: len(BOM)]
-        found: list[Block] = []
-        while (end := _END.search(self._buffer, max(self._searched - 3, 0))) is not None:
-            if end.end() > self._limit:
-                raise TooLong("An event of the tool server is too long.")
-            found.append(_block(bytes(self._buffer[: end.end()])))
-            del self._buffer[: end.end()]
-            self._searched = 0
-        self._searched = len(self._buffer)
-        if len(self._buffer) > self._limit:
-            raise TooLong("An event of the tool server is too long.")
-        return found
-
-    @property
-    def rest(self) -> bytes:
-        """What stands after the last whole event."""
-        return bytes(self._buffer)
-
-
-def _block(raw: bytes) -> Block:
-    data: list[bytes] = []
-    has_id = False
-    for line in _LINE.split(raw):
-        field, _, value = line.partition(b":")
-        if field == b"data":
-            data.append(value.removeprefix(b" "))
-        has_id = has_id or (field == b"id" and bool(value))
-    return Block(raw, b"\n".join(data), has_id)
+    lines = frame.raw.replace(b"\r", b"\n").split(b"\n")
+    return any(line.partition(b":")[0] == b"id" and line.partition(b":")[2] for line in lines)
 
 
 def event(data: bytes) -> bytes:

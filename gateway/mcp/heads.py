@@ -8,7 +8,7 @@ import re
 from base64 import b64decode, b64encode
 from typing import Final
 
-from gateway.refusals import Refused
+from gateway.mcp.refusals import Mismatched, WrongRevision
 from gateway.stations.ingress import Headers
 from gateway.wire.jsonrpc import Message
 from gateway.wire.mcp import ACTS
@@ -18,43 +18,27 @@ SESSION: Final = b"mcp-session-id"
 METHOD: Final = b"mcp-method"
 NAME: Final = b"mcp-name"
 
-FIRST: Final = "2024-11-05"
 STATELESS: Final = "2026-07-28"
-"""The first revision, and the first without sessions, whose headers repeat the body."""
+"""The first revision without sessions, whose headers repeat the body."""
 
 VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-_REVISION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_REVISION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+"""What may name a revision. Which ones there are its server knows, and says so by the protocol's own error."""
 _WRAPPED: Final = re.compile(r"=\?base64\?(.*)\?=")
 
 
-class Mismatched(Refused):
-    """A header says another thing than the body, or the same thing twice."""
-
-    code = "header_mismatch"
-
-
-class WrongRevision(Refused):
-    """A protocol revision that there is not."""
-
-    code = "unsupported_revision"
-
-    def remedy(self) -> str:
-        """What is spoken."""
-        return f"Speak a revision from {FIRST} on."
-
-
 def revision(headers: Headers) -> str | None:
-    """The revision a request names; None where it names none. Raises `Mismatched` or `WrongRevision`."""
-    named = _once(headers, VERSION)
-    if named is None:
-        return None
-    if not _REVISION.fullmatch(named) or named < FIRST:
-        raise WrongRevision("This is no revision of the Model Context Protocol.")
-    return named
+    """The revision a request names, whatever that is; None where it names none."""
+    return next((value.decode("latin-1").strip() for name, value in headers if name == VERSION), None)
 
 
-def check(headers: Headers, message: Message, spoken: str | None) -> None:
-    """Hold the headers of a message against its body. Raises `Mismatched`."""
+def check(headers: Headers, message: Message | None) -> None:
+    """Hold the headers of a request against the message it brings, if any. Raises `Mismatched` or `WrongRevision`."""
+    spoken = _once(headers, VERSION)
+    if spoken is not None and not _REVISION.fullmatch(spoken):
+        raise WrongRevision("This is no revision of the Model Context Protocol.", spoken)
+    if message is None:
+        return
     method, name = _once(headers, METHOD), _once(headers, NAME)
     if method is not None and method != message.method:
         raise Mismatched("The header Mcp-Method names another method than the body.")

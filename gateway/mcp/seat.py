@@ -17,6 +17,7 @@ from gateway.config import McpServer
 from gateway.keeper import Keeper
 from gateway.mcp.definitions import defined, without_tools
 from gateway.mcp.pair import Pair
+from gateway.mcp.refusals import told
 from gateway.refusals import Refused
 from gateway.stations.judge import CHANGED, SHADOWING, Docket, Supervision
 from gateway.supervised import hold_ask
@@ -140,6 +141,8 @@ class Seat:
             if reason is not None:
                 return self._rejected(pair, reason)
             edits += _edit(part, judgement)
+        if pair.parked.is_set() and await self._changed_since(pair):
+            return self._rejected(pair, "needs_approval")
         self._leave(pair, docket, [part for part, _ in pair.asked])
         if not edits:
             return Ruling(True, message.raw)
@@ -149,6 +152,11 @@ class Seat:
             return self._rejected(pair, docket.verdict.reason or "action_not_allowed")
         docket.forwarded_sha256 = sha256(body).digest()
         return Ruling(True, body)
+
+    async def _changed_since(self, pair: Pair) -> bool:
+        """Whether a tool became another one while a person thought about a call of what it was."""
+        held = self.server.pins == "hold" and pair.tool is not None
+        return held and await self._keeper.withheld(self.server.name, pair.tool or "")
 
     def allows(self, tool: str) -> bool:
         """Whether a tool of this server may be listed and called at all."""
@@ -334,10 +342,7 @@ class Seat:
         """A refusal of the gateway in JSON-RPC's shape."""
         pair.outcome, pair.error_type = refused.outcome, refused.code
         pair.note = pair.note or str(refused)
-        server_error = 500
-        words = f"{refused} {refused.remedy()}".rstrip() if refused.status < server_error else str(refused)
-        token = b"null" if pair.message is None else pair.message.id_token
-        return mcp.error_of(-32000, words, pair.exchange_id, code=refused.code, id_token=token)
+        return told(refused, pair.exchange_id, b"null" if pair.message is None else pair.message.id_token)
 
     def close(self, pair: Pair) -> None:
         """Tell the session how it ended, and hand the record over. A bug here breaks no answer."""

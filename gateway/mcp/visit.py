@@ -13,10 +13,10 @@ from gateway.config import Limits, McpServer
 from gateway.http import Answer, Interrupted, Upstream
 from gateway.ids import new_id
 from gateway.mcp import heads
-from gateway.mcp.events import Block, Blocks, TooLong, event
+from gateway.mcp.events import TooLong, event, has_id, place_of
 from gateway.mcp.pair import Caller, Pair, Transport
 from gateway.mcp.pipe import Pipe
-from gateway.mcp.refusals import NotSpoken, Withdrawn
+from gateway.mcp.refusals import NotSpoken, Withdrawn, told
 from gateway.mcp.seat import Seat
 from gateway.mcp.tokens import Tokens
 from gateway.refusals import (
@@ -34,7 +34,8 @@ from gateway.server import Door
 from gateway.stations import forward, ingress
 from gateway.stations.ingress import Headers, Presented, Watch, header
 from gateway.wire import mcp
-from gateway.wire.jsonrpc import PARSE_ERROR, Malformed, Message, error, read
+from gateway.wire.frames import Frame, Frames, Oversized, reframed
+from gateway.wire.jsonrpc import PARSE_ERROR, Malformed, Message, error
 
 log = logging.getLogger("stepwarden.mcp")
 
@@ -126,8 +127,7 @@ class Visit:
             if message is None:
                 return
         self._pair = pair = Pair(server.name, caller, message)
-        if message is not None:
-            heads.check(self._headers, message, caller.revision)
+        heads.check(self._headers, message)
         await seat.open(pair)
         self._watch = Watch(door)
         headers = self._outgoing(server, shown)
@@ -288,15 +288,15 @@ class Visit:
     async def _events(self, server: McpServer, pair: Pair, seat: Seat, answer: Answer) -> None:
         """An answer in events: each is judged before it is passed on; what is no message is not passed on."""
         pair.stream, pair.media_type = True, "text/event-stream"
-        blocks = Blocks(server.message_bytes)
+        frames = Frames(server.message_bytes)
         listens = pair.message is None
         resumable = False
         await self._begin(answer)
         while piece := await answer.read():
             pair.hear(piece)
-            for block in blocks.feed(piece):
-                resumable = resumable or block.has_id
-                if await self._event(pair, seat, block) and not listens:
+            for frame in self._framed(frames, piece):
+                resumable = resumable or has_id(frame)
+                if await self._event(pair, seat, frame) and not listens:
                     pair.outcome = "complete"
                     await self._end()
                     await _drained(answer)
@@ -311,28 +311,34 @@ class Visit:
             mcp.error_of(-32603, said, pair.exchange_id, code="upstream_truncated", id_token=self._id_token)
         )
 
-    async def _event(self, pair: Pair, seat: Seat, block: Block) -> bool:
+    def _framed(self, frames: Frames, piece: bytes) -> list[Frame]:
+        try:
+            return frames.feed(piece)
+        except Oversized:
+            raise TooLong("An event of the tool server is too long.") from None
+
+    async def _event(self, pair: Pair, seat: Seat, frame: Frame) -> bool:
         """Pass one event on, judged; whether it was the answer."""
-        data = block.data
+        data = b"" if frame.event is None else frame.event.data
         if not data:
-            await self._piece(block.raw)
+            await self._piece(frame.raw)
             return False
         try:
-            message = read(data)
+            place = place_of(data, pair.message)
         except Malformed as malformed:
             pair.note = f"an event was not passed on: {malformed}"
             return False
-        if message.kind in ("request", "notification"):
-            await self._piece(block.raw)
+        if place == "aside":
+            await self._piece(frame.raw)
             return False
-        if pair.message is not None and message.id_token != pair.message.id_token:
+        if place == "another":
             pair.note = "an answer to another message was not passed on"
             return False
         pair.answered_ns = time.time_ns()
         delivered = await seat.answer(pair, data, self._told)
         if pair.message is not None:
             self._look_away()
-        await self._piece(block.raw if delivered is data else block.with_data(delivered))
+        await self._piece(frame.raw if delivered is data else reframed(frame, delivered))
         return True
 
     # -------------------------------------------------------------------------------------------- to the caller
@@ -400,18 +406,13 @@ class Visit:
         if pair is not None and seat is not None:
             body = seat.refusal(pair, refusal)
         else:
-            body = mcp.error_of(-32000, f"{refusal} {refusal.remedy()}".rstrip(), "", code=refusal.code)
+            body = told(refusal, "", self._id_token)
         if self._started:
             await self._ended(body)
             return
-        extra = [*refusal.headers]
-        if refusal.closes:
-            extra.append((b"connection", b"close"))
-        if refusal.retry_after is not None:
-            extra.append((b"retry-after", str(refusal.retry_after).encode()))
         self._look_away()
         length = (b"content-length", b"%d" % len(body))
-        await self._head(refusal.status, [_JSON, length, *extra])
+        await self._head(refusal.status, [_JSON, length, *refusal.answer_headers])
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _ended(self, body: bytes) -> None:

@@ -131,14 +131,8 @@ def _media(headers: Headers) -> str:
 
 
 async def _refuse(send: Send, media: str, refusal: Refused) -> None:
-    message = f"{refusal} {refusal.remedy()}".strip()
-    headers = list(refusal.headers)
-    if refusal.retry_after is not None:
-        headers.append((b"retry-after", str(refusal.retry_after).encode()))
-    if refusal.closes:
-        headers.append((b"connection", b"close"))
     code = _CODES.get(refusal.status, _INTERNAL)
-    await _say(send, refusal.status, media, _wire(media).refusal(code, message), headers)
+    await _say(send, refusal.status, media, _wire(media).refusal(code, refusal.told), refusal.answer_headers)
 
 
 async def _say(

@@ -5,7 +5,7 @@ it comes on, and a result that reaches it by a resumed stream or a task is judge
 says of itself (its tools, its instructions, its lists) is somebody else's text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from gateway.wire.jsons import decode_whole
 from gateway.wire.parts import tool_definitions
 from gateway.wire.requests import Kind
 from gateway.wire.sse import SseDecoder
-from gateway.wire.values import compact, mapping, sequence, text, word
+from gateway.wire.values import compact, laid_out, mapping, sequence, text, word
 from policies.vocabulary.steps import Part
 
 NAME: Final = "mcp"
@@ -81,11 +81,17 @@ class Mcp:
 
 
 def error_of(
-    number: int, message: str, exchange_id: str, *, code: str | None = None, id_token: bytes = b"null"
+    number: int,
+    message: str,
+    exchange_id: str,
+    *,
+    code: str | None = None,
+    id_token: bytes = b"null",
+    more: Mapping[str, Any] = {},
 ) -> bytes:
     """An error of ours in answer to a request, with our own code and the exchange's id beside JSON-RPC's number."""
     told = (("stepwarden/exchange", exchange_id), ("stepwarden/reason", code))
-    data = {name: value for name, value in told if value}
+    data = {**more, **{name: value for name, value in told if value}}
     return jsonrpc.error(id_token, number, message, data)
 
 
@@ -137,7 +143,7 @@ def _error(value: Any) -> Iterator[Part]:
     """Clients show the message of an error to the model."""
     fields = mapping(value)
     said = [fields.get("message"), fields.get("data")]
-    words = "\n".join(compact(each) for each in said if each is not None)
+    words = "\n".join(laid_out(each) for each in said if each is not None)
     if words:
         yield Part(kind="tool_result", text=words, pointer="/error")
 
@@ -157,7 +163,7 @@ def _result(fields: dict[str, Any]) -> Iterator[Part]:
     yield from tool_definitions(fields.get("tools"), "/result/tools")
     for name in _LISTS:
         for at, item in enumerate(sequence(fields.get(name))):
-            yield Part(kind="retrieval", text=compact(item), pointer=f"/result/{name}/{at}")
+            yield Part(kind="retrieval", text=laid_out(item), pointer=f"/result/{name}/{at}")
     for name in ("instructions", "description"):
         if words := text(fields.get(name)):
             yield Part(kind="retrieval", text=words, pointer=f"/result/{name}")
@@ -167,7 +173,7 @@ def _tool_result(fields: dict[str, Any]) -> Part:
     """One result is one step: its blocks, and what it holds as a structure, for a client may read either."""
     blocks = [_block("tool_result", block, "") for block in sequence(fields.get("content"))]
     words = [block.text for block in blocks if block.text]
-    words += [compact(fields[name]) for name in ("structuredContent", "toolResult") if fields.get(name) is not None]
+    words += [laid_out(fields[name]) for name in ("structuredContent", "toolResult") if fields.get(name) is not None]
     return Part(
         kind="tool_result",
         text="\n".join(words),
@@ -200,7 +206,7 @@ def _block(kind: Any, value: Any, pointer: str) -> Part:
         return Part(kind=kind, text="\n".join(filter(None, words)), pointer=pointer)
     if what in ("image", "audio"):
         return Part(kind=kind, pointer=pointer, unread=text(what))
-    return Part(kind=kind, text=compact(value), pointer=pointer, unread="unknown block")
+    return Part(kind=kind, text=laid_out(value), pointer=pointer, unread="unknown block")
 
 
 class _Reader:

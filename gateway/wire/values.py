@@ -4,7 +4,7 @@ Decoded JSON holds no subclasses, so the exact type is asked for: half the cost 
 """
 
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -53,6 +53,27 @@ def number(value: Any) -> float | None:
 def compact(value: Any) -> str:
     """JSON text without spaces; a string stays as it is."""
     return value if type(value) is str else _COMPACT.encode(value).decode("utf-8", "replace")
+
+
+def laid_out(value: Any) -> str:
+    """A value as whoever reads it reads it: each scalar on a line of its own behind its name, strings as they are.
+
+    In JSON a line end is two characters, and what stands in lines there would be seen by nobody who looks for lines.
+    """
+    if type(value) is str:
+        return value
+    lines: list[str] = []
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting:
+        name, each = waiting.pop()
+        if isinstance(each, dict):
+            members = cast("dict[Any, Any]", each)
+            waiting += [(f"{key}: ", member) for key, member in reversed(members.items())]
+        elif isinstance(each, list):
+            waiting += [(name, item) for item in reversed(cast("list[Any]", each))]
+        else:
+            lines.append(name + compact(each))
+    return "\n".join(lines)
 
 
 def label(value: Any) -> str:

@@ -183,7 +183,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize(("method", "arguments"), SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("server", ["web", "pipe"])
+@pytest.mark.parametrize("server", ["web", "plain", "pipe"])
 def test_orders_that_a_server_brings_lead_to_no_act(
     tools: ToolHouse, server: str, method: str, arguments: tuple[Any, ...]
 ) -> None:

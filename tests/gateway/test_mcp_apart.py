@@ -66,6 +66,33 @@ def test_a_servers_token_goes_to_it_alone_and_the_callers_credentials_to_nobody(
         assert "token-canary" not in tools.house.gateway.log
 
 
+def test_a_key_reaches_the_servers_and_tools_of_its_app_and_no_others(
+    tmp_path: Path, server: BackgroundProvider
+) -> None:
+    url = f"{server.url}/mcp"
+    more = "\n[app.desk]\n[app.audit]\n" + table("shared", url=url)
+    more += table("desk", url=url, apps=["desk"]) + table("reading", url=url, apps=["audit"], tools=["read_*"])
+    with tool_house(tmp_path, more=more) as tools:
+        keys = {app: (b"stepwarden-key", tools.house.key(app=app)["secret"].encode()) for app in ("desk", "audit")}
+        reached = {
+            (app, name): tools.post(name, CALL, key).status == 200
+            for app, key in keys.items()
+            for name in ("shared", "desk", "reading")
+        }
+        assert reached == {
+            ("desk", "shared"): True,
+            ("desk", "desk"): True,
+            ("desk", "reading"): False,
+            ("audit", "shared"): True,
+            ("audit", "desk"): False,
+            ("audit", "reading"): True,
+        }
+        seen = len(server.requests)
+        refused = json.loads(tools.post("reading", CALL, keys["audit"]).body)["result"]
+        assert refused["_meta"]["stepwarden/reason"] == "tool_not_declared"
+        assert len(server.requests) == seen
+
+
 @pytest.mark.timeout(180)
 def test_workers_share_sessions_holds_and_pins(tmp_path: Path) -> None:
     with tool_server() as web:

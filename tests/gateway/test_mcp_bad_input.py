@@ -215,16 +215,27 @@ def test_headers_that_say_another_thing_than_the_body_stop_it(
     tools: ToolHouse, headers: list[tuple[bytes, bytes]]
 ) -> None:
     answer = tools.post("odd", message(name="fine", arguments={}), *headers)
-    assert (answer.status, reason(json.loads(answer.body))) == (400, "header_mismatch")
+    told = json.loads(answer.body)
+    assert (answer.status, reason(told), told["id"], told["error"]["code"]) == (400, "header_mismatch", 1, -32020)
 
 
-@pytest.mark.parametrize("revision", [b"latest", b"2024-01-01", b"2025-06-18 ", b"", b"2025-6-18"])
-def test_a_wrong_revision_is_refused(tools: ToolHouse, revision: bytes) -> None:
+@pytest.mark.parametrize("revision", [b"", b"2025-06-18, 2025-11-25", b"-", b"x" * 33])
+def test_what_can_name_no_revision_is_refused(tools: ToolHouse, revision: bytes) -> None:
     answer = tools.post("odd", message(name="fine", arguments={}), (b"mcp-protocol-version", revision))
-    if revision.strip() == b"2025-06-18":
-        assert answer.status == 200
-    else:
-        assert (answer.status, reason(json.loads(answer.body))) == (400, "unsupported_revision")
+    told = json.loads(answer.body)
+    assert (answer.status, reason(told), told["id"]) == (400, "unsupported_revision", 1)
+    assert told["error"]["code"] == -32022
+    assert told["error"]["data"]["requested"] == revision.decode()
+    assert "2026-07-28" in told["error"]["data"]["supported"]
+
+
+@pytest.mark.parametrize("revision", [b"latest", b"2024-01-01", b"2025-06-18 ", b"v999.0.0"])
+def test_whether_a_revision_is_spoken_the_server_says_and_its_answer_is_judged(
+    tools: ToolHouse, revision: bytes
+) -> None:
+    headers = ((b"mcp-protocol-version", revision), (b"mcp-method", b"tools/call"), (b"mcp-name", b"secret"))
+    answer = tools.post("odd", message(name="secret", arguments={}), *headers)
+    assert (answer.status, text(json.loads(answer.body))) == (200, "It is [redacted:name].")
 
 
 def test_headers_that_repeat_the_body_let_it_pass(tools: ToolHouse) -> None:

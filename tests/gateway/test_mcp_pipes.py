@@ -155,6 +155,17 @@ def test_a_server_that_floods_is_ended(tools: ToolHouse) -> None:
         assert bridge.process.wait(60) == 1
 
 
+@pytest.mark.parametrize("name", ["hangs", "flood", "garbage", "dies"])
+def test_a_server_that_misbehaves_harms_no_other(tools: ToolHouse, name: str) -> None:
+    with Bridge(tools) as sick, Bridge(tools) as sound:
+        sick.call(name, 1)
+        sound.call("fine", 1)
+        assert text(sound.hear()) == "tools/call done."
+        sick.hear()
+        sound.call("fine", 2)
+        assert text(sound.hear()) == "tools/call done."
+
+
 def test_a_call_that_waits_for_a_person_lets_others_pass_and_can_be_cancelled(tools: ToolHouse) -> None:
     def given_up() -> bool | None:
         found = [each for each in tools.exchanges("pipe") if each["verdict"] == "hold"]

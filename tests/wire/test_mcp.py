@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mcp.definitions import defined, without_tools
-from gateway.mcp.events import Block, Blocks, TooLong
+from gateway.mcp.events import has_id, place_of
 from gateway.wire import jsonrpc, mcp
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import PartEdit, Replacement, edited
+from gateway.wire.frames import Frames
+from gateway.wire.jsonrpc import Malformed, Message, read
 from gateway.wire.jsons import decode_whole
 
 json_values = st.recursive(
@@ -144,33 +145,33 @@ def test_a_fingerprint_is_of_what_a_tool_is_and_not_of_how_it_is_spelled() -> No
     assert one != of(name="a", description="d", inputSchema={"x": 1, "y": 2}, outputSchema={})
 
 
-STREAM = (
-    b': hello\n\nid: 1\ndata:\n\nevent: message\r\ndata: {"a":\r\ndata: 1}\r\n\r\n'
-    b"data: two\r\rretry: 5\n\ndata: three\n\n"
+ASKED = read(b'{"jsonrpc":"2.0","id":1,"method":"ping"}')
+
+
+@pytest.mark.parametrize(
+    ("data", "asked", "place"),
+    [
+        (b'{"jsonrpc":"2.0","id":1,"result":{}}', ASKED, "answer"),
+        (b'{"jsonrpc":"2.0","id":1,"error":{}}', ASKED, "answer"),
+        (b'{"jsonrpc":"2.0","id":2,"result":{}}', ASKED, "another"),
+        (b'{"jsonrpc":"2.0","id":2,"result":{}}', None, "answer"),
+        (b'{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}', ASKED, "aside"),
+        (b'{"jsonrpc":"2.0","method":"notifications/progress"}', ASKED, "aside"),
+    ],
 )
-DATA = [b"", b"", b'{"a":\n1}', b"two", b"", b"three"]
+def test_an_event_is_the_answer_another_messages_or_said_aside(data: bytes, asked: Message | None, place: str) -> None:
+    assert place_of(data, asked) == place
 
 
-@given(st.lists(st.integers(0, len(STREAM))))
-def test_where_the_network_cuts_events_does_not_matter(cuts: list[int]) -> None:
-    edges = [0, *sorted(cuts), len(STREAM)]
-    blocks = Blocks(1000)
-    found = [block for at, end in pairwise(edges) for block in blocks.feed(STREAM[at:end])]
-    assert [block.data for block in found if block.raw.strip()] == DATA
-    assert b"".join(block.raw for block in found) + blocks.rest == STREAM
-    assert [block.has_id for block in found if block.raw.strip()] == [False, True, False, False, False, False]
+def test_an_event_that_is_no_message_has_no_place() -> None:
+    with pytest.raises(Malformed):
+        place_of(b"{", ASKED)
 
 
-@given(st.integers(1, 40))
-def test_an_event_that_is_too_long_is_not_read(limit: int) -> None:
-    blocks = Blocks(limit)
-    assert blocks.feed(b"x" * limit) == []
-    with pytest.raises(TooLong):
-        blocks.feed(b"x")
-    with pytest.raises(TooLong):
-        Blocks(limit).feed(b"x" * limit + b"\n\n")
-
-
-def test_the_data_of_an_event_changes_and_its_other_lines_do_not() -> None:
-    block = Block(b"event: message\r\nid: 7\r\ndata: a\r\ndata: b\r\n\r\n", b"a\nb", has_id=True)
-    assert block.with_data(b"c") == b"event: message\nid: 7\ndata: c\n\n"
+@pytest.mark.parametrize(
+    ("raw", "resumable"),
+    [(b"id: 7\ndata: x\n\n", True), (b"data: x\r\nid:8\r\n\r\n", True), (b"id:\ndata: x\n\n", False)],
+)
+def test_what_follows_an_event_with_an_id_can_be_asked_for_again(raw: bytes, resumable: bool) -> None:  # noqa: FBT001 - a table
+    (frame,) = Frames(1000).feed(raw)
+    assert has_id(frame) is resumable

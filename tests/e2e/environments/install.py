@@ -19,6 +19,7 @@ VENVS = HERE.parents[2] / ".venvs"
 STAMP = ".installed-from"
 LOCKS = {
     "agents": "agents.txt",
+    "conformance": "conformance/package-lock.json",
     "extras": "extras.txt",
     "litellm": "litellm.txt",
     "node": "node/package-lock.json",
@@ -49,7 +50,7 @@ def install(name: str) -> float:
     try:
         environment(name)
     except NotInstalled:
-        _install_node() if name == "node" else _install_python(name)
+        _install_node(name) if LOCKS[name].endswith(".json") else _install_python(name)
         (VENVS / name / STAMP).write_text(_digest(name))
     return time.monotonic() - began
 
@@ -66,11 +67,11 @@ def _install_python(name: str) -> None:
     subprocess.run([*pip, "--require-hashes", "--no-deps", "--no-compile", "-r", str(HERE / LOCKS[name])], check=True)
 
 
-def _install_node() -> None:
-    folder = VENVS / "node"
+def _install_node(name: str) -> None:
+    folder = VENVS / name
     folder.mkdir(parents=True, exist_ok=True)
     for file in ("package.json", "package-lock.json"):
-        (folder / file).write_bytes((HERE / "node" / file).read_bytes())
+        (folder / file).write_bytes((HERE / name / file).read_bytes())
     # no package's own scripts run: the native binaries of Claude Code and Codex are packages themselves
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(command, cwd=folder, check=True, env={**os.environ, "npm_config_update_notifier": "false"})

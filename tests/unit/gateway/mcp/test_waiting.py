@@ -41,6 +41,7 @@ class Keeper:
         self.asked = asyncio.Event()
         self.held: list[HoldAsk] = []
         self.given_up = 0
+        self.changed = False
         self.recordings: list[Recording] = []
 
     async def admit(self, _secret: str | None) -> Principal:
@@ -62,6 +63,9 @@ class Keeper:
             self.given_up += 1
             raise
         return self._approves
+
+    async def withheld(self, _server: str, _tool: str) -> bool:
+        return self.changed
 
     async def pin(self, _listing: Listing) -> Pinned:
         return Pinned()
@@ -203,6 +207,15 @@ def test_a_held_call_tells_of_progress_and_goes_on_with_the_answer(token: object
     assert steps == sorted(set(steps))
     assert answer == json.loads(ANSWER)
     assert len(visit.upstream.sent) == 1
+
+
+def test_a_call_of_a_tool_that_changed_while_a_person_thought_about_it_is_not_made() -> None:
+    visit = Visit(approves=True, token="t", accept=BOTH)
+    visit.keeper.changed = True
+    asyncio.run(visit.run())
+    (answer,) = [each for each in visit.events() if "id" in each]
+    assert answer["result"]["_meta"]["stepwarden/reason"] == "needs_approval"
+    assert visit.upstream.sent == []
 
 
 def test_a_held_call_that_nobody_approves_ends_as_a_failed_call() -> None:
