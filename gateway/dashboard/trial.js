@@ -33,7 +33,7 @@ function canary({ sessions, harmed = 0, sessions_before: before, harmed_before: 
       bets.length ? [svg("line", { x1: odds(DECIDES), x2: odds(DECIDES), y1: arms.length * 22, y2: height - 16, class: "decides" }),
         svg("text", { x: odds(DECIDES), y: height - 3, "text-anchor": "middle" }, `${DECIDES} to 1 decides`),
         bets.map(([label, won, kind], i) => row((arms.length + i) * 22, label, odds(won), kind, `${won >= 100 ? count(Math.round(won)) : won.toPrecision(2)} to 1`))] : null),
-    h("figcaption.dim", {}, `${count(harmed)} of ${plural(sessions, "session")} under it came to harm. After each session money is bet on either outcome; whichever comes to ${DECIDES} to 1 ends the canary.`));
+    h("figcaption.dim", {}, `${count(harmed)} of ${plural(sessions, "session")} under it came to harm.${bets.length ? ` After each session money is bet on either outcome; whichever comes to ${DECIDES} to 1 ends the canary.` : ""}`));
 }
 
 function woulds(found) {
