@@ -43,7 +43,7 @@ class ProposalsPage {
     const address = (value) => (value ? `#/proposals?only=${value}` : "#/proposals");
     const run = may("decide") ? h("button", { type: "button", onclick: () => this.run(run) }, "Look for proposals") : null;
     put(this.main, h("div.page.proposals", {}, this.head(run), this.wrong,
-      this.listed.length === 0 ? empty("Nothing was proposed yet.", "Optimizers learn from labels, decided holds and critiques: label steps on their session's page, then look for proposals here or by `stepwarden optimize`.") :
+      this.listed.length === 0 ? empty("Nothing was proposed yet.", h("span", {}, "Optimizers learn from labels, decided holds and critiques: label steps on their session's page, then look for proposals here, or run ", h("code", {}, "stepwarden optimize"), ".")) :
       h("div.split", {}, h("div.listside", {}, h("div.bar", {}, segments("State", SHOWN.map(([value, label]) => [address(value), label]), address(only)), h("span.dim", {}, plural(shown.length, "proposal"))),
         h("ul.proposallist", {}, shown.map((each) => this.item(each)))), detail)));
     if (this.chosen) this.draw(detail, this.chosen);

@@ -202,6 +202,18 @@ def test_an_app_that_does_not_allow_it_is_not_searched(page: Page) -> None:
     expect(page.locator(".empty")).to_contain_text("No step holds these words.")
 
 
+def test_a_word_is_asked_for_in_no_address(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/#/live")
+    expect(page.locator(".state.ok")).to_be_visible()
+    page.locator("#search input").fill("Deploy")
+    page.keyboard.press("Enter")
+    expect(page.locator(".place").first).to_be_visible()
+    assert any(each.endswith("/api/search") for each in asked)
+    assert [each for each in asked if "deploy" in each.lower()] == []
+
+
 def test_an_id_in_the_same_field_leads_to_its_session(page: Page, learned: Learned) -> None:
     page.goto("/#/live")
     expect(page.locator(".state.ok")).to_be_visible()
