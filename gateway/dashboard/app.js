@@ -117,13 +117,17 @@ function recount() {
   }, 50);
 }
 
-// The one field at the top: an id leads to its session or exchange, everything else is looked for in contents.
+// Our own ids, their beginnings, and names that clients gave with what we add to them.
+const ID = /^(?=.*\d)[0-9A-HJKMNP-TV-Z]{8,26}$|^\S+\.[0-9a-f]{8}$/;
+
+// The one field at the top: an id leads to its session or exchange. Everything else is looked for in contents, and is put
+// into no address, since it may be anything.
 async function find(event) {
   event.preventDefault();
   const asked = new FormData(search).get("q").trim();
   if (!asked) return;
   search.reset();
-  const place = /\s/.test(asked) ? null : await known(encodeURIComponent(asked));
+  const place = may("search") && !ID.test(asked) ? null : await known(encodeURIComponent(asked));
   if (place === null && may("search")) {
     Object.assign(sought, { words: asked, found: [], report: null });
     if (location.hash === "#/search") await show();

@@ -51,8 +51,8 @@ export async function label(step, clauses) {
     text: "Supervisors and optimizers are measured by what persons say. It is kept in the audit log, and a later word of yours replaces it.",
     fields: [
       { name: "label", label: "It is", required: true, choices: [["ok", "in order"], ["violation", "a violation"]] },
-      { name: "reason", label: "Why", long: true },
       { name: "clause", label: "Of", choices: [["", "the step as a whole"], ...clauses.map((each) => [each, each])] },
+      { name: "reason", label: "Why", long: true },
       { name: "by", label: "Your name, for the audit log", value: who().name ?? "", required: true },
     ],
     yes: "Label",

@@ -154,7 +154,7 @@ export async function live(main) {
   for (const each of listed.sessions) sessions.set(each.session_id, each);
   drawActive();
   for (const each of waiting.holds.reverse()) heldOrNot(each);
-  if (recent.exchanges.length) stream.append(...recent.exchanges.map(turnRow));
+  if (recent.exchanges.length) stream.append(h("li.note.before", {}, "Turns from before you came; steps appear above as they happen."), ...recent.exchanges.map(turnRow));
   else stream.append(h("li", {}, empty("Nothing yet.", "Point an agent at this gateway and its steps appear here as they happen:",
     h("code", {}, `ANTHROPIC_BASE_URL=${location.origin}/anthropic`), h("code", {}, `OPENAI_BASE_URL=${location.origin}/openai/v1`))));
   return () => {

@@ -1,13 +1,13 @@
 // Proposals and revisions: what optimizers suggest, how far each came, and what is and was in force.
 
 import { follow, get, may, post, who } from "./api.js";
-import { canaryTrace } from "./canarytrace.js";
 import { changes, edits } from "./changes.js";
 import { announce, ask, h, put } from "./dom.js";
 import { full, plural } from "./format.js";
 import { ladder } from "./ladder.js";
 import { empty, facts, failure, segments, time } from "./parts.js";
 import { revisions } from "./revisions.js";
+import { moves, trial } from "./trial.js";
 
 const STATES = {
   waiting: ["v-hold", "… ", "waits"], canary: ["v-flag", "◐ ", "canary"], active: ["v-on", "✓ ", "in force"], refused: ["", "✕ ", "refused"], rejected: ["v-reject", "✕ ", "rejected"], rolled_back: ["v-reject", "↶ ", "rolled back"],
@@ -43,7 +43,7 @@ class ProposalsPage {
     const address = (value) => (value ? `#/proposals?only=${value}` : "#/proposals");
     const run = may("decide") ? h("button", { type: "button", onclick: () => this.run(run) }, "Look for proposals") : null;
     put(this.main, h("div.page.proposals", {}, this.head(run), this.wrong,
-      this.listed.length === 0 ? empty("Nothing was proposed yet.", "Optimizers learn from labels, decided holds and critiques: label steps on their session's page, then look for proposals here or by `stepwarden optimize`.") :
+      this.listed.length === 0 ? empty("Nothing was proposed yet.", h("span", {}, "Optimizers learn from labels, decided holds and critiques: label steps on their session's page, then look for proposals here, or run ", h("code", {}, "stepwarden optimize"), ".")) :
       h("div.split", {}, h("div.listside", {}, h("div.bar", {}, segments("State", SHOWN.map(([value, label]) => [address(value), label]), address(only)), h("span.dim", {}, plural(shown.length, "proposal"))),
         h("ul.proposallist", {}, shown.map((each) => this.item(each)))), detail)));
     if (this.chosen) this.draw(detail, this.chosen);
@@ -69,21 +69,24 @@ class ProposalsPage {
       found.decided_reason ? h("p.quote", {}, found.decided_reason) : null,
       found.state === "waiting" && !may("decide") ? h("p.dim", {}, "An operator decides on this.") : null,
       h("h3", {}, "What changes"), found.diff === null ? h("p.dim", {}, "What it changes is not in force here any more, so it cannot be shown beside it.") : changes(found.diff),
-      canaryTrace(found) ? [h("h3", {}, "Canary"), canaryTrace(found)] : null,
-      h("h3", {}, "How far it came"), ladder(found));
+      trial(found),
+      h("h3", {}, "How far it came"), ladder(found), moves(found));
   }
 
   async answer(found, approve) {
+    // Where live traffic is asked too, a yes leads to that first, unless a person wants it otherwise.
+    const staged = approve && "moves" in found;
     const values = await ask({
       title: approve ? `Put proposal ${found.number} in force?` : `Reject proposal ${found.number}?`,
-      text: approve ? `For ${found.app}: every exchange that begins from then on, in every worker. It can be rolled back at once.` : "The same is not proposed again.",
-      fields: [{ name: "by", label: "Your name, for the audit log", value: who().name ?? "", required: true }, { name: "reason", label: "Reason", long: true, required: true }],
+      text: approve ? `For ${found.app}, in every worker${staged ? "" : ": every exchange that begins from then on"}. It can be rolled back at once.` : "The same is not proposed again.",
+      fields: [...(staged ? [{ name: "when", label: "How", choices: [["trial", "through shadow and canary, on a share of sessions first"], ["at_once", "at once, for every session that begins"]] }] : []),
+        { name: "by", label: "Your name, for the audit log", value: who().name ?? "", required: true }, { name: "reason", label: "Reason", long: true, required: true }],
       yes: approve ? "Put in force" : "Reject", danger: !approve,
     });
     if (values === null) return;
     try {
-      await post(`/api/proposals/${found.number}/${approve ? "approve" : "reject"}`, { by: values.by, reason: values.reason });
-      announce(approve ? "The proposal is in force." : "The proposal is rejected.");
+      await post(`/api/proposals/${found.number}/${approve ? "approve" : "reject"}`, { by: values.by, reason: values.reason, ...(staged ? { at_once: values.when === "at_once" } : {}) });
+      announce(approve ? "The proposal is approved." : "The proposal is rejected.");
       await this.load();
     } catch (error) {
       put(this.wrong, failure(error));

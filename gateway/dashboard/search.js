@@ -42,8 +42,9 @@ class SearchPage {
       select("since", "Began since", SINCE), this.button);
     this.far = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "How much is read" });
     this.said = h("p.dim", { role: "status" });
+    this.named = h("p.dim");
     this.list = h("ol.places", { "aria-label": "Steps that hold the words" });
-    put(main, h("div.page.search", {}, h("div.bar", {}, h("h1", {}, "Search"), h("span.dim", {}, "in recorded contents")), this.form, this.far, this.said, this.list));
+    put(main, h("div.page.search", {}, h("div.bar", {}, h("h1", {}, "Search"), h("span.dim", {}, "in recorded contents")), this.form, this.far, this.said, this.named, this.list));
     this.words.focus();
     if (sought.report === null && sought.words) this.run();
     else this.again();
@@ -93,6 +94,9 @@ class SearchPage {
   }
 
   tell() {
+    // A client may have named its session so.
+    const words = sought.words?.trim();
+    put(this.named, words && !/\s/.test(words) ? h("button.link", { type: "button", onclick: () => { location.hash = `#/sessions/${encodeURIComponent(words)}`; } }, "Open the session of this name or id") : null);
     const report = sought.report;
     if (report === null) {
       put(this.said, "Contents are opened and read one by one, newest sessions first; nothing is kept of it but an entry in the audit log, without the words.");

@@ -17,7 +17,7 @@ export async function supervision(main, where) {
     h("div.bar", {}, h("h1", {}, "Supervision"), model ? h("span.mono.dim", {}, `${model.model} · ${model.provider}`) : null,
       segments("Span of time", SPANS.map(([value, label]) => [`#/supervision?since=${value}`, label]), `#/supervision?since=${since}`),
       h("span.dim", {}, `${full(found.since)} – ${clock(found.until)}`)),
-    model ? null : empty("No supervisor is configured.", "Clauses with a `judge` guard say so in every coverage; [supervisor] model = \"…\" in stepwarden.toml names one."),
+    model ? null : empty("No supervisor is configured.", h("span", {}, "Clauses with a ", h("code", {}, "judge"), " guard say so in every coverage; ", h("code", {}, "[supervisor] model = \"…\""), " in stepwarden.toml names one.")),
     model ? tiles(found) : null,
     found.distrusted.length ? distrusted(found.distrusted) : null,
     agreement(found.agreement),

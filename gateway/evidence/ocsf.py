@@ -69,10 +69,12 @@ _CHANGES: Final[Mapping[str, tuple[int, str, str]]] = {
 _ROUTINE = frozenset({"apikey.created", "apikey.revoked", "proposal.filed", "proposal.judged", "tool.pinned"})
 _CALLS: Final[Mapping[str, int]] = {
     "content.read": _READ,
+    "content.searched": _READ,
     "content.exported": _READ,
     "access.signed_in": _CREATE,
     "access.signed_out": _DELETE,
 }
+_LOOKED_AT: Final[Mapping[str, str]] = {"content.searched": "search"}
 _POLICY_ENTITY = 5
 
 ELSEWHERE: Final = frozenset({
@@ -228,7 +230,7 @@ class Events:
         }
 
     def _look(self, entry: LogEntry) -> dict[str, Any]:
-        about = entry.text("exchange") or entry.text("session") or entry.text("role")
+        about = entry.text("exchange") or entry.text("session") or entry.text("words") or entry.text("role")
         about = about or f"{entry.text('since')}/{entry.text('until')}"
         return self._of_entry(_API, _CALLS[entry.type], entry) | {
             "severity_id": _SEVERITY["low"],
@@ -236,7 +238,12 @@ class Events:
             "actor": {"user": {"uid": entry.text("actor")}},
             "api": {"operation": entry.type, "service": {"name": "stepwarden"}},
             "src_endpoint": {"svc_name": "stepwarden"},
-            "resources": [{"uid": about, "type": entry.text("what") or entry.text("format") or "dashboard"}],
+            "resources": [
+                {
+                    "uid": about,
+                    "type": entry.text("what") or entry.text("format") or _LOOKED_AT.get(entry.type, "dashboard"),
+                }
+            ],
         }
 
     def _of_entry(

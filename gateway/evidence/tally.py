@@ -22,7 +22,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "distrusted": ("session.",),
     "tools": ("tool.pinned", "tool.changed", "tool.approved", "tool_server.authorised", "tool_server.withdrawn"),
     "keys": ("apikey.", "access.", "role.", "log.key_rotated"),
-    "read": ("content.read",),
+    "read": ("content.read", "content.searched"),
     "exported": ("content.exported",),
     "erased": ("content.erased", "legal_hold."),
     "retained": ("retention.",),

@@ -34,10 +34,11 @@ def test_what_a_clause_out_of_force_would_have_done_is_counted_for_that_clause(p
     high = Finding(clause=CLAUSE, guard="provenance.0", score=90, state="violation")
     middling = msgspec.structs.replace(high, score=30)
     quiet = Finding(clause=LOOPS, guard="sequence.0", score=95, state="violation")
+    enforced = Finding(clause="agent-baseline/declared-tools-only", guard="schema.0", score=95, state="violation")
     looked = Examined(clause=CLAUSE, guard="provenance.0", seq=0, state="violation", shadow=True)
     shadowed = Verdict(name="flag", clauses=(LOOPS,), shadow="reject")
     for finding in (high, high, middling):
-        said = StepJudgement(seq=0, verdict=shadowed, findings=(finding, quiet), coverage=(looked,))
+        said = StepJudgement(seq=0, verdict=shadowed, findings=(finding, quiet, enforced), coverage=(looked,))
         said = said if finding is high else msgspec.structs.replace(said, findings=(finding,))
         made = recorded()
         plane.store.append([msgspec.structs.replace(made, judged=Judged(ruleset="r", steps=(said,)))])

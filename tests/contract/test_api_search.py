@@ -76,6 +76,7 @@ def test_auditors_and_operators_search_in_their_own_app_alone(plane: Plane, role
 
 def test_the_log_tells_of_a_search_and_of_every_exchange_shown_but_not_the_words(plane: Plane) -> None:
     shown = {each["exchange_id"] for each in found(searched(plane, WORDS))}
+    assert shown
     searched(plane, " ".join(WORDS.split()).lower())
     searched(plane, "something else")
     told = entries(plane, "content.searched")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.browser import PHONE, running_browser, tab
 from tests.e2e.dashboard_stage import MINUTE_NS, Stage, Turn, fill, session_of
@@ -94,9 +94,36 @@ def test_a_canary_is_a_picture_of_what_the_record_holds(page: Page) -> None:
     page.goto("/#/proposals")
     page.locator(".proposalcard", has_text="canary").click()
     expect(page.locator("figure.canary svg")).to_have_attribute(
-        "aria-label", "Canary: 40 sessions, of which 1 came to harm"
+        "aria-label", "Canary: under the candidate 1 of 40 sessions came to harm"
     )
     expect(page.locator(".proposal")).to_contain_text("not in force here any more")
+
+
+def test_bets_steps_in_question_and_moves_are_shown_where_the_record_has_them(page: Page) -> None:
+    def with_trial(route: Route) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        canary = next(each for each in found["proposals"] if each["state"] == "canary")
+        canary["trial"] = {
+            "stage": "canary",
+            "figures": {
+                "sessions": 50, "harmed": 2, "sessions_before": 400, "harmed_before": 9, "worse": 0.2, "not_worse": 7.5,
+            },
+            "woulds": [{"session_id": "S", "step_id": "E.0003", "was": "allow", "would": "would_reject"}],
+        }  # fmt: skip
+        moved = {"state": "canary", "rung": "canary", "outcome": "waiting", "why": "comparing", "by_a_person": True}
+        canary["moves"] = [{"at": "2026-11-30T03:00:00Z", **moved}]
+        route.fulfill(response=answer, json=found)
+
+    page.route("**/api/proposals", with_trial)
+    page.goto("/#/proposals")
+    page.locator(".proposalcard", has_text="canary").click()
+    said = page.locator("figure.canary svg").get_attribute("aria-label") or ""
+    assert "under what is in force 9 of 400 sessions" in said
+    assert "bet: no worse 7.5 to 1; bet: worse 0.2 to 1" in said
+    page.locator("summary", has_text="1 step with which it would do otherwise").click()
+    expect(page.locator(".proposal details a")).to_have_attribute("href", "#/sessions/S?turn=E&step=3")
+    expect(page.locator(".moves li")).to_contain_text("on a person's word")
 
 
 def test_what_a_proposal_says_is_only_ever_text(page: Page) -> None:
@@ -173,6 +200,18 @@ def test_an_app_that_does_not_allow_it_is_not_searched(page: Page) -> None:
     page.locator("input[name=words]").fill("pumpernickel")
     page.locator(".search button").click()
     expect(page.locator(".empty")).to_contain_text("No step holds these words.")
+
+
+def test_a_word_is_asked_for_in_no_address(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/#/live")
+    expect(page.locator(".state.ok")).to_be_visible()
+    page.locator("#search input").fill("Deploy")
+    page.keyboard.press("Enter")
+    expect(page.locator(".place").first).to_be_visible()
+    assert any(each.endswith("/api/search") for each in asked)
+    assert [each for each in asked if "deploy" in each.lower()] == []
 
 
 def test_an_id_in_the_same_field_leads_to_its_session(page: Page, learned: Learned) -> None:
