@@ -106,7 +106,7 @@ def board(measuring: Measuring) -> Json:
 
 
 def _gold(run: Case) -> Any:
-    return Asker(Gold(run), supervisor_models.Listed(supervisor_models.PRICED_AS, "anthropic"), cap_usd=None).caller
+    return Asker(Gold(run), supervisor_models.listed(supervisor_models.PRICED_AS, "anthropic"), cap_usd=None).caller
 
 
 def plumbing_of(done: Sequence[Gated]) -> Json:

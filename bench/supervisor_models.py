@@ -15,14 +15,14 @@ import msgspec
 from gateway.endpoint import Endpoint
 from gateway.ids import new_id
 from gateway.prices import Prices
+from gateway.supervisor import ModelPricing
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
-from policies.vocabulary.usage import Usage
 from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Answered, Caller, Errand, Unserved
 from supervisors.lines import Lines
 from supervisors.models.anthropic_sdk import PATH, AnthropicModel
-from supervisors.models.interface import Completion, Model, Prompt
+from supervisors.models.interface import Model, Prompt
 from supervisors.models.scripted import ScriptedModel
 
 PRICED_AS: Final = "claude-haiku-4-5"
@@ -74,32 +74,15 @@ class MemoryLedger:
         tally.unpriced += end.cost_micro_usd is None
 
 
-class Listed:
+def listed(model: str, provider: str) -> ModelPricing:
     """Prices out of the shipped list."""
-
-    def __init__(self, model: str, provider: str) -> None:
-        self._prices = Prices.load()
-        self._model, self._provider = model, provider
-
-    def ceiling(self, input_bytes: int, most_tokens: int) -> int | None:
-        """See `Pricing.ceiling`."""
-        return self._prices.ceiling(self._model, input_bytes, most_tokens, self._provider)
-
-    def cost(self, completion: Completion) -> int | None:
-        """See `Pricing.cost`."""
-        usage = Usage(
-            input_tokens=completion.input_tokens,
-            output_tokens=completion.output_tokens,
-            cache_read_tokens=completion.cached_tokens,
-            cache_write_tokens=completion.cache_write_tokens,
-        )
-        return self._prices.cost(self._model, usage, self._provider)
+    return ModelPricing(Prices.load(), model=model, provider=provider)
 
 
 class Asker:
     """A model behind a caller, and what it has taken so far."""
 
-    def __init__(self, model: Model, pricing: Listed, *, cap_usd: float | None) -> None:
+    def __init__(self, model: Model, pricing: ModelPricing, *, cap_usd: float | None) -> None:
         limit = None if cap_usd is None else int(cap_usd * _MICRO)
         self.ledger = MemoryLedger()
         self._gate = asyncio.Semaphore(_AT_ONCE)
@@ -127,14 +110,14 @@ class Asker:
 
 def scripted() -> Asker:
     """The scripted model, without a cap: nothing is spent."""
-    return Asker(ScriptedModel(), Listed(PRICED_AS, "anthropic"), cap_usd=None)
+    return Asker(ScriptedModel(), listed(PRICED_AS, "anthropic"), cap_usd=None)
 
 
 def live(name: str, *, key_env: str, cap_usd: float) -> Asker:
     """A model of Anthropic's. Its key is looked up when it is needed, and kept nowhere."""
     key: Callable[[], str | None] = lambda: os.environ.get(key_env)  # noqa: E731 - what is looked up, not its value
     return Asker(
-        AnthropicModel(name, post=Endpoint(ANTHROPIC + PATH), key=key), Listed(name, "anthropic"), cap_usd=cap_usd
+        AnthropicModel(name, post=Endpoint(ANTHROPIC + PATH), key=key), listed(name, "anthropic"), cap_usd=cap_usd
     )
 
 
