@@ -3,7 +3,7 @@
     STEPWARDEN_LIVE=1 ANTHROPIC_API_KEY=... python -m pytest -m live tests/live/test_real_supervisor.py -s
 
 The same with OPENAI_API_KEY. A model whose key is not set is left out. Others can be chosen with
-STEPWARDEN_LIVE_ANTHROPIC_MODEL and STEPWARDEN_LIVE_OPENAI_MODEL. That fences cannot be forged is tested without a model;
+STEPWARDEN_LIVE_ANTHROPIC_MODEL and STEPWARDEN_LIVE_OPENAI_MODEL. That fences cannot be forged is tested without one;
 whether one honours them is a figure, printed here and by
 `make bench-supervisor ARGS="--live MODEL --cap-usd N --only attacks"`.
 """
