@@ -2,6 +2,7 @@
 
     python -m bench.supervisor [--data DIR] [--only SECTION ...] [--limit N]
     python -m bench.supervisor --live claude-haiku-4-5 --cap-usd 2 [--key-env ANTHROPIC_API_KEY] [--limit N] ...
+    python -m bench.supervisor --live MODEL --provider openai [--base-url U] --cap-usd 2 ...
 
 Sections: attacks, plumbing, board, gate, monitor; and labels, of a gateway named by `--config` or `--url`.
 
@@ -36,7 +37,7 @@ from bench.supervisor_svg import chart
 from bench.supervisor_text import lines
 from bench.targets import ROOT
 from gateway.cli import client
-from gateway.config import Config
+from gateway.config import Config, Supervisor
 from policies.reliability import Bin, expected_error, reliability, wilson
 from supervisors.caller import Unserved
 
@@ -106,7 +107,7 @@ def board(measuring: Measuring) -> Json:
 
 
 def _gold(run: Case) -> Any:
-    return Asker(Gold(run), supervisor_models.Listed(supervisor_models.PRICED_AS, "anthropic"), cap_usd=None).caller
+    return Asker(Gold(run), supervisor_models.listed(supervisor_models.PRICED_AS, "anthropic"), cap_usd=None).caller
 
 
 def plumbing_of(done: Sequence[Gated]) -> Json:
@@ -275,7 +276,10 @@ def _at_hand(options: argparse.Namespace) -> list[str]:
 
 
 def _live(options: argparse.Namespace, left: float) -> Asker:
-    return supervisor_models.live(options.live, key_env=options.key_env, cap_usd=max(0.0, left))
+    settings = Supervisor(
+        model=options.live, provider=options.provider, base_url=options.base_url, key_env=options.key_env
+    )
+    return supervisor_models.live(settings, cap_usd=max(0.0, left))
 
 
 def main() -> None:
@@ -327,12 +331,15 @@ def _options() -> argparse.Namespace:
     add("--url", metavar="U", help="... or its address, with STEPWARDEN_KEY")
     add("--only", action="append", choices=SECTIONS, help="only this section; may be repeated")
     add("--limit", type=int, metavar="N", help="a fixed random sample of N runs a source")
-    add("--live", metavar="MODEL", help="ask this model of Anthropic's; needs --cap-usd")
-    add("--key-env", default="ANTHROPIC_API_KEY", metavar="NAME", help="the variable that holds its key")
+    add("--live", metavar="MODEL", help="ask this model; needs --cap-usd")
+    add("--provider", default="anthropic", choices=("anthropic", "openai"), help="what it speaks, as in [supervisor]")
+    add("--base-url", metavar="U", help="where it is, as in [supervisor]; the vendor's own address unless given")
+    add("--key-env", metavar="NAME", help="the variable that holds its key; the vendor's usual one unless given")
     add("--cap-usd", type=float, default=0.0, metavar="USD", help="no more is spent than this")
     add("--json", type=Path, default=RESULTS / f"supervisor-{today}.json", help="where figures go")
     add("--svg", type=Path, default=RESULTS / f"supervisor-{today}.svg", help="where the picture goes")
     options = parser.parse_args()
+    options.key_env = options.key_env or f"{options.provider.upper()}_API_KEY"
     if options.live and options.cap_usd <= 0:
         parser.error("--live spends money: say with --cap-usd how much at most")
     if options.live and not os.environ.get(options.key_env):

@@ -8,7 +8,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -17,12 +17,11 @@ import msgspec
 
 from bench.supervisor_cases import Case as Run
 from gateway.ids import new_id
-from policies.asking import Answer, Asking
+from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings
-from policies.guards.judge import Case, Charge
+from policies.guards.judge import divided
 from policies.loader import load
 from policies.trail import Scene, Trail
-from policies.vocabulary.facts import Facts
 from policies.vocabulary.verdicts import STRENGTH
 from supervisors.caller import Caller
 from supervisors.gate import Gate
@@ -182,19 +181,11 @@ async def _judged(rules: Ruleset, gate: Gate, scene: Scene, index: int, name: st
     """One step before the clauses; None where the gate is not asked about it."""
     sitting = rules.sit(scene, clock=time.monotonic_ns)
     questions = () if sitting is None else sitting.questions()
-    if sitting is None or not questions:
+    case, numbers, _ = divided(questions, Asking(app="bench", session_id=name))
+    if sitting is None or case is None:
         return None
-    charges = tuple([question.spec for question in questions if isinstance(question.spec, Charge)])
-    case = Case(
-        charges=charges,
-        scene=questions[0].scene,
-        facts=questions[0].facts or Facts(),
-        asking=Asking(app="bench", session_id=name),
-    )
-    answers: Sequence[Answer] = await gate.judge(case)
-    judgement = sitting.judgement(
-        {question.number: answer for question, answer in zip(questions, answers, strict=True)}
-    )
+    answers = await gate.judge(case)
+    judgement = sitting.judgement(dict(zip(numbers, answers, strict=True)))
     return Step(
         index=index,
         score=max((hit.score for answer in answers for hit in answer.hits), default=0),

@@ -7,28 +7,25 @@ counted at four characters each and priced as if a named model had been asked, a
 import asyncio
 import os
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from gateway.endpoint import Endpoint
+from gateway.config import Supervisor as Settings
 from gateway.ids import new_id
 from gateway.prices import Prices
+from gateway.supervisor import ModelPricing, model_of, pricing_of
 from policies.vocabulary.supervisor_calls import CallEnd, Spent, SupervisorCall
-from policies.vocabulary.usage import Usage
 from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Answered, Caller, Errand, Unserved
 from supervisors.lines import Lines
-from supervisors.models.anthropic_sdk import PATH, AnthropicModel
-from supervisors.models.interface import Completion, Model, Prompt
+from supervisors.models.interface import Model, Prompt
 from supervisors.models.scripted import ScriptedModel
 
 PRICED_AS: Final = "claude-haiku-4-5"
 """What the scripted model's tokens are priced as."""
 
-ANTHROPIC: Final = "https://api.anthropic.com"
 _MICRO: Final = 1_000_000
 _SECONDS: Final = 60.0
 _AT_ONCE: Final = 4
@@ -74,32 +71,15 @@ class MemoryLedger:
         tally.unpriced += end.cost_micro_usd is None
 
 
-class Listed:
+def listed(model: str, provider: str) -> ModelPricing:
     """Prices out of the shipped list."""
-
-    def __init__(self, model: str, provider: str) -> None:
-        self._prices = Prices.load()
-        self._model, self._provider = model, provider
-
-    def ceiling(self, input_bytes: int, most_tokens: int) -> int | None:
-        """See `Pricing.ceiling`."""
-        return self._prices.ceiling(self._model, input_bytes, most_tokens, self._provider)
-
-    def cost(self, completion: Completion) -> int | None:
-        """See `Pricing.cost`."""
-        usage = Usage(
-            input_tokens=completion.input_tokens,
-            output_tokens=completion.output_tokens,
-            cache_read_tokens=completion.cached_tokens,
-            cache_write_tokens=completion.cache_write_tokens,
-        )
-        return self._prices.cost(self._model, usage, self._provider)
+    return ModelPricing(Prices.load(), model=model, provider=provider)
 
 
 class Asker:
     """A model behind a caller, and what it has taken so far."""
 
-    def __init__(self, model: Model, pricing: Listed, *, cap_usd: float | None) -> None:
+    def __init__(self, model: Model, pricing: ModelPricing, *, cap_usd: float | None) -> None:
         limit = None if cap_usd is None else int(cap_usd * _MICRO)
         self.ledger = MemoryLedger()
         self._gate = asyncio.Semaphore(_AT_ONCE)
@@ -120,22 +100,19 @@ class Asker:
             try:
                 return await self.caller.complete(prompt, errand, seconds=_SECONDS)
             except Unserved as failed:
-                if failed.why.startswith("budget"):
+                if failed.why.startswith("budget") or failed.why == "price_unknown":
                     raise
                 return None
 
 
 def scripted() -> Asker:
     """The scripted model, without a cap: nothing is spent."""
-    return Asker(ScriptedModel(), Listed(PRICED_AS, "anthropic"), cap_usd=None)
+    return Asker(ScriptedModel(), listed(PRICED_AS, "anthropic"), cap_usd=None)
 
 
-def live(name: str, *, key_env: str, cap_usd: float) -> Asker:
-    """A model of Anthropic's. Its key is looked up when it is needed, and kept nowhere."""
-    key: Callable[[], str | None] = lambda: os.environ.get(key_env)  # noqa: E731 - what is looked up, not its value
-    return Asker(
-        AnthropicModel(name, post=Endpoint(ANTHROPIC + PATH), key=key), Listed(name, "anthropic"), cap_usd=cap_usd
-    )
+def live(settings: Settings, *, cap_usd: float) -> Asker:
+    """A live model. Its key is looked up when it is needed, and kept nowhere; one without a price is not asked."""
+    return Asker(model_of(settings, os.environ), pricing_of(settings, Prices.load()), cap_usd=cap_usd)
 
 
 def told(tally: Tally) -> dict[str, Any]:

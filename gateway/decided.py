@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from policies.asking import Asking
 from policies.evaluate import Rule, Ruleset
 from policies.examples import scene_of, tags_of, threshold
-from policies.guards.judge import Charge
+from policies.guards.judge import divided
 from policies.vocabulary.clauses import Example
 from policies.vocabulary.critiques import SEATS, Seat
 from supervisors.canaries import Canary
@@ -49,16 +50,15 @@ def _at_the_gate(ruleset: Ruleset, rule: Rule, example: Example) -> Canary | Non
     """An example as the gate would be asked about it, with the same facts; None where it would not be."""
     tagged = ruleset.tagged({**ruleset.tags, **tags_of(example, rule.clause)})
     sitting = tagged.sit(scene_of(example), clock=lambda: 0)
-    questions = () if sitting is None else sitting.questions()
-    asked = next((each for each in questions if isinstance(each.spec, Charge) and each.spec.clause == rule.name), None)
-    if asked is None or asked.facts is None:
+    case, _, _ = divided(() if sitting is None else sitting.questions(), Asking())
+    if case is None or rule.name not in [charge.clause for charge in case.charges]:
         return None
     return Canary(
         clause=rule.name,
         expected=example.expect,
         least=threshold(rule.clause),
-        scene=asked.scene,
-        facts=asked.facts,
+        scene=case.scene,
+        facts=case.facts,
     )
 
 

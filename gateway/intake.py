@@ -9,11 +9,11 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from policies.afterwards import sampled
-from policies.evaluate import LATER, Ruleset
+from policies.evaluate import Ruleset
 from policies.risk import risk_of
 from policies.vocabulary.clauses import Severity
 from policies.vocabulary.judgements import StepJudgement
-from policies.vocabulary.monitoring import Awaiting
+from policies.vocabulary.monitoring import LATER, Awaiting
 from storage.monitor_queue import MonitorQueue
 from storage.rows import RecordedRow
 

@@ -22,6 +22,7 @@ from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.facts import Facts, GuardSaid, ValueOrigin
 from policies.vocabulary.findings import Evidence, Finding, FindingState, Hit
+from policies.vocabulary.monitoring import LATER
 from policies.vocabulary.steps import Side, StepKind
 from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, VerdictName, combine
 
@@ -39,9 +40,6 @@ NEVER: Final = (1 << 63) - 1
 
 GATE: Final = "judge.gate"
 """What findings and coverage call the gate where a band asked it, and no guard of the clause."""
-
-LATER: Final = "monitor"
-"""Why a guard did not run that the monitor runs once the step is recorded; it is no failure."""
 
 SUPERVISED: Final[frozenset[StepKind]] = frozenset({"tool_call", "tool_result"})
 """Steps that belong to a tool, so that tool selectors narrow them."""

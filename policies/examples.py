@@ -5,14 +5,14 @@ lowest band); an `ok` has to stay below it. The clause runs as if enforced, what
 on an example is a mistake either way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-from policies.asking import Answers, Asker, Asking, Question
+from policies.asking import Asker, Asking
 from policies.evaluate import Judgement, Ruleset, Settings, Sitting
-from policies.guards.judge import Charge, Judge, JudgeSpec, NoJudge, put
+from policies.guards.judge import Judge, JudgeSpec, NoJudge, put
 from policies.guards.registry import is_asked, kind_of
 from policies.loader import Loaded
 from policies.mistakes import Mistake
@@ -80,7 +80,8 @@ async def ask_examples(loaded: Loaded, asker: Asker, judge: Judge | None = None)
             mistakes.append(loaded.mistake(("clause", at, "example", 0), message, UNASKABLE, warning=True))
             continue
         for place, example, sitting in _sittings(loaded.policy, clause, supervised=judge is not None):
-            judged = sitting.judgement(await _asked(sitting.questions(), asker, judge))
+            answers = await put(sitting.questions(), judge or NoJudge(), asker, Asking(app="example"))
+            judged = sitting.judgement(answers)
             outcome = _outcome(f"{loaded.policy.policy.id}/{clause.id}", place, example, threshold(clause), judged)
             if outcome.message:
                 mistakes.append(_mistake(loaded, at, outcome))
@@ -93,14 +94,6 @@ def _unaskable(clause: Clause, judge: Judge | None) -> str | None:
     if seats and judge is None:
         return "no configuration that was checked names a supervisor"
     return "the monitor judges them, which reads recorded sessions" if "monitor" in seats else None
-
-
-async def _asked(questions: Sequence[Question], asker: Asker, judge: Judge | None) -> Answers:
-    charged = [question for question in questions if isinstance(question.spec, Charge)]
-    others = [question for question in questions if not isinstance(question.spec, Charge)]
-    judged = await put(charged, judge or NoJudge(), Asking(app="example"))
-    found = {question.number: answer for question, answer in zip(charged, judged, strict=True)}
-    return found | {question.number: await asker.ask(question) for question in others}
 
 
 def asked_kinds(clause: Clause) -> list[str]:

@@ -292,9 +292,13 @@ def _supervisor(config: "Config") -> Iterator[Finding]:
         return
     limits = limits_of(settings)
     if not pricing_of(settings, Prices.load(config.prices.file)).known and limits.counts_money:
-        mend = "Give input_usd_per_million and output_usd_per_million, or a budget in tokens."
-        refused = "" if limits.counts_tokens else ", so its budget in dollars refuses every call"
-        yield _note("supervisor", f"{where}: it has no known price{refused}", mend)
+        mend = "Give input_usd_per_million and output_usd_per_million"
+        if limits.counts_tokens:
+            said = f"{where}: it has no known price, so its budget in tokens alone holds"
+            yield _note("supervisor", said, f"{mend}.")
+        else:
+            said = f"{where}: it has no known price, so its budget in dollars refuses every call"
+            yield _note("supervisor", said, f"{mend}, or a budget in tokens.")
         return
     yield _ok("supervisor", where)
 

@@ -12,6 +12,7 @@ from gateway.cli.screen import between, clean, count, local_full, money, styled
 from gateway.cli.tables import status_text
 from gateway.cli.tree import FIDELITY, SYMBOLS, evidence, verdict_mark
 from gateway.times import nanoseconds
+from policies.vocabulary.monitoring import LATER
 
 Row = dict[str, Any]
 
@@ -105,6 +106,8 @@ def _scanned(row: Row) -> Text:
 
 
 def _found(row: Row, findings: Sequence[Row]) -> Text:
+    if row["skipped"] == LATER:
+        return Text("left to the monitor", style="dim")
     if row["skipped"] is not None:
         return Text(f"did not run: {clean(row['skipped'])}", style="bold red")
     if not findings:

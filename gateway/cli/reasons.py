@@ -13,6 +13,7 @@ from gateway.cli.critiques import critiques, labels
 from gateway.cli.tables import out_of_force
 from gateway.cli.tree import VERDICTS
 from gateway.shown import clean, clean_lines
+from policies.vocabulary.monitoring import LATER
 
 Row = dict[str, Any]
 
@@ -196,12 +197,16 @@ def _guards(guards: Sequence[Row]) -> Iterator[Any]:
     listed = ", ".join(kind if times == 1 else f"{kind} ({times} clauses)" for kind, times in sorted(kinds.items()))
     yield _indented(Text(f"ran: {listed or 'none'}"), 2)
     yield Text(f"  together {micros / 1000:.1f} ms; `stepwarden exchanges show` lists them step by step", "dim")
-    for guard in guards:
-        if guard["not_run"]:
-            why = clean(", ".join(guard["skipped"]))
-            where = f"{clean(guard['guard'])} of {clean(guard['clause'])}"
-            times = "one step" if guard["not_run"] == 1 else f"{guard['not_run']} steps"
-            yield _indented(Text(f"did not run: {where} on {times} ({why}); `on_error` decided", "bold red"), 2)
+    yield from [_indented(_not_run(guard), 2) for guard in guards if guard["not_run"]]
+
+
+def _not_run(guard: Row) -> Text:
+    where = f"{clean(guard['guard'])} of {clean(guard['clause'])}"
+    times = "one step" if guard["not_run"] == 1 else f"{guard['not_run']} steps"
+    if guard["skipped"] == [LATER]:
+        return Text(f"left to the monitor: {where} on {times}", "dim")
+    why = clean(", ".join(guard["skipped"]))
+    return Text(f"did not run: {where} on {times} ({why}); `on_error` decided", "bold red")
 
 
 def _indented(text: Text, columns: int) -> Padding:

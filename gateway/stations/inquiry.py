@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.wire.memory import Recent
 from policies.asking import Answer, Answers, Asker, Asking, Question
-from policies.guards.judge import Charge, Judge, put
+from policies.guards.judge import Judge, put
 
 _BYTES: Final = 1 << 20
 _OF_AN_ANSWER: Final = 400
@@ -32,14 +32,8 @@ class Inquiry:
         digests = {question.number: question.digest() for question in questions}
         found = {number: answer for number, digest in digests.items() if (answer := self._known.get(digest))}
         left = [question for question in questions if question.number not in found]
-        charged = [question for question in left if isinstance(question.spec, Charge)]
-        others = [question for question in left if not isinstance(question.spec, Charge)]
-        judged, answers = await asyncio.gather(
-            put(charged, self._judge, asking), asyncio.gather(*[self._asker.ask(question) for question in others])
-        )
-        numbers = [question.number for question in (*charged, *others)]
-        fresh = dict(zip(numbers, (*judged, *answers), strict=True))
+        fresh = await put(left, self._judge, self._asker, asking)
         for number, answer in fresh.items():
             if answer.failure is None:
                 self._known.put(digests[number], answer, _OF_AN_ANSWER * (1 + len(answer.hits)))
-        return found | fresh
+        return {**found, **fresh}

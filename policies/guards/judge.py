@@ -4,14 +4,15 @@ Here stands only what an operator writes, and what of a step may be shown. Who i
 answer is read is told in `supervisors/`; without a `[supervisor]` nobody is, and the coverage says so.
 """
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
 from msgspec import Meta
 
-from policies.asking import NOT_ASKED, Answer, Asked, Asking, Question
+from policies.asking import NOT_ASKED, Answer, Answers, Asked, Asker, Asking, Question
 from policies.guards.interface import BadGuard
 from policies.trail import Scene, Trail
 from policies.vocabulary.critiques import Seat
@@ -92,13 +93,30 @@ class NoJudge:
         return [Answer(failure=NOT_ASKED) for _ in case.charges]
 
 
-async def put(questions: Sequence[Question], judge: Judge, asking: Asking) -> Sequence[Answer]:
-    """The gate's answers to its questions about one step, which all show the same."""
-    charges = tuple([question.spec for question in questions if isinstance(question.spec, Charge)])
-    if not charges:
-        return ()
-    scene, facts = questions[0].scene, questions[0].facts
-    return await judge.judge(Case(charges=charges, scene=scene, facts=facts or Facts(), asking=asking))
+def divided(questions: Iterable[Question], asking: Asking) -> tuple[Case | None, list[int], list[Question]]:
+    """What of the questions about one step is the gate's: one case with all of its charges, so that it is shown once.
+
+    The number of each charge's question goes with it, and the questions that are for others; None where all are.
+    """
+    every = list(questions)
+    charges = {each.number: each.spec for each in every if isinstance(each.spec, Charge)}
+    others = [each for each in every if each.number not in charges]
+    shown = next((each for each in every if each.number in charges), None)
+    if shown is None:
+        return None, [], others
+    case = Case(charges=(*charges.values(),), scene=shown.scene, facts=shown.facts or Facts(), asking=asking)
+    return case, [*charges], others
+
+
+async def put(questions: Iterable[Question], judge: Judge, asker: Asker, asking: Asking) -> Answers:
+    """The answers to all questions about one step, each put to whoever it is for, at the same time."""
+    case, numbers, others = divided(questions, asking)
+
+    async def judged() -> Sequence[Answer]:
+        return () if case is None else await judge.judge(case)
+
+    told, answers = await asyncio.gather(judged(), asyncio.gather(*[asker.ask(each) for each in others]))
+    return dict(zip([*numbers, *[each.number for each in others]], (*told, *answers), strict=True))
 
 
 class JudgeGuard(Asked):

@@ -10,6 +10,9 @@ from policies.vocabulary.verdicts import VerdictName
 DISTRUSTED: Final = "stepwarden/distrusted"
 """The clause that calls of a distrusted session wait under; it is the gateway's own."""
 
+LATER: Final = "monitor"
+"""Why a guard did not run that the monitor runs once the step is recorded; it is no failure."""
+
 SHED: Final = "shed"
 """Why a step was not read: more waited than there is room for, and it was among the least risky."""
 

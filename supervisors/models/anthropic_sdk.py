@@ -31,6 +31,11 @@ _THE_POSTS: Final = frozenset(
 )
 """Headers that whoever carries a request writes himself."""
 
+_LOOKED_BACK: Final = 19
+_MARKS: Final = 3
+"""Of the four marks there may be one stands behind the rubric. From each the provider looks back over twenty blocks for
+what it remembers, so these find the end of the last call's history behind as many steps as came since."""
+
 _OK: Final = 200
 _STOPS: Final[dict[str | None, Stop]] = {
     "end_turn": "end",
@@ -110,7 +115,7 @@ class AnthropicModel:
 
         try:
             messages: Any = client.messages
-            answer: Any = await messages.with_raw_response.create(**_request(self.name, prompt), timeout=seconds)
+            answer: Any = await messages.with_raw_response.create(**request_of(self.name, prompt), timeout=seconds)
         except APIConnectionError as error:
             if isinstance(error.__cause__, Unanswered):
                 raise error.__cause__ from None
@@ -138,12 +143,12 @@ def _carried(post: Post) -> "AsyncBaseTransport":
     return Carried()
 
 
-def _request(model: str, prompt: Prompt) -> dict[str, Any]:
-    """Marks for the provider's cache stand behind what repeats: the rubric, and what was shown before."""
+def request_of(model: str, prompt: Prompt) -> dict[str, Any]:
+    """What the SDK is called with. Marks for the cache stand behind what repeats: the rubric, what was shown before."""
     cached = {"type": "ephemeral"}
     shown: list[dict[str, Any]] = [{"type": "text", "text": text} for text in prompt.history]
-    if shown:
-        shown[-1]["cache_control"] = cached
+    for block in shown[::-_LOOKED_BACK][:_MARKS]:
+        block["cache_control"] = cached
     request: dict[str, Any] = {
         "model": model,
         "max_tokens": prompt.most_tokens,

@@ -5,7 +5,8 @@ reads clauses, facts and what is asked outside of fences, and takes fenced text 
 
 - *signs*: words in double quotes in a clause's text or guidance; a step that holds them breaks the clause;
 - *facts*, where a clause speaks of data, strangers or what the user asked: an argument whose value stands in data,
-  worse in an order there, better where the user named its source or a word of it; and what `provenance` scored;
+  worse in an order there, better where the user named its source or a word of it; and what `provenance` scored. What
+  else is known of the step moves the score a little (`scripted_weighing.py`);
 - *citations*, where a clause speaks of what is cited: a mark like [doc-3] that no earlier call asked for;
 - *counts*, where a clause speaks of numbers used once: arithmetic that does not use the user's numbers once each.
 
@@ -22,6 +23,7 @@ import msgspec
 from policies.arguments import leaves
 from supervisors.models.interface import Completion, Prompt
 from supervisors.models.scripted_reading import Read, ReadClause, ReadStep, read
+from supervisors.models.scripted_weighing import weighed
 
 NAME: Final = "scripted"
 
@@ -146,7 +148,7 @@ def _facts(clause: ReadClause, step: ReadStep, seen: Read) -> Iterator[Sight]:
         return
     quote = step.text[:_LONGEST_QUOTE]
     for says in [fact.says for fact in seen.facts if fact.step == step.name]:
-        score = _value_score(says, step, seen) if "value" in says else _guard_score(says)
+        score = weighed(_value_score(says, step, seen) if "value" in says else _guard_score(says), step, seen)
         if score:
             yield Sight(step=step.name, score=score, quote=quote, why=_told(says))
 

@@ -281,6 +281,18 @@ def test_a_person_has_a_session_read_from_the_command_line(tmp_path: Path, capsy
         assert "put before the supervisor" in shown.err
 
 
+def test_what_is_left_to_the_monitor_is_no_failure_where_an_exchange_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with supervised(tmp_path, action="flag") as (house, _):
+        got = spoken(house, "Hello.")
+        critiqued(house, 2)
+        assert run(["explain", got.exchange[:26], "--config", str(tmp_path / "stepwarden.toml")]) == 0
+    shown = capsys.readouterr().out
+    assert f"left to the monitor: judge.0 of {CLAUSE} on 2 steps" in shown
+    assert "on_error" not in shown
+
+
 def test_what_waits_outlives_an_orderly_stop(tmp_path: Path) -> None:
     with running_model() as model:
         model.mind = model.stall

@@ -8,7 +8,7 @@ import pytest
 from bench.supervisor import holds, plumbing_of
 from bench.supervisor_cases import Case
 from bench.supervisor_gate import Gated, Gold, gated, ruleset
-from bench.supervisor_models import PRICED_AS, Asker, Listed, scripted
+from bench.supervisor_models import PRICED_AS, Asker, listed, scripted
 from policies.vocabulary.steps import Part
 
 TOOLS = tuple(
@@ -62,7 +62,7 @@ ATTACKED = run(
 
 def golden(*runs: Case) -> list[Gated]:
     return asyncio.run(
-        gated(ruleset(runs), runs, lambda each: Asker(Gold(each), Listed(PRICED_AS, "anthropic"), cap_usd=None).caller)
+        gated(ruleset(runs), runs, lambda each: Asker(Gold(each), listed(PRICED_AS, "anthropic"), cap_usd=None).caller)
     )
 
 
@@ -102,7 +102,7 @@ def test_the_scripted_model_is_asked_the_same_way_and_its_calls_are_counted() ->
 
 @pytest.mark.parametrize("cap", [0.0, 1e-6])
 def test_a_cap_is_never_passed_and_what_it_left_out_has_failed(cap: float) -> None:
-    asker = Asker(Gold(ATTACKED), Listed(PRICED_AS, "anthropic"), cap_usd=cap)
+    asker = Asker(Gold(ATTACKED), listed(PRICED_AS, "anthropic"), cap_usd=cap)
     (found,) = asyncio.run(gated(ruleset([ATTACKED]), [ATTACKED], lambda _: asker.caller))
     assert {step.failure for step in found.steps} == {"budget_day"}
     assert asker.ledger.tally.calls == 0

@@ -8,12 +8,13 @@ import pytest
 
 from gateway.intake import Intake
 from gateway.monitoring import RecordedSteps
-from policies.evaluate import LATER, Ruleset, Settings
+from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.findings import Finding
 from policies.vocabulary.judgements import Judged, StepJudgement
+from policies.vocabulary.monitoring import LATER
 from policies.vocabulary.steps import Step
 from storage.store import Store
 from tests.unit.policies.test_afterwards import POLICY

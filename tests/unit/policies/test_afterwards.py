@@ -7,12 +7,12 @@ import pytest
 
 from policies.afterwards import charges_of, judged_clauses, ruling, sampled
 from policies.distrust import distrusting
-from policies.evaluate import LATER, Ruleset, Settings
+from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.risk import risk_of
 from policies.trail import Scene
 from policies.vocabulary.critiques import Label, Opinion
-from policies.vocabulary.monitoring import DISTRUSTED
+from policies.vocabulary.monitoring import DISTRUSTED, LATER
 from policies.vocabulary.steps import Part
 
 POLICY = """

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from policies.asking import NOT_ASKED, Answer, Question
-from policies.evaluate import GATE, LATER, Judgement, Need, Ruleset, Settings, Sitting
+from policies.evaluate import GATE, Judgement, Need, Ruleset, Settings, Sitting
 from policies.guards.judge import Case, Charge, JudgeSpec
 from policies.guards.pattern import PatternSpec
 from policies.loader import load
@@ -15,6 +15,7 @@ from policies.trail import Scene, Trail
 from policies.vocabulary.clauses import Band, Clause, Policy, PolicyHead
 from policies.vocabulary.facts import Facts
 from policies.vocabulary.findings import Evidence, Hit
+from policies.vocabulary.monitoring import LATER
 from policies.vocabulary.steps import Part
 
 AT_GATE = JudgeSpec(seat="gate", guidance="Look.")

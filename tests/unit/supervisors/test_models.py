@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.endpoint import Endpoint as Post
 from supervisors.models.anthropic_sdk import PATH as MESSAGES
-from supervisors.models.anthropic_sdk import AnthropicModel
+from supervisors.models.anthropic_sdk import AnthropicModel, request_of
 from supervisors.models.interface import Completion, Model, Prompt, Unanswered
 from supervisors.models.openai_compatible import PATH, OpenAiCompatibleModel
+from supervisors.monitor import MonitorSettings
 from tests.fakes.supervisor_model import Asked, Endpoint, Mind, Said, always, running_model
 
 KEY = "sk-supervisor-canary-1"
@@ -81,6 +84,17 @@ def test_what_repeats_is_marked_for_the_providers_cache() -> None:
     assert document["system"][0]["cache_control"] == {"type": "ephemeral"}
     first, last = document["messages"][0]["content"]
     assert ("cache_control" in first, "cache_control" in last) == (True, False)
+
+
+def test_what_was_shown_before_is_found_in_the_cache_behind_as_many_steps_as_one_call_asks_about() -> None:
+    """The provider looks back over twenty blocks from each mark, and takes four marks at most."""
+    long = msgspec.structs.replace(PROMPT, history=tuple([f"step {number}" for number in range(60)]))
+    content = request_of("m", long)["messages"][0]["content"]
+    marks = [at for at, block in enumerate(content) if "cache_control" in block]
+    assert marks[-1] == 59
+    assert len(marks) == 3
+    assert all(later - sooner < 20 for sooner, later in pairwise(marks))
+    assert marks[0] <= 59 - MonitorSettings().batch
 
 
 @both

@@ -23,7 +23,7 @@ from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller
 from supervisors.canaries import Canaries, Canary
 from supervisors.lines import Lines
-from supervisors.models.interface import Completion, Prompt, Unanswered
+from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
 from supervisors.models.scripted import answer
 from supervisors.monitor import ATTEMPTS, PATIENCE_NS, Monitor, MonitorSettings
 from supervisors.transcript import Seen
@@ -47,8 +47,9 @@ Answering = Callable[[Prompt], str]
 class Brain:
     """A model: answers by a function of the prompt; notes what it was shown."""
 
-    def __init__(self, answering: Answering = answer) -> None:
+    def __init__(self, answering: Answering = answer, stop: Stop = "end") -> None:
         self.name = "fake"
+        self.stop: Stop = stop
         self.answering = answering
         self.prompts: list[Prompt] = []
 
@@ -56,7 +57,7 @@ class Brain:
         del seconds
         self.prompts.append(prompt)
         await asyncio.sleep(0)
-        return Completion(text=self.answering(prompt), model="fake-1", input_tokens=10, output_tokens=1)
+        return Completion(text=self.answering(prompt), stop=self.stop, model="fake-1", input_tokens=10, output_tokens=1)
 
     async def close(self) -> None:
         return None
@@ -403,15 +404,40 @@ def test_what_fails_is_tried_again_later_and_then_said(why: str) -> None:
     assert [filed.failure for filed in house.kept] == [why]
 
 
-def test_a_provider_that_is_away_costs_no_attempt_and_not_for_ever() -> None:
-    house = House(Brain(failing("unreachable")))
+@pytest.mark.parametrize("why", ["unreachable", "overloaded", "key_refused", "key_missing"])
+def test_a_provider_that_is_away_costs_no_attempt_and_not_for_ever(why: str) -> None:
+    house = House(Brain(failing(why)))
     house.happened("S", "one")
     house.read()
     assert (house.kept, house.waiting[0].attempts) == ([], 0)
-    assert house.monitor.state().problem == "unreachable"
+    assert house.monitor.state().problem == why
     house.now += PATIENCE_NS + SECOND
     house.read()
-    assert [filed.failure for filed in house.kept] == ["unreachable"]
+    assert [filed.failure for filed in house.kept] == [why]
+
+
+def test_steps_wait_out_a_key_that_is_revoked_in_mid_day() -> None:
+    house = House(Brain(failing("key_refused", 1, sent=False)))
+    house.happened("S", "burn it")
+    house.read()
+    assert house.kept == []
+    house.now += 10 * SECOND
+    house.read()
+    assert [(filed.failure, filed.verdict) for filed in house.kept] == [(None, "hold")]
+    assert (house.books.ended[0].why, house.books.ended[0].cost_micro_usd) == ("key_refused", 0)
+
+
+@pytest.mark.parametrize(("stop", "why", "calls"), [("refused", "answer_refused", 1), ("length", "answer_cut_off", 2)])
+def test_a_refusal_is_not_argued_with_and_half_an_answer_is_asked_for_once_more(
+    stop: Stop, why: str, calls: int
+) -> None:
+    house = House(Brain(stop=stop))
+    house.happened("S", "one")
+    for _ in range(ATTEMPTS):
+        house.read()
+        house.now += 1000 * SECOND
+    assert [(filed.failure, filed.critique.opinions) for filed in house.kept] == [(why, ())]
+    assert len(house.brain.prompts) == calls * ATTEMPTS
 
 
 def test_a_budget_that_is_gone_is_said_of_the_step_and_nothing_is_sent() -> None:

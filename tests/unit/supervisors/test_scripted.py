@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from itertools import count
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +77,28 @@ def test_a_value_out_of_data_counts_by_where_it_stands_and_by_what_the_user_name
     opinion = critique(about)
     assert opinion.score == expected
     assert opinion.label == ("violation" if expected >= 75 else "unsure" if expected else "ok")
+
+
+IN_DATA = ValueOrigin(pointer="/to", origin="tool_result", tool="t", in_order=True)
+FROM_USER = ValueOrigin(pointer="/sum", origin="user")
+INVENTED = ValueOrigin(pointer="/date", origin="novel")
+AFTER_ORDER = GuardSaid(guard="instructions_in_data.0", score=50)
+
+
+def weight(*values: ValueOrigin, asked: str = "Read my mails.", guards: tuple[GuardSaid, ...] = ()) -> int:
+    facts = Facts(values=values, guards=guards)
+    return critique(matter("Nothing goes to strangers.", [said("user_input", asked), CALL], facts=facts)).score
+
+
+def test_what_else_is_known_of_a_step_moves_its_score_and_never_beyond_an_anchor() -> None:
+    alone = weight(IN_DATA)
+    assert weight(IN_DATA, guards=(AFTER_ORDER,)) > alone
+    assert weight(IN_DATA, FROM_USER) < weight(IN_DATA, INVENTED) < alone
+    assert weight(IN_DATA, asked="Send what is due.") < alone
+    assert 75 <= weight(IN_DATA, FROM_USER, asked="Send what is due.") < alone
+    in_data = msgspec.structs.replace(IN_DATA, in_order=False)
+    assert 50 <= weight(in_data, FROM_USER, asked="Send it.") <= weight(in_data, guards=(AFTER_ORDER,)) < 75
+    assert weight(FROM_USER, guards=(AFTER_ORDER,)) == 0
 
 
 def test_what_a_local_guard_scored_is_a_fact_too() -> None:
