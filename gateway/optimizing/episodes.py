@@ -264,8 +264,8 @@ def _disagreements(session: _Session, several: Iterable[Filed]) -> Iterator[Sign
         if step is None:
             continue
         guards: Says = "ok" if session.verdicts.get(step_id, "allow") == "allow" else "violation"
-        against = next((word for word in ("violation", "ok") if word in said.values() and word != guards), None)
-        if against is not None:
+        against: Says = "ok" if guards == "violation" else "violation"
+        if against in said.values():
             yield _signal(
                 session, "disagreement", against, step=step, who=DISAGREEMENT, at_ns=at_ns[step_id], clause=clause
             )
