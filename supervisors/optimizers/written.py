@@ -27,7 +27,7 @@ from supervisors.optimizers.model import BudgetSpent, Model, ModelFailed
 from supervisors.optimizers.pool import Candidate, Pool
 from supervisors.optimizers.prompting import Fences, Quote, described, fresh, quoted, quotes_of, rules
 
-STEPS: Final = 12
+STEPS: Final = 24
 """Times a model is asked for edits, in one round."""
 
 BATCH: Final = 3

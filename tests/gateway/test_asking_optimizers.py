@@ -154,7 +154,7 @@ def test_nonsense_is_a_recorded_failure_and_the_active_set_stays(tmp_path: Path,
     with running_model(Mind(answer)) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
         labelled(house)
         found = optimized(house, "--with", "reflective")
-        assert found["failures"] == {"reflective: not_typed": 12}
+        assert found["failures"] == {"reflective: not_typed": 24}
         assert not [each for each in found["proposals"] if each["author"] == "optimizer:reflective"]
         assert house.gateway.command("proposals", "list", "--json", "--state", "active").stdout.count("number") == 0
 
