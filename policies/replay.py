@@ -14,6 +14,7 @@ from policies.asking import Asked
 from policies.digests import digest
 from policies.evaluate import Ruleset, Settings
 from policies.guards.interface import Guard
+from policies.guards.judge import JudgeSpec
 from policies.guards.registry import Workshop
 from policies.parameters import tags
 from policies.trail import Scene, Trail
@@ -79,13 +80,19 @@ class Replay:
         """The same for some of the episodes; what guards said is shared."""
         return Replay([episode for episode in self.episodes if wanted(episode)], self._memory)
 
+    def of(self, episodes: Iterable[Episode]) -> "Replay":
+        """Other episodes, with what guards said shared; no two that share it may have one id and other steps."""
+        return Replay(episodes, self._memory)
+
     def _clauses(self, parameters: Parameters) -> "list[_Clause]":
         tagged = tags(parameters)
         about = digest([parameters.app, sorted((name, sorted(each)) for name, each in tagged.items())])
-        settings = Settings(app=parameters.app, enforce=True)
         found: list[_Clause] = []
         for policy in parameters.policies:
             for clause in policy.clause:
+                # Only where there is a supervisor is a judge somebody who has to be asked, and its clause left out.
+                judged = any(isinstance(spec, JudgeSpec) for spec in clause.guards)
+                settings = Settings(app=parameters.app, enforce=True, supervised=judged)
                 name = digest([policy.policy.id, clause, about])
                 alone = msgspec.structs.replace(policy, clause=(clause,))
                 found.append(self._memory.clause(name, alone, about, tagged, settings))

@@ -1,7 +1,7 @@
 """Answers about proposals and revisions. They hold learned text, so only those see them who decide on them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -163,12 +163,23 @@ class GuardWrongs(msgspec.Struct, frozen=True, kw_only=True):
     """Of violations, those it missed: 95 % interval."""
 
 
+class LineEnds(msgspec.Struct, frozen=True, kw_only=True):
+    """How the sessions ended of which enough was said and in whose requests one line of instructions was."""
+
+    line: str
+    well: int
+    """Sessions in which nothing was a violation."""
+
+    ill: int
+
+
 class AppWrongs(msgspec.Struct, frozen=True, kw_only=True):
     """The guards of one app, and how many signals of which kind this rests on."""
 
     app: str
     signals: dict[str, int]
     guards: tuple[GuardWrongs, ...]
+    lines: tuple[LineEnds, ...] = ()
 
 
 class Wrongs(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,10 +301,11 @@ def app_run(found: "run.AppRun", before: "Callable[[str, str], Parameters | None
     )
 
 
-def app_wrongs(app: str, record: "episodes.Record") -> AppWrongs:
-    """How often the guards of one app were wrong."""
+def app_wrongs(app: str, record: "episodes.Record", lines: Mapping[str, tuple[int, int]]) -> AppWrongs:
+    """How often the guards of one app were wrong; `lines`: by id, sessions that went well and that did not."""
     guards = tuple([GuardWrongs(**msgspec.structs.asdict(each)) for each in record.guards])
-    return AppWrongs(app=app, signals=dict(record.signals), guards=guards)
+    ends = tuple([LineEnds(line=name, well=well, ill=ill) for name, (well, ill) in sorted(lines.items())])
+    return AppWrongs(app=app, signals=dict(record.signals), guards=guards, lines=ends)
 
 
 def revision(kept: "Kept", *, in_force: bool) -> Revision:

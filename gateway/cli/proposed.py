@@ -45,6 +45,9 @@ def wrongs_told(found: dict[str, Any]) -> Iterator[Any]:
     yield Text.assemble(
         (f"app {clean(found['app'])}", "bold"), f": rests on {said or 'nothing: nobody said anything yet'}"
     )
+    for each in found["lines"]:
+        text = f"  line {clean(each['line'])}: {each['well']} sessions with it went well, {each['ill']} did not"
+        yield Text(text, "dim")
     if not found["guards"]:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))

@@ -105,8 +105,17 @@ class RevisionDesk:
 
     def _wrongs(self, apps: str | None) -> answers.Wrongs:
         shop = self._shop()
-        return answers.Wrongs(apps=tuple([answers.app_wrongs(app, shop.record(app, self._rest))
-                                          for app in shop.apps(apps)]))  # fmt: skip
+        return answers.Wrongs(apps=tuple([self._app_wrongs(app, shop) for app in shop.apps(apps)]))
+
+    def _app_wrongs(self, app: str, shop: "Workshop") -> answers.AppWrongs:
+        record = shop.record(app, self._rest)
+        lines: dict[str, tuple[int, int]] = {}
+        for name, (well, ill) in record.instructed.items():
+            found = self._before(app, name)
+            for line in () if found is None else found.instructions:
+                so_far = lines.get(line.id, (0, 0))
+                lines[line.id] = (so_far[0] + well, so_far[1] + ill)
+        return answers.app_wrongs(app, record, lines)
 
     # ---------------------------------------------------------------------------------------------------- proposals
 

@@ -46,6 +46,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     signals: Mapping[str, int]
     """Signals that count, by kind."""
 
+    instructed: Mapping[str, tuple[int, int]] = {}
+    """By the digest of parameters whose lines were in a session's requests: sessions that went well, and others."""
+
 
 class Records(Protocol):
     """The slice of the store this reads; `storage.store.Store` fits."""
@@ -107,6 +110,8 @@ class _Session(msgspec.Struct, frozen=True):
     """What clauses came to, by step id."""
 
     looks: tuple[Look, ...]
+    instructed: frozenset[str] = frozenset()
+    """Digests of the parameters whose lines were in its requests."""
 
     def named(self, step_id: str) -> str | None:
         """The digest of a step; None where it is none of this session's.
@@ -155,10 +160,18 @@ class RecordedEpisodes:
         """How often each guard of an app was wrong, in the sessions of which anything was said; and what was said."""
         looks: list[Look] = []
         spoken: list[Signal] = []
+        ends: dict[str, tuple[int, int]] = {}
         for session, signals in self._spoken(app, rest):
             looks += session.looks
             spoken += signals
-        return Record(guards=guard_records(looks, spoken), signals=Counter([each.kind for each in limited(spoken)]))
+            episode = labelled(session.episode, signals) if session.instructed else None
+            if episode is None:
+                continue
+            for name in session.instructed:
+                well, ill = ends.get(name, (0, 0))
+                ends[name] = (well + episode.honest, ill + (not episode.honest))
+        kinds = Counter([each.kind for each in limited(spoken)])
+        return Record(guards=guard_records(looks, spoken), signals=kinds, instructed=ends)
 
     def _spoken(self, app: str, rest: Callable[[], None]) -> Iterator[tuple[_Session, list[Signal]]]:
         labels, holds = self._labels.list(app=app, limit=EVERY), self._holds.list(app=app, limit=EVERY)
@@ -189,6 +202,7 @@ class RecordedEpisodes:
         turns: list[Turned] = []
         verdicts: dict[str, str] = {}
         looks: list[Look] = []
+        instructed: set[str] = set()
         for exchange in self._records.exchanges(row.session_id):
             if until_ns is not None and exchange.started_ns > until_ns:
                 continue
@@ -201,6 +215,8 @@ class RecordedEpisodes:
                 )
             turns.append(_turned(exchange, [(step, steps[step.step_id]) for step in own]))
             judged = self._records.judged(exchange.exchange_id)
+            if judged is not None and judged.instructed is not None:
+                instructed.add(judged.instructed)
             by_seq = {step.seq: step.step_id for step in own}
             for said in () if judged is None else judged.steps:
                 if (step_id := by_seq.get(said.seq)) is not None:
@@ -214,7 +230,7 @@ class RecordedEpisodes:
             at_ns=row.started_ns,
             steps=tuple(steps.values()),
         )
-        return _Session(episode, steps, tuple(turns), verdicts, tuple(looks))
+        return _Session(episode, steps, tuple(turns), verdicts, tuple(looks), frozenset(instructed))
 
     def _signals(self, session: _Session, labels: Sequence[LabelGiven], holds: Sequence[Hold]) -> list[Signal]:
         mine = session.episode.episode_id

@@ -21,11 +21,9 @@ from policies.gate.case import Better, Opinion, Pair
 from policies.gate.trials import Ground, ReplayTrials
 from policies.parameters import guidance, tags
 from policies.replay import Replay
-from policies.trail import Scene, Trail
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import Parameters
 from policies.vocabulary.steps import Part
-from policies.vocabulary.verdicts import STRENGTH
 from supervisors.optimizers.model import BudgetSpent, Model, ModelFailed
 from supervisors.optimizers.prompting import Fences, Quote, fresh, quoted, quotes_of
 
@@ -36,7 +34,6 @@ TORN: Final = 12
 """Episodes of which the second opinion is asked, twice each."""
 
 _ACTS: Final = ("tool_call", "model_text")
-_STOPS: Final = STRENGTH["hold"]
 
 _STAND_IN: Final = """\
 You stand in for an AI agent, to find out what it would do next under its instructions. Its instructions:
@@ -79,6 +76,7 @@ class Ahead:
         self._acts: dict[tuple[str, str], Part | None] = {}
         self._words: dict[tuple[str, str], str] = {}
         self._rulesets: dict[str, Ruleset] = {}
+        self._replay = Replay(())
 
     def score(self, replay: Replay, parameters: Parameters, wanted: Iterable[int] | None = None) -> list[float]:
         """How right each episode is, 0 or 1; one not `wanted` by replay alone. Raises `BudgetSpent`, `ModelFailed`."""
@@ -136,9 +134,9 @@ class Ahead:
         return same and act is not None and not self._stops(parameters, episode, at, act)
 
     def _stops(self, parameters: Parameters, episode: Episode, at: int, act: Part) -> bool:
-        ruleset = self._ruleset(parameters).here()
-        scene = Scene(step=act, trail=Trail(parts=episode.steps[:at], tags=ruleset.tags))
-        return STRENGTH[ruleset.judge(scene, clock=lambda: 0).verdict.name] >= _STOPS
+        name = digest([episode.episode_id, act])  # what guards say of a step is remembered by the episode's name
+        tried = msgspec.structs.replace(episode, episode_id=name, steps=(*episode.steps[:at], act))
+        return self._replay.of([tried]).judge(parameters)[0].stopped is not None
 
     # ---------------------------------------------------------------------------------------------------- guidance
 

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from policies.analysis import analyse
+from policies.digests import digest
 from policies.loader import reload
 from policies.parameters import EditRefused, apply, tags
 from policies.vocabulary.episodes import Episode
@@ -26,7 +27,7 @@ from supervisors.optimizers.model import BudgetSpent, Model, ModelFailed
 from supervisors.optimizers.pool import Candidate, Pool
 from supervisors.optimizers.prompting import Fences, Quote, described, fresh, quoted, quotes_of, rules
 
-STEPS: Final = 12
+STEPS: Final = 24
 """Times a model is asked for edits, in one round."""
 
 BATCH: Final = 3
@@ -190,13 +191,21 @@ class StaticAnalysis(_Written):
     """Without any run: what is unclear in the set itself, found by analysis first, and said more clearly by a model."""
 
     name = "analysis"
+    _found: tuple[str, tuple[str, ...]] = ("", ())
+    """What static analysis said last, and of which policies: most edits leave them as they are."""
 
     def _question(self, task: Task, parameters: Parameters, wrong: list[Episode], step: int) -> _Asked:
         del wrong, step
-        loaded = [reload(policy, policy.policy.id) for policy in parameters.policies]
-        found = [f"finding: {each.message}" for each in analyse(loaded, tags(parameters))]
-        shown = "\n".join([described(parameters, components_of(parameters)), *found])
+        shown = "\n".join([described(parameters, components_of(parameters)), *self._findings(parameters)])
         return _Asked(None, self._edit_prompt(task, shown, (), _UNCLEAR), ())
+
+    def _findings(self, parameters: Parameters) -> tuple[str, ...]:
+        name = digest([parameters.policies, parameters.tags])
+        if self._found[0] != name:
+            loaded = [reload(policy, policy.policy.id) for policy in parameters.policies]
+            found = analyse(loaded, tags(parameters))
+            self._found = name, tuple([f"finding: {each.message}" for each in found])
+        return self._found[1]
 
 
 def _failure(failed: Exception) -> Failure:

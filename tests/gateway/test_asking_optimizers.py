@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.gateway import GatewayProcess
 from tests.fakes.supervisor_model import Asked, Endpoint, Said, running_model
 from tests.gateway.campaign import end_brutally
-from tests.gateway.house import CHAT, standing
+from tests.gateway.house import CHAT, House, standing
 from tests.gateway.test_instructing import body_of, instructions, sent
 from tests.gateway.test_optimizing import HONEST, RULES, SETTINGS, VIOLATING, WORD, called, entries, labelled, optimized
 
@@ -154,7 +154,7 @@ def test_nonsense_is_a_recorded_failure_and_the_active_set_stays(tmp_path: Path,
     with running_model(Mind(answer)) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
         labelled(house)
         found = optimized(house, "--with", "reflective")
-        assert found["failures"] == {"reflective: not_typed": 12}
+        assert found["failures"] == {"reflective: not_typed": 24}
         assert not [each for each in found["proposals"] if each["author"] == "optimizer:reflective"]
         assert house.gateway.command("proposals", "list", "--json", "--state", "active").stdout.count("number") == 0
 
@@ -171,16 +171,24 @@ def test_a_run_spends_no_more_than_it_may_and_says_so(tmp_path: Path) -> None:
 
 
 def test_how_often_each_guard_was_wrong_is_shown_with_intervals(tmp_path: Path) -> None:
-    with running_model(Mind()) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
-        labelled(house)
-        done = house.gateway.command("clauses", "wrongs", "--json")
-        assert done.returncode == 0, done.stderr
-        (app,) = json.loads(done.stdout)["apps"]
-        (guard,) = app["guards"]
-        assert (guard["clause"], guard["caught"], guard["silent"]) == ("house/no-launch", VIOLATING, HONEST)
-        assert (guard["false_alarms"], guard["missed"], guard["voices"]) == (0, 0, 2)
-        assert app["signals"]["label"] == VIOLATING + HONEST
-        assert "false alarms" in house.gateway.command("clauses", "wrongs").stdout
+    with running_model(Mind()) as model:
+        more = settings(tmp_path, model)
+        (tmp_path / "lines.toml").write_text('[[line]]\nid = "kind"\ntext = "Be kind."\n')
+        with standing(tmp_path, more=more) as house:
+            labelled(house)
+            shown_with_intervals(house)
+
+
+def shown_with_intervals(house: House) -> None:
+    done = house.gateway.command("clauses", "wrongs", "--json")
+    assert done.returncode == 0, done.stderr
+    (app,) = json.loads(done.stdout)["apps"]
+    (guard,) = app["guards"]
+    assert (guard["clause"], guard["caught"], guard["silent"]) == ("house/no-launch", VIOLATING, HONEST)
+    assert (guard["false_alarms"], guard["missed"], guard["voices"]) == (0, 0, 2)
+    assert app["signals"]["label"] == VIOLATING + HONEST
+    assert app["lines"] == [{"line": "kind", "well": HONEST, "ill": VIOLATING}]
+    assert "false alarms" in house.gateway.command("clauses", "wrongs").stdout
 
 
 def test_who_names_no_model_is_told_so(tmp_path: Path) -> None:

@@ -102,3 +102,14 @@ def test_sides_share_no_memory() -> None:
 
 def test_a_split_is_named_by_what_it_says() -> None:
     assert Split(salt="s").digest != Split(salt="t").digest
+
+
+def test_a_clause_whose_judge_would_have_to_be_asked_is_left_out_and_stops_nobody() -> None:
+    judged = parameters(clause().replace("guards = [", 'guards = [{ kind = "judge", seat = "gate" }, '))
+    assert Replay([run("fine", "bad")]).judge(judged)[0].stopped is None
+
+
+def test_other_episodes_share_what_guards_said() -> None:
+    first = Replay([run("fine")])
+    assert first.rights(START) == (True,)
+    assert first.of([run("bad", name="other")]).rights(START) == (False,)

@@ -130,7 +130,7 @@ def test_a_helpful_model_comes_near_the_best_there_is(kind: type[Any]) -> None:
     """Several rounds; what each proposes goes through the offline rungs with noise."""
     sides = Sides(PLACE, DEV, KEPT)
     now, attempt = START, 1
-    optimizer = kind(Scripted("helpful"), Fences(), steps=8)
+    optimizer = kind(Scripted("helpful"), Fences())
     for round_ in range(5):
         lot = random.Random(round_)
         given = msgspec.structs.replace(task(), parameters=now, score=PLACE.scorer(DEV, lot), seed=round_)
