@@ -15,6 +15,7 @@ from policies.shipped import shipped
 from policies.vocabulary.audit import (
     GATEWAY,
     OWNER,
+    CanaryBegun,
     CanaryMissed,
     ConfigActivated,
     ContentRead,
@@ -62,6 +63,16 @@ AFTERWARDS = (
     CanaryMissed(actor=GATEWAY, clause=CLAUSE, model="m", prompt="p", missed=1, of=2),
     ToolChanged(actor=GATEWAY, tenant="default", server="mail", fingerprint="F1", exchange="X"),
     ProposalReviewed(actor=OWNER, tenant="default", proposal="P1", decision="approved"),
+    CanaryBegun(
+        actor=GATEWAY,
+        tenant="default",
+        proposal="P1",
+        revision="R2",
+        parent="R1",
+        parameters="D2",
+        policy="C2",
+        share=0.1,
+    ),
     RevisionActivated(actor=OWNER, tenant="default", revision="R1", parameters="D1", author="human:person_1"),
 )
 """What was said and changed after the fact."""
