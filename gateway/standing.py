@@ -325,11 +325,11 @@ class Standing:
         """Note how far a trial is."""
         self._book.advance(number, trial, woulds, now_ns=self._now_ns())
 
-    def rest_assured(self, number: int) -> None:
-        """End the watch over what is in force: it is shown to harm no more than what was before."""
+    def rest(self, number: int, climbed: Climb) -> None:
+        """End the watch over what is in force, or was."""
         with self._lock:
             filed = self._book.get(number)
-            self._book.end_trial(number)
+            self._book.rest(number, climbed, now_ns=self._now_ns())
             self._redraw(filed.proposal.app)
 
     # --------------------------------------------------------------------------------------------------------- within

@@ -183,22 +183,34 @@ class RevisionBook:
             work = [trials.kept(number, app, self._seal_trial(number, trial))]
             self._ledger.write([*work, *[trials.noted(number, each, now_ns) for each in woulds]], entries=())
 
-    def end_trial(self, number: int) -> None:
-        """Look at a proposal's sessions no more: what was to be shown is shown."""
-        self._ledger.write([trials.ended(number)], entries=())
+    def rest(self, number: int, climb: Climb, *, now_ns: int) -> None:
+        """Watch what is in force no more: what was to be shown is shown, or something else is in force."""
+        with self._ledger.lock:
+            found = self.get(number)
+            work = self._moved(found, climb, found.state, None, now_ns=now_ns)
+            self._ledger.write(work, entries=[_judged(found.proposal, climb)])
 
     def trial(self, number: int) -> Trial | None:
         """The trial of a proposal; None where none is running."""
         rows = self._ledger.read("SELECT content FROM proposal_trial WHERE proposal = ?", (number,))
         return _trial(self._sealer.open(rows[0][0], _trial_name(number))) if rows else None
 
-    def live(self) -> list[Filed]:
-        """Every proposal that live traffic has to say something of, oldest first."""
+    def live(self, *, asleep: bool = False) -> list[Filed]:
+        """Every proposal that live traffic has to say something of, oldest first.
+
+        `asleep`: those that wait for a person, too.
+        """
+        for_a_person = (
+            "SELECT 1 FROM proposal_move AS move WHERE move.id = (SELECT max(last.id) FROM proposal_move AS last "
+            "WHERE last.proposal = proposal.id) AND rung = 'approval' AND outcome = 'waiting' "
+            "AND why <> 'too_many_by_itself'"
+        )
         query = (
-            f"SELECT {_COLUMNS} FROM proposal WHERE state IN ('waiting', 'canary') "  # noqa: S608 - our names
+            f"SELECT {_COLUMNS} FROM proposal WHERE state = 'canary' "  # noqa: S608 - our names
+            f"OR (state = 'waiting' AND (? OR NOT EXISTS ({for_a_person}))) "
             "OR (state = 'active' AND id IN (SELECT proposal FROM proposal_trial)) ORDER BY id"
         )
-        return [self._filed(row) for row in self._ledger.read(query)]
+        return [self._filed(row) for row in self._ledger.read(query, (asleep,))]
 
     def ever(self, app: str) -> bool:
         """Whether any proposal for an app was ever in force for all its sessions."""

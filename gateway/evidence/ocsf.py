@@ -54,6 +54,7 @@ _CHANGES: Final[Mapping[str, tuple[int, str, str]]] = {
     "proposal.filed": (_CREATE, "proposal", "proposal"),
     "proposal.judged": (_UPDATE, "proposal", "proposal"),
     "proposal.reviewed": (_UPDATE, "proposal", "proposal"),
+    "canary.begun": (_ACTIVATE, "revision", "policy"),
     "revision.activated": (_ACTIVATE, "revision", "policy"),
     "revision.rolled_back": (_DEACTIVATE, "revision", "policy"),
     "tool.pinned": (_CREATE, "fingerprint", "MCP tool"),

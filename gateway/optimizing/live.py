@@ -43,6 +43,9 @@ _BEHIND: Final = 5_000
 """Sessions of all apps behind which a trial passes over some, so that it says what is so now."""
 
 _LOOK_SECONDS: Final = 1.0
+_SELDOM: Final = 30
+"""Looks after which those are looked at, too, that wait for a person: something else may be in force by now."""
+
 _PART: Final = 4
 """Rests are so many times as long as the work before: a fifth of one processor at most."""
 
@@ -82,10 +85,15 @@ class LiveLadder:
         self._rest = rest
         self._now_ns = now_ns
         self._besides: dict[int, Beside] = {}
+        self._looks_left = 0
+        """Until those are looked at that wait for a person."""
+        self._told: set[tuple[int, str]] = set()
+        """Of proposals that cannot go on, what was said of it."""
 
     def look(self) -> bool:
         """Go on with every proposal; whether there may be more to do at once."""
-        live = self._book.live()
+        asleep, self._looks_left = not self._looks_left, (self._looks_left or _SELDOM) - 1
+        live = self._book.live(asleep=asleep)
         self._besides = {number: each for number, each in self._besides.items() if number in {f.number for f in live}}
         more = False
         shadows: dict[str, int] = {}
@@ -102,8 +110,13 @@ class LiveLadder:
             except Stopped:
                 raise
             except Exception as error:  # noqa: BLE001 - one proposal must not stop the others
-                _LOG.error("a proposal cannot go on", extra={"proposal": filed.number, "error": type(error).__name__})
+                self._say(filed.number, type(error).__name__)
         return more
+
+    def _say(self, number: int, error: str) -> None:
+        if (number, error) not in self._told:
+            self._told.add((number, error))
+            _LOG.error("a proposal cannot go on; it is tried again", extra={"proposal": number, "error": error})
 
     def _go_on(self, filed: Filed) -> bool:
         rung = filed.climb.last.rung
@@ -122,7 +135,8 @@ class LiveLadder:
         if filed.state == "canary" and trial.before != now:
             return self._end(filed, "canary", "abstained", "overtaken")
         if filed.state == "active" and trial.revision != now:
-            self._carry_out(filed, trial, lambda standing: standing.rest_assured(filed.number))
+            climbed = _and(filed.climb, Decision(rung="rollback", outcome="abstained", why="overtaken"))
+            self._carry_out(filed, trial, lambda standing: standing.rest(filed.number, climbed))
             return False
         return self._compare(filed, trial)
 
@@ -192,7 +206,8 @@ class LiveLadder:
             else:
                 standing.close(filed.number, climbed)
         elif said == "not_worse":
-            standing.rest_assured(filed.number)
+            passed = Decision(rung="rollback", outcome="passed", why="not_worse", scores=scores)
+            standing.rest(filed.number, _and(filed.climb, passed))
         else:
             climbed = _and(filed.climb, Decision(rung="rollback", outcome="refused", why="worse_live", scores=scores))
             figures = ", ".join(f"{score.name} {score.value:g}" for score in scores)

@@ -50,7 +50,7 @@ share = 0.5
 budget = 0.25
 shadow_requests = 0
 shadow_hours = 0.0
-session_minutes = 0.0
+session_minutes = 60.0
 """
 
 WORD = ("--by", "Eve", "--reason", "the labels say so")

@@ -15,6 +15,7 @@ from policies.shipped import shipped
 from policies.vocabulary.audit import (
     GATEWAY,
     OWNER,
+    CanaryBegun,
     CanaryMissed,
     ConfigActivated,
     ContentRead,
@@ -64,6 +65,16 @@ AFTERWARDS = (
     ),
     ToolChanged(actor=GATEWAY, tenant="default", server="mail", fingerprint="F1", exchange="X"),
     ProposalReviewed(actor=OWNER, tenant="default", proposal="P1", decision="approved"),
+    CanaryBegun(
+        actor=GATEWAY,
+        tenant="default",
+        proposal="P1",
+        revision="R2",
+        parent="R1",
+        parameters="D2",
+        policy="C2",
+        share=0.1,
+    ),
     RevisionActivated(actor=OWNER, tenant="default", revision="R1", parameters="D1", author="human:person_1"),
 )
 """What was said and changed after the fact."""
