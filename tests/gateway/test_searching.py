@@ -26,11 +26,10 @@ def test_words_are_found_through_any_worker_until_their_session_is_erased(tmp_pa
     mark = f"heliotrope-{secrets.token_hex(6)}"
     with standing(tmp_path, more=ALLOWED, workers=2) as house:
         exchange = asked(house, CHAT, stream=False, text=f"Look for the {mark} in the garden.").exchange
-        house.facts(exchange)
+        session = house.facts(exchange)["join"]["session_id"]
         for _ in range(4):  # on connections of their own, so that either worker carries some
             [place] = found(house, f"the {mark.upper()}")
-            assert (place["exchange_id"], place["kind"]) == (exchange, "user_input")
-        session = place["session_id"]
+            assert (place["exchange_id"], place["session_id"], place["kind"]) == (exchange, session, "user_input")
         order = {"scope": f"session:{session}", "basis": "art. 17 (1) a", "by": "Eve"}
         assert house.control("/api/erasures", method="POST", body=order)[0] in (200, 201)
         assert found(house, mark) == []

@@ -10,6 +10,7 @@ from policies.evaluate import Rule, Settings
 from policies.tools import ToolSelector
 from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.modes import ModeChange
+from policies.vocabulary.verdicts import VerdictName
 
 
 class OutOfForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,7 @@ class ClauseCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     fired: int
     stopped: int
-    would: Mapping[str, int]
+    would: Mapping[VerdictName, int]
     slots: tuple[int, ...]
 
 
@@ -81,7 +82,7 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     stopped: int | None = None
     """In how many of them it asked for what was done: for more than a flag."""
 
-    would: Mapping[str, int] = {}
+    would: Mapping[VerdictName, int] = {}
     """In how many of them it asked for more than was done, it or its app being out of force; by what it asked for."""
 
     slots: tuple[int, ...] = ()
