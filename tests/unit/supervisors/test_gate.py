@@ -293,6 +293,17 @@ def test_what_nobody_was_shown_is_said() -> None:
     assert (hit.evidence[0].start, hit.evidence[0].end) == (MOST_STEP_BYTES, MOST_STEP_BYTES + 10)
 
 
+def test_no_call_is_begun_once_the_time_is_up() -> None:
+    async def slow(prompt: Prompt) -> Completion:
+        del prompt
+        court.now_ns += 6_000_000_000
+        return said("violation")
+
+    court = Court(slow, seconds=5)
+    ((found,),) = judged(court, case())
+    assert (found.failure, len(court.books.begun)) == ("timed_out", 1)
+
+
 # ----------------------------------------------------------------------------------------------------------- canaries
 
 
