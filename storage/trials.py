@@ -1,12 +1,14 @@
 """Trials: rows of proposals on live traffic, in `ledger.db`. Statements only; `storage/revisions.py` commits them."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from policies.gate.trial import Would
-from policies.vocabulary.ladder import Climb
 from storage.ledger import Ledger, Statement
+
+if TYPE_CHECKING:  # they know every kind of guard: only those load them who ask for revisions
+    from policies.gate.trial import Would
+    from policies.vocabulary.ladder import Climb
 
 MOST_WOULDS: Final = 500
 """Steps that are kept of one proposal; all are counted."""
@@ -44,7 +46,7 @@ FROM proposal_move AS move
 """
 
 
-def moved(number: int, app: str, climb: Climb, state: str, *, person: bool, at_ns: int) -> Statement:
+def moved(number: int, app: str, climb: "Climb", state: str, *, person: bool, at_ns: int) -> Statement:
     """Note a move."""
     query = (
         "INSERT INTO proposal_move (proposal, app, state, rung, outcome, why, person, at_ns) "
@@ -68,7 +70,7 @@ def ended(number: int) -> Statement:
     return "DELETE FROM proposal_trial WHERE proposal = ?", (number,)
 
 
-def noted(number: int, would: Would, at_ns: int) -> Statement:
+def noted(number: int, would: "Would", at_ns: int) -> Statement:
     """Keep what a candidate would have done with a step, while there is room."""
     query = (
         "INSERT OR IGNORE INTO proposal_would (proposal, step_id, session_id, was, would, at_ns) "
@@ -97,8 +99,10 @@ def moves_after(ledger: Ledger, number: int, limit: int) -> list[Move]:
     return [_move(row) for row in ledger.read(f"{_MOVES} WHERE id > ? ORDER BY id LIMIT ?", (number, limit))]
 
 
-def woulds_of(ledger: Ledger, number: int, limit: int) -> list[Would]:
+def woulds_of(ledger: Ledger, number: int, limit: int) -> "list[Would]":
     """What a candidate would have done with which steps, the newest first."""
+    from policies.gate.trial import Would  # noqa: PLC0415 - see above
+
     query = "SELECT session_id, step_id, was, would FROM proposal_would WHERE proposal = ? ORDER BY at_ns DESC LIMIT ?"
     return [
         Would(session_id=session_id, step_id=step_id, was=was, would=would)

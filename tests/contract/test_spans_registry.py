@@ -330,6 +330,7 @@ def test_names_change_only_with_the_profile() -> None:
         "invoke_agent {gen_ai.agent.name}",
         "execute_tool {gen_ai.tool.name}",
         "step {stepwarden.step.kind}",
+        "revise {stepwarden.proposal.rung}",
     ]
     assert sorted(entry.name for entry in ATTRIBUTES) == [
         "error.type",
@@ -380,6 +381,12 @@ def test_names_change_only_with_the_profile() -> None:
         "stepwarden.operation",
         "stepwarden.outcome",
         "stepwarden.price_version",
+        "stepwarden.proposal.by_a_person",
+        "stepwarden.proposal.number",
+        "stepwarden.proposal.outcome",
+        "stepwarden.proposal.rung",
+        "stepwarden.proposal.state",
+        "stepwarden.proposal.why",
         "stepwarden.provider",
         "stepwarden.retry",
         "stepwarden.session.id",
