@@ -1,3 +1,6 @@
--- ledger 0017: why a person labelled a step as they did.
-ALTER TABLE label ADD COLUMN reason TEXT;
-ALTER TABLE label ADD COLUMN blind BLOB;               -- 16 bytes: under which the log commits to the reason
+-- ledger 0017: what authorization servers gave the gateway, so that it can ask tool servers.
+CREATE TABLE tool_grant (
+    server  TEXT    NOT NULL PRIMARY KEY,
+    content BLOB    NOT NULL,              -- sealed: tokens, and all that renews them
+    at_ns   INTEGER NOT NULL               -- Unix epoch, nanoseconds, UTC
+) STRICT, WITHOUT ROWID;
