@@ -1,6 +1,5 @@
 """What is on disk stays readable: dictionaries never change, tables are strict, migrations are never edited."""
 
-import re
 import shutil
 import sqlite3
 import subprocess
