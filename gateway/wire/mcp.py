@@ -172,8 +172,8 @@ def _result(fields: dict[str, Any]) -> Iterator[Part]:
 def _tool_result(fields: dict[str, Any]) -> Part:
     """One result is one step: its blocks, and what it holds as a structure, for a client may read either."""
     blocks = [_block("tool_result", block, "") for block in sequence(fields.get("content"))]
-    words = [block.text for block in blocks if block.text]
-    words += [laid_out(fields[name]) for name in ("structuredContent", "toolResult") if fields.get(name) is not None]
+    words = [laid_out(fields[name]) for name in ("structuredContent", "toolResult") if fields.get(name) is not None]
+    words += [block.text for block in blocks if block.text]  # often the same as JSON: what is plain comes first
     return Part(
         kind="tool_result",
         text="\n".join(words),

@@ -56,23 +56,24 @@ def compact(value: Any) -> str:
 
 
 def laid_out(value: Any) -> str:
-    """A value as whoever reads it reads it: each scalar on a line of its own behind its name, strings as they are.
+    """A value as whoever reads it reads it: each name and each scalar on a line of its own, strings as they are.
 
-    In JSON a line end is two characters, and what stands in lines there would be seen by nobody who looks for lines.
+    In JSON a line end is two characters, and whoever looks for what begins a line would not see what begins one there.
     """
     if type(value) is str:
         return value
     lines: list[str] = []
-    waiting: list[tuple[str, Any]] = [("", value)]
+    waiting: list[tuple[str | None, Any]] = [(None, value)]
     while waiting:
         name, each = waiting.pop()
+        if name is not None:
+            lines.append(f"{name}:")
         if isinstance(each, dict):
-            members = cast("dict[Any, Any]", each)
-            waiting += [(f"{key}: ", member) for key, member in reversed(members.items())]
+            waiting += reversed(cast("dict[str, Any]", each).items())
         elif isinstance(each, list):
-            waiting += [(name, item) for item in reversed(cast("list[Any]", each))]
+            waiting += [(None, item) for item in reversed(cast("list[Any]", each))]
         else:
-            lines.append(name + compact(each))
+            lines.append(compact(each))
     return "\n".join(lines)
 
 
