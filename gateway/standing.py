@@ -291,7 +291,7 @@ class Standing:
                 parent=now.revision.digest,
                 parameters=child.digest,
                 policy=active.policy or ruleset.revision,
-                share=self.gate.canary_share,
+                share_millionths=round(self.gate.canary_share * 1_000_000),
             )
             trial = Trial(
                 stage="canary",

@@ -568,8 +568,8 @@ class CanaryBegun(Entry, frozen=True, kw_only=True, tag="canary.begun"):
     policy: str
     """Digest of its clauses, as `config.activated` has that of what is in force."""
 
-    share: float
-    """Of sessions, drawn by a hash of session and proposal."""
+    share_millionths: int
+    """Of a million sessions, how many; drawn by a hash of session and proposal. The log holds no fractions."""
 
 
 class RevisionActivated(Entry, frozen=True, kw_only=True, tag="revision.activated"):

@@ -98,7 +98,7 @@ def test_a_line_that_a_model_wrote_is_tried_one_response_ahead_and_a_person_puts
         assert proposal["principals"] >= 2
         assert found["calls"] == len(mind.asked) - before == calls(tmp_path)["optimizer", "done"]
         assert tokens(tmp_path) == sum(map(sum, model.tokens)) == found["tokens"]
-        done = house.gateway.command("proposals", "approve", str(proposal["number"]), *WORD)
+        done = house.gateway.command("proposals", "approve", str(proposal["number"]), "--at-once", *WORD)
         assert done.returncode == 0, done.stderr
         _, forwarded = sent(house, CHAT, body_of(CHAT, 0, stream=False), stream=False)
         assert instructions(CHAT, forwarded).endswith(f"\n- {LINE}")
@@ -142,7 +142,7 @@ def test_what_a_hostile_model_writes_is_refused_by_name_however_well_it_does(tmp
         labelled(house)
         proposal = written(optimized(house, "--with", "reflective"), "reflective")
         assert (proposal["rungs"][-1]["rung"], proposal["rungs"][-1]["why"]) == ("lint", why)
-        done = house.gateway.command("proposals", "approve", str(proposal["number"]), *WORD)
+        done = house.gateway.command("proposals", "approve", str(proposal["number"]), "--at-once", *WORD)
         assert done.returncode != 0
         assert entries(house, "proposal.judged")[-1]["why"] == why
         body = body_of(CHAT, 0, stream=False)

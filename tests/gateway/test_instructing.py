@@ -227,7 +227,7 @@ def test_an_approved_line_is_in_the_next_request_of_every_worker_and_one_command
         assert instructions(CHAT, sent(house, CHAT, body_of(CHAT, 0, stream=False), stream=False)[1]) == ADDED
     filed(tmp_path, MORE)
     with standing(tmp_path, more=more, workers=2) as house:
-        done = house.gateway.command("proposals", "approve", "1", *WORD)
+        done = house.gateway.command("proposals", "approve", "1", "--at-once", *WORD)
         assert done.returncode == 0, done.stderr
         for turn in range(4):
             _, forwarded = sent(house, CHAT, body_of(CHAT, turn, stream=False), stream=False)
@@ -245,11 +245,11 @@ def test_a_tools_description_is_revised_only_where_the_configuration_lets_it(tmp
         pass
     filed(tmp_path, described)
     with standing(tmp_path, more=settings(tmp_path)) as house:
-        done = house.gateway.command("proposals", "approve", "1", *WORD)
+        done = house.gateway.command("proposals", "approve", "1", "--at-once", *WORD)
         assert done.returncode != 0
         assert "tool_descriptions" in done.stderr
     with standing(tmp_path, more=settings(tmp_path, more='tool_descriptions = "revised"\n')) as house:
-        done = house.gateway.command("proposals", "approve", "1", *WORD)
+        done = house.gateway.command("proposals", "approve", "1", "--at-once", *WORD)
         assert done.returncode == 0, done.stderr
         for dialect in DIALECTS:
             body = json.loads(body_of(dialect, 0, stream=False))
@@ -266,7 +266,7 @@ def test_an_app_that_names_no_set_gets_no_lines_by_whatever_way(tmp_path: Path) 
     filed(tmp_path, MORE)
     without = settings(tmp_path).partition("instructions")[0]
     with standing(tmp_path, more=without) as house:
-        done = house.gateway.command("proposals", "approve", "1", *WORD)
+        done = house.gateway.command("proposals", "approve", "1", "--at-once", *WORD)
         assert done.returncode != 0
         body = body_of(CHAT, 0, stream=False)
         assert sent(house, CHAT, body, stream=False)[1] == body

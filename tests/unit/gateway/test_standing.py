@@ -184,7 +184,7 @@ def test_of_each_app_the_audit_log_is_told_what_is_in_force(house: House) -> Non
 def test_a_revision_whose_guard_no_longer_parses_leaves_the_files_in_force(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = house.standing.approve(house.filed(), EVE)
+    kept = house.put(house.filed())
     broken = msgspec.to_builtins(kept.parameters)
     broken["policies"][0]["clause"][0]["guards"] = [{"kind": "of-a-newer-version"}]
     content = {"revision": msgspec.to_builtins(kept.revision), "parameters": broken}
@@ -207,7 +207,7 @@ def test_lines_of_a_file_are_kept_as_the_beginning_and_a_file_that_changes_wins(
         assert (first.revision.author, [line.text for line in first.parameters.instructions]) == (FILES, ["Ask first."])
         assert house.standing.of("default") is None
         number = house.filed(AddLine(line=Line(id="b", text="Say what you did.")))
-        kept = house.standing.approve(number, EVE)
+        kept = house.put(number)
         assert [line.id for line in house.standing.parameters("default").instructions] == ["a", "b"]
         assert house.started().of("default") == kept.revision.digest
         (tmp_path / "lines.toml").write_text('[[line]]\nid = "c"\ntext = "Ask twice."\n')
@@ -220,9 +220,9 @@ def test_lines_of_a_file_are_kept_as_the_beginning_and_a_file_that_changes_wins(
 def test_what_would_be_in_no_request_cannot_be_put_in_force(house: House) -> None:
     for edit in (AddLine(line=Line(id="b", text="Say it.")), DescribeTool(tool="pay", description="Pays.")):
         with pytest.raises(NotApplied):
-            house.standing.approve(house.filed(edit), EVE)
+            house.standing.approve(house.filed(edit), EVE, at_once=True)
     guided = AddLine(line=Line(id="noon", text="Noon is a launch, too."), clause="house/no-launch")
-    house.standing.approve(house.filed(guided), EVE)
+    house.put(house.filed(guided))
     (rule, _) = house.standing.rulesets(Modes(()), 0)["default"].rules
     assert rule.guidance == "Noon is a launch, too."
 

@@ -73,7 +73,7 @@ AFTERWARDS = (
         parent="R1",
         parameters="D2",
         policy="C2",
-        share=0.1,
+        share_millionths=100_000,
     ),
     RevisionActivated(actor=OWNER, tenant="default", revision="R1", parameters="D1", author="human:person_1"),
 )
