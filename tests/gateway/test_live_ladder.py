@@ -100,6 +100,16 @@ def ran(house: House, session: str, *, at: str = "dawn") -> bool:
     return b'"launch"' in asked(house, session, at=at).body
 
 
+def looked_at(house: House, sessions: int) -> None:
+    """Wait until so many sessions were looked at, or enough of them: agents are not as quick as this test."""
+
+    def read() -> bool | None:
+        found = proposal(house)
+        return True if found["state"] != "active" or found["trial"]["figures"]["sessions"] >= sessions else None
+
+    waited(read, seconds=60)
+
+
 def drawn(house: House, digest: str, prefix: str, arm: str) -> str:
     """A session of one arm, which has begun by now."""
     for at in range(200):
@@ -176,6 +186,7 @@ def test_a_regression_that_is_in_force_is_taken_back_by_itself(tmp_path: Path) -
                 ran(house, f"run-{sessions}", at="noon" if sessions % 10 == 3 else "dawn")
                 sessions += 1
             assert sessions <= 400, proposal(house)["trial"]
+            looked_at(house, sessions // 2)
         found = until(house, "rolled_back")
         last = found["rungs"][-1]
         assert (last["rung"], last["why"], found["decided_by"]) == ("rollback", "worse_live", "gateway")
@@ -191,6 +202,7 @@ def test_killed_in_the_middle_of_a_move_nothing_is_lost_and_nothing_doubled(tmp_
     filed(tmp_path, more)
     for turn in range(2):
         with standing(tmp_path, more=more, workers=workers) as house:
+            waited(lambda: proposal(house)["trial"], seconds=60)  # what comes before it begins is not looked at
             for at in range(6):
                 ran(house, f"turn-{turn}-{at}")
             if turn == 1:

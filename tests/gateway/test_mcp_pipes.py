@@ -155,9 +155,11 @@ def test_a_server_that_floods_is_ended(tools: ToolHouse) -> None:
         assert bridge.process.wait(60) == 1
 
 
-@pytest.mark.parametrize("name", ["hangs", "flood", "garbage", "dies"])
-def test_a_server_that_misbehaves_harms_no_other(tools: ToolHouse, name: str) -> None:
-    with Bridge(tools) as sick, Bridge(tools) as sound:
+@pytest.mark.parametrize(
+    ("server", "name"), [("mute", "hangs"), ("pipe", "flood"), ("pipe", "garbage"), ("pipe", "dies")]
+)
+def test_a_server_that_misbehaves_harms_no_other(tools: ToolHouse, server: str, name: str) -> None:
+    with Bridge(tools, server) as sick, Bridge(tools) as sound:
         sick.call(name, 1)
         sound.call("fine", 1)
         assert text(sound.hear()) == "tools/call done."

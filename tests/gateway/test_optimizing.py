@@ -104,10 +104,14 @@ def revisions(house: House) -> list[dict[str, Any]]:
 
 
 def entries(house: House, *types: str) -> list[dict[str, Any]]:
-    """The newest entries of these types, in order."""
-    listed = json.loads(house.control("/api/audit/entries?limit=200")[1])["entries"]
-    found = [json.loads(each["entry"]) if isinstance(each["entry"], str) else each["entry"] for each in listed]
-    return [each for each in reversed(found) if each["type"] in types]
+    """The entries of these types, in order."""
+    found: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"next": 1 << 40}
+    while page["next"] is not None:
+        page = json.loads(house.control(f"/api/audit/entries?limit=1000&before={page['next']}")[1])
+        said = [json.loads(each["entry"]) for each in page["entries"]]
+        found += [entry for entry in said if entry["type"] in types]
+    return found[::-1]
 
 
 def test_labels_become_a_guard_in_force_and_one_command_takes_it_back(tmp_path: Path) -> None:
