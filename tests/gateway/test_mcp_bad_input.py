@@ -294,6 +294,16 @@ def test_a_call_that_is_cancelled_while_a_person_is_waited_for_is_never_made(too
     assert found[0]["upstream_status"] is None
 
 
+def test_a_call_that_hangs_keeps_nobody_waiting_not_even_who_asks_under_its_id(tools: ToolHouse) -> None:
+    kind = (b"content-type", b"application/json")
+    with tools.house.wire() as wire:
+        wire.send(request(b"/mcp/odd", message(name="hangs", arguments={}), headers=[kind], host=b"localhost"))
+        for server in ("odd", "odd", "silent"):
+            assert text(called(tools, "fine", server=server)[1]) == "Fine."
+    left = waited(lambda: [*filter(lambda each: each["outcome"] == "client_aborted", tools.exchanges("odd"))] or None)
+    assert left
+
+
 def test_everything_that_went_wrong_is_recorded(tools: ToolHouse) -> None:
     called(tools, "garbage")
     tools.post("odd", b"{")
