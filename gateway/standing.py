@@ -136,8 +136,13 @@ class Standing:
         return None if stand is None else stand.kept.revision.digest
 
     def line(self, app: str) -> Line:
-        """What sessions of an app may run under."""
-        return self._lines.get(app if app in self._config.apps else "default", Line())
+        """What sessions of an app may run under.
+
+        Apps nobody configured follow `default`, but for its canaries: their sessions are no evidence there.
+        """
+        if app in self._config.apps:
+            return self._lines.get(app, Line())
+        return msgspec.structs.replace(self._lines.get("default", Line()), arm=None)
 
     def apps(self) -> tuple[str, ...]:
         """The apps that name policies."""
@@ -265,6 +270,12 @@ class Standing:
         """Whether nothing is compared for an app, in a canary or since it is in force: one change at a time is."""
         others = (each for each in self._book.live() if each.proposal.app == app and each.state != "waiting")
         return next(others, None) is None
+
+    def may_begin(self, filed: Filed) -> bool:
+        """Whether what passed everything may begin to act now: on a person's word, or within the day's room."""
+        word = any(each.why == "person_approved" for each in filed.climb.decisions)
+        since_ns = self._now_ns() - DAY_NS
+        return word or self._book.by_itself(filed.proposal.app, since_ns) < self.gate.by_itself_per_day
 
     def asked(self, filed: Filed, trial: Trial | None = None) -> Climb:
         """What the rungs say of a proposal now, as far as each was asked before; of one in canary, up to that."""

@@ -77,10 +77,13 @@ class RunBook:
         return _told(self._sealer.open(rows[0][0], name)) if rows else None
 
     def tell(self, app: str, question: str, told: Told) -> None:
-        """Keep an answer; durable on return."""
+        """Keep an answer; durable on return. Where the run is gone, since a session of it was erased, none is kept."""
         name = self._name(question)
-        insert = "INSERT OR REPLACE INTO optimizer_answer (app, question, answer) VALUES (?, ?, ?)"
-        self._ledger.write([(insert, (app, name, self._sealer.seal(_encode(told), name)))], entries=())
+        insert = (
+            "INSERT OR REPLACE INTO optimizer_answer (app, question, answer) "
+            "SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM optimizer_run WHERE app = ?)"
+        )
+        self._ledger.write([(insert, (app, name, self._sealer.seal(_encode(told), name), app))], entries=())
 
     def end(self, app: str) -> None:
         """The run of an app is over: nothing of it is kept."""

@@ -107,7 +107,14 @@ class LongWork:
                 yield watcher.news()
             yield watcher.finds() + _closing(task)
         finally:
+            task.add_done_callback(_looked_at)
             watcher.leave()
+
+
+def _looked_at(task: "asyncio.Future[object]") -> None:
+    """Take what went wrong in work that nobody follows any more: told by asyncio, its message could hold content."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _LOG.info("work that nobody followed ended", extra={"error": type(error).__name__})
 
 
 def _closing(task: "asyncio.Future[object]") -> bytes:

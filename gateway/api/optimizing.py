@@ -119,10 +119,12 @@ async def approve_proposal(
     number: FromPath[int],
     data: JSONBody[Approval],
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.Proposal:
     """Let a proposal go on that waits for a person: to a canary on a share of the sessions that begin, or at once."""
-    await _proposal(revision_desk, principal, number)
+    found = await _proposal(revision_desk, principal, number)
+    look(audit, principal, "proposals", app=found.app)
     return await revision_desk.approve(number, _review(data, principal), at_once=data.at_once)
 
 
@@ -131,10 +133,12 @@ async def reject_proposal(
     number: FromPath[int],
     data: JSONBody[Word],
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.Proposal:
     """Refuse a proposal; the same is not made again."""
-    await _proposal(revision_desk, principal, number)
+    found = await _proposal(revision_desk, principal, number)
+    look(audit, principal, "proposals", app=found.app)
     return await revision_desk.reject(number, _review(data, principal))
 
 

@@ -171,6 +171,8 @@ class Grants:
         login.task = asyncio.create_task(self._logged_in(way, redirect_uri, login))
         await asyncio.wait({login.task, login.url}, return_when=asyncio.FIRST_COMPLETED)
         if not login.url.done():
+            if self._logins.get(server) is not login:
+                raise NoLogin("another login has begun since")
             del self._logins[server]
             await login.task
             raise NoLogin("the server wants no login")
@@ -199,8 +201,13 @@ class Grants:
             )
 
     async def forget(self, server: str, review: Review) -> None:
-        """Destroy what is kept for a server. Raises `GrantNotFound`."""
-        await self._written(lambda: self._book.forget(server, review))
+        """Destroy what is kept for a server, and give up a login that is under way. Raises `GrantNotFound`."""
+        login = self._logins.pop(server, None)
+        if login is not None:
+            login.end()
+        # A renewal under way would keep another grant behind this one's back. A server that is named no more has none.
+        async with self._locks.get(server) or asyncio.Lock():
+            await self._written(lambda: self._book.forget(server, review))
 
     def close(self) -> None:
         """Give up logins that are under way."""

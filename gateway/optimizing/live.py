@@ -19,9 +19,9 @@ from gateway.optimizing.looks import Looks
 from gateway.standing import Standing
 from policies.beside import Beside
 from policies.gate.canary import Standing as Said
-from policies.gate.canary import standing as said_by
 from policies.gate.case import ShadowTally
 from policies.gate.trial import Looked, Trial, after
+from policies.gate.trial import said as said_by
 from policies.parameters import apply
 from policies.vocabulary.audit import GATEWAY
 from policies.vocabulary.holds import Review
@@ -173,7 +173,7 @@ class LiveLadder:
         def change(standing: Standing) -> None:
             if not filed.climb.reached:
                 standing.close(filed.number, climbed)
-            if standing.is_free(filed.proposal.app):
+            if standing.is_free(filed.proposal.app) and standing.may_begin(self._book.get(filed.number)):
                 standing.begin(filed.number)
 
         self._carry_out(filed, None, change)
@@ -181,11 +181,11 @@ class LiveLadder:
 
     def _compare(self, filed: Filed, trial: Trial) -> bool:
         """The canary, and the watch over what is in force."""
-        said = said_by(trial.canary, self._standing.gate)
+        said = said_by(trial, self._standing.gate)
         now, seen = trial, list[Looked]()
         if said == "comparing":
             now, seen = self._further(filed, trial, self._beside(filed) if trial.canary.paired else None)
-            said = said_by(now.canary, self._standing.gate)
+            said = said_by(now, self._standing.gate)
         if not seen and said == "comparing":
             return False
         scores = _figures(now)
@@ -205,6 +205,8 @@ class LiveLadder:
                 standing.promote(filed.number, climbed)
             else:
                 standing.close(filed.number, climbed)
+        elif standing.line(filed.proposal.app).now != trial.revision:
+            return  # a person put something else in force while this was looked at, and that stays
         elif said == "not_worse":
             passed = Decision(rung="rollback", outcome="passed", why="not_worse", scores=scores)
             standing.rest(filed.number, _and(filed.climb, passed))
@@ -229,7 +231,7 @@ class LiveLadder:
             trial = after(trial, looked, self._standing.gate)
             seen.append(looked)
             self._rest()
-            if trial.stage != "shadow" and said_by(trial.canary, self._standing.gate) != "comparing":
+            if trial.stage != "shadow" and said_by(trial, self._standing.gate) != "comparing":
                 break
         return trial, seen
 

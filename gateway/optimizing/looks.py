@@ -66,6 +66,7 @@ class Looks:
             number=number,
             session_id=row.session_id,
             arm=_arm(judged, trial) if judged else None,
+            key=row.key_id or "",
             requests=len(judged),
             harm=any(_harmed(each) for each in rows),
         )
@@ -97,8 +98,8 @@ def _unread(looked: Looked) -> Looked:
 def _compared(looked: Looked, whole: Whole, beside: Beside) -> Looked:
     """What one version stops and the other does not, but for what somebody says should be stopped."""
     differences = list(beside.differences(whole.episode.steps))
-    bad = whole.episode.bad
-    wrong = [each for each in differences if each.stricter != (each.at in bad)]
+    bad, undecided = whole.episode.bad, whole.episode.undecided
+    wrong = [each for each in differences if each.at not in undecided and each.stricter != (each.at in bad)]
     extra = {_exchange_of(whole, each) for each in wrong if each.stricter}
     woulds = [
         Would(session_id=looked.session_id, step_id=whole.steps[each.at], was=each.was, would=each.would)
@@ -108,6 +109,7 @@ def _compared(looked: Looked, whole: Whole, beside: Beside) -> Looked:
         number=looked.number,
         session_id=looked.session_id,
         arm=looked.arm,
+        key=looked.key,
         requests=looked.requests,
         extra=len(extra),
         harm=bool(wrong),

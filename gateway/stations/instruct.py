@@ -16,7 +16,6 @@ from gateway.heads import head_of
 from gateway.stations.judge import Docket
 from gateway.wire.frames import Frames, reframed
 from gateway.wire.interface import Dialect, RequestView
-from gateway.wire.jsons import encode
 from gateway.wire.leaves import Node, Patch, Tree, decoded, patched
 from gateway.wire.overlay import Overlay, Unplaced, described_by, overlaid
 from gateway.wire.replies import LARGEST_REPLY
@@ -39,8 +38,9 @@ def instruct(docket: Docket, dialect: Dialect, body: bytes, view: RequestView) -
     except Unplaced as unplaced:
         docket.uninstructed = unplaced.why
         return body
-    if after != body:
-        docket.instructed = overlay.parameters
+    if after == body:
+        return body  # the very object: a body that nothing is added to travels on as it came
+    docket.instructed = overlay.parameters
     return after
 
 
@@ -139,7 +139,7 @@ class Restored:
         return [
             (node.start, node.end, own.get(name, (b"null", None))[0])
             for name, (token, node) in _descriptions(tree, holder).items()
-            if node is not None and token == encode(self._overlay.tools.get(name))
+            if node is not None and node.kind == "string" and decoded(token) == self._overlay.tools.get(name)
         ]
 
 

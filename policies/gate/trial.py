@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from policies.gate.canary import Arm, Canary, seen
+from policies.gate.canary import Arm, Canary, Standing, seen, standing
 from policies.gate.case import ShadowTally
 from policies.vocabulary.ladder import GateSettings
 from policies.vocabulary.verdicts import VerdictName
@@ -35,6 +35,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int = 0
     """Sessions that were passed over because more came than may be looked at: in order, whatever became of them."""
 
+    keys: tuple[str, ...] = ()
+    """Keys whose sessions were seen in the candidate's arm, as many as it takes to speak against it."""
+
+    harmed: tuple[str, ...] = ()
+    """Those of them whose sessions came to harm."""
+
     held_back: bool = False
     """Of a change of what agents read that is watched: whether a share of sessions still begins as before."""
 
@@ -55,6 +61,9 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     arm: Arm | None = None
     """None: it ran under neither, or under both."""
+
+    key: str = ""
+    """Of whom it is; empty: nobody had to show one."""
 
     requests: int = 0
     extra: int = 0
@@ -78,4 +87,23 @@ def after(trial: Trial, looked: Looked, settings: GateSettings) -> Trial:
         return msgspec.structs.replace(trial, shadow=more)
     if looked.arm is None:
         return trial
-    return msgspec.structs.replace(trial, canary=seen(trial.canary, looked.arm, settings, harm=looked.harm))
+    trial = msgspec.structs.replace(trial, canary=seen(trial.canary, looked.arm, settings, harm=looked.harm))
+    if looked.arm != "candidate":
+        return trial
+    most = settings.principals
+    harmed = _with(trial.harmed, looked.key, most) if looked.harm else trial.harmed
+    return msgspec.structs.replace(trial, keys=_with(trial.keys, looked.key, most), harmed=harmed)
+
+
+def said(trial: Trial, settings: GateSettings) -> Standing:
+    """What the evidence so far says of the candidate.
+
+    Against it takes harm to as many keys as may speak for a change, or to all where fewer were seen: one key could
+    have its own attacks stopped until what stops them is taken back.
+    """
+    found = standing(trial.canary, settings)
+    return "comparing" if found == "worse" and len(trial.harmed) < len(trial.keys) else found
+
+
+def _with(keys: tuple[str, ...], key: str, most: int) -> tuple[str, ...]:
+    return keys if key in keys or len(keys) == most else (*keys, key)

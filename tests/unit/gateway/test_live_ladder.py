@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.config import Config
@@ -202,4 +203,26 @@ def test_what_was_made_from_something_else_ends_and_may_be_made_again(tmp_path: 
     assert (house.one().state, house.one().climb.last.why) == ("refused", "overtaken")
     assert house.store.revisions.memory("default", cooldown_ns=1).refused == frozenset()
     assert house.standing.line("default").arm is None
+    house.store.close()
+
+
+def test_what_a_person_put_in_force_while_sessions_were_looked_at_stays(tmp_path: Path) -> None:
+    """The deciding look takes a while; the word that comes meanwhile is not overturned by it."""
+    meanwhile: list[str] = []
+
+    def becomes(trial: Trial, number: int) -> Looked:
+        looked = regressing(trial, number)
+        if trial.stage == "watch" and not meanwhile:
+            meanwhile.append(house.store.revisions.chain("default")[-1].revision.digest)
+            house.standing.activate(meanwhile[0], EVE)
+        return msgspec.structs.replace(looked, harm=looked.harm or trial.stage == "watch")
+
+    house = House(tmp_path, becomes)
+    house.filed()
+    house.lived("active", 2000)
+    for _ in range(40):
+        house.ladder.look()
+    assert meanwhile
+    assert house.standing.of("default") is None, "what the files say, as Eve wanted"
+    assert "revision.rolled_back" not in house.told()
     house.store.close()

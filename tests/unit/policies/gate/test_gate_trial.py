@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from policies.gate.canary import Canary
 from policies.gate.case import ShadowTally
-from policies.gate.trial import Looked, Trial, after
+from policies.gate.trial import Looked, Trial, after, said
 from policies.vocabulary.ladder import GateSettings
 
 SETTINGS = GateSettings()
@@ -34,3 +34,21 @@ def test_a_canary_counts_each_session_for_the_arm_it_ran_under(sessions: list[tu
     assert trial.canary.candidate.harmed == sum(arm == "candidate" and harm for arm, harm in read)
     assert trial.canary.in_force.sessions == sum(arm == "in_force" for arm, _ in read)
     assert (trial.cursor, trial.unread) == (len(sessions), sum(unread for *_, unread in sessions))
+
+
+def test_one_key_alone_cannot_have_taken_back_what_stops_its_attacks() -> None:
+    trial = after(
+        Trial(stage="watch", cursor=0, canary=Canary(paired=True)), looked(1, arm="candidate", key="k1"), SETTINGS
+    )
+    for number in range(2, 60):
+        trial = after(trial, looked(number, arm="candidate", key="k2", harm=True), SETTINGS)
+    assert said(trial, SETTINGS) == "comparing"
+    trial = after(trial, looked(60, arm="candidate", key="k1", harm=True), SETTINGS)
+    assert said(trial, SETTINGS) == "worse"
+
+
+def test_where_nobody_shows_a_key_harm_speaks_by_itself() -> None:
+    trial = Trial(stage="watch", cursor=0, canary=Canary(paired=True))
+    for number in range(1, 20):
+        trial = after(trial, looked(number, arm="candidate", harm=True), SETTINGS)
+    assert said(trial, SETTINGS) == "worse"
