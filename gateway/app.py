@@ -39,6 +39,7 @@ from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
 from gateway.telemetry import Texts
 from gateway.wire.dialects import dialects
+from policies.errors import StepwardenError
 from policies.vocabulary.audit import GATEWAY, ContentRead
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.spans import Span
@@ -140,12 +141,25 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
 
 def _content_out(config: Config, store: Store) -> Callable[[Exchange, Sequence[Step]], Texts | None]:
     """What goes along of each exchange; that any app's content does is in the audit log before the first of it goes."""
-    for app in config.apps.values():
-        if app.export_content:
-            store.audit.note(ContentRead(actor=GATEWAY, tenant=app.name, what="export"))
+    said = {app.name for app in config.apps.values() if app.export_content}
+    for name in said:
+        store.audit.note(ContentRead(actor=GATEWAY, tenant=name, what="export"))
+
+    def leaves(name: str) -> bool:
+        """Whether an app's content goes; of one that nobody configured, as `default` has it, the log is told first."""
+        if not config.app(name).export_content:
+            return False
+        if name not in said:
+            try:
+                store.audit.note(ContentRead(actor=GATEWAY, tenant=name, what="export"))
+            except StepwardenError:
+                return False
+            said.add(name)
+        return True
+
     limits = config.limits
     reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
-    return ContentOut(reader, store.judged, lambda app: config.app(app).export_content).texts
+    return ContentOut(reader, store.judged, leaves).texts
 
 
 def _moves(store: Store, after: int, limit: int) -> tuple[list[Span], int]:

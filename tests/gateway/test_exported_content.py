@@ -64,6 +64,18 @@ def test_that_content_leaves_is_in_the_audit_log_before_it_does(tmp_path: Path) 
     assert [(each["actor"], each["tenant"], each["what"]) for each in found] == [("gateway", "default", "export")]
 
 
+def test_content_of_an_app_that_follows_the_default_is_in_the_log_under_its_own_name(tmp_path: Path) -> None:
+    with running_receiver() as receiver:
+        with standing(tmp_path, more=config(receiver, content=True)) as house:
+            key = (b"stepwarden-key", house.key(app="shop")["secret"].encode())
+            house.provider.script = always(say("anthropic"))
+            body = ANTHROPIC.request_body(stream=False, messages=[{"role": "user", "content": PLAIN}])
+            assert house.ask(ANTHROPIC.call(body=body, headers=[key])).status == 200
+            waited(lambda: {each["tenant"] for each in noted(house) or ()} == {"default", "shop"} or None)
+        sent = b"".join(gzip.decompress(body) for _, body in receiver.received)
+    assert PLAIN.encode() in sent
+
+
 def noted(house: House) -> list[dict[str, Any]] | None:
     """The looks at content in the published log; None while there is none."""
     status, body = house.control("/api/audit/entries?kind=content.")
