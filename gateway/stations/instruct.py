@@ -9,12 +9,13 @@ Only one wire says instructions again in its replies: Responses. There the app g
 """
 
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final
 
 from gateway.heads import head_of
 from gateway.stations.judge import Docket
-from gateway.wire.frames import Frames, reframed
+from gateway.wire.frames import Frames, Oversized, reframed
 from gateway.wire.interface import Dialect, RequestView
 from gateway.wire.leaves import Node, Patch, Tree, decoded, patched
 from gateway.wire.overlay import Overlay, Unplaced, described_by, overlaid
@@ -57,6 +58,7 @@ class Restored:
         self._start: dict[str, Any] | None = None
         self._frames: Frames | None = None
         self._held: list[bytes] = []
+        self._size = 0
         self._sent = sha256()
         self._changed = False
 
@@ -70,6 +72,9 @@ class Restored:
             body = self._through(body, more=more)
         elif self._start is not None:
             self._held.append(body)
+            self._size += len(body)
+            if self._size > LARGEST_REPLY:
+                raise Oversized("a reply is larger than is read")
             if more:
                 return
             body = await self._whole()
@@ -114,11 +119,16 @@ class Restored:
         await self._send({**start, "headers": headers})
         return own
 
+    @cached_property
+    def _request(self) -> Tree:
+        """What the app asked, read once: a stream repeats it in several events."""
+        return Tree(self._asked)
+
     def _own(self, data: bytes, *path: str) -> bytes:
         """A response object with the app's instructions and descriptions; the same bytes where it repeats none."""
         try:
             tree = Tree(data)
-            holder, asked = tree.root.at(*path), Tree(self._asked)
+            holder, asked = tree.root.at(*path), self._request
         except ValueError:
             return data
         if holder is None or holder.kind != "object":
