@@ -124,7 +124,9 @@ def _changes(browser: Browser) -> None:
         page.wait_for_selector(".attributes")
         page.screenshot(path=FOLDER / "reported.png")
         waiting = next(each["number"] for each in standing.api("/api/proposals", only="waiting")["proposals"])
-        standing.post(f"/api/proposals/{waiting}/approve", {"by": "Ada", "reason": "the labels say so"})
+        standing.post(
+            f"/api/proposals/{waiting}/approve", {"by": "Ada", "reason": "the labels say so", "at_once": True}
+        )
         _open(page, "#/proposals/revisions", ".chain")
         page.click("text=What it changed")
         page.wait_for_selector(".diff ins")

@@ -143,6 +143,9 @@ def test_a_proposal_is_put_in_force_and_taken_back_with_a_reason_each(
     with learning(folder) as standing, tab(browser, standing.url) as opened:
         page = opened.page
         page.goto("/#/proposals?only=waiting")
+        page.locator("button", has_text="Reject").click()
+        answered(page, ".danger", "not that")
+        expect(page.locator(".empty")).to_contain_text("None is in this state.")
         page.locator("button", has_text="Look for proposals").click()
         expect(page.locator(".advice")).to_contain_text("1 new proposal from 64 labelled sessions", timeout=60_000)
         page.locator(".proposalcard", has_text="acting from").click()
@@ -150,6 +153,7 @@ def test_a_proposal_is_put_in_force_and_taken_back_with_a_reason_each(
         page.locator("dialog input[name=by]").fill("Eve")
         page.locator("dialog .primary").click()
         expect(page.locator("dialog")).to_be_visible()
+        page.locator("dialog select[name=when]").select_option("at_once")
         answered(page, ".primary", "the labels say so")
         expect(page.locator(".proposal .v-on")).to_contain_text("in force")
         expect(page.locator(".proposal")).to_contain_text("the labels say so")
@@ -162,15 +166,11 @@ def test_a_proposal_is_put_in_force_and_taken_back_with_a_reason_each(
         answered(page, ".danger", "it was too much")
         expect(page.locator(".chain .is-now")).to_contain_text("Policy files")
         expect(page.locator(".chain .is-apart")).to_contain_text("optimizer thresholds")
-        page.goto("/#/proposals?only=waiting")
-        page.locator("button", has_text="Reject").click()
-        answered(page, ".danger", "not that")
-        expect(page.locator(".empty")).to_contain_text("None is in this state.")
-        states = {each["number"]: each["state"] for each in standing.api("/api/proposals")["proposals"]}
-        assert sorted(states.values()) == ["canary", "refused", "rejected", "rolled_back"]
+        states = [each["state"] for each in standing.api("/api/proposals")["proposals"]]
+        assert (states.count("rejected"), states.count("rolled_back")) == (1, 1)
         assert standing.api("/api/revisions", app=APP)["revisions"][1]["in_force"] is True
         decided = [(each["decision"], "reason" in each) for each in entries(standing, "proposal.reviewed")]
-        assert decided == [("rejected", True), ("approved", True)]
+        assert decided == [("approved", True), ("rejected", True)]
         opened.assert_clean()
 
 
