@@ -80,6 +80,7 @@ def released(folder: Path) -> str:
         f'\n[app.{APP}]\npolicy = ["{folder / "releases.toml"}"]\nenforce = true\nsearch = true\n'
         "\n[app.silent]\nsearch = false\n"
         "\n[optimizer]\nholdout = 10\nshare = 0.5\nbudget = 0.25\n"
+        "shadow_requests = 0\nshadow_hours = 0.0\nsession_minutes = 60.0\n"
     )
 
 
@@ -125,7 +126,7 @@ def filed(folder: Path) -> None:
     try:
         for number, decision in enumerate(_DECISIONS):
             proposal = Proposal(
-                app="default",
+                app="elsewhere",  # it names no policy, so nothing moves them
                 parent="0" * 32,
                 author="optimizer:reflective",
                 edits=(AddLine(line=Line(id=f"line-{number}", text=HOSTILE)),),

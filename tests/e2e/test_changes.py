@@ -13,6 +13,7 @@ from tests.e2e.browser import PHONE, running_browser, tab
 from tests.e2e.dashboard_stage import MINUTE_NS, Stage, Turn, fill, session_of
 from tests.e2e.environments.install import environment
 from tests.e2e.proposed_stage import APP, CLAUSE, HOSTILE, filed, learning, proposed, told_session
+from tests.gateway.house import waited
 
 pytestmark = pytest.mark.e2e
 
@@ -40,6 +41,12 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learned]:
     filed(folder)
     with learning(folder) as opened:
         [made] = [each for each in proposed(opened) if each["state"] == "waiting"]
+
+        def asks_a_person() -> bool | None:
+            found = opened.api(f"/api/proposals/{made['number']}")
+            return True if found["rungs"][-1]["rung"] == "approval" else None
+
+        waited(asks_a_person, seconds=60)
         yield Learned(opened, made["number"], told_session(opened))
 
 
@@ -71,7 +78,7 @@ def test_a_proposal_shows_what_changes_on_what_it_rests_and_how_far_it_came(page
     found = learned.stage.api(f"/api/proposals/{learned.number}")
     expect(shown.locator(".facts")).to_contain_text(f"{found['sessions']} sessions, on the word of 2 persons or keys")
     expect(shown.locator(".ladder li")).to_have_count(11)
-    expect(shown.locator(".o-passed")).to_have_count(8)
+    expect(shown.locator(".o-passed")).to_have_count(9)
     expect(shown.locator(".o-waiting")).to_contain_text("A person has to decide.")
     expect(shown.locator(".o-none").first).to_contain_text("not asked")
     scores = next(each["scores"] for each in found["rungs"] if each["rung"] == "holdout")

@@ -105,7 +105,7 @@ def test_supervision_says_what_it_took_and_what_it_is_worth(page: Page, overseen
     found = overseen.stage.api("/api/supervision")
     agreement = found["agreement"]
     expect(page.locator(".tile", has_text="Calls to the model")).to_contain_text(str(sum(found["slots"])))
-    expect(page.locator(".tile", has_text="Canaries")).to_contain_text("seen")
+    expect(page.locator(".tile", has_text="Canaries")).to_contain_text("right")
     expect(page.locator(".tile", has_text="Budget left today")).to_contain_text("of $5.00 spent")
     assert agreement["pairs"] >= 90
     assert (
