@@ -157,8 +157,7 @@ def _content_out(config: Config, store: Store) -> Callable[[Exchange, Sequence[S
             said.add(name)
         return True
 
-    limits = config.limits
-    reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
+    reader = Reader(store, dialects().by_name(), Reach.within(config.limits))
     return ContentOut(reader, store.judged, leaves).texts
 
 

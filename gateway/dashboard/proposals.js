@@ -74,18 +74,17 @@ class ProposalsPage {
   }
 
   async answer(found, approve) {
-    // Where live traffic is asked too, a yes leads to that first, unless a person wants it otherwise.
-    const staged = approve && "moves" in found;
+    // A yes leads to live traffic first, unless a person wants it otherwise.
     const values = await ask({
       title: approve ? `Put proposal ${found.number} in force?` : `Reject proposal ${found.number}?`,
-      text: approve ? `For ${found.app}, in every worker${staged ? "" : ": every exchange that begins from then on"}. It can be rolled back at once.` : "The same is not proposed again.",
-      fields: [...(staged ? [{ name: "when", label: "How", choices: [["trial", "through shadow and canary, on a share of sessions first"], ["at_once", "at once, for every session that begins"]] }] : []),
+      text: approve ? `For ${found.app}, in every worker. It can be rolled back at once.` : "The same is not proposed again.",
+      fields: [...(approve ? [{ name: "when", label: "How", choices: [["trial", "through shadow and canary, on a share of sessions first"], ["at_once", "at once, for every session that begins"]] }] : []),
         { name: "by", label: "Your name, for the audit log", value: who().name ?? "", required: true }, { name: "reason", label: "Reason", long: true, required: true }],
       yes: approve ? "Put in force" : "Reject", danger: !approve,
     });
     if (values === null) return;
     try {
-      await post(`/api/proposals/${found.number}/${approve ? "approve" : "reject"}`, { by: values.by, reason: values.reason, ...(staged ? { at_once: values.when === "at_once" } : {}) });
+      await post(`/api/proposals/${found.number}/${approve ? "approve" : "reject"}`, { by: values.by, reason: values.reason, ...(approve ? { at_once: values.when === "at_once" } : {}) });
       announce(approve ? "The proposal is approved." : "The proposal is rejected.");
       await this.load();
     } catch (error) {

@@ -245,8 +245,7 @@ class RecordedEpisodes:
 
 def recorded_episodes(store: Store, config: Config) -> RecordedEpisodes:
     """The episodes of one gateway's store."""
-    limits = config.limits
-    reader = Reader(store, dialects().by_name(), Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio))
+    reader = Reader(store, dialects().by_name(), Reach.within(config.limits))
     return RecordedEpisodes(store, reader, labels=store.labels, holds=store.holds, critiques=store.critiques)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from gateway.config import Config
-from gateway.contents import Encoded, Reach
+from gateway.contents import Encoded
 from gateway.decoding import Undecoded, decode
 from gateway.supervision import overlay_of
 from gateway.wire.interface import Dialect, Undecodable
@@ -33,9 +33,8 @@ def forwarded(
 ) -> bytes:
     """The decoded body the provider got, held against its recorded digest. Raises `NotRebuilt`."""
     limits = config.limits
-    reach = Reach(decoded_bytes=limits.decoded_bytes, ratio=limits.ratio)
     try:
-        plain = decode(body.raw, body.encoding, cap=reach.decoded_bytes, ratio=reach.ratio)
+        plain = decode(body.raw, body.encoding, cap=limits.decoded_bytes, ratio=limits.ratio)
         if judged is None or judged.forwarded_sha256 is None:
             return plain  # it is the app's own
         parameters = find(exchange.app, judged.instructed) if judged.instructed else None

@@ -1,10 +1,12 @@
-"""What the client tests share: one house with one gateway, and each client's run, played once."""
+"""What tests share: one house with one gateway, each client's run, played once, and a browser for each file."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.e2e import promises
+from tests.e2e.browser import running_browser
 from tests.e2e.house import House, open_house
 from tests.e2e.programs import FOREIGN, PYTHON_SDKS
 from tests.e2e.promises import Run
@@ -28,3 +30,9 @@ def run_of(house: House) -> Callable[[str], Run]:
         return runs[name]
 
     return played
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
+        yield running

@@ -9,19 +9,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.browser import PHONE, running_browser, tab
+from tests.e2e.browser import PHONE, tab
 from tests.e2e.dashboard_stage import MINUTE_NS, Stage, Turn, fill, session_of
 from tests.e2e.environments.install import environment
 from tests.e2e.proposed_stage import APP, CLAUSE, HOSTILE, filed, learning, proposed, told_session
 from tests.gateway.house import waited
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
 
 
 @dataclass

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from gateway.demo.agent import ToolReturned
 from tests.corpus.hostile_texts import TEXTS
-from tests.e2e.browser import PHONE, running_browser, tab
+from tests.e2e.browser import PHONE, tab
 from tests.e2e.dashboard_stage import (
     MINUTE_NS,
     Stage,
@@ -38,12 +38,6 @@ PAGES = (
     "costs?since=1h",
     "audit",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
 
 
 class Prepared:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import PHONE, running_browser, tab
+from tests.e2e.browser import PHONE, tab
 from tests.e2e.dashboard_stage import Stage
 from tests.e2e.environments.install import environment
 from tests.e2e.overseen_stage import CLAUSE, OFFICE, changed_tool, labelled_before, promise
@@ -18,12 +18,6 @@ from tests.gateway.house import waited
 pytestmark = pytest.mark.e2e
 
 REFUND = "refund will be processed"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
 
 
 @dataclass
