@@ -96,7 +96,8 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
                 if keep:
                     console.print(
                         f"\nStill running. Look at it in a browser: {guard.url} has policies in force, "
-                        f"{gateway.url} only records. Ctrl-C ends both and removes {directory}."
+                        f"{learner.url} one that was learned, {gateway.url} only records. "
+                        f"Ctrl-C ends all three and removes {directory}."
                     )
                     _wait_for_the_end()
                 rebuilt = found["rebuilt"]["equal"] == found["rebuilt"]["requests"]
