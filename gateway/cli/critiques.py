@@ -73,7 +73,8 @@ def _took(calls: Sequence[Row]) -> str:
     costs = [call["cost_micro_usd"] for call in calls]
     cost = "cost unknown" if None in costs else money(sum(costs))
     micros = sum(call["micros"] for call in calls)
-    return f"{clean(calls[-1]['model'])}, {len(calls)} {'call' if len(calls) == 1 else 'calls'}, {duration(micros * 1000)}, {cost}"
+    times = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
+    return f"{clean(calls[-1]['model'])}, {times}, {duration(micros * 1000)}, {cost}"
 
 
 def _opinion(opinion: Row) -> Iterator[Any]:
