@@ -1,6 +1,7 @@
 """Exchanges: their facts, their steps and their exact bytes."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from litestar import Response, get
@@ -18,6 +19,7 @@ from gateway.contents import Encoded
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.keys import Principal
+from storage.rows import StoredBody
 
 if TYPE_CHECKING:
     from gateway.optimizing.desk import RevisionDesk
@@ -131,30 +133,39 @@ def show_forwarded(
 ) -> Response[bytes]:
     """The decoded request body as the provider got it: the app's own with the instructions that were added to it."""
     exchange = visible(records, principal, exchange_id)
-    body, judged = records.body(exchange.exchange_id, "request"), records.judged(exchange.exchange_id)
-    if body is None or body.raw is None:
-        raise ContentNotKept("the request body was not kept")
-    forwarded = revision_desk.forwarded(exchange, judged, Encoded(raw=body.raw, encoding=body.content_encoding))
+    body, raw = _kept(records, exchange, "request")
+    judged = records.judged(exchange.exchange_id)
+    forwarded = revision_desk.forwarded(exchange, judged, Encoded(raw=raw, encoding=body.content_encoding))
     look(audit, principal, "request", app=exchange.app, exchange=exchange.exchange_id)
-    headers = {"content-disposition": f'attachment; filename="{exchange.exchange_id}-forwarded.bin"'}
-    return Response(forwarded, media_type="application/octet-stream", headers={**SAFE_HEADERS, **headers})
+    return _attached(forwarded, exchange, "forwarded", {})
 
 
 def _body(
     records: Records, audit: Audit, principal: Principal, exchange_id: str, side: Literal["request", "response"]
 ) -> Response[bytes]:
     exchange = visible(records, principal, exchange_id)
-    body = records.body(exchange.exchange_id, side)
-    if body is None or body.raw is None:
-        raise ContentNotKept(f"the {side} body was not kept")
+    body, raw = _kept(records, exchange, side)
     look(audit, principal, side, app=exchange.app, exchange=exchange.exchange_id)
-    headers = {
-        "content-disposition": f'attachment; filename="{exchange.exchange_id}-{side}.bin"',
+    said = {
         "stepwarden-body-sha256": body.sha256.hex(),
         "stepwarden-body-type": _header_safe(body.media_type),
         "stepwarden-body-encoding": _header_safe(body.content_encoding),
     }
-    return Response(body.raw, media_type="application/octet-stream", headers={**SAFE_HEADERS, **headers})
+    return _attached(raw, exchange, side, said)
+
+
+def _kept(records: Records, exchange: Exchange, side: Literal["request", "response"]) -> tuple[StoredBody, bytes]:
+    """A recorded body and its bytes. Raises `ContentNotKept`."""
+    body = records.body(exchange.exchange_id, side)
+    if body is None or body.raw is None:
+        raise ContentNotKept(f"the {side} body was not kept")
+    return body, body.raw
+
+
+def _attached(data: bytes, exchange: Exchange, what: str, said: Mapping[str, str]) -> Response[bytes]:
+    """Bytes to be saved, which no browser shows; `said`: headers that tell of them."""
+    headers = {**SAFE_HEADERS, "content-disposition": f'attachment; filename="{exchange.exchange_id}-{what}.bin"'}
+    return Response(data, media_type="application/octet-stream", headers={**headers, **said})
 
 
 def _header_safe(value: str | None) -> str:
