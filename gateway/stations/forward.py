@@ -27,7 +27,7 @@ _HOP = frozenset({
 _NOT_ON_REQUESTS = _HOP | {b"host", b"expect"}
 
 _BEARER_SINCE = b"2026-10-21"
-"""Anthropic API version from which clients send `Authorization: Bearer` (clients.md, A1)."""
+"""Anthropic API version from which the vendor's clients send `Authorization: Bearer`."""
 
 
 def request_headers(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
