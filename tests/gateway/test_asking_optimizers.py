@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.gateway import GatewayProcess
 from tests.fakes.supervisor_model import Asked, Endpoint, Said, running_model
 from tests.gateway.campaign import end_brutally
-from tests.gateway.house import CHAT, House, standing
+from tests.gateway.house import CHAT, House, standing, waited
 from tests.gateway.test_instructing import body_of, instructions, sent
 from tests.gateway.test_optimizing import HONEST, RULES, SETTINGS, VIOLATING, WORD, called, entries, labelled, optimized
 
@@ -72,6 +72,11 @@ def calls(folder: Path) -> Counter[tuple[str, str]]:
         return Counter(list(ledger.execute("SELECT seat, state FROM supervisor_call")))
 
 
+def settled(folder: Path, number: int) -> None:
+    """Wait until so many calls are settled in the ledger: nobody waits there for the end of one."""
+    waited(lambda: True if calls(folder)["optimizer", "done"] >= number else None)
+
+
 def tokens(folder: Path) -> int:
     with closing(sqlite3.connect(f"file:{folder / 'data' / 'ledger.db'}?mode=ro", uri=True)) as ledger:
         return ledger.execute("SELECT sum(input_tokens + output_tokens) FROM supervisor_call").fetchone()[0]
@@ -96,6 +101,7 @@ def test_a_line_that_a_model_wrote_is_tried_one_response_ahead_and_a_person_puts
         assert rungs == {**dict.fromkeys(list(rungs)[:-1], "passed"), "approval": "waiting"}, proposal
         assert (proposal["direction"], proposal["state"]) == ("loosens", "waiting")
         assert proposal["principals"] >= 2
+        settled(tmp_path, len(mind.asked) - before)
         assert found["calls"] == len(mind.asked) - before == calls(tmp_path)["optimizer", "done"]
         assert tokens(tmp_path) == sum(map(sum, model.tokens)) == found["tokens"]
         done = house.gateway.command("proposals", "approve", str(proposal["number"]), "--at-once", *WORD)
@@ -122,6 +128,7 @@ def test_a_run_that_was_killed_goes_on_and_comes_to_the_same(tmp_path: Path) -> 
             twice = [times for times in Counter(mind.asked).values() if times > 1]
             assert twice == [2], "the one that was under way, and no other"
             assert found["calls"] == len(mind.asked) - 1
+            settled(tmp_path, len(mind.asked) - 1)
             states = calls(tmp_path)
             assert (states["optimizer", "begun"], states["optimizer", "done"]) == (1, len(mind.asked) - 1)
         with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as ledger:

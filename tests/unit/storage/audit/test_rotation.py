@@ -202,8 +202,9 @@ def test_a_key_file_that_is_damaged_is_refused_without_being_shown(tmp_path: Pat
     path = tmp_path / KEY_FILE
     key_of(path, ORIGIN)
     line = path.read_text()
+    secret = line.strip().split("+", 4)[4]  # which may hold the sign that parts what is before it
     for damaged in ("", line[:-5], line.replace("PRIVATE", "PUBLIC"), line.replace("+", "-"), line[:-4] + "AAA\n"):
         path.write_text(damaged)
         with pytest.raises(LogKeyWrong) as error:
             load_key(path)
-        assert line.strip().rpartition("+")[2][:20] not in f"{error.value} {error.value.remedy()}"
+        assert secret[:20] not in f"{error.value} {error.value.remedy()}"
