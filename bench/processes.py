@@ -9,6 +9,7 @@ import msgspec
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _MB = 1 << 20
+_CPUCLOCK_SCHED = 2
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -37,13 +38,23 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of the tree, with threads and with children that ended."""
-    total = 0
+    """User and system time of the tree, with threads and with children that ended.
+
+    What lives is read from its CPU-time clock, nanoseconds, since a peer as light as nginx uses a handful of scheduler
+    ticks in a whole round; children that ended are known in ticks only.
+    """
+    total = 0.0
     for each in tree(pid):
         with contextlib.suppress(OSError):
+            total += time.clock_gettime(_cpu_clock(each))
             fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-            total += sum(int(field) for field in fields[11:15])
-    return total / _TICK
+            total += sum(int(field) for field in fields[13:15]) / _TICK
+    return total
+
+
+def _cpu_clock(pid: int) -> int:
+    """Identifier of another process's CPU-time clock (`clock_getcpuclockid`, which Python lacks)."""
+    return (~pid << 3) | _CPUCLOCK_SCHED
 
 
 def settle(pid: int, *, most_s: float = 15.0) -> float:
