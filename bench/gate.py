@@ -20,7 +20,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def slow(seconds: float) -> Mind:
 
 
 @contextmanager
-def gateway(provider: BackgroundProvider, supervisor: str, guard: str) -> Iterator[House]:
+def gateway(provider: BackgroundProvider, supervisor: str, guard: str) -> Generator[House]:
     """A gateway whose one clause holds proposed calls until this guard has said what it thinks."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -163,7 +163,7 @@ def main() -> None:
         found = measured(provider, given.calls, given.delay_ms)
     print(json.dumps(found, indent=1))
     if given.json_file is not None:
-        given.json_file.write_text(json.dumps({"conditions": conditions(), **found}, indent=1) + "\n")
+        given.json_file.write_text(json.dumps({"conditions": conditions("anthropic"), **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

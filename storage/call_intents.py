@@ -104,7 +104,7 @@ class CallIntents:
 
     def _put(self, slot: int, data: bytes) -> None:
         if os.pwrite(self._file, data.ljust(_SLOT_BYTES, b"\0"), slot * _SLOT_BYTES) != _SLOT_BYTES:
-            raise OSError("a slot was written in part")  # noqa: TRY003, EM101 - caught here
+            raise OSError("a slot was written in part")
 
     def _read(self) -> Iterator[SupervisorCall]:
         """Every call that is whole. One that is not was never sent: it is written before."""
