@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from policies.guards.judge import Charge
+from policies.trail import utf8
 from policies.vocabulary.steps import Part
 from supervisors.critics.fences import Draw, Exhibit, exhibit
 from supervisors.critics.prompt import Matter
@@ -44,7 +45,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
     shown: tuple[Exhibit, ...] = ()
     size: int = 0
-    """Bytes of all of it."""
+    """Bytes of all of it, fences included: of short steps they are the most of what a prompt takes."""
 
     @property
     def ids(self) -> frozenset[str]:
@@ -61,7 +62,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
         return Transcript(
             number=max([self.number, *[step.number for step in steps]]),
             shown=(*self.shown, *named),
-            size=self.size + sum([each.size for each in named]),
+            size=self.size + sum([len(utf8(each.fenced)) for each in named]),
         )
 
     def matter(self, charges: Sequence[Charge], asked: Collection[str]) -> Matter:
