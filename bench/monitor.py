@@ -4,8 +4,9 @@
 
 The first half lets a scripted model read sessions of one gateway, which is a rate of the plumbing and of no model; the
 same requests go through a gateway without a supervisor before, whose memory grows as its caches fill, so that what is
-kept of reading is the difference. The second asks two gateways in turn, one whose supervisor answers nothing while its queue overflows and sheds, and one that
-has none; the difference of their medians is what an overloaded supervisor costs a request.
+kept of reading is the difference. The second asks two gateways in turn, one whose supervisor answers nothing while its
+queue overflows and sheds, and one that has none; the difference of their medians is what an overloaded supervisor costs
+a request.
 """
 
 import argparse
