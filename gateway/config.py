@@ -6,6 +6,7 @@ read when a secret is used. Every mistake is collected and shown with its file, 
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -1016,4 +1017,21 @@ def _points_at(url: str, gateway: Gateway) -> bool:
     host = (parts.hostname or "").lower()
     anywhere = gateway.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     here = is_loopback(host) or host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    return host == gateway.host.lower() or (here and (anywhere or is_loopback(gateway.host)))
+    return (
+        host == gateway.host.lower()
+        or (here and (anywhere or is_loopback(gateway.host)))
+        or (anywhere and _is_this_machine(host))
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its own name, or an address that can be bound here. Asks no name server."""
+    if host == socket.gethostname().lower():
+        return True
+    try:
+        version = ipaddress.ip_address(host).version
+        with socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:  # noqa: PLR2004 - IPv4
+            probe.bind((host, 0))
+    except (ValueError, OSError):
+        return False
+    return True
