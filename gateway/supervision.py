@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.asking import lacking
 from gateway.config import Config
-from gateway.config_file import key_lines
+from gateway.config.written import key_lines
 from gateway.notice_key import notice_key
 from gateway.stations.judge import Bench, Supervision
 from gateway.wire.overlay import Overlay
