@@ -3,7 +3,7 @@
 import json
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ relays."""
 
 
 @contextmanager
-def viewer(house: House, room: int, *, who: str = "", version: str = "1.1") -> Iterator[socket.socket]:
+def viewer(house: House, room: int, *, who: str = "", version: str = "1.1") -> Generator[socket.socket]:
     """A connection that watches, with so much room of its own. `who`: a header line."""
     with closing(socket.socket()) as watching:
         watching.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
