@@ -53,6 +53,9 @@ class Brain:
         self.answering = answering
         self.prompts: list[Prompt] = []
 
+    async def ready(self) -> None:
+        pass
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         del seconds
         self.prompts.append(prompt)
