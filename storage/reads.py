@@ -1,7 +1,7 @@
 """Reads: everything that asks the store, safe from any thread."""
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -52,6 +52,11 @@ class Reads:
     def directory(self) -> Path:
         """The data directory."""
         return self._days.directory
+
+    @property
+    def last(self) -> Mapping[str, int]:
+        """How far each day goes: its newest exchange whose batch is whole."""
+        return self._days.last
 
     def find_states(self, states: Sequence[bytes]) -> list[StateRow]:
         """Exchanges that ended in one of these joining states, newest first; at most 32 of each."""

@@ -121,6 +121,11 @@ class Climb(msgspec.Struct, frozen=True, kw_only=True):
         """Whether every rung that was asked let it pass."""
         return self.child is not None and bool(self.decisions) and self.last.stands
 
+    @property
+    def asked_holdout(self) -> bool:
+        """Whether the hold-out was looked at, which counts as an attempt."""
+        return any(each.rung == "holdout" and each.why != "holdout_leaked" for each in self.decisions)
+
 
 class GateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the gate asks of a change."""
