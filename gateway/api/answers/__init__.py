@@ -19,6 +19,7 @@ from gateway.api.answers.clauses import AppClauses, Clause, ClauseCounts, Clause
 from gateway.api.answers.critiques import Asked, Critique, Critiques, Label, LabelList, Opined, Quote, Trusted
 from gateway.api.answers.erasures import Erasure, Retention
 from gateway.api.answers.exchanges import (
+    Begun,
     Exchange,
     ExchangeDetail,
     ExchangeList,
@@ -60,6 +61,7 @@ __all__ = [
     "AuditKeys",
     "AuditLine",
     "AuditLines",
+    "Begun",
     "Branch",
     "BranchList",
     "BudgetLimit",

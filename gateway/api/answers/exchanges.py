@@ -5,6 +5,7 @@ import msgspec
 from gateway import request_changes
 from gateway.api.answers.sessions import Branch, Session
 from gateway.api.answers.values import hexed, sound, time
+from gateway.stations import asks
 from gateway.times import rfc3339
 from policies.vocabulary import exchanges, judgements, sessions, steps
 from policies.vocabulary.usage import Usage
@@ -263,6 +264,29 @@ class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
     judged: Judgement | None = None
     """What clauses said of it; null where no policy was in force for its app."""
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """An exchange that is under way for long enough to be seen."""
+
+    exchange_id: str
+    session_id: str
+    app: str
+    agent: str | None
+    model: str | None
+    started_at: str
+
+    @classmethod
+    def of(cls, glimpse: asks.Glimpse) -> "Begun":
+        """The answer for one."""
+        return cls(
+            exchange_id=glimpse.exchange_id,
+            session_id=glimpse.join.session_id,
+            app=glimpse.app,
+            agent=glimpse.join.agent_name,
+            model=glimpse.model,
+            started_at=rfc3339(glimpse.started_ns),
+        )
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
