@@ -81,6 +81,10 @@ _REMEMBERED_LENGTH = 256
 """Longest path worth remembering, bytes: callers choose paths, and memory must stay small."""
 
 
+_LOOK_SECONDS = 0.1
+"""How often an exchange that somebody watches live is looked at while it is under way."""
+
+
 class Gate:
     """How many exchanges are in flight in this worker, and whether it still takes new ones."""
 
@@ -158,6 +162,8 @@ class DataPlane:
         finally:
             if passage.watch is not None:
                 passage.watch.stop()
+            if passage.showing is not None:
+                passage.showing.cancel()
             for each in (passage, *passage.children):
                 if each.answer is not None:
                     each.answer.close()
@@ -422,9 +428,21 @@ class DataPlane:
         passage.shadowed, passage.distrusted, passage.receipt = opened.shadowed, opened.distrusted, opened.receipt
         if opened.given:
             passage.given = dict(opened.given)
+        if opened.watched:
+            self._look_soon(passage)
         if opened.revision is not None and passage.principal is not None:
             passage.revision = opened.revision
             await self.supervision.attend(passage.principal.app, opened.revision)
+
+    def _look_soon(self, passage: Passage) -> None:
+        """Show an exchange while it is under way; most are over before the first look, and cost a timer."""
+        passage.showing = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, passage)
+
+    def _look(self, passage: Passage) -> None:
+        glimpse = passage.glimpse()
+        if glimpse is not None:
+            self.keeper.show(glimpse)
+        self._look_soon(passage)
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""
