@@ -1,6 +1,6 @@
 """The caller: the one way to a supervisor's model, for the gate and the monitor alike.
 
-Whoever calls says on whose account. The budget is reserved and the ledger durable before anything is sent; what it
+Whoever calls says on whose account. The budget is reserved and the call written down before anything is sent; what it
 took is settled after, whatever became of it. Nothing is tried twice here. Both seats share budget and ledger, and each
 leaves a provider alone by itself that fails again and again or says that it is overloaded (`supervisors/lines.py`).
 """
@@ -68,7 +68,7 @@ class Ledger(Protocol):
         ...
 
     async def begin(self, call: SupervisorCall) -> None:
-        """Write a call down, and its ceiling on the accounts of its spender; durable on return.
+        """Write a call down, and its ceiling on the accounts of its spender; on return no kill of the process loses it.
 
         Raises `LedgerFailed`.
         """

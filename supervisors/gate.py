@@ -9,7 +9,7 @@ the words of `Unserved`, and `answer_refused answer_cut_off answer_empty answer_
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,7 @@ from supervisors.canaries import Canaries, Canary
 from supervisors.critic import Critic
 from supervisors.critics.answers import Malformed, Said
 from supervisors.critics.appeals import appeals
-from supervisors.critics.fences import Draw
+from supervisors.critics.fences import Draw, Exhibit
 from supervisors.critics.prompt import REVISION, Matter, ordered
 from supervisors.exhibits import Exhibits
 from supervisors.ports import Clock
@@ -47,6 +47,9 @@ QUOTED: Final = "judge"
 """The label of evidence that a critique quotes."""
 
 _REMEMBERED: Final = 4096
+
+_LOOKED_THROUGH_HERE: Final = 4096
+"""Bytes of a step that are looked through on the event loop; more may take tens of milliseconds."""
 
 Told = Callable[[Critique], None]
 """Takes a critique for the record; returns at once."""
@@ -103,15 +106,13 @@ class Gate:
 
         The same step under the same clause gets the same answer; one that is asked about meanwhile is not asked twice.
         """
-        keys = [case.digest(charge) for charge in case.charges]
-        found = {key: self._known[key] for key in keys if key in self._known}
-        left = tuple([charge for charge, key in zip(case.charges, keys, strict=True) if key not in found])
+        keys = {charge: case.digest(charge) for charge in case.charges}
+        found = {key: self._known[key] for key in keys.values() if key in self._known}
+        left = tuple([charge for charge, key in keys.items() if key not in found])
         if left:
-            answers = await self._joined(msgspec.structs.replace(case, charges=ordered(left)))
-            found |= {
-                key: answers[charge.clause] for charge, key in zip(case.charges, keys, strict=True) if charge in left
-            }
-        return tuple([found[key] for key in keys])
+            answers = await self._joined(msgspec.structs.replace(case, charges=ordered(left)), keys)
+            found |= {keys[charge]: answers[charge.clause] for charge in left}
+        return tuple([found[keys[charge]] for charge in case.charges])
 
     def forget(self, sessions: Iterable[str]) -> None:
         """Keep nothing of what was shown of these sessions: they were erased."""
@@ -124,16 +125,16 @@ class Gate:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _joined(self, case: Case) -> dict[str, Answer]:
+    async def _joined(self, case: Case, keys: Mapping[Charge, bytes]) -> dict[str, Answer]:
         """The answers of the one inquiry there is about a case; who leaves does not end it for others.
 
         One for each session: whose budget is gone must not be why another's step has no answer.
         """
         account = f"{case.asking.app}\0{case.asking.session_id or ''}\0".encode("utf-8", "surrogatepass")
-        key = account + b"".join([case.digest(charge) for charge in case.charges])
+        key = account + b"".join([keys[charge] for charge in case.charges])
         task = self._running.get(key)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._judged(case))
+            task = asyncio.get_running_loop().create_task(self._judged(case, keys))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
             self._mix_in(case)
@@ -164,7 +165,7 @@ class Gate:
             score = max([hit.score for hit in answer.hits], default=0)
             canaries.judged(canary, case.asking.app, score, prompt=REVISION)
 
-    async def _judged(self, case: Case) -> dict[str, Answer]:
+    async def _judged(self, case: Case, keys: Mapping[Charge, bytes]) -> dict[str, Answer]:
         """By clause; what was answered is remembered, what failed is asked again."""
         began_ns = self._clock()
         try:
@@ -184,7 +185,7 @@ class Gate:
         answers = {clause: msgspec.structs.replace(answer, micros=micros) for clause, answer in answers.items()}
         for charge in case.charges:
             if answers[charge.clause].failure is None:
-                self._remember(case.digest(charge), answers[charge.clause])
+                self._remember(keys[charge], answers[charge.clause])
         return answers
 
     async def _in_turn(self, case: Case, began_ns: int) -> dict[str, Answer]:
@@ -196,12 +197,10 @@ class Gate:
             raise Unserved("overloaded") from None
         try:
             inquiry = self._inquiry(case, "word", began_ns)
-            found = await self._asked(inquiry)
+            found, beside = await asyncio.gather(self._asked(inquiry), _beside(inquiry.matter.steps[-1]))
         finally:
             self._turns.release()
         self._tell(case, found.opined)
-        step = inquiry.matter.steps[-1]
-        beside = (*appeals(step.text), *Excerpt(text=step.text, size=step.size, whole=step.whole).tail())
         return {clause: _with(answer, beside) for clause, answer in found.answers.items()}
 
     def _inquiry(self, case: Case, purpose: Purpose, began_ns: int) -> "_Inquiry":
@@ -301,6 +300,12 @@ class _Inquiry:
 
     def _left(self) -> float:
         return (self._until_ns - self._clock()) / 1e9
+
+
+async def _beside(step: Exhibit) -> tuple[Hit, ...]:
+    """What a step says to its judge and what of it nobody was shown: looked for while the model is asked."""
+    spoken = appeals(step.text) if step.size <= _LOOKED_THROUGH_HERE else await asyncio.to_thread(appeals, step.text)
+    return (*spoken, *Excerpt(text=step.text, size=step.size, whole=step.whole).tail())
 
 
 def _failed(charges: Iterable[Charge], why: str) -> dict[str, Answer]:

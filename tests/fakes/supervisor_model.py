@@ -61,6 +61,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = True
     """Whether usage stands in the document."""
 
+    spent: tuple[int, int] | None = None
+    """Input and output as it says, instead of what it took."""
+
 
 Mind = Callable[[Asked], Said]
 
@@ -137,7 +140,7 @@ class Endpoint:
         with self._lock:
             self.calls.append(asked)
         said = self.mind(asked)
-        spent = (len(json.dumps(asked.document)) // 4, max(len(said.text) // 4, 1))
+        spent = said.spent or (len(json.dumps(asked.document)) // 4, max(len(said.text) // 4, 1))
         body = said.body if said.body is not None else json.dumps(_document(asked, said, spent)).encode()
         if said.status == 200 and said.body is None:
             with self._lock:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import TURN, always, in_turn, say
-from tests.fakes.supervisor_model import Endpoint, Mind, Said, opining, running_model, sound
+from tests.fakes.supervisor_model import Asked, Endpoint, Mind, Said, opining, running_model, sound
 from tests.fakes.supervisor_model import always as answering
 from tests.gateway.house import CHAT, DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing, waited
 from tests.gateway.rawhttp import Response, request
@@ -402,16 +402,34 @@ def test_what_is_left_to_the_monitor_waits_for_nobody(tmp_path: Path) -> None:
         assert judged(house, got.exchange)["judged"]["verdict"] == "allow"
 
 
-def test_a_call_that_a_crash_cut_off_counts_at_its_ceiling(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_gateway_killed_the_moment_its_model_is_asked_has_every_call_in_its_ledger(
+    tmp_path: Path, workers: int
+) -> None:
+    kills = 3
     with running_model() as endpoint:
         more = configured(tmp_path, settings(endpoint.base_url, deadline_seconds=30.0))
-        with standing(tmp_path, more=more, environment=ENVIRONMENT) as house:
-            endpoint.mind = endpoint.stall
-            proposing(house, CHAT, "launch", {"at": "noon"}, stream=False)
-            body = CHAT.call(body=CHAT.request_body(stream=False, tools=tools_of(CHAT, "launch")))
-            with house.wire() as wire:
-                wire.send(body)
-                (call,) = waited(lambda: calls_of(house) if endpoint.calls else None)
-                os.kill(house.gateway.process.pid, signal.SIGKILL)
-            assert (call["state"], call["input_tokens"]) == ("begun", None)
-            assert call["ceiling_tokens"] > 0
+        for number in range(kills):
+            with standing(tmp_path, more=more, workers=workers, environment=ENVIRONMENT) as house:
+                endpoint.mind = killing(house, endpoint)
+                proposing(house, CHAT, "launch", {"at": f"{number} o'clock"}, stream=False)
+                with house.wire() as wire:
+                    wire.send(CHAT.call(body=CHAT.request_body(stream=False, tools=tools_of(CHAT, "launch"))))
+                    house.gateway.process.wait(30)
+        with standing(tmp_path, more=more, workers=workers, environment=ENVIRONMENT) as house:
+            assert len(endpoint.calls) == kills
+            calls = calls_of(house)
+            assert [(call["state"], call["input_tokens"]) for call in calls] == [("begun", None)] * kills
+            ceilings = sum(call["ceiling_tokens"] for call in calls)
+            spent = json.loads(house.control("/api/supervision")[1])["budgets"]
+            assert {row["spent_tokens"] for row in spent} == {ceilings}
+
+
+def killing(house: House, endpoint: Endpoint) -> Mind:
+    """Kill the gateway before a word is said."""
+
+    def mind(asked: Asked) -> Said:
+        os.kill(house.gateway.process.pid, signal.SIGKILL)
+        return endpoint.stall(asked)
+
+    return mind
