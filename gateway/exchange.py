@@ -42,9 +42,10 @@ from gateway.refusals import (
 )
 from gateway.server import Door
 from gateway.stations import forward, ingress
+from gateway.stations.benches import Supervision
 from gateway.stations.ingress import ClientGone, Presented, Watch
 from gateway.stations.instruct import ECHOES, Restored, instruct
-from gateway.stations.judge import Docket, Supervision
+from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.supervised import Attempt, SupervisedReply, hold_ask
 from gateway.wire.dialects import Dialects

@@ -51,7 +51,7 @@ from gateway.notice_key import notice_key
 from gateway.optimizing.desk import RevisionDesk
 from gateway.searching import Search
 from gateway.server import protocol_class
-from gateway.stations.judge import Supervision
+from gateway.stations.benches import Supervision
 from gateway.viewers import Rooms
 from gateway.wire.dialects import dialects
 from gateway.witness_address import read_address

@@ -12,7 +12,8 @@ from gateway.asking import lacking
 from gateway.config import Config
 from gateway.config.written import key_lines
 from gateway.notice_key import notice_key
-from gateway.stations.judge import Bench, Supervision
+from gateway.stations.bench import Bench
+from gateway.stations.benches import Supervision
 from gateway.wire.overlay import Overlay
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
