@@ -102,7 +102,7 @@ class Gold:
         self._bad = frozenset({digest_of(run.steps[index].tool, run.steps[index].text) for index in run.bad})
 
     async def ready(self) -> None:
-        pass
+        """Nothing is loaded."""
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """A word or a critique, as asked."""
