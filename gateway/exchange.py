@@ -250,7 +250,7 @@ class DataPlane:
         added = docket is not None and docket.instructed is not None and passage.operation == "chat"
         if docket is None or view is None or not added or passage.dialect.name != ECHOES:
             return send
-        return Restored(send, docket, passage.decoded, stream=view.stream)
+        return Restored(send, docket, passage.decoded, view)
 
     def _summon(self, passage: Passage) -> Docket | None:
         """Open the docket of an exchange whose app has policies."""

@@ -71,6 +71,7 @@ Why: TypeAlias = Literal[
     "comparing",
     "not_worse",
     "worse_live",
+    "one_voice",
     "refused_before",
     "cooling_down",
     "overtaken",
