@@ -38,7 +38,6 @@ _number = itemgetter(0)
 """Of a row: its exchange's place in the order of recording."""
 
 _encode = msgspec.json.Encoder().encode
-_encode_lines = msgspec.json.Encoder().encode_lines
 _decode_steps = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 Rows: TypeAlias = Sequence[sqlite3.Row]
@@ -177,7 +176,7 @@ def records_written(written: Sequence[spans.Written]) -> list[bytes]:
         if steps := _steps(exchange):
             exchange_id = _exchange_id(exchange)
             found += [_StepRecord(exchange_id, step) for step in _decode_steps(steps)]
-    return _encode_lines(found)[:-1].split(b"\n")
+    return list(map(_encode, found))
 
 
 def records(rows: Rows) -> Iterator[bytes]:
