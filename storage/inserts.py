@@ -8,7 +8,7 @@ Of a narrow row, a third is what a statement costs to start and to end, and each
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, compress, groupby, repeat
 from operator import is_not
@@ -20,11 +20,21 @@ _TOGETHER = 32
 """Rows of one statement: twice as many save nothing more."""
 
 
-def insert(connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Add rows in their order; `columns` are names of ours. Raises `sqlite3.Error`."""
+def insert(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[Row], otherwise: str = ""
+) -> None:
+    """Add rows in their order; `columns` are names of ours, `otherwise` is said of rows that stand there already.
+
+    Raises `sqlite3.Error`.
+    """
+    for given, alike in by_given(rows):
+        connection.executemany(_statement(table, tuple(compress(columns, given)), otherwise), alike)
+
+
+def by_given(rows: Iterable[Row]) -> Iterator[tuple[tuple[bool, ...], list[list[Any]]]]:
+    """Rows in their order, those together that have the same values at all: which, and these values to be bound."""
     for given, alike in groupby(rows, _given):
-        statement = _statement(table, tuple(compress(columns, given)))
-        connection.executemany(statement, [_bound(compress(row, given)) for row in alike])
+        yield given, [_bound(compress(row, given)) for row in alike]
 
 
 def insert_whole(
@@ -53,8 +63,9 @@ def _bound(values: Iterable[Any]) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _statement(table: str, columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - literals
+def _statement(table: str, columns: tuple[str, ...], otherwise: str) -> str:
+    values = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) {otherwise}"  # noqa: S608 - literals
 
 
 @lru_cache(maxsize=64)
