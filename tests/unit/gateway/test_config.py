@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.init import template
 from gateway.config import RESERVED, Config, is_loopback, sections, settings_of, url_fault
-from gateway.config_file import ConfigError, key_lines
+from gateway.config.written import ConfigError, key_lines
 
 VALID = """
 [gateway]
@@ -152,6 +152,13 @@ def test_an_environment_form_finds_a_provider_with_a_hyphen(tmp_path: Path) -> N
         ("[gateway.port]\nx = 1\n", 1, "not a table", "one value"),
         ('[gateway]\nhost = "a b"\n', 2, "no address", "127.0.0.1"),
         ("[gateway]\nallowed_hosts = ['http://x']\n", 2, "`allowed_hosts`", "gateway.example.com"),
+        ("[mcp.x]\nurl='http://['\noauth='login'\n", 2, "not a URL", "https://"),
+        (
+            "[alert.x]\non=['hold']\nto='email'\nmail_from='a@x.example'\nmail_to=['b@x.example']\nsmtp='smtp://['\n",
+            6,
+            "no mail server",
+            "smtp://",
+        ),
         ("[gateway]\nport = \n", 2, "not TOML", "toml.io"),
         ("[gateway]\nport = 1\nport = 2\n", 3, "not TOML", "toml.io"),
     ],
