@@ -16,9 +16,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+from gateway.answering import Unsayable
 from gateway.config import Limits, Provider
 from gateway.decoding import Bomb, Undecoded, decode
-from gateway.heads import BODILESS, Head, head_of
+from gateway.heads import BODILESS, head_of
 from gateway.http import Answer, Interrupted, Upstream
 from gateway.ids import new_id, secrets_of
 from gateway.keeper import Keeper, Opening
@@ -36,14 +37,15 @@ from gateway.refusals import (
     Refused,
     StepRejected,
     UpstreamBroke,
+    UpstreamMalformed,
     UpstreamTimedOut,
-    UpstreamUnreachable,
 )
 from gateway.server import Door
 from gateway.stations import forward, ingress
+from gateway.stations.benches import Supervision
 from gateway.stations.ingress import ClientGone, Presented, Watch
 from gateway.stations.instruct import ECHOES, Restored, instruct
-from gateway.stations.judge import Docket, Supervision
+from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.supervised import Attempt, SupervisedReply, hold_ask
 from gateway.wire.dialects import Dialects
@@ -78,6 +80,10 @@ _PARTING_SECONDS = 1.0
 _REMEMBERED_PATHS = 1024
 _REMEMBERED_LENGTH = 256
 """Longest path worth remembering, bytes: callers choose paths, and memory must stay small."""
+
+
+_LOOK_SECONDS = 0.1
+"""How often an exchange that somebody watches live is looked at while it is under way."""
 
 
 class Gate:
@@ -144,6 +150,9 @@ class DataPlane:
                 await self._carry(passage, scope, receive, send)
         except Refused as refusal:
             await self._refused(passage, refusal, send)
+        except Unsayable:
+            oddity = UpstreamMalformed("The provider's answer has a header that HTTP does not allow.")
+            await self._refused(passage, oddity, send)
         except ClientGone:
             passage.outcome = "client_aborted"
         except asyncio.CancelledError:
@@ -154,6 +163,8 @@ class DataPlane:
         finally:
             if passage.watch is not None:
                 passage.watch.stop()
+            if passage.showing is not None:
+                passage.showing.cancel()
             for each in (passage, *passage.children):
                 if each.answer is not None:
                     each.answer.close()
@@ -418,9 +429,21 @@ class DataPlane:
         passage.shadowed, passage.distrusted, passage.receipt = opened.shadowed, opened.distrusted, opened.receipt
         if opened.given:
             passage.given = dict(opened.given)
+        if opened.watched:
+            self._look_soon(passage)
         if opened.revision is not None and passage.principal is not None:
             passage.revision = opened.revision
             await self.supervision.attend(passage.principal.app, opened.revision)
+
+    def _look_soon(self, passage: Passage) -> None:
+        """Show an exchange while it is under way; most are over before the first look, and cost a timer."""
+        passage.showing = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, passage)
+
+    def _look(self, passage: Passage) -> None:
+        glimpse = passage.glimpse()
+        if glimpse is not None:
+            self.keeper.show(glimpse)
+        self._look_soon(passage)
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""
@@ -440,7 +463,7 @@ class DataPlane:
         if passage.operation == "chat" and _succeeded(answer.status):
             if observation.may_be_nothing:
                 first = await self._first_bytes(answer)
-                _refuse_unless_answer(answer.status, observation.head, first)
+                _refuse_unless_answer(answer.status, observation, first)
             if line is not None and await self._supervised(answer, first, observation, headers, line):
                 await passage.judge_rest()
                 return
@@ -531,9 +554,7 @@ class DataPlane:
         except Interrupted as broken:
             if broken.timed_out:
                 raise UpstreamTimedOut("The provider answered and then fell silent.") from broken
-            raise UpstreamUnreachable(
-                "The provider's connection broke before the first byte of its answer."
-            ) from broken
+            raise UpstreamBroke("The provider's connection broke before the first byte of its answer.") from broken
 
     def _observe(self, passage: Passage, headers: forward.Headers) -> Observation:
         keep = _KEPT_OTHER_BYTES if passage.operation == "other" else _KEPT_BYTES
@@ -677,11 +698,11 @@ def _succeeded(status: int) -> bool:
     return 200 <= status < 300 and status not in BODILESS  # noqa: PLR2004 - successes
 
 
-def _refuse_unless_answer(status: int, head: Head, first: bytes) -> None:
+def _refuse_unless_answer(status: int, observation: Observation, first: bytes) -> None:
     """Raise `NotAnAnswer` for HTML and for nothing under status 200."""
     if status != 200:  # noqa: PLR2004 - OK
         return
-    if not first:
+    if observation.is_nothing(first):
         raise NotAnAnswer("The provider answered 200 with an empty body.")
-    if head.is_page or first[:64].lstrip().lower().startswith((b"<!doctype", b"<html")):
+    if observation.is_markup(first):
         raise NotAnAnswer("The provider answered 200 with a web page; a proxy or login page may stand in between.")

@@ -51,7 +51,9 @@ from gateway.notice_key import notice_key
 from gateway.optimizing.desk import RevisionDesk
 from gateway.searching import Search
 from gateway.server import protocol_class
-from gateway.stations.judge import Supervision
+from gateway.stations.benches import Supervision
+from gateway.tcp import keep_alive
+from gateway.viewers import Rooms
 from gateway.wire.dialects import dialects
 from gateway.witness_address import read_address
 from gateway.witnesses import Witnesses, WitnessState
@@ -162,6 +164,7 @@ def _listen(config: Config, count: int) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if count > 1:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            keep_alive(listener)
             listener.bind((host, port))
             port = listener.getsockname()[1]
             listeners.append(listener)
@@ -593,7 +596,9 @@ async def _work(config: Config, listener: socket.socket) -> None:
     lag = LoopLag()
     beating = [asyncio.create_task(lag.watch()), asyncio.create_task(_beat(keeper, planes.gate, lag))]
     _on_hangup(config, panel, keeper, planes.supervise)
-    relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
+    rooms = Rooms(keeper.watch, keeper.unwatch)
+    keeper.tell = rooms.tell
+    relay = ControlRelay(data_dir / sockets.RELAYED, config.limits, rooms)
     server = _server(create_app({**planes.mounts, **relay.segments()}, [dashboard_routes()]), config)
     _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))

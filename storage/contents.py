@@ -13,6 +13,7 @@ from storage.codec import Codec
 from storage.errors import ContentDamaged
 from storage.files import WriteFile, max_id
 from storage.growth import Ends
+from storage.inserts import insert_whole
 from storage.known import Known, Latest
 from storage.schema import Schema
 from storage.scopes import Scope
@@ -26,10 +27,8 @@ _ENTRIES_A_TAIL = 4
 _SURVEYED = 1_000_000
 """Contents of a file up to which its names are read once when it is opened (half a second)."""
 
-_CONTENT_INSERT = (
-    "INSERT INTO content (id, cid, codec, length, sealed, scope) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (cid) DO NOTHING"
-)
-_STATE_INSERT = "INSERT INTO conv_state (id, check_bytes, prev, content, depth) VALUES (?, ?, ?, ?, ?)"
+_CONTENT = "id, cid, codec, length, sealed, scope"
+_STATE = "id, check_bytes, prev, content, depth"
 
 _CONTENT_OF = "SELECT cid, codec, length, sealed, scope FROM content WHERE cid = ?"
 _WALK = """
@@ -148,7 +147,9 @@ class ContentWriter:
             cid = name(piece)
             number = self._number(cid, piece, scope)
             link = (here.number, number)
-            here = fresh(link) or known(link) or self._extend(link, here, cid, scope)
+            # No state of before goes on to a content of this batch.
+            found = fresh(link) or (known(link) if number < self._first_content else None)
+            here = found or self._extend(link, here, cid, scope)
         return here
 
     def tail(self, branch: str) -> Tail | None:
@@ -172,8 +173,8 @@ class ContentWriter:
             length = len(plain)
             sealed = scope.sealer.seal(packed, _BINDING % (cid, codec, length), nonce)
             rows.append((number, bytearray(cid), codec, length, bytearray(sealed), scope.number))
-        self.file.connection.executemany(_CONTENT_INSERT, rows)
-        self.file.connection.executemany(_STATE_INSERT, self._state_rows)
+        insert_whole(self.file.connection, "content", _CONTENT, rows, "ON CONFLICT (cid) DO NOTHING")
+        insert_whole(self.file.connection, "conv_state", _STATE, self._state_rows)
 
     def commit(self) -> None:
         """Make it last, and only then remember it."""

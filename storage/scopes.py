@@ -8,7 +8,8 @@ once a pair is destroyed, its contents can be neither read nor guessed, whoever 
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, final
 
@@ -17,6 +18,7 @@ from blake3 import blake3
 from policies.vocabulary.exchanges import Recording
 from storage.errors import ContentDamaged, StorageFailed
 from storage.files import ReadFiles, WriteFile
+from storage.inserts import insert_whole
 from storage.known import Known
 from storage.pseudonyms import Pseudonyms
 from storage.schema import Schema
@@ -29,6 +31,11 @@ _SCOPE_BYTES = 4
 _CHECK_BYTES = 8
 _MADE_OF = 2 * _KEY_BYTES + NONCE_BYTES
 """Random bytes that go into a new pair: its keys, and the nonce they are wrapped with."""
+
+_ASKED = 32
+"""Names that are looked for with one statement."""
+
+_NAMED = f"SELECT id, name, wrapped FROM scope_key WHERE name IN ({', '.join('?' * _ASKED)})"  # noqa: S608 - literals
 
 _REMEMBERED = 256
 """Scopes the writing thread knows without asking the file, and as many that it knew before: 3.5 KB each."""
@@ -180,33 +187,45 @@ class ScopeKeys:
                 raise StorageFailed("destroying keys", error) from error
 
     def _read_or_make(self, wanted: Iterable[Whose]) -> dict[Whose, Scope]:
-        run, found = self._file.connection.execute, dict[Whose, Scope]()
-        fresh: list[tuple[Whose, bytes]] = []
+        called = {self._name(each): each for each in wanted}
+        found: dict[Whose, Scope] = {}
         try:
             self._file.begin()  # around the look-ups too: each by itself would lock and unlock the file
-            for each in wanted:
-                name = self._name(each)
-                row = run("SELECT id, name, wrapped FROM scope_key WHERE name = ?", (name,)).fetchone()
-                if row is None:
-                    fresh.append((each, name))
-                else:
-                    found[each] = _opened(self._wrap, row)
-            # One request for randomness serves them all.
-            random = os.urandom(_MADE_OF * len(fresh))
-            for at, (each, name) in enumerate(fresh):
-                found[each] = self._make(each.month, name, random[at * _MADE_OF : (at + 1) * _MADE_OF])
+            for row in self._read(list(called)):
+                found[called.pop(row[1])] = _opened(self._wrap, row)
+            found |= self._make(called)
             self._file.commit()
         finally:
             self._file.rollback()
         return found
 
-    def _make(self, month: str, name: bytes, random: bytes) -> Scope:
-        keys, nonce = random[: 2 * _KEY_BYTES], random[2 * _KEY_BYTES :]
-        wrapped = self._wrap.seal(keys, name, nonce)
-        done = self._file.connection.execute(
-            "INSERT INTO scope_key (name, month, wrapped) VALUES (?, ?, ?)", (name, month, wrapped)
-        )
-        return _scope(done.lastrowid or 0, keys)
+    def _read(self, names: Sequence[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
+        """The rows there are of these names."""
+        for at in range(0, len(names), _ASKED):
+            asked = names[at : at + _ASKED]
+            # NULL is equal to nothing: one statement does for any number of names.
+            yield from self._file.connection.execute(_NAMED, (*asked, *repeat(None, _ASKED - len(asked))))
+
+    def _make(self, called: Mapping[bytes, Whose]) -> dict[Whose, Scope]:
+        """Keys for scopes that have none yet."""
+        found: dict[Whose, Scope] = {}
+        rows: list[tuple[int, bytearray, str, bytearray]] = []
+        # One request for randomness serves them all.
+        random = os.urandom(_MADE_OF * len(called))
+        number = self._newest() if called else 0
+        for at, (name, each) in enumerate(called.items()):
+            number += 1
+            own = random[at * _MADE_OF : (at + 1) * _MADE_OF]
+            keys, nonce = own[:-NONCE_BYTES], own[-NONCE_BYTES:]
+            rows.append((number, bytearray(name), each.month, bytearray(self._wrap.seal(keys, name, nonce))))
+            found[each] = _scope(number, keys)
+        insert_whole(self._file.connection, "scope_key", "id, name, month, wrapped", rows)
+        return found
+
+    def _newest(self) -> int:
+        """The highest number that was ever given."""
+        row = self._file.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'scope_key'").fetchone()
+        return 0 if row is None else int(row[0])
 
     def _name(self, scope: Whose) -> bytes:
         return self._names.of("scope", *scope)

@@ -19,6 +19,7 @@ from policies.vocabulary.reports import ReportedSpan
 from storage.aliases import Aliases
 from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
+from storage.call_intents import CallIntents
 from storage.canaries import CanaryBook
 from storage.contents import Vault
 from storage.critiques import CritiqueBook
@@ -109,9 +110,11 @@ class Store(Reads):
                 self.grants = ToolGrants(self.ledger, key)
                 self.optimizer_steps = StepBook(self.ledger)
                 self.aliases = Aliases(self.ledger)
+                intents = CallIntents(path)
+                opened.callback(intents.close)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
-                self.supervisor_calls = CallBook(self.ledger, self.sequencer)
+                self.supervisor_calls = CallBook(self.ledger, self.sequencer, intents)
                 self.canaries = CanaryBook(self.ledger, self.sequencer)
                 self.publisher = Publisher(
                     self.ledger, lambda: open_log(path, self.ledger.origin), adopt=partial(adopt_next, path)

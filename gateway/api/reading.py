@@ -5,7 +5,8 @@ from itertools import groupby
 from typing import Literal, Protocol
 
 from gateway.api import answers
-from gateway.contents import Encoded, Placed, Reach, asked_parts, texts
+from gateway.contents import Encoded, Placed, Reach, asked_parts, texts, whole_request
+from gateway.request_changes import RequestChanges, request_changes
 from gateway.wire.interface import Dialect
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange
@@ -96,6 +97,17 @@ class Reader:
         if dialect is None:
             return ()
         return asked_parts(exchange, Stored(self._records, exchange.exchange_id), dialect, self._reach)
+
+    def changes(self, before: Exchange, after: Exchange) -> RequestChanges | None:
+        """What a request asks otherwise than an earlier one of the same dialect; None where either is lost."""
+        dialect = self._dialects.get(after.dialect)
+        if dialect is None or before.dialect != after.dialect:
+            return None
+        one, other = (
+            whole_request(each, Stored(self._records, each.exchange_id), dialect, self._reach)
+            for each in (before, after)
+        )
+        return None if one is None or other is None else request_changes(one, other, dialect)
 
     def _texts(self, exchange: Exchange | None, steps: Sequence[Placed]) -> Sequence[str | None]:
         if exchange is None:
