@@ -228,7 +228,35 @@ def test_how_often_each_guard_was_wrong_is_shown_with_intervals(tmp_path: Path) 
             shown_with_intervals(house)
 
 
+def test_a_line_that_people_wrote_is_suggested_without_a_model_and_is_in_requests_once_a_person_agrees(
+    tmp_path: Path,
+) -> None:
+    """Every step of it is told: in the log, with what came of each optimizer."""
+    rules, own = tmp_path / "rules.toml", tmp_path / "lines.toml"
+    rules.write_text(RULES)
+    own.write_text(
+        f'[[choice]]\nid = "back"\ntext = "{LINE}"\ntools = ["launch"]\n'
+        '[[choice]]\nid = "trips"\ntext = "Mind the weather."\ntools = ["get_weather"]\n'
+    )
+    more = f'[app.default]\npolicy = ["{rules}"]\nenforce = true\ninstructions = "{own}"\n{SETTINGS}'
+    with standing(tmp_path, more=more) as house:
+        labelled(house)
+        body = body_of(CHAT, 0, stream=False)
+        assert sent(house, CHAT, body, stream=False)[1] == body, "to choose from is not to be in force"
+        found = optimized(house)
+        proposal = written(found, "lines")
+        assert [each["line"]["id"] for each in proposal["edits"]] == ["back"]
+        assert (proposal["rungs"][-1]["why"], proposal["state"]) == ("needs_a_person", "waiting")
+        heard = {each["optimizer"]: each["proposals"] for each in entries(house, "optimizer.heard")}
+        assert heard["lines"] == 1
+        assert set(heard) == {"thresholds", "gaps", "selection", "patterns", "allowances", "lines"}
+        done = house.gateway.command("proposals", "approve", str(proposal["number"]), "--at-once", *WORD)
+        assert done.returncode == 0, done.stderr
+        assert instructions(CHAT, sent(house, CHAT, body, stream=False)[1]).endswith(f"\n- {LINE}")
+
+
 def shown_with_intervals(house: House) -> None:
+    optimized(house)
     done = house.gateway.command("clauses", "wrongs", "--json")
     assert done.returncode == 0, done.stderr
     (app,) = json.loads(done.stdout)["apps"]
@@ -236,7 +264,7 @@ def shown_with_intervals(house: House) -> None:
     assert (guard["clause"], guard["caught"], guard["silent"]) == ("house/no-launch", VIOLATING, HONEST)
     assert (guard["false_alarms"], guard["missed"], guard["voices"]) == (0, 0, 2)
     assert app["signals"]["label"] == VIOLATING + HONEST
-    assert app["lines"] == [{"line": "kind", "well": HONEST, "ill": VIOLATING}]
+    assert app["lines"] == [{"line": "kind", "helped": HONEST, "hurt": VIOLATING}]
     assert "false alarms" in house.gateway.command("clauses", "wrongs").stdout
 
 
