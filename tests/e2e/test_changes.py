@@ -179,7 +179,7 @@ def test_words_are_found_in_contents_and_stand_in_no_address(page: Page, learned
     page.goto("/#/sessions")
     page.locator("#search input").fill("build 7 on friday")
     page.keyboard.press("Enter")
-    expect(page.locator(".search [role=status]")).to_contain_text("3 steps found in")
+    expect(page.locator(".search [role=status]")).to_contain_text("3 steps found")
     expect(page.locator(".search [role=status]")).to_contain_text("all of it was read")
     found = page.locator(".place:has(.tool)")
     expect(found.locator("mark")).to_have_text("build 7 on Friday")
