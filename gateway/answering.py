@@ -19,6 +19,10 @@ _HEADERS: Final = re.compile(rb"(?:[^\x00-\x1f\x7f()<>@,;:\[\]={} \t\\\"]*+: [^\
 """A whole block of headers, each of a name and a value that can be written."""
 
 
+class Unsayable(RuntimeError):
+    """A header of the answer holds what no header may hold; nothing of the answer has left."""
+
+
 class Arrival:
     """`asyncio.Event` for what has come of a request, made one only where somebody has to wait: most need not."""
 
@@ -62,7 +66,7 @@ class Cycle(RequestResponseCycle):
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     async def send(self, message: Any) -> None:
-        """Take one ASGI message of the answer. Raises `RuntimeError` for one that cannot follow, or cannot be said."""
+        """Take one ASGI message of the answer. Raises `Unsayable`, or `RuntimeError` for one that cannot follow."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
@@ -77,15 +81,15 @@ class Cycle(RequestResponseCycle):
 
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Write the head."""
+        block = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+        if block.count(b"\n") != len(headers) or _HEADERS.fullmatch(block) is None:
+            raise Unsayable
         self.response_started = True
         self.waiting_for_100_continue = False
         closing = False
         for name, value in headers:
             if name in _TELLING and self._told(name, value):
                 closing = True
-        block = b"".join([b"%b: %b\r\n" % pair for pair in headers])
-        if block.count(b"\n") != len(headers) or _HEADERS.fullmatch(block) is None:
-            raise RuntimeError("a header of the answer holds what no header may hold")
         if not self.keep_alive and not closing:
             block += b"connection: close\r\n"
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in BODILESS:

@@ -16,9 +16,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+from gateway.answering import Unsayable
 from gateway.config import Limits, Provider
 from gateway.decoding import Bomb, Undecoded, decode
-from gateway.heads import BODILESS, Head, head_of
+from gateway.heads import BODILESS, head_of
 from gateway.http import Answer, Interrupted, Upstream
 from gateway.ids import new_id, secrets_of
 from gateway.keeper import Keeper, Opening
@@ -36,14 +37,15 @@ from gateway.refusals import (
     Refused,
     StepRejected,
     UpstreamBroke,
+    UpstreamMalformed,
     UpstreamTimedOut,
-    UpstreamUnreachable,
 )
 from gateway.server import Door
 from gateway.stations import forward, ingress
+from gateway.stations.benches import Supervision
 from gateway.stations.ingress import ClientGone, Presented, Watch
 from gateway.stations.instruct import ECHOES, Restored, instruct
-from gateway.stations.judge import Docket, Supervision
+from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.supervised import Attempt, SupervisedReply, hold_ask
 from gateway.wire.dialects import Dialects
@@ -148,6 +150,9 @@ class DataPlane:
                 await self._carry(passage, scope, receive, send)
         except Refused as refusal:
             await self._refused(passage, refusal, send)
+        except Unsayable:
+            oddity = UpstreamMalformed("The provider's answer has a header that HTTP does not allow.")
+            await self._refused(passage, oddity, send)
         except ClientGone:
             passage.outcome = "client_aborted"
         except asyncio.CancelledError:
@@ -245,7 +250,7 @@ class DataPlane:
         added = docket is not None and docket.instructed is not None and passage.operation == "chat"
         if docket is None or view is None or not added or passage.dialect.name != ECHOES:
             return send
-        return Restored(send, docket, passage.decoded, stream=view.stream)
+        return Restored(send, docket, passage.decoded, view)
 
     def _summon(self, passage: Passage) -> Docket | None:
         """Open the docket of an exchange whose app has policies."""
@@ -458,7 +463,7 @@ class DataPlane:
         if passage.operation == "chat" and _succeeded(answer.status):
             if observation.may_be_nothing:
                 first = await self._first_bytes(answer)
-                _refuse_unless_answer(answer.status, observation.head, first)
+                _refuse_unless_answer(answer.status, observation, first)
             if line is not None and await self._supervised(answer, first, observation, headers, line):
                 await passage.judge_rest()
                 return
@@ -549,9 +554,7 @@ class DataPlane:
         except Interrupted as broken:
             if broken.timed_out:
                 raise UpstreamTimedOut("The provider answered and then fell silent.") from broken
-            raise UpstreamUnreachable(
-                "The provider's connection broke before the first byte of its answer."
-            ) from broken
+            raise UpstreamBroke("The provider's connection broke before the first byte of its answer.") from broken
 
     def _observe(self, passage: Passage, headers: forward.Headers) -> Observation:
         keep = _KEPT_OTHER_BYTES if passage.operation == "other" else _KEPT_BYTES
@@ -695,11 +698,11 @@ def _succeeded(status: int) -> bool:
     return 200 <= status < 300 and status not in BODILESS  # noqa: PLR2004 - successes
 
 
-def _refuse_unless_answer(status: int, head: Head, first: bytes) -> None:
+def _refuse_unless_answer(status: int, observation: Observation, first: bytes) -> None:
     """Raise `NotAnAnswer` for HTML and for nothing under status 200."""
     if status != 200:  # noqa: PLR2004 - OK
         return
-    if not first:
+    if observation.is_nothing(first):
         raise NotAnAnswer("The provider answered 200 with an empty body.")
-    if head.is_page or first[:64].lstrip().lower().startswith((b"<!doctype", b"<html")):
+    if observation.is_markup(first):
         raise NotAnAnswer("The provider answered 200 with a web page; a proxy or login page may stand in between.")

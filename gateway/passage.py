@@ -28,7 +28,7 @@ from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.stations.states import scope_of
 from gateway.steps import Place, reply_steps, request_steps
-from gateway.wire.fingerprint import fingerprint, fingerprints, offered, text_digest
+from gateway.wire.fingerprint import fingerprint, fingerprints, is_telling, offered, text_digest
 from gateway.wire.interface import Dialect, Operation, Reply, RequestView
 from gateway.wire.paths import segments
 from policies.vocabulary.audit import OWNER, Receipt, RequestAccepted, commitment
@@ -421,6 +421,7 @@ class Passage:
             complete=reply.complete,
             failed=not answered,
             fingerprints=self._prints,
+            telling=len(self._prints) == 1 and is_telling(reply.parts),
             response_id=reply.response_id,
             conversation_id=reply.conversation_id,
             calls=tuple([part.call_id for part in calls if part.call_id]) if calls else (),

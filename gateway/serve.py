@@ -51,7 +51,8 @@ from gateway.notice_key import notice_key
 from gateway.optimizing.desk import RevisionDesk
 from gateway.searching import Search
 from gateway.server import protocol_class
-from gateway.stations.judge import Supervision
+from gateway.stations.benches import Supervision
+from gateway.tcp import keep_alive
 from gateway.viewers import Rooms
 from gateway.wire.dialects import dialects
 from gateway.witness_address import read_address
@@ -163,6 +164,7 @@ def _listen(config: Config, count: int) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if count > 1:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            keep_alive(listener)
             listener.bind((host, port))
             port = listener.getsockname()[1]
             listeners.append(listener)
@@ -433,6 +435,7 @@ class _Gateway:
             revise=keeper.revise,
             work=work,
             rest=breather(keeper.is_busy),
+            busy=keeper.is_busy,
             caller=None if keeper.supervisor is None else keeper.supervisor.caller,
         )
 

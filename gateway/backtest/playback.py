@@ -14,8 +14,8 @@ from gateway.http import Interrupted
 from gateway.keeper import Opened, Opening
 from gateway.refusals import LoginNeeded, RevisionMissing, UpstreamUnreachable
 from gateway.stations.asks import Done, Glimpse
+from gateway.stations.binding import binding
 from gateway.stations.forward import Headers
-from gateway.stations.judge import binding
 from policies.asking import Answer, Question
 from policies.guards.judge import Case
 from policies.vocabulary.audit import ConfigActivated

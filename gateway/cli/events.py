@@ -6,7 +6,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from gateway.cli.screen import between, clean, count, err, local, out
+from gateway.cli.screen import between, clean, count, ending, err, local, out
 from gateway.cli.tree import FIDELITY, SYMBOLS, cost, verdict_mark
 
 
@@ -47,7 +47,7 @@ def _exchange(exchange: dict[str, Any]) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis", style="dim")
     session = clean(join["session_id"])[-6:] if join else "      "
     line.append(f"{local(exchange['ended_at'])} {session} ■ ")
-    line.append(f"{exchange['status'] or '-'} {clean(exchange['outcome'])}")
+    line.append(f"{exchange['status'] or '-'} ").append_text(ending(exchange))
     if mark := verdict_mark({"verdict": exchange["verdict"]}):
         line.append("  ").append_text(mark)
     tool_server = exchange["dialect"] == "mcp"

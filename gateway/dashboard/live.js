@@ -208,7 +208,7 @@ function stepRow(step, others = []) {
 
 function turnRow(exchange) {
   const ms = Date.parse(exchange.ended_at) - Date.parse(exchange.started_at);
-  const bad = exchange.outcome !== "complete" || exchange.status >= 400;
+  const bad = exchange.outcome !== "complete" || exchange.status >= 400 || exchange.error_type;
   return h("li.turn", {},
     h("time", { datetime: exchange.ended_at }, clock(exchange.ended_at)),
     exchangeLink(exchange.join?.session_id, exchange.exchange_id),

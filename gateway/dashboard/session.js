@@ -249,7 +249,7 @@ class SessionView {
       ? h("span.what", {}, h("b", {}, count(group.length)), h("span.dim", {}, ` ${group.map((each) => each.tool).join(", ")}`))
       : h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, this.preview(turn, step)),
       h("span.marks", {}, this.saidOf(turn, step), step.findings && step.verdict === "allow" ? h("span.verdict.v-quiet", {}, plural(step.findings, "finding")) : null, verdict(step.verdict, step.shadow, step.reason)), this.bar(turn, step)];
-    const bad = turn.outcome !== "complete" || turn.status >= 400;
+    const bad = turn.outcome !== "complete" || turn.status >= 400 || turn.error_type;
     return [gutter, h("time", {}, clock(turn.started_at)),
       h("span.what", {}, h("b", {}, turn.dialect === "mcp" ? [turn.operation, turn.steps.find((each) => each.kind === "tool_call")?.tool].filter(Boolean).join(" ") : turn.model ?? "?"),
         h("span.dim", {}, turn.dialect === "mcp" ? took(turn.took_ms) : `${took(turn.took_ms)} · ${count(turn.input_tokens)} → ${count(turn.output_tokens)} · ${money(turn.cost_micro_usd)}`),

@@ -105,6 +105,9 @@ class Done(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fingerprints: tuple[bytes, ...] = ()
     """16 bytes over text and calls of each choice of the reply, as far as it came; empty where nothing came."""
 
+    telling: bool = False
+    """Whether its reply says so much that no other conversation is likely to hold the same."""
+
     response_id: str | None = None
     conversation_id: str | None = None
     calls: tuple[str, ...] = ()

@@ -18,6 +18,12 @@ _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 _EVENT_OPENINGS: Final = frozenset(b":deir")
 """First byte of every line an event can begin with (a comment, `data`, `event`, `id`, `retry`), and of no JSON."""
 
+_GLANCE: Final = 512
+"""Bytes of a coded body that are decoded to see how it begins."""
+
+_SWELLING: Final = 1 << 20
+"""Bytes these may decode to before the look is given up."""
+
 
 class Observation:
     """One response as it passes: the bytes kept for the record, and the reply read from their decoded copy."""
@@ -130,6 +136,30 @@ class Observation:
             return self.stream
         opening = first.lstrip(_BLANK)
         return bool(opening) and opening[0] in _EVENT_OPENINGS
+
+    def is_markup(self, first: bytes) -> bool:
+        """Whether a body that begins so is a page: by its media type, or by its first letter; takes nothing."""
+        return self.head.is_page or (self._opening(first) or b"")[:_GLANCE].lstrip(_BLANK).startswith(b"<")
+
+    def is_nothing(self, first: bytes) -> bool:
+        """Whether a body that begins so is over and holds nothing, blanks at most; takes nothing."""
+        opening = self._opening(first)
+        if not opening:
+            return opening is not None
+        return self.head.length == len(first) and not opening.strip(_BLANK)
+
+    def _opening(self, first: bytes) -> bytes | None:
+        """What these first bytes of the body say, as far as it takes to tell; None where they do not say it yet."""
+        if self.head.encoding is None or not first:
+            return first
+        try:
+            decoder = Decoder(self.head.encoding, cap=_SWELLING, ratio=_SWELLING)
+            opening = decoder.feed(first[:_GLANCE])
+            if not opening:
+                decoder.close()  # else more is to come of which nothing can be said yet
+        except Undecoded:
+            return None
+        return opening
 
     @property
     def unfinished(self) -> bool:

@@ -319,6 +319,7 @@ class Plane:
             revise=direct.revise,
             work=LongWork(),
             rest=lambda: None,
+            busy=lambda: False,
         )
 
     def keys(self, *, app: str = "default") -> dict[str, str]:

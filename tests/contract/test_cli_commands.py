@@ -117,7 +117,7 @@ def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> N
     call = {
         "exchange_id": "01", "started_at": "2026-01-01T00:00:00Z", "provider": "openai", "model": "m",
         "model_requested": None, "method": "GET", "path": "/v1/models/m", "status": 200, "outcome": "complete",
-        "operation": "other", "cost_micro_usd": 0, "dialect": "openai_chat",
+        "operation": "other", "cost_micro_usd": 0, "dialect": "openai_chat", "error_type": None,
     }  # fmt: skip
     tool = {"provider": "mcp/files", "dialect": "mcp", "operation": "tools/call", "model": None, "path": "/mcp/files"}
     file = io.StringIO()
@@ -126,6 +126,22 @@ def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> N
     assert "openai m GET /v1/models/m" in file.getvalue()
     assert "openai m /v1/responses" in file.getvalue()
     assert "mcp/files tools/call" in file.getvalue()
+
+
+def test_a_list_in_a_narrow_terminal_keeps_ids_and_costs_whole_and_says_which_error_it_was() -> None:
+    call = {
+        "exchange_id": "01M8NYXP16BWP5A9ACDFT9MBNZ", "started_at": "2026-01-01T00:00:00Z", "provider": "openai",
+        "model": "text-embedding-3-small", "model_requested": None, "method": "POST", "path": "/v1/embeddings",
+        "operation": "embeddings", "cost_micro_usd": None, "dialect": "openai_chat", "status": 200,
+    }  # fmt: skip
+    endings = [("complete", None), ("complete", "api_error"), ("not_an_answer", "upstream_not_an_answer")]
+    rows = [{**call, "outcome": outcome, "error_type": error} for outcome, error in endings]
+    file = io.StringIO()
+    Console(file=file, width=80).print(exchange_table(rows))
+    lines = file.getvalue().splitlines()[-3:]
+    assert all(call["exchange_id"] in line and line.rstrip().endswith("unknown") for line in lines)
+    for line, told in zip(lines, ["complete", "api_error", "not_an"], strict=True):
+        assert told in line
 
 
 def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:

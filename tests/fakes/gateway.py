@@ -88,10 +88,12 @@ def running_gateway(
     more: str = "",
     options: Sequence[str] = (),
     python: str = sys.executable,
+    ready_within: float = READY_WITHIN,
 ) -> Iterator[GatewayProcess]:
     """Start a gateway for these providers, wait until it is ready, stop it with SIGTERM at the end.
 
-    `options` are further words for `stepwarden serve`; `python` is the interpreter of another environment.
+    `options` are further words for `stepwarden serve`; `python` is the interpreter of another environment;
+    `ready_within` is in seconds.
     """
     port = free_port()
     config = folder / "stepwarden.toml"
@@ -104,14 +106,14 @@ def running_gateway(
         )
     gateway = GatewayProcess(f"http://127.0.0.1:{port}", folder, process)
     try:
-        _wait_ready(gateway)
+        _wait_ready(gateway, ready_within)
         yield gateway
     finally:
         _stop(process)
 
 
-def _wait_ready(gateway: GatewayProcess) -> None:
-    until = time.monotonic() + READY_WITHIN
+def _wait_ready(gateway: GatewayProcess, seconds: float) -> None:
+    until = time.monotonic() + seconds
     while time.monotonic() < until and gateway.process.poll() is None:
         if _ready(gateway):
             return

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from gateway.demo import render
-from gateway.demo.answers import Answer, Cut, Garble, Headers, Reset, Stall, compressed
+from gateway.demo.answers import Answer, Coding, Cut, Garble, Headers, Reset, Stall, compressed
 from gateway.demo.scenarios import HEADER
 from tests.fakes.gateway import free_port
 from tests.fakes.provider import TEXT, always, events, say
@@ -20,6 +20,8 @@ from tests.gateway.rawhttp import BrokenOff, Response
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 stream_or_json = pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+
+CODINGS: tuple[Coding, ...] = ("gzip", "deflate", "br", "zstd")
 
 OUTCOMES = {"cut": "upstream_reset", "reset": "upstream_reset"}
 
@@ -183,6 +185,37 @@ def test_html_or_nothing_under_200_is_no_answer(house: House, dialect: Dialect, 
     assert got.status == 502
     assert json.loads(got.body)["error"]["message"]
     assert (facts["outcome"], facts["status"], facts["upstream_status"]) == ("not_an_answer", 502, 200)
+
+
+NO_ANSWERS = {
+    "a page by its first letter": (b"\xef\xbb\xbf\r\n<!-- a portal --><html>Sign in</html>", ()),
+    "XML": (b'<?xml version="1.0"?><error>AccessDenied</error>', render.JSON),
+    "blanks": (b"\r\n \r\n", render.JSON),
+    **{f"a page in {coding}": (b"<html>Sign in, please.</html>", (*render.JSON, coding)) for coding in CODINGS},
+    **{f"nothing in {coding}": (b"", (*render.JSON, coding)) for coding in CODINGS},
+}
+"""What is no answer, as (body, headers); a header that is the name of a coding means that the body is in it."""
+
+
+@every_dialect
+@stream_or_json
+@pytest.mark.parametrize("transfer", ["content-length", "chunked"])
+@pytest.mark.parametrize("name", NO_ANSWERS)
+def test_a_page_or_nothing_is_no_answer_however_it_is_written(
+    house: House, dialect: Dialect, name: str, transfer: Literal["content-length", "chunked"], *, stream: bool
+) -> None:
+    body, headers = NO_ANSWERS[name]
+    plain = tuple(pair for pair in headers if isinstance(pair, tuple))
+    answer = Answer(headers=plain, body=(body,), transfer=transfer)
+    for coding in CODINGS:
+        answer = compressed(answer, coding) if coding in headers else answer
+    house.provider.script = always(answer)
+    got = house.ask(dialect.call(stream=stream))
+    if (name, transfer) == ("blanks", "chunked"):
+        assert got.body == body, "blanks may keep a connection alive until the document comes"
+        return
+    assert got.status == 502
+    assert house.facts(got.exchange)["outcome"] == "not_an_answer"
 
 
 @every_dialect
@@ -360,6 +393,37 @@ def test_an_answer_nobody_can_read_is_a_502_that_asks_for_no_second_attempt(
         assert facts["error_type"] == "upstream_malformed"
         house.provider.script = always(say(dialect.name))
         assert wire.send(dialect.call()).response().status == 200, "the caller's connection is as good as before"
+
+
+@every_dialect
+@stream_or_json
+def test_a_header_that_http_does_not_allow_is_a_502_and_no_broken_connection(
+    house: House, dialect: Dialect, *, stream: bool
+) -> None:
+    answer = say(dialect.name, streamed=stream)
+    odd = msgspec.structs.replace(answer, headers=(*answer.headers, (b"x-odd", b"a\x00b")))
+    house.provider.script = always(odd)
+    with house.wire() as wire:
+        got = wire.send(dialect.call(stream=stream)).response()
+        assert got.status == 502
+        assert "header" in json.loads(got.body)["error"]["message"]
+        facts = house.facts(got.exchange)
+        assert (facts["outcome"], facts["error_type"]) == ("not_an_answer", "upstream_malformed")
+        house.provider.script = always(answer)
+        assert wire.send(dialect.call(stream=stream)).response().status == 200
+
+
+@every_dialect
+@pytest.mark.parametrize("transfer", ["content-length", "close"])
+def test_an_answer_that_breaks_before_its_first_byte_is_no_provider_that_cannot_be_reached(
+    house: House, dialect: Dialect, transfer: Literal["content-length", "close"]
+) -> None:
+    house.provider.script = always(msgspec.structs.replace(say(dialect.name), transfer=transfer, fault=Reset()))
+    got = house.ask(dialect.call())
+    assert (got.status, got.all(b"retry-after")) == (502, [b"1"])
+    facts = house.facts(got.exchange)
+    assert (facts["outcome"], facts["error_type"]) == ("upstream_reset", "upstream_reset")
+    assert facts["cost_micro_usd"] is None, "it may have been billed"
 
 
 @every_dialect

@@ -15,7 +15,8 @@ from gateway.mcp.relay import McpPlane
 from gateway.mcp.seat import Seat
 from gateway.server import DOOR, Door
 from gateway.stations.asks import Done, Glimpse
-from gateway.stations.judge import Bench, Supervision
+from gateway.stations.bench import Bench
+from gateway.stations.benches import Supervision
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.vocabulary.audit import ConfigActivated
