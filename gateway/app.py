@@ -133,7 +133,9 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
         )
     ]
     if keeper.supervisor is not None:
-        exporters.append(EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor))
+        exporters.append(
+            EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor, now_ns=time.time_ns)
+        )
     for exporter in exporters:
         exporter.start()
     return tuple(exporters)

@@ -1,10 +1,10 @@
 """The keeper over a Unix socket: how several data-plane workers share one.
 
 Frames are four bytes of length (big endian) and a msgpack array `[number, method, payload]`; answers are
-`[number, error or nil, payload]`. `finish`, `close`, `lose`, `pulse` and `unwatch` have no answer. What a worker opened
-and did not close is given up when its connection ends: reservations are spent in full, and its sessions go on without
-it. The socket lies in the data directory, so its file permissions are the authentication. Nothing but these Structs is
-ever decoded from it.
+`[number, error or nil, payload]`. `finish`, `show`, `close`, `lose`, `pulse` and `unwatch` have no answer. What a
+worker opened and did not close is given up when its connection ends: reservations are spent in full, and its sessions
+go on without it. The socket lies in the data directory, so its file permissions are the authentication. Nothing but
+these Structs is ever decoded from it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import msgspec
 from gateway import refusals
 from gateway.keeper import LocalKeeper, Opened, Opening, Pulse
 from gateway.refusals import Refused
-from gateway.stations.asks import Done
+from gateway.stations.asks import Done, Glimpse
 from gateway.viewers import Audience, Chunk, Viewer
 from policies.asking import Answer
 from policies.errors import StepwardenError
@@ -163,23 +163,32 @@ class KeeperSide(_Frames):
             self._open.discard(recording.exchange.exchange_id)
             self._keeper.close(recording)
             return
-        if call.method == "finish":
-            self._keeper.finish(msgspec.msgpack.decode(call.payload, type=Done))
-            return
         if call.method == "lose":
             exchange_id, why = msgspec.msgpack.decode(call.payload, type=tuple[str, str])
             self._open.discard(exchange_id)
             self._keeper.lose(exchange_id, why)
             return
-        if call.method == "pulse":
+        if not self._noted(call):
+            self._begin(call)
+
+    def _noted(self, call: _Call) -> bool:
+        """Take what needs no waiting, in the order in which it comes; whether it was that."""
+        if call.method == "finish":
+            self._keeper.finish(msgspec.msgpack.decode(call.payload, type=Done))
+        elif call.method == "show":
+            self._keeper.show(msgspec.msgpack.decode(call.payload, type=Glimpse))
+        elif call.method == "pulse":
             self._keeper.pulses[self] = msgspec.msgpack.decode(call.payload, type=Pulse)
-            return
-        if call.method == "abandon":
+        elif call.method == "abandon":
             self._abandon(msgspec.msgpack.decode(call.payload, type=int))
-            return
-        if call.method in {"watch", "unwatch"}:
+        elif call.method in {"watch", "unwatch"}:
             self._watched(call)
-            return
+        else:
+            return False
+        return True
+
+    def _begin(self, call: _Call) -> None:
+        """Answer a call as soon as that can be done."""
         opening = msgspec.msgpack.decode(call.payload, type=Opening) if call.method == "open" else None
         if opening is not None:
             self._open.add(opening.accepted.exchange)
@@ -353,6 +362,11 @@ class RemoteKeeper(_Frames):
     def finish(self, done: Done) -> None:
         """See `Keeper.finish`."""
         self.say((0, "finish", done))
+
+    def show(self, glimpse: Glimpse) -> None:
+        """See `Keeper.show`; where the keeper is slow to take anything, nothing is shown."""
+        if self.unsent() < _LINK_CAPACITY:
+            self.say((0, "show", glimpse))
 
     def close(self, recording: Recording) -> None:
         """See `Keeper.close`; of what a stalled keeper cannot take, it gets only the news that it is lost."""

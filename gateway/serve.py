@@ -433,6 +433,7 @@ class _Gateway:
             revise=keeper.revise,
             work=work,
             rest=breather(keeper.is_busy),
+            busy=keeper.is_busy,
             caller=None if keeper.supervisor is None else keeper.supervisor.caller,
         )
 

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Protocol, final
 
 import msgspec
 
@@ -16,7 +16,7 @@ from storage.growth import Ends
 from storage.inserts import insert_whole
 from storage.known import Known, Latest
 from storage.schema import Schema
-from storage.scopes import Scope, ScopeKeys
+from storage.scopes import Scope
 from storage.seal import NONCE_BYTES, Sealer, derive
 from storage.secret import Secret
 
@@ -63,19 +63,27 @@ def unpack_link(state: bytes) -> tuple[int, bytes]:
     return int.from_bytes(state[_CHECK_BYTES:], "big"), state[:_CHECK_BYTES]
 
 
+class Keys(Protocol):
+    """Where the keys of scopes are; `storage.scopes.ScopeKeys` and `KeyReads` fit."""
+
+    def numbered(self, number: int) -> Scope:
+        """The keys that a content says it lies under. Raises `ContentDamaged` where they are destroyed."""
+        ...
+
+
 @final
 class Vault:
     """The keys and the codec every month shares."""
 
-    def __init__(self, key: Secret, keys: ScopeKeys) -> None:
+    def __init__(self, key: Secret, keys: Keys) -> None:
         self._key = key
-        self.keys = keys
+        self._keys = keys
         self.codec = Codec()
 
     def scope(self, number: int, month: str) -> Scope:
         """The keys a content of a month lies under. Raises `ContentDamaged` where they are destroyed."""
         if number:
-            return self.keys.numbered(number)
+            return self._keys.numbered(number)
         # Before there were scopes, all contents of a month shared a key.
         sealer = Sealer(derive(self._key, f"content seal {month}"))
         return Scope(0, derive(self._key, "content hash").reveal(), sealer)

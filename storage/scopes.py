@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from policies.vocabulary.exchanges import Recording
 from storage.errors import ContentDamaged, StorageFailed
-from storage.files import WriteFile
+from storage.files import ReadFiles, WriteFile
 from storage.inserts import insert_whole
 from storage.known import Known
 from storage.pseudonyms import Pseudonyms
@@ -39,6 +39,8 @@ _NAMED = f"SELECT id, name, wrapped FROM scope_key WHERE name IN ({', '.join('?'
 
 _REMEMBERED = 256
 """Scopes the writing thread knows without asking the file, and as many that it knew before: 3.5 KB each."""
+
+_NUMBERED = "SELECT id, name, wrapped FROM scope_key WHERE id = ?"
 
 
 Kind: TypeAlias = Literal["session", "user", "app"]
@@ -100,13 +102,28 @@ class Scope:
 
 
 @final
+class KeyReads:
+    """`keys.db` as another process keeps it: to open contents with, and nothing else. Safe from any thread."""
+
+    def __init__(self, directory: Path, seal_key: Secret, readers: ReadFiles) -> None:
+        self._wrap = _wrapping(seal_key)
+        self._path = directory / "keys.db"
+        self._readers = readers
+
+    def numbered(self, number: int) -> Scope:
+        """See `ScopeKeys.numbered`. Raises `sqlite3.Error`, too."""
+        with self._readers.use(self._path) as connection:
+            return _opened(self._wrap, connection.execute(_NUMBERED, (number,)).fetchone())
+
+
+@final
 class ScopeKeys:
     """`keys.db` with its one connection. Reads are safe from any thread; keys are made and destroyed by one."""
 
     def __init__(self, directory: Path, seal_key: Secret, names: Pseudonyms) -> None:
         """Open or create the file. Raises `SchemaTooNew`, `sqlite3.Error` or `OSError`."""
         self._names = names
-        self._wrap = Sealer(derive(seal_key, "scope keys"))
+        self._wrap = _wrapping(seal_key)
         self._lock = threading.Lock()
         self._known: Known[Whose, Scope] = Known(_REMEMBERED)
         # A content must never outlive the memory of its key: keys are flushed to the disk, contents need not be.
@@ -132,12 +149,8 @@ class ScopeKeys:
     def numbered(self, number: int) -> Scope:
         """The keys that a content says it lies under. Raises `ContentDamaged` where they are destroyed."""
         with self._lock:
-            row = self._file.connection.execute(
-                "SELECT id, name, wrapped FROM scope_key WHERE id = ?", (number,)
-            ).fetchone()
-        if row is None:
-            raise ContentDamaged("its key is not in keys.db: it was erased, or keys.db is not the one it was made with")
-        return self._scope(*row)
+            row = self._file.connection.execute(_NUMBERED, (number,)).fetchone()
+        return _opened(self._wrap, row)
 
     def destroy(self, kind: Kind, names: Iterable[str]) -> None:
         """Destroy the keys of these scopes, of every month, for good. Raises `StorageFailed`."""
@@ -178,8 +191,8 @@ class ScopeKeys:
         found: dict[Whose, Scope] = {}
         try:
             self._file.begin()  # around the look-ups too: each by itself would lock and unlock the file
-            for number, name, wrapped in self._read(list(called)):
-                found[called.pop(name)] = self._scope(number, name, wrapped)
+            for row in self._read(list(called)):
+                found[called.pop(row[1])] = _opened(self._wrap, row)
             found |= self._make(called)
             self._file.commit()
         finally:
@@ -214,11 +227,20 @@ class ScopeKeys:
         row = self._file.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'scope_key'").fetchone()
         return 0 if row is None else int(row[0])
 
-    def _scope(self, number: int, name: bytes, wrapped: bytes) -> Scope:
-        return _scope(number, self._wrap.open(wrapped, name))
-
     def _name(self, scope: Whose) -> bytes:
         return self._names.of("scope", *scope)
+
+
+def _wrapping(seal_key: Secret) -> Sealer:
+    return Sealer(derive(seal_key, "scope keys"))
+
+
+def _opened(wrap: Sealer, row: tuple[int, bytes, bytes] | None) -> Scope:
+    """The keys of a row of `keys.db`. Raises `ContentDamaged` where there is none."""
+    if row is None:
+        raise ContentDamaged("its key is not in keys.db: it was erased, or keys.db is not the one it was made with")
+    number, name, wrapped = row
+    return _scope(number, wrap.open(wrapped, name))
 
 
 def _scope(number: int, keys: bytes) -> Scope:

@@ -35,6 +35,22 @@ class Addition(msgspec.Struct, frozen=True):
     """What clauses said of it."""
 
 
+class Apps(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose sessions: an app's, and those of every app that is not among some."""
+
+    app: str
+    unlike: tuple[str, ...] = ()
+    """Empty: of no other app."""
+
+    @property
+    def bound(self) -> tuple[str, int, str]:
+        """What is bound into `_OF_APPS`."""
+        return self.app, bool(self.unlike), msgspec.json.encode(self.unlike).decode()
+
+
+_OF_APPS = "(app = ? OR (? AND app NOT IN (SELECT value FROM json_each(?))))"
+
+
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which sessions are looked for; None leaves a question open. Times: Unix epoch, nanoseconds."""
 
@@ -226,17 +242,17 @@ def sessions(
     return [_session_of(row) for row in connection.execute(query, (*values, limit))]
 
 
-def opened(connection: sqlite3.Connection, app: str, after: int, limit: int) -> list[tuple[int, SessionRow]]:
-    """An app's sessions beyond a number, in the order in which they were first recorded, each with its own."""
+def opened(connection: sqlite3.Connection, apps: Apps, after: int, limit: int) -> list[tuple[int, SessionRow]]:
+    """Sessions of some apps beyond a number, in the order in which they were first recorded, each with its own."""
     query = _SESSION_SELECT.replace("SELECT session_id", "SELECT id AS number, session_id", 1)
-    rows = connection.execute(f"{query} WHERE app = ? AND id > ? ORDER BY id LIMIT ?", (app, after, limit))
+    rows = connection.execute(f"{query} WHERE {_OF_APPS} AND id > ? ORDER BY id LIMIT ?", (*apps.bound, after, limit))
     return [(row["number"], _session_of(row, "number")) for row in rows]
 
 
-def last_opened(connection: sqlite3.Connection, app: str, before_ns: int) -> int:
-    """Number of an app's newest session that began before a moment; 0 where there is none."""
-    query = "SELECT id FROM session WHERE app = ? AND started_ns < ? ORDER BY id DESC LIMIT 1"
-    row = connection.execute(query, (app, before_ns)).fetchone()
+def last_opened(connection: sqlite3.Connection, apps: Apps, before_ns: int) -> int:
+    """Number of the newest session of some apps that began before a moment; 0 where there is none."""
+    query = f"SELECT id FROM session WHERE {_OF_APPS} AND started_ns < ? ORDER BY id DESC LIMIT 1"  # noqa: S608 - ours
+    row = connection.execute(query, (*apps.bound, before_ns)).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -93,6 +93,7 @@ class Store(Reads):
                 super().__init__(Days(path), Vault(key, keys), readers)
                 self.ledger = Ledger(path, origin)
                 opened.callback(self.ledger.close)
+                self._scope_keys = keys
                 self._writer = self._open_writer(readers, key, names, content=content, remembered=remembered)
                 opened.callback(self._writer.close)
                 self.reports = ReportBook(path, readers, keys, keeps_detail=content == "encrypted")
@@ -291,7 +292,7 @@ class Store(Reads):
         self._readers.close()
         self._writer.close()
         self.reports.close()
-        self._vault.keys.close()
+        self._scope_keys.close()
         self.ledger.close()
         self._lock.release()
 
@@ -301,6 +302,7 @@ class Store(Reads):
         return Writer(
             self._days,
             self._vault,
+            self._scope_keys,
             readers,
             names,
             content=content,

@@ -18,14 +18,14 @@ from policies.asking import Answer, Asking
 from policies.digests import digest
 from policies.guards.judge import Case, Charge
 from policies.vocabulary.canaries import Sight
-from policies.vocabulary.critiques import VIEWS, Consumed, Critique, Label, Opinion, View
-from policies.vocabulary.findings import Evidence, Hit, Score
+from policies.vocabulary.critiques import Critique, Opinion
+from policies.vocabulary.findings import Evidence, Hit
 from policies.vocabulary.supervisor_calls import Purpose
 from supervisors.adapters.excerpt import Excerpt
 from supervisors.caller import Caller, Errand, Unserved
 from supervisors.canaries import Canaries, Canary
-from supervisors.critic import Critic
-from supervisors.critics.answers import Malformed, Said
+from supervisors.critic import UNSURE, Critic, Opined
+from supervisors.critics.answers import Malformed
 from supervisors.critics.appeals import appeals
 from supervisors.critics.fences import Draw, Exhibit
 from supervisors.critics.prompt import REVISION, Matter, ordered
@@ -33,9 +33,6 @@ from supervisors.exhibits import Exhibits
 from supervisors.ports import Clock
 
 log = logging.getLogger("stepwarden.gate")
-
-UNSURE: Final[Score] = 50
-"""What a view counts that gave no answer while another did."""
 
 IN_FLIGHT: Final = 32
 """Steps that are judged at the same time; others wait their turn, no longer than the deadline."""
@@ -53,15 +50,6 @@ _LOOKED_THROUGH_HERE: Final = 4096
 
 Told = Callable[[Critique], None]
 """Takes a critique for the record; returns at once."""
-
-
-class Opined(msgspec.Struct, frozen=True):
-    """What one view said, with what it took; `failure` where it said nothing."""
-
-    view: View
-    said: Said | None
-    failure: str | None = None
-    calls: tuple[Consumed, ...] = ()
 
 
 class Gate:
@@ -157,10 +145,10 @@ class Gate:
         """Judge a canary like any case, and note what was said; of one that got no answer nothing is known."""
         try:
             async with asyncio.timeout(self._seconds + GRACE_SECONDS), self._turns:
-                answers = (await self._asked(self._inquiry(case, "canary", self._clock()))).answers
+                found = await self._asked(case, self._exhibits.matter(case), "canary", self._clock())
         except (TimeoutError, Unserved, Malformed):
             return
-        answer = answers[canary.clause]
+        answer = found.answers[canary.clause]
         if answer.failure is None:
             score = max([hit.score for hit in answer.hits], default=0)
             canaries.judged(canary, case.asking.app, score, prompt=REVISION)
@@ -196,31 +184,39 @@ class Gate:
         except TimeoutError:
             raise Unserved("overloaded") from None
         try:
-            inquiry = self._inquiry(case, "word", began_ns)
-            found, beside = await asyncio.gather(self._asked(inquiry), _beside(inquiry.matter.steps[-1]))
+            matter = self._exhibits.matter(case)
+            asked = self._asked(case, matter, "word", began_ns)
+            found, beside = await asyncio.gather(asked, _beside(matter.steps[-1]))
         finally:
             self._turns.release()
         self._tell(case, found.opined)
         return {clause: _with(answer, beside) for clause, answer in found.answers.items()}
 
-    def _inquiry(self, case: Case, purpose: Purpose, began_ns: int) -> "_Inquiry":
-        until_ns = began_ns + int(self._seconds * 1e9)
-        return _Inquiry(self._caller, case, purpose, self._exhibits.matter(case), self._clock, until_ns)
-
-    async def _asked(self, inquiry: "_Inquiry") -> "_Found":
+    async def _asked(self, case: Case, matter: Matter, purpose: Purpose, began_ns: int) -> "_Found":
         """The cascade. Raises `Unserved`, `Malformed` or `TimeoutError`."""
-        if await inquiry.word() == "ok":
-            return _Found({charge.clause: Answer() for charge in inquiry.case.charges})
-        critical = tuple([charge for charge in inquiry.case.charges if charge.severity == "critical"])
-        views = VIEWS if critical else VIEWS[:1]
-        opined = await asyncio.gather(
-            *[inquiry.critique(view, inquiry.case.charges if view == VIEWS[0] else critical) for view in views]
-        )
+        critic = self._critic(case, purpose, began_ns)
+        if await critic.word(matter) == "ok":
+            return _Found({charge.clause: Answer() for charge in case.charges})
+        opined = await critic.views(matter)
         answers = {
             charge.clause: _answer(charge, opined if charge.severity == "critical" else opined[:1])
-            for charge in inquiry.case.charges
+            for charge in case.charges
         }
-        return _Found(answers, tuple(opined))
+        return _Found(answers, opined)
+
+    def _critic(self, case: Case, purpose: Purpose, began_ns: int) -> Critic:
+        """Who asks, as long as there is time."""
+        until_ns = began_ns + int(self._seconds * 1e9)
+        asking = case.asking
+        errand = Errand(
+            seat="gate",
+            purpose=purpose,
+            clauses=tuple([charge.clause for charge in case.charges]),
+            app=asking.app,
+            session_id=asking.session_id,
+            exchange_id=asking.exchange_id,
+        )
+        return Critic(self._caller, errand, left=lambda: (until_ns - self._clock()) / 1e9)
 
     def _tell(self, case: Case, opined: Iterable[Opined]) -> None:
         """Hand critiques over for the record."""
@@ -256,50 +252,6 @@ class _Found(msgspec.Struct, frozen=True):
 
     answers: dict[str, Answer]
     opined: tuple[Opined, ...] = ()
-
-
-class _Inquiry:
-    """One case before the model, as long as there is time."""
-
-    def __init__(
-        self, caller: Caller, case: Case, purpose: Purpose, matter: Matter, clock: Clock, until_ns: int
-    ) -> None:
-        self.case = case
-        self.matter = matter
-        self._caller = caller
-        self._purpose: Purpose = purpose
-        self._clock = clock
-        self._until_ns = until_ns
-
-    async def word(self) -> Label:
-        """The quick word; what it took is in the ledger alone. Raises `Unserved` or `Malformed`."""
-        return await self._critic(self.case.charges).word(self.matter)
-
-    async def critique(self, view: View, charges: Sequence[Charge]) -> Opined:
-        """What a view says of these clauses."""
-        critic = self._critic(charges)
-        try:
-            said = await critic.critique(msgspec.structs.replace(self.matter, charges=tuple(charges)), view)
-        except Unserved as failed:
-            return Opined(view, None, failed.why)
-        except Malformed as failed:
-            return Opined(view, None, failed.failure)
-        return Opined(view, said, calls=tuple(critic.calls))
-
-    def _critic(self, charges: Iterable[Charge]) -> Critic:
-        asking = self.case.asking
-        errand = Errand(
-            seat="gate",
-            purpose=self._purpose,
-            clauses=tuple([charge.clause for charge in charges]),
-            app=asking.app,
-            session_id=asking.session_id,
-            exchange_id=asking.exchange_id,
-        )
-        return Critic(self._caller, errand, left=self._left)
-
-    def _left(self) -> float:
-        return (self._until_ns - self._clock()) / 1e9
 
 
 async def _beside(step: Exhibit) -> tuple[Hit, ...]:

@@ -1,4 +1,4 @@
-"""The live feed: exchanges and steps as they are recorded, as server-sent events.
+"""The live feed: steps as they happen and exchanges as they end, as server-sent events.
 
 Each event is made once, whoever watches. What came within a moment is one chunk for each audience, written by
 `gateway.viewers` to all of it that is in this process, and told once to each worker where viewers are at workers.
@@ -6,8 +6,9 @@ Each event is made once, whoever watches. What came within a moment is one chunk
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from litestar import Request, get
@@ -24,15 +25,18 @@ from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Dialects
 from gateway.contents import Reach, Recorded, texts
 from gateway.server import DOOR, Door
+from gateway.stations.asks import GLIMPSED, Glimpse
 from gateway.stations.ingress import Watch
 from gateway.viewers import WATCHING, Audience, Chunk, Connection, Room, Viewer
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Hold
+from policies.vocabulary.judgements import StepJudgement
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.steps import Step
 
-_LONGEST: Final = 2000
-"""Characters of a step's text in an event; the whole is in `/api/sessions/ID/steps`."""
+_Seen: TypeAlias = tuple[int, str, int]
+"""Place, kind and size of a step: what tells whether it is still the one that was shown."""
 
 _CHUNK: Final = 256 << 10
 """Bytes that are sent without waiting for the moment to be over."""
@@ -140,19 +144,48 @@ class LiveFeed:
         self._quiet_seconds = quiet_seconds
         self._gather_seconds = gather_seconds
         self._channels: dict[Audience, _Channel] = {}
+        self._shown: dict[str, set[_Seen]] = {}
+        """Steps of exchanges under way that were shown already."""
         self._over = asyncio.Event()
         self.viewers = 0
         """How many watch; with none, `publish` costs nothing."""
 
-    def publish(self, recording: Recording) -> None:
-        """Show one recording to everyone who may see its app."""
-        app = recording.exchange.app
-        watching = [channel for audience, channel in self._channels.items() if audience.app in {EVERY_APP, app}]
+    def watched(self, app: str) -> bool:
+        """Whether anybody watches who may see this app."""
+        return bool(self._watching(app))
+
+    def glimpse(self, glimpse: Glimpse) -> None:
+        """Show what is new of an exchange under way; once it is over, that is not shown again, if it still holds."""
+        watching = self._watching(glimpse.app)
         if not watching:
             return
-        events = self._events(recording)
+        shown = self._shown.get(glimpse.exchange_id)
+        events: list[bytes] = []
+        if shown is None:
+            shown = self._shown[glimpse.exchange_id] = set()
+            events.append(event("begun", answers.Begun.of(glimpse), glimpse.exchange_id))
+        for step, text in zip(glimpse.steps, glimpse.texts, strict=True):
+            shown.add(_seen(step))
+            events.append(event("step", answers.Step.of(step, text, longest=GLIMPSED), step.step_id))
         for channel in watching:
             channel.tell(events)
+
+    def forget(self, exchange_id: str) -> None:
+        """Nothing more will come of an exchange under way."""
+        self._shown.pop(exchange_id, None)
+
+    def publish(self, recording: Recording) -> None:
+        """Show one recording to everyone who may see its app."""
+        shown = self._shown.pop(recording.exchange.exchange_id, set[_Seen]())
+        watching = self._watching(recording.exchange.app)
+        if not watching:
+            return
+        events = self._events(recording, shown)
+        for channel in watching:
+            channel.tell(events)
+
+    def _watching(self, app: str) -> "list[_Channel]":
+        return [channel for audience, channel in self._channels.items() if audience.app in {EVERY_APP, app}]
 
     def announce(self, hold: Hold) -> None:
         """Show that a step waits for a person, or no longer does; what is asked only to those who may read holds."""
@@ -210,16 +243,27 @@ class LiveFeed:
             channel.close()
             del self._channels[audience]
 
-    def _events(self, recording: Recording) -> list[bytes]:
+    def _events(self, recording: Recording, shown: AbstractSet[_Seen]) -> list[bytes]:
+        """Its steps, but those that were shown under way and are as they were; and the exchange itself."""
         exchange = recording.exchange
-        found = texts(exchange, recording.steps, Recorded(recording), self._dialects.get(exchange.dialect), self._reach)
         said = {each.seq: each for each in recording.judged.steps} if recording.judged else {}
-        shown = (
-            answers.Step.of(step, text, longest=_LONGEST, said=said.get(step.seq))
-            for step, text in zip(recording.steps, found, strict=True)
+        steps = [step for step in recording.steps if _seen(step) not in shown or _stands_out(said.get(step.seq))]
+        found = texts(exchange, steps, Recorded(recording), self._dialects.get(exchange.dialect), self._reach)
+        told = (
+            answers.Step.of(step, text, longest=GLIMPSED, said=said.get(step.seq))
+            for step, text in zip(steps, found, strict=True)
         )
-        events = [event("step", step, step.step_id) for step in shown]
+        events = [event("step", step, step.step_id) for step in told]
         return [*events, event("exchange", answers.Exchange.of(exchange), exchange.exchange_id)]
+
+
+def _seen(step: Step) -> _Seen:
+    return step.seq, step.kind, step.size
+
+
+def _stands_out(said: StepJudgement | None) -> bool:
+    """Whether a step is told again because of what clauses made of it meanwhile."""
+    return said is not None and (said.verdict.name, said.verdict.shadow) != ("allow", "allow")
 
 
 class _Watching(ASGIResponse):
@@ -295,7 +339,7 @@ async def live_feed(
     access: NamedDependency[SkipValidation[Access]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> ASGIResponse:
-    """Exchanges and steps as they are recorded."""
+    """Steps as they happen and exchanges as they end; a step is told again where a clause has made something of it."""
     await asyncio.to_thread(look, audit, principal, "live", app=scope_of(principal, None))
     audience = Audience(principal.app, principal.role in SUFFICES["overseer"])
     return _Watching(live, audience, lambda: access.principal(request))

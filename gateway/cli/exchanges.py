@@ -35,7 +35,7 @@ def list_exchanges(limit: int, config_file: Path | None, url: str | None, as_jso
 @click.argument("exchange_id", metavar="ID")
 @reach_options
 def show_exchange(exchange_id: str, config_file: Path | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
-    """One exchange: timings, join evidence, usage, cost, outcome and steps.
+    """One exchange: timings, evidence, usage, cost, steps.
 
     ID is in the `stepwarden-exchange` response header, and may be shortened while it stays unambiguous.
     """

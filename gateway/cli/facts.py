@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.screen import between, clean, count, local_full, money, styled
+from gateway.cli.screen import between, clean, count, ending, local_full, money, styled
 from gateway.cli.tables import status_text
 from gateway.cli.tree import FIDELITY, SYMBOLS, evidence, verdict_mark
 from gateway.times import nanoseconds
@@ -42,8 +42,9 @@ def exchange_facts(detail: Row, *, width: int) -> Iterator[RenderableType]:
     if detail.get("judged"):
         yield Text("\njudged", style="bold")
         yield _grid(_judged(detail["judged"]))
-        yield Text("\ncoverage", style="bold")
-        yield coverage_table(detail["judged"]["steps"])
+        if any(step["coverage"] for step in detail["judged"]["steps"]):
+            yield Text("\ncoverage", style="bold")
+            yield coverage_table(detail["judged"]["steps"])
 
 
 def _judged(judged: Row) -> Iterator[tuple[str, str]]:
@@ -120,10 +121,7 @@ def _found(row: Row, findings: Sequence[Row]) -> Text:
 def _heading(exchange: Row) -> Text:
     line = Text.assemble(("exchange ", "bold"), (clean(exchange["exchange_id"]), "bold cyan"), "  ")
     line.append_text(status_text(exchange))
-    line.append(f" {clean(exchange['outcome'])}", "green" if exchange["outcome"] == "complete" else "bold red")
-    if exchange["error_type"]:
-        line.append(f"  {clean(exchange['error_type'])}", "red")
-    return line
+    return line.append(" ").append_text(ending(exchange))
 
 
 def _what(exchange: Row) -> Iterator[tuple[str, str]]:

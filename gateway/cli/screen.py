@@ -106,6 +106,14 @@ def duration(length_ns: int) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < minute else f"{minutes // minute} h {minutes % minute:02d} min"
 
 
+def ending(exchange: dict[str, Any]) -> Text:
+    """How an exchange ended: in which error, where there was one, else how far its answer came."""
+    outcome, error = exchange["outcome"], exchange["error_type"]
+    if error is None or error.endswith(outcome):
+        return styled(outcome, "" if outcome == "complete" else "bold red")
+    return styled(error if outcome in {"complete", "refused"} else f"{outcome} {error}", "bold red")
+
+
 def money(micro_usd: int | None, *, unpriced: int = 0) -> str:
     """Millionths of a dollar; unknown stays unknown, little is not nothing, and a sum that misses some says so."""
     if micro_usd is None:

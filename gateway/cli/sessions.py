@@ -108,7 +108,10 @@ def terminate_session(session_id: str, config_file: Path | None, url: str | None
 @click.option("--by", required=True, metavar="WHO", help="Who says so.")
 @reach_options
 def trust_session(session_id: str, by: str, config_file: Path | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
-    """End the distrust that a critique brought on a session: its calls wait for nobody any more."""
+    """End the distrust that a critique brought on it.
+
+    Its calls wait for nobody any more.
+    """
     from gateway.cli.screen import clean, err, print_json
 
     with reach(config_file, url) as api:

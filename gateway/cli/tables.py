@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.screen import clean, count, duration, local, money, styled
+from gateway.cli.screen import clean, count, duration, ending, local, money, styled
 
 Row = dict[str, Any]
 
@@ -18,11 +18,15 @@ _SHOWN = 300
 _SEVERITIES = {"critical": "bold red", "high": "red", "medium": "yellow"}
 
 
-def _table(*columns: tuple[str, Literal["left", "right"]], flexible: str) -> Table:
+def _table(*columns: tuple[str, Literal["left", "right"]], flexible: str, yielding: str = "") -> Table:
+    """An empty table; `flexible` names the column that takes what room there is, `yielding` one that may lose some."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for title, justify in columns:
         if title == flexible:
-            table.add_column(title, justify=justify, overflow="ellipsis", no_wrap=True, ratio=1, min_width=8)
+            # Only columns that may wrap are made narrower before all others; their cells, `styled`, do not wrap.
+            table.add_column(styled(title), justify=justify, overflow="ellipsis", ratio=1, min_width=8)
+        elif title == yielding:
+            table.add_column(styled(title), justify=justify, overflow="ellipsis", min_width=8)
         else:
             table.add_column(title, justify=justify, no_wrap=True)
     return table
@@ -71,6 +75,7 @@ def exchange_table(exchanges: Sequence[Row]) -> Table:
         ("outcome", "left"),
         ("cost", "right"),
         flexible="call",
+        yielding="outcome",
     )
     for each in exchanges:
         table.add_row(
@@ -78,7 +83,7 @@ def exchange_table(exchanges: Sequence[Row]) -> Table:
             local(each["started_at"]),
             styled(f"{each['provider']} {_what(each)}"),
             status_text(each),
-            styled(each["outcome"], "" if each["outcome"] == "complete" else "red"),
+            ending(each),
             money(each["cost_micro_usd"]) if each["operation"] != "other" else "-",
         )
     return table

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from gateway.cli.screen import between, count, local, local_full, money, size
+from gateway.cli.screen import between, count, ending, local, local_full, money, size
 from gateway.shown import clean, clean_lines
 
 Row = dict[str, Any]
@@ -159,10 +159,9 @@ class _Drawing:
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(f"{local(exchange['started_at'])} ", "dim")
         line.append(clean(exchange["exchange_id"]), "cyan")
-        if exchange["outcome"] != "complete" or (exchange["status"] or 0) >= 400:  # noqa: PLR2004 - HTTP's first error status
-            line.append(f"  {exchange['status'] or '-'} {clean(exchange['outcome'])}", "bold red")
-            if exchange["error_type"]:
-                line.append(f" {clean(exchange['error_type'])}", "red")
+        failed = exchange["outcome"] != "complete" or exchange["error_type"] is not None
+        if failed or (exchange["status"] or 0) >= 400:  # noqa: PLR2004 - HTTP's first error status
+            line.append(f"  {exchange['status'] or '-'} ", "bold red").append_text(ending(exchange))
         line.append(f"  {between(exchange['started_at'], exchange['ended_at'])}")
         if exchange["dialect"] == "mcp":
             line.append(f"  {clean(exchange['provider'])} {clean(exchange['operation'])}{self._called(exchange)}")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from gateway.config.addresses import host_and_port, is_host, is_loopback
+from gateway.config.addresses import host_and_port, is_host, is_loopback, is_this_machine
 from gateway.config.table import Table
 from gateway.config.written import Mistake, mistaken
 
@@ -42,7 +42,11 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         host = (parts.hostname or "").lower()
         anywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         here = is_loopback(host) or host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-        return host == self.host.lower() or (here and (anywhere or is_loopback(self.host)))
+        return (
+            host == self.host.lower()
+            or (here and (anywhere or is_loopback(self.host)))
+            or (anywhere and is_this_machine(host))
+        )
 
 
 def gateway_mistakes(gateway: Gateway, table: Table) -> Iterator[Mistake]:

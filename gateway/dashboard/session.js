@@ -249,7 +249,7 @@ class SessionView {
       ? h("span.what", {}, h("b", {}, count(group.length)), h("span.dim", {}, ` ${group.map((each) => each.tool).join(", ")}`))
       : h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, this.preview(turn, step)),
       h("span.marks", {}, this.saidOf(turn, step), step.findings && step.verdict === "allow" ? h("span.verdict.v-quiet", {}, plural(step.findings, "finding")) : null, verdict(step.verdict, step.shadow, step.reason)), this.bar(turn, step)];
-    const bad = turn.outcome !== "complete" || turn.status >= 400;
+    const bad = turn.outcome !== "complete" || turn.status >= 400 || turn.error_type;
     return [gutter, h("time", {}, clock(turn.started_at)),
       h("span.what", {}, h("b", {}, turn.dialect === "mcp" ? [turn.operation, turn.steps.find((each) => each.kind === "tool_call")?.tool].filter(Boolean).join(" ") : turn.model ?? "?"),
         h("span.dim", {}, turn.dialect === "mcp" ? took(turn.took_ms) : `${took(turn.took_ms)} · ${count(turn.input_tokens)} → ${count(turn.output_tokens)} · ${money(turn.cost_micro_usd)}`),
@@ -316,7 +316,7 @@ class SessionView {
     }
     history.replaceState(null, "", `#/sessions/${encodeURIComponent(this.id)}?turn=${encodeURIComponent(row.turn.exchange_id)}`);
     clearTimeout(this.opening);
-    this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null, this.instructedBefore(row.turn)), 60);
+    this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null), 60);
   }
 
   // What a span says is read when one is first looked at, for all of them: it is an entry in the audit log.
@@ -332,11 +332,6 @@ class SessionView {
     }
     const detail = found.spans.find((each) => each.span_id === span.span_id && each.trace_id === span.trace_id)?.detail ?? null;
     put(this.view.element, spanView(span, detail, (id) => this.find(id)));
-  }
-
-  instructedBefore(turn) {
-    const before = this.turns.findLast((each) => each.branch_id === turn.branch_id && each.number < turn.number && each.steps.some((step) => step.kind === "instructions"));
-    return before?.exchange_id ?? null;
   }
 
   find(id) {

@@ -182,6 +182,8 @@ class Register:
         """With a reply, by place and fingerprint."""
         self.tails = Table()
         """As `heads`, by guard, last message and fingerprint: found although older messages changed."""
+        self.said = Table()
+        """With a reply that is like no other, by guard, role and fingerprint: found although all questions changed."""
         self.responses = Table()
         self.calls = Table()
         self.offers = Table()
@@ -223,8 +225,8 @@ class Register:
             self.tails.strike(tail_key(end.place[:16], end.tail, fingerprint), end)
         self.touch(end)
 
-    def settle(self, end: End, status: Status, fingerprints: tuple[bytes, ...]) -> None:
-        """An exchange has ended: list it by its outcome and its reply, each choice of it."""
+    def settle(self, end: End, status: Status, fingerprints: tuple[bytes, ...], *, telling: bool = False) -> None:
+        """An exchange has ended: list it by its outcome and its reply, each choice; `telling` as `Done` has it."""
         end.status, end.fingerprints = status, fingerprints
         if status != "failed":
             self.answered.enter(end.place, end)
@@ -236,6 +238,8 @@ class Register:
             if not end.taken:
                 self.heads.enter(reply, end)
                 self.tails.enter(tail_key(end.place[:16], end.tail, fingerprint), end)
+                if telling:
+                    self.said.enter(end.place[:16] + end.branch.role + fingerprint, end)
 
     def call(self, name: Name, session: Session) -> None:
         """Let a session be found by a name, unless the name is given or the session has too many."""

@@ -243,18 +243,37 @@ def _aligned(sought: Look, branch: Branch) -> Found | None:
 
 
 def by_tail(sought: Look, register: Register) -> Found | None:
-    """The one session whose call this request answers, or whose last exchange it still ends with."""
+    """The one session whose call this request answers, with whose last exchange it ends, or whose reply it has."""
     end = _by_calls(sought, register) or _by_last_exchange(sought, register)
     if end is None:
-        return None
+        return _by_reply(sought, register)
     branch = end.branch
     found = by_messages(sought, [branch])
     if found:
         return found
     shared = _shared(sought, branch)
-    if sought.size * 16 < len(branch.held):
-        return Found("compacts", branch, end, shared)
-    return Found("rewrites", branch, end, shared)
+    begin, stop = _kept(sought, end)
+    replaces = tuple(range(shared, begin))
+    dropped = begin < stop and not replaces
+    relation = "compacts" if dropped or sought.size * 16 < len(branch.held) else "rewrites"
+    return Found(relation, branch, end, max(shared, stop), replaces)
+
+
+def _kept(sought: Look, end: End) -> tuple[int, int]:
+    """Where the messages begin and stop that this request took over from the end of the one it goes on from.
+
+    The reply counts among them where it is the one that was given. (0, 0) for none.
+    """
+    held, last = end.branch.messages(), sought.ask.last_run
+    if last is None or end is not end.branch.last or not held or held[-1] != end.tail:
+        return 0, 0
+    at, digests = last[0], sought.ask.digests
+    same = 0
+    while same < min(at, len(held)) and digests[at - 1 - same] == held[-1 - same]:
+        same += 1
+    if not same:
+        return 0, 0
+    return at - same, at + sought.run(at) if last[1] in end.fingerprints else at
 
 
 def _by_calls(sought: Look, register: Register) -> End | None:
@@ -283,6 +302,30 @@ def _by_last_exchange(sought: Look, register: Register) -> End | None:
     if len({end.branch.session.session_id for end in ends}) != 1:
         return None
     return ends[-1] if len(ends[-1].branch.held) >= COMPACTED * 16 else None
+
+
+def _by_reply(sought: Look, register: Register) -> Found | None:
+    """The one conversation whose latest reply this request holds, although what was asked reads otherwise now.
+
+    So clients do that send more than they keep: what a search found, the open files, the time.
+    """
+    last = sought.ask.last_run
+    if last is None:
+        return None
+    at, said = last
+
+    def fits(end: End) -> bool:
+        return end is end.branch.last and at <= len(end.branch.held) // 16 and sought.fits_free(end)
+
+    ends = register.said.all(sought.guard + sought.role + said, fits)
+    if len({end.branch.session.session_id for end in ends}) != 1:
+        return None
+    branch, ask = ends[-1].branch, sought.ask
+    differing = tuple(here for here, held in enumerate(branch.messages()[:at]) if ask.digests[here] != held)
+    changed = [here for here in differing if ask.voices[here] != "system"]
+    if len(changed) > 1 + at // 2:
+        return None
+    return Found("rewrites", branch, ends[-1], at + sought.run(at), differing, aligned=True)
 
 
 def _shared(sought: Look, branch: Branch) -> int:

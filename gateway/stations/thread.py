@@ -15,7 +15,8 @@ deterministic: ids and spans come from outside, time from the ask. Nothing joins
 - `prompt_cache_key`: narrows the match by content likewise.
 - `trace_context`: a trace seen in exactly this scope, and for the same end user.
 - `content_prefix`: the history, checked by hash chain, is one we saw, and goes on with the reply we relayed; or
-  it answers a tool call that only one session made, or ends with an exchange that only one session had.
+  it answers a tool call that only one session made, ends with an exchange that only one session had, or holds a
+  long reply in its place that one session alone was given.
 - `tool_handoff`: the first words stood in an argument of a tool call that exactly one live session made.
 - `none`: nothing; a new session.
 
@@ -36,6 +37,8 @@ share a trace, none is in two sessions.
 | extends by another reply than we gave | `rewrites` from that index | the same if one candidate |
 | extends a failed request without a reply | `continues` | `continues` |
 | has messages changed, later ones equal | `rewrites` at those indexes | the same, by prefix, call ids or tail |
+| holds our reply behind other questions | `rewrites` at those indexes | the same if the reply says much |
+| lacks older messages, later ones equal | `compacts` | `compacts`, by call ids or tail |
 | unknown and shorter, same instructions and tools | `compacts` | `compacts`, by call ids or tail |
 | leaves a known place with unseen messages | `forks` | `forks` if the place lies behind a reply |
 | agent id not seen before | `spawns` | - |
@@ -154,7 +157,8 @@ class Threader:
         end = self._register.end(done.exchange_id)
         if end is None or end.status != "open":
             return
-        self._register.settle(end, "answered" if done.complete and not done.failed else "failed", done.fingerprints)
+        status = "answered" if done.complete and not done.failed else "failed"
+        self._register.settle(end, status, done.fingerprints, telling=done.telling)
         session, scope = end.branch.session, end.branch.session.scope
         if done.response_id is not None:
             self._register.responses.enter((scope, short(done.response_id)), end)
@@ -216,8 +220,8 @@ class Threader:
             return sought, found, evidence, session
         sought = search.look(ask, guard, self._chains)
         sought.session, sought.agent = session, agent
-        found = search.by_prefix(sought, self._register) or self._remembered(sought) or self._newcomer(sought, session)
-        return sought, found, evidence, session
+        found = search.by_prefix(sought, self._register) or search.by_tail(sought, self._register)
+        return sought, found or self._remembered(sought) or self._newcomer(sought, session), evidence, session
 
     def _standing_on(self, ask: Ask, end: End, guard: bytes) -> tuple[Look, Found]:
         """A request without history: it goes on from an earlier exchange, or repeats a failed attempt to."""

@@ -21,6 +21,9 @@ _LONG: Final = 24
 _MOST_CHOICES: Final = 128
 """Choices of one reply worth recognising: as many as any provider gives."""
 
+_TELLING: Final = 64
+"""Characters of text from which a reply is not one that many conversations get, as greetings and refusals are."""
+
 _SPACES: Final = bytes(code for code in range(128) if chr(code).isspace())
 _TO_SPACES: Final = bytes.maketrans(_SPACES, b" " * len(_SPACES))
 
@@ -51,6 +54,12 @@ def fingerprints(parts: Iterable[Part]) -> tuple[bytes, ...]:
     for part in parts:
         choices.setdefault(_choice(part.pointer), []).append(part)
     return tuple(dict.fromkeys([fingerprint(choice) for choice in islice(choices.values(), _MOST_CHOICES)]))
+
+
+def is_telling(parts: Iterable[Part]) -> bool:
+    """Whether the text of a reply is long enough to be known again by itself."""
+    said = [len(part.text) for part in parts if part.kind == "model_text" and part.unread is None]
+    return sum(said) >= _TELLING
 
 
 def _choice(pointer: str) -> str:

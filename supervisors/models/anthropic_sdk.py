@@ -6,6 +6,7 @@ read than is allowed.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -77,6 +78,11 @@ class AnthropicModel:
         self._key = key
         self._client: AsyncAnthropic | None = None
         self._making = asyncio.Lock()
+
+    async def ready(self) -> None:
+        """See `Model.ready`: the SDK, and a client with the key as it is now; a key that is none is told when used."""
+        with suppress(Unanswered):
+            await self._keyed(usable(self._key))
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """See `Model.complete`."""

@@ -86,6 +86,10 @@ class Model(Protocol):
     name: str
     """As the configuration names it."""
 
+    async def ready(self) -> None:
+        """Have at hand what takes long to load: before a call is begun, or one would be that cannot be sent yet."""
+        ...
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """The answer within so many seconds. Raises `Unanswered`, and nothing else but `CancelledError`."""
         ...

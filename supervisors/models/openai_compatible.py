@@ -61,6 +61,9 @@ class OpenAiCompatibleModel:
         official = (urlsplit(base_url).hostname or "").endswith("openai.com")
         self._limit = "max_completion_tokens" if official else "max_tokens"
 
+    async def ready(self) -> None:
+        """See `Model.ready`: nothing takes long."""
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """See `Model.complete`; the deadline is kept by whoever calls."""
         del seconds

@@ -33,6 +33,7 @@ ROUTES = {
     ("GET", "/api/sessions/{session_id:str}/marks"): "viewer",
     ("GET", "/api/exchanges"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}"): "viewer",
+    ("GET", "/api/exchanges/{exchange_id:str}/changes"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}/request"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/response"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/forwarded"): "auditor",

@@ -117,7 +117,7 @@ def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> N
     call = {
         "exchange_id": "01", "started_at": "2026-01-01T00:00:00Z", "provider": "openai", "model": "m",
         "model_requested": None, "method": "GET", "path": "/v1/models/m", "status": 200, "outcome": "complete",
-        "operation": "other", "cost_micro_usd": 0, "dialect": "openai_chat",
+        "operation": "other", "cost_micro_usd": 0, "dialect": "openai_chat", "error_type": None,
     }  # fmt: skip
     tool = {"provider": "mcp/files", "dialect": "mcp", "operation": "tools/call", "model": None, "path": "/mcp/files"}
     file = io.StringIO()
@@ -126,6 +126,22 @@ def test_a_list_of_exchanges_shows_what_was_called_and_not_only_the_model() -> N
     assert "openai m GET /v1/models/m" in file.getvalue()
     assert "openai m /v1/responses" in file.getvalue()
     assert "mcp/files tools/call" in file.getvalue()
+
+
+def test_a_list_in_a_narrow_terminal_keeps_ids_and_costs_whole_and_says_which_error_it_was() -> None:
+    call = {
+        "exchange_id": "01M8NYXP16BWP5A9ACDFT9MBNZ", "started_at": "2026-01-01T00:00:00Z", "provider": "openai",
+        "model": "text-embedding-3-small", "model_requested": None, "method": "POST", "path": "/v1/embeddings",
+        "operation": "embeddings", "cost_micro_usd": None, "dialect": "openai_chat", "status": 200,
+    }  # fmt: skip
+    endings = [("complete", None), ("complete", "api_error"), ("not_an_answer", "upstream_not_an_answer")]
+    rows = [{**call, "outcome": outcome, "error_type": error} for outcome, error in endings]
+    file = io.StringIO()
+    Console(file=file, width=80).print(exchange_table(rows))
+    lines = file.getvalue().splitlines()[-3:]
+    assert all(call["exchange_id"] in line and line.rstrip().endswith("unknown") for line in lines)
+    for line, told in zip(lines, ["complete", "api_error", "not_an"], strict=True):
+        assert told in line
 
 
 def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,3 +274,35 @@ def test_a_hold_in_the_live_feed_is_a_line_that_harms_no_terminal(capsys: pytest
     told = capsys.readouterr().out
     assert "hold_1 waiting" in told
     assert not [each for each in HARMFUL if each in told]
+
+
+def test_words_are_found_in_contents_where_the_app_allows_it(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["search", "careful"]) == 3
+    assert "search = true" in capsys.readouterr().err
+    (tmp_path / "stepwarden.toml").write_text("[app.default]\nsearch = true\n")
+    said = printed(capsys, "search", "CAREFUL")
+    for word in ("instructions", house, "You are", "careful", "1 steps found in 1 exchanges", "all of it was read"):
+        assert word in said
+    assert not any(each in printed(capsys, "search", "script") for each in HARMFUL)
+    monkeypatch.setattr("sys.stdin", io.StringIO("you are\n"))
+    found = json.loads(printed(capsys, "search", "--json"))
+    assert [(each["kind"], each["words"]) for each in found["found"]] == [("instructions", "You are")]
+    assert found["report"]["whole"]
+    assert "0 steps found" in printed(capsys, "search", "nobody said this", code=1)
+    entries = json.loads(printed(capsys, "sessions", "list", "--json"))
+    assert entries["sessions"][0]["session_id"] == house
+
+
+def test_every_exchange_that_a_search_shows_is_in_the_audit_log_and_the_words_are_not(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stepwarden.toml").write_text("[app.default]\nsearch = true\n")
+    printed(capsys, "search", "You are careful")
+    store = Store.open(tmp_path / "stepwarden-data")
+    lines = [entry.decode() for _, entry in store.audit.entries(store.audit.size, 100)]
+    store.close()
+    assert [json.loads(line)["what"] for line in lines if '"content.read"' in line] == ["search"]
+    assert [line for line in lines if '"content.searched"' in line and "careful" not in line]
+    assert house not in "".join(lines)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -84,7 +85,7 @@ def opining(asked: Asked, *, label: str, score: int) -> Said:
         return Said(text=label)
     lines = asked.prompt.question.splitlines()
     name = next(line.removeprefix("about: ") for line in lines if line.startswith("about: "))
-    text = lines[2][:8]
+    text = next(after[:8] for mark, after in pairwise(lines) if mark.startswith("<<data ") and f" step={name} " in mark)
     quotes = [] if label == "ok" else [{"step": name, "text": text}]
     clauses = [
         line.removeprefix("clause: ") for line in asked.prompt.system.splitlines() if line.startswith("clause: ")

@@ -1,6 +1,7 @@
 """The live feed of a gateway process: a viewer that stops reading holds nobody up and costs what its buffers hold."""
 
 import json
+import re
 import secrets
 import socket
 from collections.abc import Generator
@@ -10,6 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.demo import render
+from gateway.demo.answers import Answer, Gate
+from tests.fakes.provider import always, events
 from tests.gateway.house import ANTHROPIC, House, standing
 
 LITTLE, MUCH = 16 << 10, 1 << 20
@@ -96,3 +100,25 @@ def test_a_caller_that_knows_no_chunks_is_sent_none(tmp_path: Path, workers: int
             said += watching.recv(1 << 20)
         lines = said.removeprefix(b"\n").splitlines()
         assert {line.partition(b" ")[0] for line in lines} <= {b"event:", b"id:", b"data:", b"", b":"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_steps_are_seen_while_the_answer_still_streams_and_none_of_them_twice(tmp_path: Path, workers: int) -> None:
+    with standing(tmp_path, workers=workers) as house, viewer(house, MUCH) as watching:
+        gate, sent = Gate(), events(ANTHROPIC.name)
+        house.provider.script = always(
+            Answer(headers=render.SSE, body=(*sent[:-1], gate, sent[-1]), transfer="chunked")
+        )
+        with house.wire() as wire:
+            wire.send(ANTHROPIC.call(stream=True)).head()
+            said = told(watching, b"event: begun\n")
+            while said.count(b'"side":"response"') < 1:
+                said += watching.recv(1 << 20)
+            assert b"event: exchange\n" not in said, "the answer has not ended"
+            assert b'"kind":"user_input"' in said
+            gate.open()
+            said += told(watching, b"event: exchange\n")
+        steps = re.findall(rb"id: (\S+)\ndata: {\"step_id\"", said)
+        exchange = re.findall(rb"event: exchange\nid: (\S+)", said)[0]
+        assert len(steps) == len(set(steps))
+        assert {step.partition(b".")[0] for step in steps} == {exchange}

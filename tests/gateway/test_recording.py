@@ -7,11 +7,26 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from gateway.demo.answers import Answer
 from gateway.demo.scenarios import HEADER
+from gateway.demo.turns import Turn
 from tests.fakes.gateway import GatewayProcess
 from tests.fakes.provider import always, say
-from tests.gateway.house import ANTHROPIC, CANARIES, CHAT, DIALECTS, JSON, PATIENT, RESPONSES, House, standing, waited
+from tests.gateway.house import (
+    ANTHROPIC,
+    CANARIES,
+    CHAT,
+    DIALECTS,
+    JSON,
+    PATIENT,
+    RESPONSES,
+    Dialect,
+    House,
+    standing,
+    waited,
+)
 from tests.gateway.rawhttp import request
 
 SCENARIOS = ["ok", "tool", "thinking", "gzip", "429", "error-event", "unterminated", "html", "drip", "no-answer"]
@@ -54,6 +69,23 @@ def test_one_conversation_in_many_calls_is_one_session_and_every_body_comes_back
     for exchange, request_body, response_body in sent:
         assert house.kept(exchange, "request") == request_body
         assert house.kept(exchange, "response") == response_body
+
+
+@pytest.mark.parametrize("dialect", [ANTHROPIC, CHAT], ids=lambda dialect: dialect.name)
+def test_a_client_that_keeps_bare_questions_and_sends_more_is_one_session(house: House, dialect: Dialect) -> None:
+    kept: list[dict[str, str]] = []
+    sessions, new = set(), []
+    for turn in range(3):
+        reply = f"Heron {turn} on the {dialect.name} wire flew over the tin boat, over the reeds, and was seen no more."
+        house.provider.script = always(say(dialect.name, Turn(text=reply, reply_id=f"heron{turn}")))
+        asked = {"role": "user", "content": f"What did heron {turn} do?"}
+        with_pages = {**asked, "content": f"Page {turn} of what a search found.\n{asked['content']}"}
+        got = house.ask(dialect.call(body=dialect.request_body(stream=False, messages=[*kept, with_pages])))
+        sessions.add(got.one(b"stepwarden-session"))
+        new.append(len(house.facts(got.exchange)["steps"]))
+        kept += [asked, {"role": "assistant", "content": reply}]
+    assert len(sessions) == 1
+    assert new == [2, 3, 3], "the question as it was kept is told once, and no reply twice"
 
 
 def test_going_on_with_the_second_of_two_choices_goes_on_in_the_session_and_tells_nothing_twice(house: House) -> None:

@@ -1,5 +1,6 @@
 import os
 import random
+import socket
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,19 @@ def test_a_mistake_is_shown_with_its_line_and_its_remedy(
     assert (mistake.place, mistake.line) == (str(path), line)
     assert said in mistake.message
     assert remedy in mistake.remedy
+
+
+@pytest.mark.parametrize("section", ["provider.x", "supervisor"])
+def test_no_name_of_this_machine_leads_a_gateway_that_listens_everywhere_to_itself(
+    tmp_path: Path, section: str
+) -> None:
+    more = {"provider.x": 'dialect = "raw"', "supervisor": 'model = "x"\nprovider = "openai"'}[section]
+    listening = f'[gateway]\nhost = "0.0.0.0"\n[{section}]\n{more}\n'
+    for host in (socket.gethostname(), "127.0.0.1", "127.8.9.1", "localhost", "0.0.0.0"):
+        [mistake] = mistakes(written(tmp_path, f'{listening}base_url = "http://{host}:8787/v1"\n'))
+        assert "this gateway itself" in mistake.message
+    for elsewhere in ("192.0.2.7:8787", "model.example:8787", "127.0.0.1:8788"):
+        Config.load(written(tmp_path, f'{listening}base_url = "http://{elsewhere}/v1"\n'), environ={})
 
 
 def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from gateway.api.access import EVERY_APP
 from gateway.api.live import FeedOver, LiveFeed, TooManyViewers
+from gateway.stations.asks import Glimpse
 from gateway.viewers import Audience, Rooms, Viewer
+from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Hold
-from tests.contract.api_store import READABLE, asked, recorded
+from tests.contract.api_store import READABLE, asked, judged, recorded
 from tests.fakes.screen import Screen, events
 
 ALL = Audience(EVERY_APP, overseer=True)
@@ -224,3 +226,79 @@ def test_a_worker_is_told_once_what_all_of_an_audience_there_see_and_nothing_onc
     assert said[0][0] is said[1][0]
     assert [len(each) for each in said] == [1, 1, 1]
     assert said[2] != said[0]
+
+
+def underway(recording: Recording, steps: slice = slice(None)) -> Glimpse:
+    """What can be seen of an exchange before it is over."""
+    exchange, shown = recording.exchange, recording.steps[steps]
+    assert exchange.join is not None
+    return Glimpse(
+        exchange_id=exchange.exchange_id,
+        app=exchange.app,
+        join=exchange.join,
+        model="claude-haiku-4-5",
+        started_ns=exchange.started_ns,
+        steps=shown,
+        texts=tuple(["words"] * len(shown)),
+    )
+
+
+def test_an_exchange_under_way_is_shown_and_what_was_shown_is_not_told_again() -> None:
+    async def seen() -> list[tuple[str, Any]]:
+        feed, recording = LiveFeed(READABLE, gather_seconds=0), recorded()
+        screen, _ = come(feed)
+        feed.glimpse(underway(recording, slice(0, 2)))
+        feed.glimpse(underway(recording, slice(2, 5)))
+        feed.publish(recording)
+        feed.publish(recording)
+        feed.close()
+        return [each for chunk in screen.said for each in events(chunk)]
+
+    found = asyncio.run(seen())
+    assert [name for name, _ in found] == ["begun", *["step"] * 6, "exchange", *ONE]
+    assert len({data["step_id"] for name, data in found if name == "step"}) == 6
+    assert (found[0][1]["exchange_id"], found[1][1]["text"]) == (found[1][1]["exchange_id"], "words")
+
+
+def test_a_step_is_told_again_once_a_clause_has_made_something_of_it() -> None:
+    async def seen() -> list[tuple[str, Any]]:
+        feed, recording = LiveFeed(READABLE, gather_seconds=0), judged(recorded())
+        screen, _ = come(feed)
+        feed.glimpse(underway(recording))
+        feed.publish(recording)
+        feed.close()
+        return [each for chunk in screen.said for each in events(chunk)]
+
+    found = asyncio.run(seen())
+    told = [data for name, data in found if name == "step"]
+    assert len(told) == 7
+    assert (told[-1]["step_id"], told[-1]["verdict"]) == (told[-2]["step_id"], "reject")
+
+
+def test_a_step_that_turned_out_otherwise_is_told_as_it_is() -> None:
+    async def seen() -> list[str]:
+        feed, recording = LiveFeed(READABLE, gather_seconds=0), recorded()
+        screen, _ = come(feed)
+        was = msgspec.structs.replace(recording.steps[5], size=3)
+        feed.glimpse(underway(msgspec.structs.replace(recording, steps=(was,))))
+        feed.publish(recording)
+        feed.close()
+        return [name for chunk in screen.said for name, _ in events(chunk)]
+
+    assert asyncio.run(seen()) == ["begun", "step", *ONE]
+
+
+def test_of_exchanges_that_never_end_or_that_nobody_watches_nothing_is_kept() -> None:
+    async def seen() -> list[str]:
+        feed, recording = LiveFeed(READABLE, gather_seconds=0), recorded()
+        feed.glimpse(underway(recording))
+        assert not feed.watched("default")
+        screen, _ = come(feed)
+        assert feed.watched("default")
+        feed.glimpse(underway(recording))
+        feed.forget(recording.exchange.exchange_id)
+        feed.publish(recording)
+        feed.close()
+        return [name for chunk in screen.said for name, _ in events(chunk)]
+
+    assert asyncio.run(seen()) == ["begun", *["step"] * 6, *ONE]

@@ -22,6 +22,7 @@ from policies.vocabulary.sessions import Join
 
 CORPUS = Path(__file__).parents[3] / "corpus" / "threads"
 VOICES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
+TELLING = 64
 ASK_FIELDS = {
     "provider", "explicit_session", "agent_session", "agent_id", "parent_agent_id", "agent_name", "conversation_id",
     "previous_response_id", "user_id", "session_hint", "prompt_cache_key", "retry",
@@ -160,6 +161,7 @@ class Play:
                 complete=complete,
                 failed=bool(do.get("failed")),
                 fingerprints=fingerprints,
+                telling=len(fingerprints) == 1 and len(reply or "") >= TELLING,
                 response_id=do.get("response_id"),
                 conversation_id=do.get("reply_conversation"),
                 calls=tuple(do.get("calls", ())),
