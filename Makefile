@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# A gateway that may not keep its bytecode compiles all of itself at every start, and tests start many.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test e2e serve dev fmt check torture bench bench-guards bench-supervisor bench-optimizer screenshots docs lock clean
 

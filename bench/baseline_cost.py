@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.guard_cost import ADVERSARIAL, ORDINARY, SIZES, prose
-from gateway.stations.judge import Bench, Docket
+from gateway.stations.bench import Bench
+from gateway.stations.judge import Docket
 from gateway.wire.dialects import dialects
 from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings

@@ -4,12 +4,13 @@
 
 The model is a stand-in on a socket that answers each question after a delay with one word. Each call is asked about
 once. Three gateways answer in turn: one per wire of the model, and one without a supervisor, whose clause of the same
-bands looks at the same calls here. What the gate adds is the difference of the medians, and beyond the model what is
-left of it without the model's own time: from the question's last byte read to the answer's first byte written.
+bands looks at the same calls here. What the gate adds to a call beyond its model is what that call took, less what the
+same call took in the same turn without a supervisor, less the model's own time for it: from the question's last byte
+read to the answer's first byte written.
 
-In that difference stands one commit of the ledger, since a call is durable there before it is sent; `p50_ms_fsync` is
-what the disk takes for one in the same run. `cpu_ms_beyond` is what the gate costs the gateway's process for each call,
-settling and recording included, which does not depend on who else uses the machine.
+No call waits for a disk: `p50_ms_fsync` says what one would have waited for in this run. `cpu_ms_beyond` is what the
+gate costs the gateway's process for each call, settling and recording included, which does not depend on who else uses
+the machine; the load average stands beside, for the times do.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def slow(seconds: float) -> Mind:
 
 
 @contextmanager
-def gateway(provider: BackgroundProvider, supervisor: str, guard: str) -> Iterator[House]:
+def gateway(provider: BackgroundProvider, supervisor: str, guard: str) -> Generator[House]:
     """A gateway whose one clause holds proposed calls until this guard has said what it thinks."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -118,22 +119,23 @@ def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[
         cpu = {
             name: (settle(house.gateway.process.pid) - before[name]) * 1000 / calls for name, house in houses.items()
         }
-    without = statistics.median(times["none"])
     found: dict[str, Any] = {
         "calls": calls,
-        "p50_ms_without": round(without, 2),
+        "load_average": [round(each, 2) for each in os.getloadavg()],
+        "p50_ms_without": round(statistics.median(times["none"]), 2),
         "p50_ms_fsync": round(statistics.median(fsync), 2),
     }
     for wire in _WIRES:
         own = models[wire].took_ns
         assert len(own) == _WARM_UP + calls, f"{wire}: asked {len(own)} times"
-        model = statistics.median(own[_WARM_UP:]) / 1e6
-        with_it = statistics.median(times[wire])
+        model = [each / 1e6 for each in own[_WARM_UP:]]
+        triples = zip(times[wire], times["none"], model, strict=True)
+        beyond = [with_it - without - its_own for with_it, without, its_own in triples]
         found[wire] = {
-            "p50_ms": round(with_it, 2),
-            "p50_ms_model": round(model, 2),
-            "p50_ms_beyond": round(with_it - without - model, 2),
-            "p99_ms": round(statistics.quantiles(times[wire], n=100)[98], 2),
+            "p50_ms": round(statistics.median(times[wire]), 2),
+            "p50_ms_model": round(statistics.median(model), 2),
+            "p50_ms_beyond": round(statistics.median(beyond), 2),
+            "p95_ms_beyond": round(statistics.quantiles(beyond, n=20)[18], 2),
             "cpu_ms_beyond": round(cpu[wire] - cpu["none"], 2),
         }
     return found
@@ -161,7 +163,7 @@ def main() -> None:
         found = measured(provider, given.calls, given.delay_ms)
     print(json.dumps(found, indent=1))
     if given.json_file is not None:
-        given.json_file.write_text(json.dumps({"conditions": conditions(), **found}, indent=1) + "\n")
+        given.json_file.write_text(json.dumps({"conditions": conditions("anthropic"), **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

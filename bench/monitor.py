@@ -2,9 +2,11 @@
 
     python -m bench.monitor [--steps 2000] [--calls 400] [--json F]
 
-The first half lets a scripted model read sessions of one gateway, which is a rate of the plumbing and of no model. The
-second asks two gateways in turn, one whose supervisor answers nothing while its queue overflows and sheds, and one that
-has none; the difference of their medians is what an overloaded supervisor costs a request.
+The first half lets a scripted model read sessions of one gateway, which is a rate of the plumbing and of no model; the
+same requests go through a gateway without a supervisor before, whose memory grows as its caches fill, so that what is
+kept of reading is the difference. The second asks two gateways in turn, one whose supervisor answers nothing while its
+queue overflows and sheds, and one that has none; the difference of their medians is what an overloaded supervisor costs
+a request.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from tests.gateway.house import House
 _PER_EXCHANGE = 2
 _WARM_UP = 50
 _LONGEST_SECONDS = 300.0
+_SIZES = 8
 _POLICY = """
 [policy]
 id = "house"
@@ -86,17 +89,26 @@ class Caller:
         return (time.perf_counter_ns() - began) / 1e6
 
 
+def sent(house: House, steps: int) -> list[float]:
+    """Send exchanges with so many steps; the memory of the gateway along the way, megabytes."""
+    caller, exchanges = Caller(house.gateway), steps // _PER_EXCHANGE
+    sizes = [memory(house.gateway.process.pid).largest_rss]
+    for number in range(1, exchanges + 1):
+        caller.call(f"Keep it, number {number}.", f"s{number % 200}")
+        if number % (exchanges // _SIZES or 1) == 0:
+            sizes.append(memory(house.gateway.process.pid).largest_rss)
+    return sizes
+
+
 def throughput(provider: BackgroundProvider, steps: int) -> dict[str, Any]:
     """Steps a minute from the first request to the last critique, and the memory along the way."""
+    with gateway(provider, "") as house:
+        without = sent(house, steps)
     scripted = '[supervisor]\nprovider = "scripted"\nmodel = "scripted"\nmonitor_room = 1000000\n'
     with gateway(provider, scripted) as house:
-        caller, began = Caller(house.gateway), time.monotonic()
-        sizes = [memory(house.gateway.process.pid).largest_rss]
-        for number in range(steps // _PER_EXCHANGE):
-            caller.call(f"Keep it, number {number}.", f"s{number % 200}")
-            if number % (steps // _PER_EXCHANGE // 8 or 1) == 0:
-                sizes.append(memory(house.gateway.process.pid).largest_rss)
-        sent = time.monotonic() - began
+        began = time.monotonic()
+        sizes = sent(house, steps)
+        sending = time.monotonic() - began
         while house.status()["counters"]["monitor_read"] < steps and time.monotonic() - began < _LONGEST_SECONDS:
             time.sleep(0.2)
         took = time.monotonic() - began
@@ -107,11 +119,18 @@ def throughput(provider: BackgroundProvider, steps: int) -> dict[str, Any]:
         "steps": read,
         "a_minute": round(read / took * 60),
         "seconds": round(took, 1),
-        "sent_in": round(sent, 1),
+        "sent_in": round(sending, 1),
         "rss_mb": sizes,
+        "rss_mb_without": without,
+        "second_half_grew_mb_more": round(_second_half(sizes) - _second_half(without), 1),
         "failed": counters["monitor_failed"],
         "shed": counters["monitor_shed"],
     }
+
+
+def _second_half(sizes: list[float]) -> float:
+    """How much was added from the middle on."""
+    return sizes[-1] - sizes[len(sizes) // 2]
 
 
 def overload(provider: BackgroundProvider, calls: int) -> dict[str, Any]:

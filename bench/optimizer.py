@@ -1,6 +1,7 @@
 """What optimizers reach, and what the gate lets through: on recorded attacks, on a behaviour model, over many runs.
 
     python -m bench.optimizer [--data DIR] [--only recorded|curve|gate|canary|roles|scale|beside] [--splits N]
+                              [--sessions N]
 
 Starts from `bench/policies/weak.toml`, asks no model, and writes figures, pictures and a report. docs/OPTIMIZING.md
 says what the figures prove and what they do not.
@@ -60,6 +61,7 @@ def _options() -> argparse.Namespace:
     add("--data", type=Path, default=DATA, help="folder with trajectories/")
     add("--only", action="append", choices=SECTIONS, help="only this section; may be given again")
     add("--splits", type=int, default=6, metavar="N", help="group-wise splits (default 6)")
+    add("--sessions", type=int, default=10_000, metavar="N", help="labelled sessions beside requests (default 10,000)")
     add("--out", type=Path, default=ROOT / "bench" / "results" / f"optimizer-{today}", help="where all of it goes")
     options = parser.parse_args()
     needs = {"recorded", "curve", "scale"} & set(options.only or SECTIONS)

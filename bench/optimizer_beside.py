@@ -2,11 +2,12 @@
 
 import argparse
 import http.client
+import os
 import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,22 +18,23 @@ from rich.progress import track
 
 from bench.sheet import Sheet, table
 from gateway.cli import client
-from gateway.cli.optimize import followed
+from gateway.cli.following import followed
 from gateway.cli.running import RunningGateway
 from gateway.demo import refunds
 from gateway.demo.background import BackgroundProvider
 from gateway.demo.playback import Playback
 from gateway.demo.scenarios import Scenarios
 
-LABELLED: Final = 300
-"""Recorded sessions with a label each: what a run reads and replays."""
-
-ROUNDS: Final = 8
-REQUESTS: Final = 100
+ROUNDS: Final = 12
+REQUESTS: Final = 150
 """In each round so many beside a run, and so many without one."""
+
+WARM: Final = 50
+"""Requests before those that count: a run makes way a moment after the first."""
 
 _HEADERS: Final = {"content-type": "application/json", "x-api-key": "sk-bench", "anthropic-version": "2023-06-01"}
 _AT_A_TIME: Final = 4
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class _Caller:
@@ -42,31 +44,35 @@ class _Caller:
         where = urlsplit(url)
         self._connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
 
-    def call(self, order: int, *, given_away: bool) -> float:
-        """One request; seconds until its answer is whole."""
+    def call(self, order: int, *, given_away: bool) -> tuple[float, str]:
+        """One request; seconds until its answer is whole, and its exchange."""
         body = refunds.request(refunds.asked(order, given_away=given_away))
         began = time.perf_counter()
         self._connection.request("POST", "/anthropic/v1/messages", body, _HEADERS)
-        self._connection.getresponse().read()
-        return time.perf_counter() - began
+        answer = self._connection.getresponse()
+        answer.read()
+        return time.perf_counter() - began, answer.headers["stepwarden-exchange"]
 
 
 def beside(args: argparse.Namespace) -> Sheet:
     """The median latency of requests beside a run, over that without one, in one process, round by round."""
-    del args
+    sessions: int = args.sessions
     with TemporaryDirectory(prefix="stepwarden-bench-") as folder, _gateway(Path(folder)) as gateway:
-        _labelled(gateway)
-        alone, together, ratios = list[float](), list[float](), list[float]()
-        number, runs = 20_000, 0
+        _labelled(gateway, sessions)
+        whole = _whole_run(gateway)
+        alone, together = list[float](), list[float]()
+        ratios, shares = list[float](), list[float]()
+        orders, runs = iter(range(10 * sessions, 10**9)), 0
         for turn in track(range(ROUNDS), description="requests beside a run"):
             found: dict[bool, list[float]] = {False: [], True: []}
             for busy in (turn % 2 == 0, turn % 2 == 1):
                 with _run(gateway) if busy else _nothing() as running:
                     caller = _Caller(gateway.url)
-                    caller.call(10_000 + turn, given_away=False)
-                    for _ in range(REQUESTS):
-                        found[busy].append(caller.call(number, given_away=False))
-                        number += 1
+                    for _ in range(WARM):
+                        caller.call(next(orders), given_away=False)
+                    cpu, began = _cpu_seconds(gateway.pid), time.monotonic()
+                    found[busy] = [caller.call(next(orders), given_away=False)[0] for _ in range(REQUESTS)]
+                    shares += [(_cpu_seconds(gateway.pid) - cpu) / (time.monotonic() - began)] if busy else []
                     runs += busy and running.is_set()
             alone += found[False]
             together += found[True]
@@ -77,14 +83,23 @@ def beside(args: argparse.Namespace) -> Sheet:
         ("beside a run", f"{1000 * median(together):.2f} ms", f"{1000 * _quantile(together, 0.95):.2f} ms"),
     ]
     summary = (
-        f"Runs over {LABELLED} labelled sessions beside one caller, in turn with none, {ROUNDS} rounds of {REQUESTS} "
-        f"requests each way; in {runs} of them a run lasted to the end of the round. The median moves by "
+        f"Runs over {sessions} labelled sessions beside one caller, in turn with none, {ROUNDS} rounds of {REQUESTS} "
+        f"requests each way; in {runs} of them a run lasted to the end of the round, and its process had "
+        f"{100 * median(shares):.0f} % of one processor meanwhile (median). The median of requests moves by "
         f"{100 * moved:+.1f} % (rounds: {100 * (min(ratios) - 1):+.1f} to {100 * (max(ratios) - 1):+.1f} %, "
-        f"median {100 * (median(ratios) - 1):+.1f} %); less than 5 % is wanted."
+        f"median {100 * (median(ratios) - 1):+.1f} %); less than 5 % is wanted. With no request beside it, a run took "
+        f"{whole:.0f} s from the question to the report; 600 s are wanted for 10,000 sessions."
     )
-    lines = [summary, "", *table(("requests", "p50", "p95"), rows)]
-    figures = {"p50": [median(alone), median(together)], "ratios": ratios, "beside_to_the_end": runs}
-    return Sheet(title="Requests beside a run", figures=figures, lines=lines, pictures=[])
+    figures = {
+        "p50": [median(alone), median(together)], "ratios": ratios, "beside_to_the_end": runs,
+        "sessions": sessions, "share_of_a_processor": median(shares), "run_seconds": whole,
+    }  # fmt: skip
+    return Sheet(
+        title="Requests beside a run",
+        figures=figures,
+        lines=[summary, "", *table(("requests", "p50", "p95"), rows)],
+        pictures=[],
+    )
 
 
 @contextmanager
@@ -96,25 +111,38 @@ def _gateway(folder: Path) -> Generator[RunningGateway]:
             yield gateway
 
 
-def _labelled(gateway: RunningGateway) -> None:
+def _labelled(gateway: RunningGateway, sessions: int) -> None:
     """Record sessions, one in four of them honest, and label the call of each."""
 
-    def some(part: int) -> None:
+    def some(part: int) -> list[tuple[int, str]]:
         caller = _Caller(gateway.url)
-        for order in range(part, LABELLED, _AT_A_TIME):
-            caller.call(order, given_away=order % 4 != 0)
+        return [(at, caller.call(at, given_away=at % 4 != 0)[1]) for at in range(part, sessions, _AT_A_TIME)]
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        list(pool.map(some, range(_AT_A_TIME)))
+        recorded = sorted(each for part in pool.map(some, range(_AT_A_TIME)) for each in part)
     with client.here(gateway.config) as api:
-        while len(listed := api.get("/api/exchanges", limit=1000)["exchanges"]) < LABELLED:
-            time.sleep(0.1)
-        for at, exchange in enumerate(track(listed, description="labels")):
-            for step in api.get(f"/api/exchanges/{exchange['exchange_id']}", text=200)["steps"]:
-                if step["kind"] == "tool_call":
-                    label = "violation" if "goodwill" in (step["text"] or "") else "ok"
-                    given = {"label": label, "by": refunds.PERSONS[at % 2]}
-                    api.post(f"/api/steps/{step['step_id']}/label", given)
+        last = f"/api/exchanges/{recorded[-1][1]}"
+        steps = _settled(lambda: api.get(last)["steps"])
+        number = next(step["step_id"] for step in steps if step["kind"] == "tool_call").partition(".")[2]
+        for at, exchange in track(recorded, description="labels"):
+            given = {"label": "ok" if at % 4 == 0 else "violation", "by": refunds.PERSONS[at // 4 % 2]}
+            api.post(f"/api/steps/{exchange}.{number}/label", given)
+
+
+def _settled(read: Any) -> Any:
+    """What is recorded, once it is."""
+    while True:
+        with suppress(client.GatewayRefused):
+            return read()
+        time.sleep(0.1)
+
+
+def _whole_run(gateway: RunningGateway) -> float:
+    """Seconds that one run takes which has the machine to itself."""
+    began = time.monotonic()
+    with client.here(gateway.config) as api:
+        followed(api, "/api/optimize", {"dry_run": True}, doing="a run alone", quiet=True)
+    return time.monotonic() - began
 
 
 @contextmanager
@@ -125,8 +153,8 @@ def _run(gateway: RunningGateway) -> Generator[threading.Event]:
     def runs() -> None:
         with client.here(gateway.config) as api:
             while not over.is_set():
-                running.set()
-                followed(api, {"dry_run": True}, quiet=True)
+                with suppress(client.GatewayRefused):  # the one before is not quite over
+                    api.follow("/api/optimize", lambda name, _: _going_on(name, running, over), {"dry_run": True})
         running.clear()
 
     thread = threading.Thread(target=runs, name="bench-run")
@@ -137,11 +165,44 @@ def _run(gateway: RunningGateway) -> Generator[threading.Event]:
     finally:
         over.set()
         thread.join()
+        _settled_process(gateway.pid)
+
+
+def _going_on(name: str, running: threading.Event, over: threading.Event) -> bool:
+    if name == "error":
+        raise RuntimeError("the run beside the requests failed")
+    running.set()
+    return name == "progress" and not over.is_set()
 
 
 @contextmanager
 def _nothing() -> Generator[threading.Event]:
     yield threading.Event()
+
+
+def _process_of(gateway: int) -> Path | None:
+    """The process of a gateway's run, as Linux shows it."""
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            of = int((each / "stat").read_text().rpartition(")")[2].split()[1])
+            if of == gateway and b"gateway.optimizing.process" in (each / "cmdline").read_bytes():
+                return each
+    return None
+
+
+def _settled_process(gateway: int) -> None:
+    """Wait until a run that nobody follows any more has ended: the next round is to be without one."""
+    while _process_of(gateway) is not None:
+        time.sleep(0.05)
+
+
+def _cpu_seconds(gateway: int) -> float:
+    """What the run's process had of the processors so far."""
+    process = _process_of(gateway)
+    if process is None:
+        return 0.0
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _quantile(values: list[float], part: float) -> float:
@@ -150,8 +211,9 @@ def _quantile(values: list[float], part: float) -> float:
 
 def main() -> None:
     """This part alone."""
-    found: Any = beside(argparse.Namespace())
-    print("\n".join(found.lines))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=2000)
+    print("\n".join(beside(parser.parse_args()).lines))
 
 
 if __name__ == "__main__":

@@ -101,6 +101,9 @@ class Gold:
     def __init__(self, run: Run) -> None:
         self._bad = frozenset({digest_of(run.steps[index].tool, run.steps[index].text) for index in run.bad})
 
+    async def ready(self) -> None:
+        """Nothing is loaded."""
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """A word or a critique, as asked."""
         del seconds

@@ -3,7 +3,7 @@
 import msgspec
 
 from gateway.config import App, Config
-from gateway.stations.judge import Supervision
+from gateway.stations.benches import Supervision
 from policies.digests import digest
 from policies.evaluate import Ruleset
 from policies.vocabulary.audit import OWNER, ConfigActivated

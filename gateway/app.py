@@ -34,8 +34,8 @@ from gateway.recorder import Recorder
 from gateway.refusals import Refused
 from gateway.reported.intake import Intake
 from gateway.reported.plane import ReportPlane
+from gateway.stations.benches import Supervision
 from gateway.stations.ingress import check
-from gateway.stations.judge import Supervision
 from gateway.stations.thread import Threader
 from gateway.telemetry import Texts
 from gateway.wire.dialects import dialects
@@ -133,7 +133,9 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
         )
     ]
     if keeper.supervisor is not None:
-        exporters.append(EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor))
+        exporters.append(
+            EvaluationExporter(store.critiques, store, settings, save_cursor=keeper.save_cursor, now_ns=time.time_ns)
+        )
     for exporter in exporters:
         exporter.start()
     return tuple(exporters)

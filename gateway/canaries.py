@@ -14,7 +14,8 @@ import msgspec
 
 from gateway.demo import render
 from gateway.demo.turns import Call, Setting, Turn, WireName
-from gateway.stations.judge import PUT_BEFORE_THE_MODEL, Bench, Docket
+from gateway.stations.bench import Bench
+from gateway.stations.judge import PUT_BEFORE_THE_MODEL, Docket
 from gateway.wire.absences import absent
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import Replacement, Uneditable

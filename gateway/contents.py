@@ -41,6 +41,13 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str | None
 
 
+class WholeRequest(msgspec.Struct, frozen=True):
+    """A request's decoded body, and what its dialect reads in it."""
+
+    body: bytes
+    view: RequestView
+
+
 class Kept(Protocol):
     """The bytes of one exchange, wherever they are. Each gives None where they were not kept."""
 
@@ -100,6 +107,11 @@ def asked_parts(exchange: Exchange, kept: Kept, dialect: Dialect, reach: Reach) 
     return _Reading(exchange, kept, dialect, reach).trail()
 
 
+def whole_request(exchange: Exchange, kept: Kept, dialect: Dialect, reach: Reach) -> WholeRequest | None:
+    """A request as it was; None where its bytes are not kept or cannot be read."""
+    return _Reading(exchange, kept, dialect, reach).request()
+
+
 class _Reading:
     """One exchange being read back; parses each cut and the reply at most once."""
 
@@ -119,12 +131,17 @@ class _Reading:
 
     def trail(self) -> tuple[Part, ...]:
         """The parts of the request in the order in which they are judged."""
+        found = self.request()
+        if found is None or found.view.previous_response_id or found.view.conversation_id:
+            return ()
+        cuts = [*(cut for _, cut in found.view.lead_cuts), *(message.cut for message in found.view.messages)]
+        return tuple(part for cut in cuts for part in self._dialect.parts(found.body, found.view, cut))
+
+    def request(self) -> WholeRequest | None:
+        """The request and its view."""
         body = self._plain(self._kept.request())
         view = None if body is None else self._view(body)
-        if body is None or view is None or view.previous_response_id or view.conversation_id:
-            return ()
-        cuts = [*(cut for _, cut in view.lead_cuts), *(message.cut for message in view.messages)]
-        return tuple(part for cut in cuts for part in self._dialect.parts(body, view, cut))
+        return None if body is None or view is None else WholeRequest(body, view)
 
     def _view(self, body: bytes) -> RequestView | None:
         try:
@@ -160,11 +177,11 @@ class _Reading:
         return next(fitting, None)
 
     def _whole_request(self) -> tuple[Part, ...]:
-        body = self._plain(self._kept.request())
-        view = None if body is None else self._view(body)
-        if body is None or view is None:
+        found = self.request()
+        if found is None:
             return ()
-        return tuple(part for cut in range(len(view.cuts)) for part in self._dialect.parts(body, view, cut))
+        cuts = range(len(found.view.cuts))
+        return tuple(part for cut in cuts for part in self._dialect.parts(found.body, found.view, cut))
 
     def _replied(self, step: Placed) -> Part | None:
         if self._reply is None:

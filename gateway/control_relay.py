@@ -16,13 +16,17 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from gateway import sockets
 from gateway.api.answers import Fault, Problem
 from gateway.api.control import BODY_BYTES
+from gateway.api.live import AUDIENCE, RELAYED, audience_of
 from gateway.api.problems import SAFE_HEADERS
 from gateway.config import Limits
 from gateway.http import Answer, Interrupted, ProviderClient
 from gateway.refusals import Refused
+from gateway.server import Door
 from gateway.stations import forward, ingress
+from gateway.viewers import WATCHING, Connection, Rooms, Viewer
 
 _PEER = b"stepwarden-peer"
+_AUDIENCE = AUDIENCE.encode()
 SEGMENTS = ("api", "healthz", "readyz", "metrics")
 """First segments of the control plane's paths."""
 
@@ -61,15 +65,22 @@ def relayed(app: ASGIApp) -> ASGIApp:
             peer = ingress.header(scope["headers"], _PEER)
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != _PEER]
             scope["client"] = (peer.decode("latin-1"), 0) if peer else None
+            extensions: Any = {**(scope.get("extensions") or {}), RELAYED: True}
+            scope["extensions"] = extensions
         await app(scope, receive, send)
 
     return with_peer
 
 
 class ControlRelay:
-    """Relays the control plane's paths over the keeper's socket."""
+    """Relays the control plane's paths over the keeper's socket.
 
-    def __init__(self, socket: Path, limits: Limits) -> None:
+    Of the live feed the keeper only says who may have what, and counts them; what all viewers of a worker are told
+    comes once for all of them, by the worker's own link.
+    """
+
+    def __init__(self, socket: Path, limits: Limits, rooms: Rooms) -> None:
+        self._rooms = rooms
         self._limits = msgspec.structs.replace(limits, body_bytes=BODY_BYTES)
         self._open = ExitStack()
         short = self._open.enter_context(sockets.reachable(socket))
@@ -88,7 +99,9 @@ class ControlRelay:
             body = await ingress.read_body(receive, door, scope["headers"], self._limits)
             watch = ingress.Watch(door)
             answer = await self._client.send(scope["method"], _target(scope), _headers(scope), body or None)
-            await _pass_on(answer, watch, send)
+            await self._pass_on(answer, door, scope["http_version"], send)
+            watch.stop()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         except Refused as refusal:
             await _refuse(send, refusal)
         except (ingress.ClientGone, Interrupted):
@@ -101,6 +114,30 @@ class ControlRelay:
                 watch.stop()
             if answer is not None:
                 answer.close()
+
+    async def _pass_on(self, answer: Answer, door: Door, version: str, send: Any) -> None:
+        """Everything of the keeper's answer but its end."""
+        headers = forward.end_to_end(answer.headers)
+        audience = ingress.header(headers, _AUDIENCE)
+        start = {"type": "http.response.start", "status": answer.status}
+        if audience is None:
+            await send({**start, "headers": headers})
+            while chunk := await answer.read():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            return
+        await send({**start, "headers": [pair for pair in headers if pair[0] != _AUDIENCE]})
+        await self._tell(audience, answer, Connection(door.outlet, chunked=version != "1.0"), send)
+
+    async def _tell(self, audience: bytes, answer: Answer, connection: Connection, send: Any) -> None:
+        """Tell a caller what its audience is told, for as long as the keeper lets it."""
+        whose, viewer = audience_of(audience), Viewer(connection)
+        try:
+            await self._rooms.enter(whose, viewer)
+            await send({"type": "http.response.body", "body": WATCHING, "more_body": True})
+            while await answer.read():
+                pass
+        finally:
+            self._rooms.leave(whose, viewer)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -123,15 +160,6 @@ def _headers(scope: Any) -> forward.Headers:
     headers = [pair for pair in headers if pair[0] not in _KEPT]
     peer = [(_PEER, scope["client"][0].encode())] if scope["client"] else []
     return [*kept, *forward.request_headers(headers), *peer]
-
-
-async def _pass_on(answer: Answer, watch: ingress.Watch, send: Any) -> None:
-    headers = forward.end_to_end(answer.headers)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    while chunk := await answer.read():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    watch.stop()
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _refuse(send: Any, refusal: Refused) -> None:

@@ -14,7 +14,7 @@ UNJUDGED: Final = "stepwarden"
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """The step that an event is about."""
+    """The step that an event is about, or the model's answer that brought it."""
 
     trace_id: bytes
     span_id: bytes
@@ -22,13 +22,14 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Find = Callable[[str], Evaluated | None]
-"""The step with this id; None where it is not recorded any more."""
+"""The step with this id, or the model's answer in the exchange with this id; None where it is not recorded."""
 
 
 def events_of(filed: Filed, find: Find) -> Iterator[Event]:
     """One event for each clause; one where nothing was judged."""
     critique = filed.critique
-    last = critique.steps[-1] if critique.steps else None
+    # A proposed call is judged before it is a step: what can be pointed to is the answer it came in.
+    last = critique.steps[-1] if critique.steps else critique.exchange_id
     if filed.failure is not None:
         yield _event(filed, find, last, {"gen_ai.evaluation.name": UNJUDGED, "error.type": filed.failure})
     for opinion in critique.opinions:
@@ -36,13 +37,14 @@ def events_of(filed: Filed, find: Find) -> Iterator[Event]:
             "gen_ai.evaluation.name": opinion.clause,
             "gen_ai.evaluation.score.label": opinion.label,
             "gen_ai.evaluation.score.value": float(opinion.score),
+            "stepwarden.critique.view": opinion.view,
         }
         yield _event(filed, find, opinion.first_bad_step or last, said)
 
 
-def _event(filed: Filed, find: Find, step_id: str | None, said: dict[str, Value]) -> Event:
+def _event(filed: Filed, find: Find, place: str | None, said: dict[str, Value]) -> Event:
     critique = filed.critique
-    step = None if step_id is None else find(step_id)
+    step = None if place is None else find(place)
     attributes = said | {
         "stepwarden.critique.id": critique.critique_id,
         "stepwarden.critique.seat": critique.seat,

@@ -42,9 +42,10 @@ from gateway.refusals import (
 )
 from gateway.server import Door
 from gateway.stations import forward, ingress
+from gateway.stations.benches import Supervision
 from gateway.stations.ingress import ClientGone, Presented, Watch
 from gateway.stations.instruct import ECHOES, Restored, instruct
-from gateway.stations.judge import Docket, Supervision
+from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.supervised import Attempt, SupervisedReply, hold_ask
 from gateway.wire.dialects import Dialects
@@ -79,6 +80,10 @@ _PARTING_SECONDS = 1.0
 _REMEMBERED_PATHS = 1024
 _REMEMBERED_LENGTH = 256
 """Longest path worth remembering, bytes: callers choose paths, and memory must stay small."""
+
+
+_LOOK_SECONDS = 0.1
+"""How often an exchange that somebody watches live is looked at while it is under way."""
 
 
 class Gate:
@@ -158,6 +163,8 @@ class DataPlane:
         finally:
             if passage.watch is not None:
                 passage.watch.stop()
+            if passage.showing is not None:
+                passage.showing.cancel()
             for each in (passage, *passage.children):
                 if each.answer is not None:
                     each.answer.close()
@@ -243,7 +250,7 @@ class DataPlane:
         added = docket is not None and docket.instructed is not None and passage.operation == "chat"
         if docket is None or view is None or not added or passage.dialect.name != ECHOES:
             return send
-        return Restored(send, docket, passage.decoded, stream=view.stream)
+        return Restored(send, docket, passage.decoded, view)
 
     def _summon(self, passage: Passage) -> Docket | None:
         """Open the docket of an exchange whose app has policies."""
@@ -422,9 +429,21 @@ class DataPlane:
         passage.shadowed, passage.distrusted, passage.receipt = opened.shadowed, opened.distrusted, opened.receipt
         if opened.given:
             passage.given = dict(opened.given)
+        if opened.watched:
+            self._look_soon(passage)
         if opened.revision is not None and passage.principal is not None:
             passage.revision = opened.revision
             await self.supervision.attend(passage.principal.app, opened.revision)
+
+    def _look_soon(self, passage: Passage) -> None:
+        """Show an exchange while it is under way; most are over before the first look, and cost a timer."""
+        passage.showing = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, passage)
+
+    def _look(self, passage: Passage) -> None:
+        glimpse = passage.glimpse()
+        if glimpse is not None:
+            self.keeper.show(glimpse)
+        self._look_soon(passage)
 
     def _ceiling(self, passage: Passage) -> int | None:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.config import Config
-from gateway.stations.judge import Supervision
+from gateway.stations.benches import Supervision
 from policies.guards.judge import Judge
 from supervisors.panel import Maker, Panel
 

@@ -22,7 +22,7 @@ from gateway.metrics import Metrics
 from gateway.recorder import Recorder
 from gateway.refusals import AuditUnavailable, BudgetExhausted, LoginNeeded, RevisionMissing, SessionTerminated
 from gateway.reported.intake import Intake
-from gateway.stations.asks import Ask, Done
+from gateway.stations.asks import Ask, Done, Glimpse
 from gateway.stations.errands import Errand
 from gateway.stations.thread import Threader
 from gateway.sticky import Sticky
@@ -138,6 +138,9 @@ class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     withheld: bool = False
     """Of an errand: whether its tool changed since a person last saw it."""
 
+    watched: bool = False
+    """Whether somebody watches this app live, and wants to see an exchange while it is under way."""
+
     given: tuple[tuple[str, str], ...] = ()
     """Of a request: what tool servers gave in answer to calls whose results it brings, by call id."""
 
@@ -166,6 +169,10 @@ class Keeper(Protocol):
 
     def finish(self, done: Done) -> None:
         """Note how a reply ended, before its last bytes reach a caller whose next request may follow at once."""
+        ...
+
+    def show(self, glimpse: Glimpse) -> None:
+        """Show those who watch what is new of an exchange under way."""
         ...
 
     def close(self, recording: Recording) -> None:
@@ -314,6 +321,7 @@ class LocalKeeper:
             revision=revision,
             distrusted=distrusted,
             receipt=receipt,
+            watched=self.live.watched(opening.accepted.tenant or ""),
             call_id=attended.call_id if attended else None,
             withheld=opening.errand is not None and self._is_withheld(opening.errand),
             given=self._threader.told(opening.ask) if opening.ask and opening.ask.results else (),
@@ -395,6 +403,10 @@ class LocalKeeper:
         """See `Keeper.finish`."""
         self._threader.finish(done)
 
+    def show(self, glimpse: Glimpse) -> None:
+        """See `Keeper.show`."""
+        self.live.glimpse(glimpse)
+
     def close(self, recording: Recording) -> None:
         """See `Keeper.close`."""
         exchange = recording.exchange
@@ -411,6 +423,7 @@ class LocalKeeper:
         """An exchange nobody will close: it may have cost all that was reserved for it. Harmless once it is closed."""
         self._threader.finish(Done(exchange_id=exchange_id, complete=False, failed=True))
         self._spend(self._admission.settle(exchange_id, None))
+        self.live.forget(exchange_id)
 
     async def settled(self) -> None:
         """Wait until everything closed so far can be read back from the store."""

@@ -1,23 +1,24 @@
 """The keeper over a Unix socket: how several data-plane workers share one.
 
 Frames are four bytes of length (big endian) and a msgpack array `[number, method, payload]`; answers are
-`[number, error or nil, payload]`. `finish`, `close`, `lose` and `pulse` have no answer. What a worker opened and did
-not close is given up when its connection ends: reservations are spent in full, and its sessions go on without it. The
-socket lies in the data directory, so its file permissions are the authentication. Nothing but these Structs is ever
-decoded from it.
+`[number, error or nil, payload]`. `finish`, `show`, `close`, `lose`, `pulse` and `unwatch` have no answer. What a
+worker opened and did not close is given up when its connection ends: reservations are spent in full, and its sessions
+go on without it. The socket lies in the data directory, so its file permissions are the authentication. Nothing but
+these Structs is ever decoded from it.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
 from gateway import refusals
 from gateway.keeper import LocalKeeper, Opened, Opening, Pulse
 from gateway.refusals import Refused
-from gateway.stations.asks import Done
+from gateway.stations.asks import Done, Glimpse
+from gateway.viewers import Audience, Chunk, Viewer
 from policies.asking import Answer
 from policies.errors import StepwardenError
 from policies.guards.judge import Case
@@ -34,7 +35,11 @@ log = logging.getLogger("stepwarden.keeper")
 _LENGTH = 4
 _LARGEST = 256 << 20
 _UNASKED = 0
-"""The number of what the keeper says by itself: the sessions that were erased. Calls count from 1."""
+"""The number of what the keeper says by itself. Calls count from 1."""
+
+_LINK_CAPACITY = 4 << 20
+"""Bytes of the live feed that may wait for a worker that is slow to take them."""
+
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -56,6 +61,23 @@ class _Answer(msgspec.Struct, array_like=True, frozen=True):
     number: int
     error: tuple[str, str] | None
     payload: msgspec.Raw
+
+
+class _Forget(msgspec.Struct, array_like=True, frozen=True, tag="forget"):
+    """Sessions that were erased."""
+
+    sessions: tuple[str, ...]
+
+
+class _Told(msgspec.Struct, array_like=True, frozen=True, tag="told"):
+    """A chunk of the live feed for the viewers of one audience."""
+
+    audience: Audience
+    data: bytes
+    events: int
+
+
+_Unasked: TypeAlias = _Forget | _Told
 
 
 class _Frames(asyncio.Protocol):
@@ -87,11 +109,28 @@ class _Frames(asyncio.Protocol):
         """Take one frame's payload."""
         raise NotImplementedError
 
+    def unsent(self) -> int:
+        """Bytes that wait for the other end to take them."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
     def say(self, message: object) -> None:
         """Send one frame."""
         payload = _encoder.encode(message)
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(len(payload).to_bytes(_LENGTH, "big") + payload)
+
+
+class _WorkersAudience:
+    """All of one audience that is at one worker, as a sink of the live feed."""
+
+    def __init__(self, link: _Frames, audience: Audience) -> None:
+        self._link = link
+        self._audience = audience
+        self.unsent = link.unsent
+
+    def write(self, chunk: Chunk) -> None:
+        """See `Sink`."""
+        self._link.say((_UNASKED, None, _Told(self._audience, chunk.data, chunk.events)))
 
 
 class KeeperSide(_Frames):
@@ -105,6 +144,8 @@ class KeeperSide(_Frames):
         """Answers that wait for a person, by the number of their call."""
         self._open: set[str] = set()
         """Exchange ids this worker opened and has not closed."""
+        self._watching: dict[Audience, Viewer] = {}
+        """Who watches the live feed at this worker."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell this worker of what is erased from now on."""
@@ -112,7 +153,7 @@ class KeeperSide(_Frames):
         self._keeper.forgetting.add(self._forget)
 
     def _forget(self, sessions: Sequence[str]) -> None:
-        self.say((_UNASKED, None, sessions))
+        self.say((_UNASKED, None, _Forget(tuple(sessions))))
 
     def on_frame(self, frame: bytes) -> None:
         """Answer a call, in order for those that need no waiting."""
@@ -122,20 +163,32 @@ class KeeperSide(_Frames):
             self._open.discard(recording.exchange.exchange_id)
             self._keeper.close(recording)
             return
-        if call.method == "finish":
-            self._keeper.finish(msgspec.msgpack.decode(call.payload, type=Done))
-            return
         if call.method == "lose":
             exchange_id, why = msgspec.msgpack.decode(call.payload, type=tuple[str, str])
             self._open.discard(exchange_id)
             self._keeper.lose(exchange_id, why)
             return
-        if call.method == "pulse":
+        if not self._noted(call):
+            self._begin(call)
+
+    def _noted(self, call: _Call) -> bool:
+        """Take what needs no waiting, in the order in which it comes; whether it was that."""
+        if call.method == "finish":
+            self._keeper.finish(msgspec.msgpack.decode(call.payload, type=Done))
+        elif call.method == "show":
+            self._keeper.show(msgspec.msgpack.decode(call.payload, type=Glimpse))
+        elif call.method == "pulse":
             self._keeper.pulses[self] = msgspec.msgpack.decode(call.payload, type=Pulse)
-            return
-        if call.method == "abandon":
+        elif call.method == "abandon":
             self._abandon(msgspec.msgpack.decode(call.payload, type=int))
-            return
+        elif call.method in {"watch", "unwatch"}:
+            self._watched(call)
+        else:
+            return False
+        return True
+
+    def _begin(self, call: _Call) -> None:
+        """Answer a call as soon as that can be done."""
         opening = msgspec.msgpack.decode(call.payload, type=Opening) if call.method == "open" else None
         if opening is not None:
             self._open.add(opening.accepted.exchange)
@@ -145,6 +198,21 @@ class KeeperSide(_Frames):
         if call.method == "hold":
             self._holding[call.number] = task
             task.add_done_callback(lambda _: self._holding.pop(call.number, None))
+
+    def _watched(self, call: _Call) -> None:
+        """Tell this worker what its viewers of an audience may see, or no more; in the order in which it asks."""
+        audience = msgspec.msgpack.decode(call.payload, type=Audience)
+        if call.method == "unwatch":
+            self._unwatch(audience)
+            return
+        viewer = self._watching[audience] = Viewer(_WorkersAudience(self, audience), _LINK_CAPACITY)
+        self._keeper.live.enter(audience, viewer)
+        self.say((call.number, None, None))
+
+    def _unwatch(self, audience: Audience) -> None:
+        viewer = self._watching.pop(audience, None)
+        if viewer is not None:
+            self._keeper.live.leave(audience, viewer)
 
     def _abandon(self, number: int) -> None:
         """Stop waiting for a person: whoever waited has left, and an approval must be there when it comes again."""
@@ -159,6 +227,8 @@ class KeeperSide(_Frames):
         self._keeper.pulses.pop(self, None)
         for number in list(self._holding):
             self._abandon(number)
+        for audience in list(self._watching):
+            self._unwatch(audience)
         lost = list(self._open)
         self._open.clear()
         if lost:
@@ -231,6 +301,8 @@ class RemoteKeeper(_Frames):
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self.forget: Callable[[Sequence[str]], None] = lambda _: None
         """What this worker does once sessions are erased."""
+        self.tell: Callable[[Audience, Chunk], None] = lambda _, __: None
+        """What this worker does with what its viewers are told."""
 
     @property
     def connected(self) -> bool:
@@ -291,6 +363,11 @@ class RemoteKeeper(_Frames):
         """See `Keeper.finish`."""
         self.say((0, "finish", done))
 
+    def show(self, glimpse: Glimpse) -> None:
+        """See `Keeper.show`; where the keeper is slow to take anything, nothing is shown."""
+        if self.unsent() < _LINK_CAPACITY:
+            self.say((0, "show", glimpse))
+
     def close(self, recording: Recording) -> None:
         """See `Keeper.close`; of what a stalled keeper cannot take, it gets only the news that it is lost."""
         exchange_id = recording.exchange.exchange_id
@@ -309,6 +386,14 @@ class RemoteKeeper(_Frames):
         """Say how this worker fares."""
         self.say((0, "pulse", pulse))
 
+    async def watch(self, audience: Audience) -> None:
+        """Be told, from its return on, what an audience of the live feed is told."""
+        await self._ask("watch", audience)
+
+    def unwatch(self, audience: Audience) -> None:
+        """Be told it no more."""
+        self.say((0, "unwatch", audience))
+
     async def flush(self) -> None:
         """Wait until the keeper has taken everything sent so far."""
         await self._ask("flush", None)
@@ -317,7 +402,7 @@ class RemoteKeeper(_Frames):
         """Hand an answer to whoever waits for it."""
         answer = msgspec.msgpack.decode(frame, type=_Answer)
         if answer.number == _UNASKED:
-            self.forget(msgspec.msgpack.decode(answer.payload, type=tuple[str, ...]))
+            self._hear(msgspec.msgpack.decode(answer.payload, type=_Unasked))
             return
         future = self._waiting.pop(answer.number, None)
         if future is None or future.done():
@@ -326,6 +411,13 @@ class RemoteKeeper(_Frames):
             future.set_result(answer.payload)
         else:
             future.set_exception(_refusal(*answer.error))
+
+    def _hear(self, said: _Unasked) -> None:
+        """Take what the keeper says by itself."""
+        if isinstance(said, _Forget):
+            self.forget(said.sessions)
+        else:
+            self.tell(said.audience, Chunk(said.data, said.events))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what waits, and tell the worker."""

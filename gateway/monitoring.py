@@ -25,6 +25,7 @@ from policies.vocabulary.verdicts import ALLOW, Verdict
 from storage.monitor_queue import MonitorQueue
 from storage.rows import RecordedRow
 from supervisors.canaries import Canaries
+from supervisors.critics.fences import FENCE_BYTES
 from supervisors.monitor import Monitor, MonitorSettings, MonitorState
 from supervisors.transcript import STEP_BYTES, Seen
 
@@ -107,7 +108,7 @@ def _cut(rows: Iterable[RecordedRow], wanted: Sequence[str], most: int) -> Itera
             begun = True
             yield row, row.steps
         elif begun:
-            most -= sum([min(step.size, STEP_BYTES) for step in row.steps])
+            most -= sum([min(step.size, STEP_BYTES) + FENCE_BYTES for step in row.steps])
             yield row, row.steps if most >= 0 else [step for step in row.steps if step.kind == _LEAD]
 
 

@@ -27,6 +27,8 @@ CURSOR: Final = "otlp-critiques"
 _LOGS: Final = "/v1/logs"
 _TRACES: Final = "/v1/traces"
 _LONGEST_WAIT: Final = 60.0
+_PATIENCE_NS: Final = 60_000_000_000
+"""How long a critique of the gate waits for its exchange to be recorded; then it is sent without its place."""
 
 
 class Critiques(Protocol):
@@ -63,12 +65,14 @@ class EvaluationExporter:
         settings: ExportSettings,
         *,
         save_cursor: Callable[[str, str], None],
+        now_ns: Callable[[], int],
     ) -> None:
-        """`save_cursor` hands a cursor to the store's writer thread."""
+        """`save_cursor` hands a cursor to the store's writer thread; `now_ns` is the wall clock, nanoseconds."""
         self._critiques = critiques
         self._record = record
         self._settings = settings
         self._save = save_cursor
+        self._now_ns = now_ns
         self._number = 0
         self._failures = 0
         self._wire: _Wire | None = None
@@ -105,7 +109,7 @@ class EvaluationExporter:
             return False
 
     def _follow(self, wire: "_Wire") -> bool:
-        batch = self._critiques.after(self._number, self._settings.batch)
+        batch = self._settled(self._critiques.after(self._number, self._settings.batch))
         if not batch:
             return False
         events = [event for _, filed in batch for event in events_of(filed, self._find)]
@@ -117,12 +121,24 @@ class EvaluationExporter:
         self._save(CURSOR, str(self._number))
         return True
 
-    def _find(self, step_id: str) -> Evaluated | None:
-        exchange_id = step_id.partition(".")[0]
+    def _settled(self, batch: list[tuple[int, Filed]]) -> list[tuple[int, Filed]]:
+        """Those before the first whose exchange is still to be recorded: the gate speaks before there is an answer."""
+        for at, (_, filed) in enumerate(batch):
+            exchange_id, age_ns = filed.critique.exchange_id, self._now_ns() - filed.critique.at_ns
+            if exchange_id is not None and age_ns < _PATIENCE_NS and self._record.exchange(exchange_id) is None:
+                return batch[:at]
+        return batch
+
+    def _find(self, place: str) -> Evaluated | None:
+        exchange_id, _, seq = place.partition(".")
         exchange = self._record.exchange(exchange_id)
         if exchange is None or exchange.join is None:
             return None
-        step = next((step for step in self._record.exchange_steps(exchange_id) if step.step_id == step_id), None)
+        if not seq:
+            return Evaluated(
+                trace_id=exchange.join.trace_id, span_id=exchange.client_span_id, response_id=exchange.response_id
+            )
+        step = next((step for step in self._record.exchange_steps(exchange_id) if step.step_id == place), None)
         if step is None:
             return None
         return Evaluated(trace_id=exchange.join.trace_id, span_id=step.span_id, response_id=exchange.response_id)

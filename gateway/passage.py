@@ -4,10 +4,11 @@ The only mutable noun of the data plane. It lives for one exchange, in one task,
 Structs: an `Ask` when the session is sought, a `Recording` when all is over.
 """
 
+import asyncio
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,7 @@ from gateway.ids import new_span, span_after
 from gateway.prices import Prices
 from gateway.refusals import Refused, SessionTerminated, TooSlow
 from gateway.server import Door
-from gateway.stations.asks import Ask, Done, Made
+from gateway.stations.asks import GLIMPSED, Ask, Done, Glimpse, Made
 from gateway.stations.errands import digest_of
 from gateway.stations.ingress import ClientGone, Headers, Watch
 from gateway.stations.judge import Docket
@@ -138,6 +139,11 @@ class Passage:
     _prints: tuple[bytes, ...] = ()
     _spill: Spill | None = None
     _identity: Identity | None = None
+    _asked_steps: tuple[Step, ...] | None = None
+    _glimpsed = 0
+    """How many of its steps were shown before it was over."""
+    showing: asyncio.TimerHandle | None = None
+    """The next look at it, where somebody watches it live."""
 
     def __init__(  # noqa: PLR0913 - what a request arrives with, by name
         self,
@@ -389,7 +395,7 @@ class Passage:
         """The exchange as it is recorded."""
         ended_ns = max(time.time_ns(), self.started_ns)  # a clock that was set back makes no call shorter than nothing
         reply = self.observation.close() if self.observation is not None else Reply()
-        steps = self._steps(reply, ended_ns)
+        steps = self._steps(reply.parts, ended_ns)
         return Recording(
             exchange=self._exchange(reply, prices, ended_ns),
             request=self._request_body(),
@@ -423,12 +429,49 @@ class Passage:
             offered=offered(calls) if calls else (),
         )
 
-    def _steps(self, reply: Reply, ended_ns: int) -> tuple[Step, ...]:
+    def glimpse(self) -> Glimpse | None:
+        """What is new of it since the last look; None where nothing is, or it carries no steps."""
+        join, view, principal = self.join, self.view, self.principal
+        if join is None or view is None or principal is None:
+            return None
+        now = time.time_ns()
+        closed = self.observation.parts if self.observation is not None else []
+        seen, self._glimpsed = self._glimpsed, len(self._request_steps()) + len(closed)
+        if seen == self._glimpsed:
+            return None
+        steps = self._steps(closed, now)
+        texts = [*(self._asked_text(step) for step in self._request_steps()), *(part.text for part in closed)]
+        return Glimpse(
+            exchange_id=self.exchange_id,
+            app=principal.app,
+            join=join,
+            model=view.model,
+            started_ns=self.started_ns,
+            steps=steps[seen:],
+            texts=tuple([text[:GLIMPSED] for text in texts[seen:]]),
+        )
+
+    def _asked_text(self, step: Step) -> str:
+        assert step.cut is not None  # every step of a request that was read stands in a cut of it
+        parts = self.parts_at(step.cut)
+        return next(part.text for part in parts if (part.kind, part.pointer) == (step.kind, step.pointer))
+
+    def _request_steps(self) -> tuple[Step, ...]:
+        """What is new in the request, told apart once."""
+        if self._asked_steps is None:
+            assert self.join is not None
+            assert self.view is not None
+            place = Place(self.join, self.exchange_id, self._client_span)
+            found = request_steps(self.view, place, self.parts_at, self.started_ns, given=self.given)
+            self._asked_steps = tuple(found)
+        return self._asked_steps
+
+    def _steps(self, reply: Sequence[Part], ended_ns: int) -> tuple[Step, ...]:
         if self.join is None or self.view is None:
             return ()
+        asked = self._request_steps()
         place = Place(self.join, self.exchange_id, self._client_span)
-        steps = request_steps(self.view, place, self.parts_at, self.started_ns, given=self.given)
-        return (*steps, *reply_steps(reply.parts, place, len(steps), self._reply_times(ended_ns)))
+        return (*asked, *reply_steps(reply, place, len(asked), self._reply_times(ended_ns)))
 
     def _reply_times(self, ended_ns: int) -> tuple[int, int]:
         first = self.observation.first_byte_ns if self.observation is not None else None

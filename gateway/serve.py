@@ -52,8 +52,9 @@ from gateway.notice_key import notice_key
 from gateway.optimizing.desk import RevisionDesk
 from gateway.searching import Search
 from gateway.server import protocol_class
-from gateway.stations.judge import Supervision
+from gateway.stations.benches import Supervision
 from gateway.tcp import keep_alive
+from gateway.viewers import Rooms
 from gateway.wire.dialects import dialects
 from gateway.witness_address import read_address
 from gateway.witnesses import Witnesses, WitnessState
@@ -471,6 +472,7 @@ class _Gateway:
             revise=keeper.revise,
             work=work,
             rest=breather(keeper.is_busy),
+            busy=keeper.is_busy,
             caller=None if keeper.supervisor is None else keeper.supervisor.caller,
         )
 
@@ -637,7 +639,9 @@ async def _work(config: Config, listener: socket.socket) -> None:
     lag = LoopLag()
     beating = [asyncio.create_task(lag.watch()), asyncio.create_task(_beat(keeper, planes.gate, lag))]
     _on_hangup(config, panel, keeper, planes.supervise)
-    relay = ControlRelay(data_dir / sockets.RELAYED, config.limits)
+    rooms = Rooms(keeper.watch, keeper.unwatch)
+    keeper.tell = rooms.tell
+    relay = ControlRelay(data_dir / sockets.RELAYED, config.limits, rooms)
     server = _server(create_app({**planes.mounts, **relay.segments()}, [dashboard_routes()]), config)
     loop.add_signal_handler(signal.SIGUSR1, lambda: _cut(server))
     _leave_alone()

@@ -42,13 +42,17 @@ _HOST = re.compile(rb"[\w!$&'()*+,;=\-.~:\[\]@%]*+")
 class Door:
     """What the protocol knows of one request beyond ASGI: its faults, its end, and whether its caller has left."""
 
-    __slots__ = ("abort", "bare_query", "departed", "fault", "gone", "join_head", "oversize", "whole")
+    __slots__ = ("abort", "bare_query", "departed", "fault", "gone", "join_head", "outlet", "oversize", "whole")
 
-    def __init__(self, abort: Callable[[], None], join_head: Callable[[], None]) -> None:
+    def __init__(
+        self, abort: Callable[[], None], join_head: Callable[[], None], outlet: "Outlet | None" = None
+    ) -> None:
         self.abort = abort
         """Cuts the connection at once."""
         self.join_head = join_head
         """Lets the answer's head, sent next, leave in one piece with the bytes that follow it at once."""
+        self.outlet = outlet
+        """Where the bytes of answers go; None where no connection waits for them."""
         self.fault: str | None = None
         """Why the framing of this request must be refused, as a sentence."""
         self.oversize: str | None = None
@@ -75,17 +79,18 @@ class Door:
             self.departed()
 
 
-class _Outlet:
+class Outlet:
     """The transport as uvicorn's answers see it: they close it with the protocol's patience.
 
     Every write is a system call that also wakes the reader; a head that leaves with its body saves one of two.
     """
 
-    __slots__ = ("_head", "_write", "close", "is_closing", "write")
+    __slots__ = ("_head", "_write", "close", "is_closing", "unsent", "write")
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         self.write = self._write = transport.write
         self.is_closing = transport.is_closing
+        self.unsent = transport.get_write_buffer_size
         self.close = close
         self._head = b""
 
@@ -134,7 +139,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first request's head."""
         super().connection_made(transport)
-        self._outlet = _Outlet(transport, self._hang_up)
+        self._outlet = Outlet(transport, self._hang_up)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -199,7 +204,7 @@ class GuardedHttp(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._in_head = True
-        self._doors.append(Door(self._abort, self._outlet.join))
+        self._doors.append(Door(self._abort, self._outlet.join, self._outlet))
 
     def on_headers_complete(self) -> None:
         """Judge the head, then let uvicorn start the application."""

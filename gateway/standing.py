@@ -136,13 +136,8 @@ class Standing:
         return None if stand is None else stand.kept.revision.digest
 
     def line(self, app: str) -> Line:
-        """What sessions of an app may run under.
-
-        Apps nobody configured follow `default`, but for its canaries: their sessions are no evidence there.
-        """
-        if app in self._config.apps:
-            return self._lines.get(app, Line())
-        return msgspec.structs.replace(self._lines.get("default", Line()), arm=None)
+        """What sessions of an app may run under. Apps nobody configured follow `default`, and are watched with it."""
+        return self._lines.get(app if app in self._config.apps else "default", Line())
 
     def apps(self) -> tuple[str, ...]:
         """The apps that name policies."""
@@ -335,6 +330,10 @@ class Standing:
     def advance(self, number: int, trial: Trial, woulds: Sequence[Would]) -> None:
         """Note how far a trial is."""
         self._book.advance(number, trial, woulds, now_ns=self._now_ns())
+
+    def note(self, number: int, climbed: Climb, trial: Trial) -> None:
+        """Note what live traffic says of a proposal that is compared on."""
+        self._book.note(number, climbed, trial, now_ns=self._now_ns())
 
     def rest(self, number: int, climbed: Climb) -> None:
         """End the watch over what is in force, or was."""

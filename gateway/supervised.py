@@ -20,7 +20,8 @@ from gateway.decoding import Bomb, Decoder, Undecoded, decode
 from gateway.http import Answer, Interrupted
 from gateway.passage import Passage
 from gateway.refusals import Refused, Unjudgeable, UpstreamBroke
-from gateway.stations.judge import Docket, binding
+from gateway.stations.binding import binding
+from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.wire.edits import PartEdit, Replacement, Uneditable
 from gateway.wire.enforcing import Enforcing

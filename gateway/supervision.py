@@ -10,9 +10,10 @@ import msgspec
 
 from gateway.asking import lacking
 from gateway.config import Config
-from gateway.config_file import key_lines
+from gateway.config.written import key_lines
 from gateway.notice_key import notice_key
-from gateway.stations.judge import Bench, Supervision
+from gateway.stations.bench import Bench
+from gateway.stations.benches import Supervision
 from gateway.wire.overlay import Overlay
 from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings

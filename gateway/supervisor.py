@@ -219,7 +219,9 @@ class StoredCalls:
     async def begin(self, call: SupervisorCall) -> None:
         """See `Ledger.begin`."""
         try:
-            await asyncio.wrap_future(self._calls.begin(call))
+            waiting = self._calls.begin(call)
+            if waiting is not None:
+                await asyncio.wrap_future(waiting)
         except StorageFailed as error:
             raise LedgerFailed from error
 

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Protocol, final
 
 import msgspec
 
@@ -13,9 +13,10 @@ from storage.codec import Codec
 from storage.errors import ContentDamaged
 from storage.files import WriteFile, max_id
 from storage.growth import Ends
+from storage.inserts import insert_whole
 from storage.known import Known, Latest
 from storage.schema import Schema
-from storage.scopes import Scope, ScopeKeys
+from storage.scopes import Scope
 from storage.seal import NONCE_BYTES, Sealer, derive
 from storage.secret import Secret
 
@@ -26,10 +27,8 @@ _ENTRIES_A_TAIL = 4
 _SURVEYED = 1_000_000
 """Contents of a file up to which its names are read once when it is opened (half a second)."""
 
-_CONTENT_INSERT = (
-    "INSERT INTO content (id, cid, codec, length, sealed, scope) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (cid) DO NOTHING"
-)
-_STATE_INSERT = "INSERT INTO conv_state (id, check_bytes, prev, content, depth) VALUES (?, ?, ?, ?, ?)"
+_CONTENT = "id, cid, codec, length, sealed, scope"
+_STATE = "id, check_bytes, prev, content, depth"
 
 _CONTENT_OF = "SELECT cid, codec, length, sealed, scope FROM content WHERE cid = ?"
 _WALK = """
@@ -64,19 +63,27 @@ def unpack_link(state: bytes) -> tuple[int, bytes]:
     return int.from_bytes(state[_CHECK_BYTES:], "big"), state[:_CHECK_BYTES]
 
 
+class Keys(Protocol):
+    """Where the keys of scopes are; `storage.scopes.ScopeKeys` and `KeyReads` fit."""
+
+    def numbered(self, number: int) -> Scope:
+        """The keys that a content says it lies under. Raises `ContentDamaged` where they are destroyed."""
+        ...
+
+
 @final
 class Vault:
     """The keys and the codec every month shares."""
 
-    def __init__(self, key: Secret, keys: ScopeKeys) -> None:
+    def __init__(self, key: Secret, keys: Keys) -> None:
         self._key = key
-        self.keys = keys
+        self._keys = keys
         self.codec = Codec()
 
     def scope(self, number: int, month: str) -> Scope:
         """The keys a content of a month lies under. Raises `ContentDamaged` where they are destroyed."""
         if number:
-            return self.keys.numbered(number)
+            return self._keys.numbered(number)
         # Before there were scopes, all contents of a month shared a key.
         sealer = Sealer(derive(self._key, f"content seal {month}"))
         return Scope(0, derive(self._key, "content hash").reveal(), sealer)
@@ -140,7 +147,9 @@ class ContentWriter:
             cid = name(piece)
             number = self._number(cid, piece, scope)
             link = (here.number, number)
-            here = fresh(link) or known(link) or self._extend(link, here, cid, scope)
+            # No state of before goes on to a content of this batch.
+            found = fresh(link) or (known(link) if number < self._first_content else None)
+            here = found or self._extend(link, here, cid, scope)
         return here
 
     def tail(self, branch: str) -> Tail | None:
@@ -164,8 +173,8 @@ class ContentWriter:
             length = len(plain)
             sealed = scope.sealer.seal(packed, _BINDING % (cid, codec, length), nonce)
             rows.append((number, bytearray(cid), codec, length, bytearray(sealed), scope.number))
-        self.file.connection.executemany(_CONTENT_INSERT, rows)
-        self.file.connection.executemany(_STATE_INSERT, self._state_rows)
+        insert_whole(self.file.connection, "content", _CONTENT, rows, "ON CONFLICT (cid) DO NOTHING")
+        insert_whole(self.file.connection, "conv_state", _STATE, self._state_rows)
 
     def commit(self) -> None:
         """Make it last, and only then remember it."""

@@ -26,7 +26,7 @@ from policies.vocabulary.critiques import Critique
 from policies.vocabulary.monitoring import Distrust, Filed
 from policies.vocabulary.verdicts import VerdictName
 from storage.aliases import Aliases
-from storage.ledger import Ledger, Statement
+from storage.ledger import Ledger, Reading, Statement
 from storage.monitor_queue import LEAVE, MonitorQueue
 from storage.seal import Sealer, derive
 from storage.secret import Secret
@@ -55,15 +55,34 @@ class CritiqueNotFound(StepwardenError):
         return "Run `stepwarden critique SESSION --list` to see what was said of a session."
 
 
-@final
-class CritiqueBook:
+class CritiqueReads:
     """All critiques. Safe from any thread; every method raises `StorageFailed`."""
 
+    def __init__(self, ledger: Reading, seal_key: Secret) -> None:
+        self._reading = ledger
+        self._sealer = Sealer(derive(seal_key, "critiques"))
+
+    def of_session(self, session_id: str) -> list[Filed]:
+        """Critiques of a session, in the order in which they were made."""
+        return self._filed("WHERE session_id = ? ORDER BY id", (session_id,))
+
+    def _filed(self, where: str, values: Sequence[Any]) -> list[Filed]:
+        return [self._opened(row) for row in self._reading.read(f"SELECT {_COLUMNS} FROM critique {where}", values)]  # noqa: S608
+
+    def _opened(self, row: Sequence[Any]) -> Filed:
+        critique_id, sealed = row
+        return _decode(self._sealer.open(sealed, critique_id.encode()))
+
+
+@final
+class CritiqueBook(CritiqueReads):
+    """The same, with the pen."""
+
     def __init__(self, ledger: Ledger, queue: MonitorQueue, seal_key: Secret) -> None:
+        super().__init__(ledger, seal_key)
         self._ledger = ledger
         self._queue = queue
         self._aliases = Aliases(ledger)
-        self._sealer = Sealer(derive(seal_key, "critiques"))
 
     # -------------------------------------------------------------------------------------------------- writing
 
@@ -128,10 +147,6 @@ class CritiqueBook:
             raise CritiqueNotFound(f"no critique has the id {critique_id[:64]!r}")
         return found[0]
 
-    def of_session(self, session_id: str) -> list[Filed]:
-        """Critiques of a session, in the order in which they were made."""
-        return self._filed("WHERE session_id = ? ORDER BY id", (session_id,))
-
     def of_exchange(self, exchange_id: str) -> list[Filed]:
         """Critiques that were asked about steps of an exchange, in the order in which they were made."""
         of_step = "SELECT critique FROM critiqued_step WHERE step_id >= ? AND step_id < ?"
@@ -186,13 +201,6 @@ class CritiqueBook:
         )
         values = (session_id, critique.app, critique.critique_id, _listed(filed.clauses).decode(), critique.at_ns)
         return [*named, (f"INSERT OR REPLACE INTO distrust ({_DISTRUST}) VALUES (?, ?, ?, ?, ?)", values)]  # noqa: S608
-
-    def _filed(self, where: str, values: Sequence[Any]) -> list[Filed]:
-        return [self._opened(row) for row in self._ledger.read(f"SELECT {_COLUMNS} FROM critique {where}", values)]  # noqa: S608
-
-    def _opened(self, row: Sequence[Any]) -> Filed:
-        critique_id, sealed = row
-        return _decode(self._sealer.open(sealed, critique_id.encode()))
 
 
 def erased_with(session_id: str) -> list[Statement]:

@@ -12,6 +12,7 @@ from storage.inserts import insert
 from storage.known import Known
 from storage.schema import Schema
 from storage.spans import BodyRow, Written
+from storage.step_rows import step_values
 
 _REMEMBERED = 2048
 """Common facts and branches remembered: forgetting one costs a row that stands there already."""
@@ -43,10 +44,11 @@ class DayFile:
         common = self._common.row(spans.common_key(recording, request, response))
         branch = None if join is None else self._branches.row(spans.branch_key(join))
         numbers = common[0], None if branch is None else branch[0]
-        row = spans.exchange_row(number, recording, request, response, *numbers, end_user)
+        steps = step_values(recording.steps, recording.exchange.started_ns)
+        row = spans.exchange_row(number, recording, request, response, *numbers, end_user, steps)
         self._rows.append(row)
         self.last = number
-        return Written(number, recording, row, common, branch)
+        return Written(number, recording, row, common, branch, steps)
 
     def flush(self) -> None:
         """Write what was gathered, in a transaction that stays open."""

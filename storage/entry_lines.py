@@ -18,7 +18,7 @@ from msgspec.structs import FieldInfo
 from policies.vocabulary.audit import GATEWAY, LARGEST, VERSION, ClockSkew, Entry, EntryTooLong
 
 # Sorts the keys of dictionaries; the fields of a form stand in their order already.
-_encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 SKEW_NS = 1_000_000_000
 """How far the wall clock may move against the monotonic one between two entries before that is an entry itself."""
@@ -73,8 +73,7 @@ class EntryLines:
 
 def encoded(entries: Sequence[Entry], first: int, ts: str) -> list[bytes]:
     """The lines of at least one entry, numbered from `first`, without their ends. Raises as `EntryLines.lines` does."""
-    forms = [_form(type(entry)).fill(entry, seq, ts) for seq, entry in enumerate(entries, first)]
-    lines = _encode_lines(forms)[:-1].split(b"\n")
+    lines = [_encode(_form(type(entry)).fill(entry, seq, ts)) for seq, entry in enumerate(entries, first)]
     if max(map(len, lines)) > LARGEST:
         entry, line = next(pair for pair in zip(entries, lines, strict=True) if len(pair[1]) > LARGEST)
         raise EntryTooLong(_tag(type(entry)), len(line))

@@ -19,7 +19,7 @@ from policies.vocabulary.audit import (
 from policies.vocabulary.holds import Hold, HoldAsk, HoldState, Review
 from storage.aliases import Aliases
 from storage.errors import HoldDecided, HoldNotFound
-from storage.ledger import Ledger
+from storage.ledger import Ledger, Reading
 from storage.seal import Sealer, derive
 from storage.secret import Secret
 
@@ -28,14 +28,42 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(HoldAsk).decode
 
 
-@final
-class HoldBook:
+class HoldReads:
     """All holds. Times are wall clock, Unix epoch, nanoseconds. Safe from any thread."""
 
+    def __init__(self, ledger: Reading, seal_key: Secret) -> None:
+        self._reading = ledger
+        self._sealer = Sealer(derive(seal_key, "holds"))
+
+    def list(self, *, state: HoldState | None = None, app: str | None = None, limit: int = 200) -> list[Hold]:
+        """Holds, newest first."""
+        query = (
+            f"SELECT {_COLUMNS} FROM hold WHERE state = ifnull(?, state) AND app = ifnull(?, app) "  # noqa: S608
+            "ORDER BY id DESC LIMIT ?"
+        )
+        return [self._hold(row) for row in self._reading.read(query, (state, app, limit))]
+
+    def _hold(self, row: tuple[Any, ...]) -> Hold:
+        hold_id, sealed, state, expires_ns, by, reason, decided_ns = row
+        return Hold(
+            hold_id=hold_id,
+            ask=_decode(self._sealer.open(sealed, hold_id.encode())),
+            state=state,
+            expires_ns=expires_ns,
+            decided_by=by,
+            decided_reason=reason,
+            decided_ns=decided_ns,
+        )
+
+
+@final
+class HoldBook(HoldReads):
+    """The same, with the pen."""
+
     def __init__(self, ledger: Ledger, seal_key: Secret) -> None:
+        super().__init__(ledger, seal_key)
         self._ledger = ledger
         self._aliases = Aliases(ledger)
-        self._sealer = Sealer(derive(seal_key, "holds"))
 
     def join(self, ask: HoldAsk, *, now_ns: int, expires_ns: int) -> Hold:
         """The hold of exactly this step: the newest there is, or a new one that waits.
@@ -97,14 +125,6 @@ class HoldBook:
             raise HoldNotFound(hold_id)
         return self._hold(rows[0])
 
-    def list(self, *, state: HoldState | None = None, app: str | None = None, limit: int = 200) -> list[Hold]:
-        """Holds, newest first."""
-        query = (
-            f"SELECT {_COLUMNS} FROM hold WHERE state = ifnull(?, state) AND app = ifnull(?, app) "  # noqa: S608
-            "ORDER BY id DESC LIMIT ?"
-        )
-        return [self._hold(row) for row in self._ledger.read(query, (state, app, limit))]
-
     def waiting(self, now_ns: int) -> int:
         """How many wait for a person."""
         query = "SELECT count(*) FROM hold WHERE state = 'waiting' AND expires_ns > ?"
@@ -140,18 +160,6 @@ class HoldBook:
 
     def _set(self, hold_id: str, state: HoldState, entry: Entry) -> None:
         self._ledger.write([("UPDATE hold SET state = ? WHERE hold_id = ?", (state, hold_id))], entries=[entry])
-
-    def _hold(self, row: tuple[Any, ...]) -> Hold:
-        hold_id, sealed, state, expires_ns, by, reason, decided_ns = row
-        return Hold(
-            hold_id=hold_id,
-            ask=_decode(self._sealer.open(sealed, hold_id.encode())),
-            state=state,
-            expires_ns=expires_ns,
-            decided_by=by,
-            decided_reason=reason,
-            decided_ns=decided_ns,
-        )
 
 
 def _review(hold: Hold, decision: Literal["approved", "rejected", "expired"], *, actor: str) -> HumanReview:

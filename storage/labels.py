@@ -10,16 +10,41 @@ import msgspec
 from policies.vocabulary.audit import BLIND_BYTES, LabelRecorded, commitment
 from policies.vocabulary.labels import LabelGiven
 from storage.aliases import Aliases
-from storage.ledger import Ledger
+from storage.ledger import Ledger, Reading
 
 _COLUMNS: Final = ", ".join(LabelGiven.__struct_fields__)
 
 
-@final
-class LabelBook:
+class LabelReads:
     """Every label ever given, but for erased sessions. Safe from any thread; every method raises `StorageFailed`."""
 
+    def __init__(self, ledger: Reading) -> None:
+        self._reading = ledger
+
+    def of_session(self, session_id: str) -> list[LabelGiven]:
+        """Labels of a session's steps, in the order in which they were given."""
+        return self._given("WHERE session_id = ? ORDER BY id", session_id)
+
+    def of_exchange(self, exchange_id: str) -> list[LabelGiven]:
+        """Labels of an exchange's steps, in the order in which they were given."""
+        return self._given("WHERE step_id >= ? AND step_id < ? ORDER BY id", f"{exchange_id}.", f"{exchange_id}/")
+
+    def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
+        """Labels, newest first."""
+        return self._given("WHERE app = ifnull(?, app) ORDER BY id DESC LIMIT ?", app, limit)
+
+    def _given(self, where: str, *values: str | int | None) -> "list[LabelGiven]":
+        names = LabelGiven.__struct_fields__
+        rows = self._reading.read(f"SELECT {_COLUMNS} FROM label {where}", values)  # noqa: S608 - our names
+        return [msgspec.convert(dict(zip(names, row, strict=True)), LabelGiven) for row in rows]
+
+
+@final
+class LabelBook(LabelReads):
+    """The same, with the pen."""
+
     def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
         self._ledger = ledger
         self._aliases = Aliases(ledger)
 
@@ -49,23 +74,6 @@ class LabelBook:
         values = (before_ns, msgspec.json.encode(list(held)).decode())
         if self._ledger.read(f"SELECT 1 FROM label WHERE {where} LIMIT 1", values):  # noqa: S608 - literals
             self._ledger.write([(f"DELETE FROM label WHERE {where}", values)], entries=())  # noqa: S608 - literals
-
-    def of_session(self, session_id: str) -> list[LabelGiven]:
-        """Labels of a session's steps, in the order in which they were given."""
-        return self._given("WHERE session_id = ? ORDER BY id", session_id)
-
-    def of_exchange(self, exchange_id: str) -> list[LabelGiven]:
-        """Labels of an exchange's steps, in the order in which they were given."""
-        return self._given("WHERE step_id >= ? AND step_id < ? ORDER BY id", f"{exchange_id}.", f"{exchange_id}/")
-
-    def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
-        """Labels, newest first."""
-        return self._given("WHERE app = ifnull(?, app) ORDER BY id DESC LIMIT ?", app, limit)
-
-    def _given(self, where: str, *values: str | int | None) -> "list[LabelGiven]":
-        names = LabelGiven.__struct_fields__
-        rows = self._ledger.read(f"SELECT {_COLUMNS} FROM label {where}", values)  # noqa: S608 - our names
-        return [msgspec.convert(dict(zip(names, row, strict=True)), LabelGiven) for row in rows]
 
 
 def _committed(blind: bytes | None, reason: str | None) -> str | None:

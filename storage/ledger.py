@@ -9,14 +9,14 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, final
+from typing import Any, NamedTuple, Protocol, TypeAlias, final
 
 import msgspec
 
 from policies.vocabulary.audit import GATEWAY, Entry, LogOpened, Receipt, receipt_of
 from storage.entry_lines import EntryLines, nanoseconds_of
 from storage.errors import OriginFixed, StorageFailed
-from storage.files import WriteFile
+from storage.files import ReadFiles, WriteFile
 from storage.release import release
 from storage.schema import Schema
 
@@ -47,6 +47,31 @@ class Kept(NamedTuple):
 
 class _Stamp(msgspec.Struct):
     ts: str
+
+
+class Reading(Protocol):
+    """What whoever only reads needs of the ledger; `Ledger` and `LedgerReads` fit."""
+
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises `StorageFailed`."""
+        ...
+
+
+@final
+class LedgerReads:
+    """`ledger.db` as another process keeps it: to read, and nothing else. Safe from any thread."""
+
+    def __init__(self, directory: Path, readers: ReadFiles) -> None:
+        self._path = directory / "ledger.db"
+        self._readers = readers
+
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See `Ledger.read`."""
+        try:
+            with self._readers.use(self._path) as connection:
+                return [tuple(row) for row in connection.execute(query, values)]
+        except sqlite3.Error as error:
+            raise StorageFailed("reading ledger.db", error) from error
 
 
 @final

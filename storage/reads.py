@@ -1,7 +1,7 @@
 """Reads: everything that asks the store, safe from any thread."""
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -18,7 +18,7 @@ from storage.errors import AmbiguousPrefix, ContentDamaged, StorageFailed
 from storage.files import ReadFiles
 from storage.partitions import month_of
 from storage.rows import BranchRow, FacetRow, RecordedRow, SessionRow, StateRow, StoredBody
-from storage.sessions import EVERY_SESSION, SessionFilter
+from storage.sessions import EVERY_SESSION, Apps, SessionFilter
 from storage.step_rows import newest_call
 from storage.step_seals import Rows, rows_between
 from storage.ulids import pack, span_of
@@ -52,6 +52,11 @@ class Reads:
     def directory(self) -> Path:
         """The data directory."""
         return self._days.directory
+
+    @property
+    def last(self) -> Mapping[str, int]:
+        """How far each day goes: its newest exchange whose batch is whole."""
+        return self._days.last
 
     def find_states(self, states: Sequence[bytes]) -> list[StateRow]:
         """Exchanges that ended in one of these joining states, newest first; at most 32 of each."""
@@ -88,15 +93,15 @@ class Reads:
         with self._meta() as connection:
             return sessions.sessions(connection, wanted, limit=limit, before=before)
 
-    def opened(self, app: str, after: int, limit: int) -> list[tuple[int, SessionRow]]:
-        """An app's sessions beyond a number, in the order in which they were first recorded, each with its own."""
+    def opened(self, apps: Apps, after: int, limit: int) -> list[tuple[int, SessionRow]]:
+        """Sessions of some apps beyond a number, in the order in which they were first recorded, each with its own."""
         with self._meta() as connection:
-            return sessions.opened(connection, app, after, limit)
+            return sessions.opened(connection, apps, after, limit)
 
-    def last_opened(self, app: str, before_ns: int) -> int:
-        """Number of an app's newest session that began before a moment; 0 where there is none."""
+    def last_opened(self, apps: Apps, before_ns: int) -> int:
+        """Number of the newest session of some apps that began before a moment; 0 where there is none."""
         with self._meta() as connection:
-            return sessions.last_opened(connection, app, before_ns)
+            return sessions.last_opened(connection, apps, before_ns)
 
     def newest_session(self) -> int:
         """Number of the session that was first recorded last; 0 where there is none."""

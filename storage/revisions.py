@@ -185,9 +185,13 @@ class RevisionBook:
 
     def rest(self, number: int, climb: Climb, *, now_ns: int) -> None:
         """Watch what is in force no more: what was to be shown is shown, or something else is in force."""
+        self.note(number, climb, None, now_ns=now_ns)
+
+    def note(self, number: int, climb: Climb, trial: Trial | None, *, now_ns: int) -> None:
+        """Keep what was said of a proposal that stays where it is, and its trial from here on, if any."""
         with self._ledger.lock:
             found = self.get(number)
-            work = self._moved(found, climb, found.state, None, now_ns=now_ns)
+            work = self._moved(found, climb, found.state, trial, now_ns=now_ns)
             self._ledger.write(work, entries=[_judged(found.proposal, climb)])
 
     def trial(self, number: int) -> Trial | None:

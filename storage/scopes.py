@@ -8,7 +8,8 @@ once a pair is destroyed, its contents can be neither read nor guessed, whoever 
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, final
 
@@ -16,7 +17,8 @@ from blake3 import blake3
 
 from policies.vocabulary.exchanges import Recording
 from storage.errors import ContentDamaged, StorageFailed
-from storage.files import WriteFile
+from storage.files import ReadFiles, WriteFile
+from storage.inserts import insert_whole
 from storage.known import Known
 from storage.pseudonyms import Pseudonyms
 from storage.schema import Schema
@@ -30,8 +32,15 @@ _CHECK_BYTES = 8
 _MADE_OF = 2 * _KEY_BYTES + NONCE_BYTES
 """Random bytes that go into a new pair: its keys, and the nonce they are wrapped with."""
 
+_ASKED = 32
+"""Names that are looked for with one statement."""
+
+_NAMED = f"SELECT id, name, wrapped FROM scope_key WHERE name IN ({', '.join('?' * _ASKED)})"  # noqa: S608 - literals
+
 _REMEMBERED = 256
 """Scopes the writing thread knows without asking the file, and as many that it knew before: 3.5 KB each."""
+
+_NUMBERED = "SELECT id, name, wrapped FROM scope_key WHERE id = ?"
 
 
 Kind: TypeAlias = Literal["session", "user", "app"]
@@ -93,13 +102,28 @@ class Scope:
 
 
 @final
+class KeyReads:
+    """`keys.db` as another process keeps it: to open contents with, and nothing else. Safe from any thread."""
+
+    def __init__(self, directory: Path, seal_key: Secret, readers: ReadFiles) -> None:
+        self._wrap = _wrapping(seal_key)
+        self._path = directory / "keys.db"
+        self._readers = readers
+
+    def numbered(self, number: int) -> Scope:
+        """See `ScopeKeys.numbered`. Raises `sqlite3.Error`, too."""
+        with self._readers.use(self._path) as connection:
+            return _opened(self._wrap, connection.execute(_NUMBERED, (number,)).fetchone())
+
+
+@final
 class ScopeKeys:
     """`keys.db` with its one connection. Reads are safe from any thread; keys are made and destroyed by one."""
 
     def __init__(self, directory: Path, seal_key: Secret, names: Pseudonyms) -> None:
         """Open or create the file. Raises `SchemaTooNew`, `sqlite3.Error` or `OSError`."""
         self._names = names
-        self._wrap = Sealer(derive(seal_key, "scope keys"))
+        self._wrap = _wrapping(seal_key)
         self._lock = threading.Lock()
         self._known: Known[Whose, Scope] = Known(_REMEMBERED)
         # A content must never outlive the memory of its key: keys are flushed to the disk, contents need not be.
@@ -125,12 +149,8 @@ class ScopeKeys:
     def numbered(self, number: int) -> Scope:
         """The keys that a content says it lies under. Raises `ContentDamaged` where they are destroyed."""
         with self._lock:
-            row = self._file.connection.execute(
-                "SELECT id, name, wrapped FROM scope_key WHERE id = ?", (number,)
-            ).fetchone()
-        if row is None:
-            raise ContentDamaged("its key is not in keys.db: it was erased, or keys.db is not the one it was made with")
-        return self._scope(*row)
+            row = self._file.connection.execute(_NUMBERED, (number,)).fetchone()
+        return _opened(self._wrap, row)
 
     def destroy(self, kind: Kind, names: Iterable[str]) -> None:
         """Destroy the keys of these scopes, of every month, for good. Raises `StorageFailed`."""
@@ -167,39 +187,60 @@ class ScopeKeys:
                 raise StorageFailed("destroying keys", error) from error
 
     def _read_or_make(self, wanted: Iterable[Whose]) -> dict[Whose, Scope]:
-        run, found = self._file.connection.execute, dict[Whose, Scope]()
-        fresh: list[tuple[Whose, bytes]] = []
+        called = {self._name(each): each for each in wanted}
+        found: dict[Whose, Scope] = {}
         try:
             self._file.begin()  # around the look-ups too: each by itself would lock and unlock the file
-            for each in wanted:
-                name = self._name(each)
-                row = run("SELECT id, name, wrapped FROM scope_key WHERE name = ?", (name,)).fetchone()
-                if row is None:
-                    fresh.append((each, name))
-                else:
-                    found[each] = self._scope(*row)
-            # One request for randomness serves them all.
-            random = os.urandom(_MADE_OF * len(fresh))
-            for at, (each, name) in enumerate(fresh):
-                found[each] = self._make(each.month, name, random[at * _MADE_OF : (at + 1) * _MADE_OF])
+            for row in self._read(list(called)):
+                found[called.pop(row[1])] = _opened(self._wrap, row)
+            found |= self._make(called)
             self._file.commit()
         finally:
             self._file.rollback()
         return found
 
-    def _make(self, month: str, name: bytes, random: bytes) -> Scope:
-        keys, nonce = random[: 2 * _KEY_BYTES], random[2 * _KEY_BYTES :]
-        wrapped = self._wrap.seal(keys, name, nonce)
-        done = self._file.connection.execute(
-            "INSERT INTO scope_key (name, month, wrapped) VALUES (?, ?, ?)", (name, month, wrapped)
-        )
-        return _scope(done.lastrowid or 0, keys)
+    def _read(self, names: Sequence[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
+        """The rows there are of these names."""
+        for at in range(0, len(names), _ASKED):
+            asked = names[at : at + _ASKED]
+            # NULL is equal to nothing: one statement does for any number of names.
+            yield from self._file.connection.execute(_NAMED, (*asked, *repeat(None, _ASKED - len(asked))))
 
-    def _scope(self, number: int, name: bytes, wrapped: bytes) -> Scope:
-        return _scope(number, self._wrap.open(wrapped, name))
+    def _make(self, called: Mapping[bytes, Whose]) -> dict[Whose, Scope]:
+        """Keys for scopes that have none yet."""
+        found: dict[Whose, Scope] = {}
+        rows: list[tuple[int, bytearray, str, bytearray]] = []
+        # One request for randomness serves them all.
+        random = os.urandom(_MADE_OF * len(called))
+        number = self._newest() if called else 0
+        for at, (name, each) in enumerate(called.items()):
+            number += 1
+            own = random[at * _MADE_OF : (at + 1) * _MADE_OF]
+            keys, nonce = own[:-NONCE_BYTES], own[-NONCE_BYTES:]
+            rows.append((number, bytearray(name), each.month, bytearray(self._wrap.seal(keys, name, nonce))))
+            found[each] = _scope(number, keys)
+        insert_whole(self._file.connection, "scope_key", "id, name, month, wrapped", rows)
+        return found
+
+    def _newest(self) -> int:
+        """The highest number that was ever given."""
+        row = self._file.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'scope_key'").fetchone()
+        return 0 if row is None else int(row[0])
 
     def _name(self, scope: Whose) -> bytes:
         return self._names.of("scope", *scope)
+
+
+def _wrapping(seal_key: Secret) -> Sealer:
+    return Sealer(derive(seal_key, "scope keys"))
+
+
+def _opened(wrap: Sealer, row: tuple[int, bytes, bytes] | None) -> Scope:
+    """The keys of a row of `keys.db`. Raises `ContentDamaged` where there is none."""
+    if row is None:
+        raise ContentDamaged("its key is not in keys.db: it was erased, or keys.db is not the one it was made with")
+    number, name, wrapped = row
+    return _scope(number, wrap.open(wrapped, name))
 
 
 def _scope(number: int, keys: bytes) -> Scope:

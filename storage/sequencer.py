@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import final
 
@@ -24,7 +24,7 @@ log = logging.getLogger("stepwarden.audit")
 _GROUP = 256
 """Entries of one commit, and how many end the gathering early."""
 
-_GATHER_SECONDS = 0.1
+_GATHER_SECONDS = 0.25
 _RETRY_SECONDS = 0.25
 _LIMIT = 65_536
 """Entries that wait at most; what comes beyond is dropped, and that is an entry itself."""
@@ -47,6 +47,7 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     entries: Sequence[Entry]
     waiter: Future[Receipt] | None
     rows: tuple[int, int] | None = None
+    then: Callable[[], None] | None = None
 
 
 @final
@@ -71,16 +72,24 @@ class Sequencer:
         self._deadline = 0.0
         self._thread: threading.Thread | None = None
 
-    def put(self, *entries: Entry, work: Sequence[Statement] = (), rows: tuple[int, int] | None = None) -> None:
+    def put(
+        self,
+        *entries: Entry,
+        work: Sequence[Statement] = (),
+        rows: tuple[int, int] | None = None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
         """Hand over entries that nobody waits for, with statements that belong in the same transaction.
 
-        Where too many wait already they are dropped, and counted; `rows` is then named in what tells of it.
+        Where too many wait already they are dropped, and counted; `rows` is then named in what tells of it. Statements
+        without entries are never dropped. `then` is called on the committing thread once it is durable; it must not
+        raise.
         """
         with self._lock:  # by itself, for this is done for every exchange
             if self._waiting + len(entries) > self._limit:
                 self._lose(entries=len(entries), rows=rows)
             else:
-                self._add(_Item(work, entries, None, rows))
+                self._add(_Item(work, entries, None, rows, then))
 
     def durable(self, entry: Entry, *, work: Sequence[Statement] = ()) -> Future[Receipt]:
         """Commit an entry as soon as can be. The future raises `StorageFailed` where it cannot be; then it never is."""
@@ -268,6 +277,8 @@ class Sequencer:
             if item.waiter is not None and item.waiter.set_running_or_notify_cancel():
                 own = receipt_of(kept.lines[at], kept.first + at) if item.entries else Receipt(-1, b"")
                 item.waiter.set_result(own)
+            if item.then is not None:
+                item.then()
             at += len(item.entries)
 
 

@@ -3,6 +3,8 @@
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -12,8 +14,9 @@ from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.judgements import Judged
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.verdicts import STRENGTH, VerdictName
+from storage.inserts import by_given, insert
 from storage.rows import BranchRow, FacetRow, SessionRow, StateRow
-from storage.sums import BranchSum, SessionSum, bound, ended_well
+from storage.sums import BranchSum, SessionSum, ended_well
 from storage.ulids import pack, unpack
 
 
@@ -33,6 +36,22 @@ class Addition(msgspec.Struct, frozen=True):
 
     judged: Judged | None = None
     """What clauses said of it."""
+
+
+class Apps(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose sessions: an app's, and those of every app that is not among some."""
+
+    app: str
+    unlike: tuple[str, ...] = ()
+    """Empty: of no other app."""
+
+    @property
+    def bound(self) -> tuple[str, int, str]:
+        """What is bound into `_OF_APPS`."""
+        return self.app, bool(self.unlike), msgspec.json.encode(self.unlike).decode()
+
+
+_OF_APPS = "(app = ? OR (? AND app NOT IN (SELECT value FROM json_each(?))))"
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +84,11 @@ _TWINS = 32
 _GO_ON_FROM_REPLIES = frozenset({"openai_responses"})
 """Dialects in which a request names the reply it goes on from; an index over all ids would dirty a page for each."""
 
-_SESSION = """
-INSERT INTO session (session_id, app, key_id, name, derived, agent, client, models, started_ns, last_ns, exchanges,
-                     steps, input_tokens, output_tokens, cost_micro_usd, unpriced, verdict, shadow)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_SESSION = (
+    "session_id", "app", "key_id", "name", "derived", "agent", "client", "models", "started_ns", "last_ns", "exchanges",
+    "steps", "input_tokens", "output_tokens", "cost_micro_usd", "unpriced", "verdict", "shadow",
+)  # fmt: skip
+_SESSION_GOES_ON = """
 ON CONFLICT (session_id) DO UPDATE SET
     name = ifnull(name, excluded.name),
     agent = ifnull(agent, excluded.agent),
@@ -92,20 +112,19 @@ ON CONFLICT (session_id) DO UPDATE SET
     verdict = max(ifnull(verdict, 0), excluded.verdict),
     shadow = max(ifnull(shadow, 0), excluded.shadow)
 """
-_BRANCH = """
-INSERT INTO branch (session_id, branch_id, parent_branch_id, agent_name, evidence, relation, first_exchange_id,
-                    trace_id, span_id, started_ns, last_ns, newest, exchanges)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_BRANCH = (
+    "session_id", "branch_id", "parent_branch_id", "agent_name", "evidence", "relation", "first_exchange_id",
+    "trace_id", "span_id", "started_ns", "last_ns", "newest", "exchanges",
+)  # fmt: skip
+_BRANCH_GOES_ON = """
 ON CONFLICT (session_id, branch_id) DO UPDATE SET
     agent_name = ifnull(agent_name, excluded.agent_name),
     last_ns = max(last_ns, excluded.last_ns),
     newest = ifnull(excluded.newest, newest),
     exchanges = exchanges + excluded.exchanges
 """
-_STATE = """
-INSERT INTO joining_state (branch, state, exchange_id, response, reply_fingerprint, depth, complete, derived, at_ns)
-VALUES ((SELECT id FROM branch WHERE session_id = ? AND branch_id = ?), ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_BRANCH_OF_STATE = "(SELECT id FROM branch WHERE session_id = ? AND branch_id = ?)"
+_STATE = ("state", "exchange_id", "response", "reply_fingerprint", "depth", "complete", "derived", "at_ns")
 _PARTICIPANT = "INSERT INTO participant (end_user, session_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _CLAUSE = """
 INSERT INTO session_clause (session_id, clause, exchanges) VALUES (?, ?, ?)
@@ -151,21 +170,29 @@ def add(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
         response = _response_key(exchange)
         if one.state is not None or response is not None:
             states.append(_state_values(one, join, response))
-    connection.executemany(_SESSION, [one.values() for one in by_session.values()])
-    connection.executemany(_BRANCH, [one.values() for one in by_branch.values()])
-    connection.executemany(_STATE, states)
+    insert(connection, "session", _SESSION, [one.values() for one in by_session.values()], _SESSION_GOES_ON)
+    insert(connection, "branch", _BRANCH, [one.values() for one in by_branch.values()], _BRANCH_GOES_ON)
+    for given, alike in by_given(states):
+        connection.executemany(_state_insert(given), alike)
     connection.executemany(_PARTICIPANT, participants)
     connection.executemany(_CLAUSE, [row for one in by_session.values() for row in one.clauses()])
     connection.execute("UPDATE progress SET exchange = max(exchange, ?)", (additions[-1].number,))
 
 
 def _state_values(addition: Addition, join: Join, response: bytes | None) -> tuple[Any, ...]:
-    x, state, reply = addition.exchange, addition.state, addition.reply_fingerprint
+    exchange = addition.exchange
     return (
-        join.session_id, join.branch_id, None if state is None else bytearray(state), bound(pack(x.exchange_id)),
-        None if response is None else bytearray(response), None if reply is None else bytearray(reply),
-        addition.depth, ended_well(x), join.derived, x.started_ns,
+        join.session_id, join.branch_id, addition.state, pack(exchange.exchange_id), response,
+        addition.reply_fingerprint, addition.depth, int(ended_well(exchange)), int(join.derived), exchange.started_ns,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _state_insert(given: tuple[bool, ...]) -> str:
+    """Adds a joining state with these values; the first two name its branch."""
+    columns = tuple(compress(_STATE, given[2:]))
+    values = ", ".join([_BRANCH_OF_STATE, *"?" * len(columns)])
+    return f"INSERT INTO joining_state (branch, {', '.join(columns)}) VALUES ({values})"  # noqa: S608 - literals
 
 
 def _response_key(exchange: Exchange) -> bytes | None:
@@ -226,17 +253,17 @@ def sessions(
     return [_session_of(row) for row in connection.execute(query, (*values, limit))]
 
 
-def opened(connection: sqlite3.Connection, app: str, after: int, limit: int) -> list[tuple[int, SessionRow]]:
-    """An app's sessions beyond a number, in the order in which they were first recorded, each with its own."""
+def opened(connection: sqlite3.Connection, apps: Apps, after: int, limit: int) -> list[tuple[int, SessionRow]]:
+    """Sessions of some apps beyond a number, in the order in which they were first recorded, each with its own."""
     query = _SESSION_SELECT.replace("SELECT session_id", "SELECT id AS number, session_id", 1)
-    rows = connection.execute(f"{query} WHERE app = ? AND id > ? ORDER BY id LIMIT ?", (app, after, limit))
+    rows = connection.execute(f"{query} WHERE {_OF_APPS} AND id > ? ORDER BY id LIMIT ?", (*apps.bound, after, limit))
     return [(row["number"], _session_of(row, "number")) for row in rows]
 
 
-def last_opened(connection: sqlite3.Connection, app: str, before_ns: int) -> int:
-    """Number of an app's newest session that began before a moment; 0 where there is none."""
-    query = "SELECT id FROM session WHERE app = ? AND started_ns < ? ORDER BY id DESC LIMIT 1"
-    row = connection.execute(query, (app, before_ns)).fetchone()
+def last_opened(connection: sqlite3.Connection, apps: Apps, before_ns: int) -> int:
+    """Number of the newest session of some apps that began before a moment; 0 where there is none."""
+    query = f"SELECT id FROM session WHERE {_OF_APPS} AND started_ns < ? ORDER BY id DESC LIMIT 1"  # noqa: S608 - ours
+    row = connection.execute(query, (*apps.bound, before_ns)).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -14,7 +14,7 @@ from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Step
 from policies.vocabulary.usage import Usage
 from storage.facts import Facts
-from storage.step_rows import pack_steps, unpack_steps
+from storage.step_rows import pack_values, unpack_steps
 from storage.ulids import pack, unpack
 
 Values: TypeAlias = tuple[Any, ...]
@@ -101,6 +101,8 @@ class Written(NamedTuple):
     exchange: Values
     common: Values
     branch: Values | None
+    steps: list[list[Any]]
+    """What its row holds packed."""
 
 
 def common_key(recording: Recording, request: BodyRow, response: BodyRow) -> Values:
@@ -143,8 +145,9 @@ def exchange_row(
     common: int,
     branch: int | None,
     end_user: bytes | None,
+    steps: Sequence[Sequence[Any]],
 ) -> Values:
-    """One row of `exchange`, in the order of its columns."""
+    """One row of `exchange`, in the order of its columns; `steps` are the values of each."""
     exchange, join, usage = recording.exchange, recording.exchange.join, recording.exchange.usage
     started = exchange.started_ns
     upstream, first_byte, first_token, ended = _time_values(exchange)
@@ -158,7 +161,7 @@ def exchange_row(
         None if upstream is None else upstream - started, None if first_byte is None else first_byte - started,
         None if first_token is None else first_token - started, (ended or started) - started,
         None if join is None else join.known, *_usage_values(usage), _encode(facts) if facts else None,
-        pack_steps(recording.steps, started), request.messages, recording.state, recording.reply_fingerprint,
+        pack_values(steps), request.messages, recording.state, recording.reply_fingerprint,
         request.length, request.sha256, request.content, request.lead, request.state,
         response.length, response.sha256, response.content,
         None if recording.judged is None else zlib.compress(_encode(recording.judged), 1), end_user,

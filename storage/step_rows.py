@@ -29,30 +29,32 @@ _REST = (
     "seq", "span_id", "size", "pointer", "cut", "tool", "call_id", "unread", "server_side", "call_span_id",
 )  # fmt: skip
 _FIELDS = ("kind", "fidelity", "side", *_TIMES, *_REST)
+_CODED = len(_WORDS) + len(_TIMES)
 _FACTS = Facts(Step, (*_FIELDS, "step_id", "exchange_id", "session_id", "branch_id"))
 
-_coded = attrgetter(*_FIELDS[: len(_WORDS) + len(_TIMES)])
-_rest = attrgetter(*_REST)
+_values = attrgetter(*_FIELDS)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 
-def pack_steps(steps: Sequence[Step], from_ns: int) -> bytes | None:
-    """The steps of one exchange, times counted from a moment in nanoseconds; None for no steps."""
-    if not steps:
-        return None
-    rows: list[tuple[Any, ...]] = []
+def step_values(steps: Sequence[Step], from_ns: int) -> list[list[Any]]:
+    """What is written of each step, times counted from a moment in nanoseconds."""
+    rows: list[list[Any]] = []
     for step in steps:
-        kind, fidelity, side, started, ended, call_ended = _coded(step)
-        rows.append(
-            (
-                _KIND_CODE.get(kind, kind), _FIDELITY_CODE.get(fidelity, fidelity), _SIDE_CODE.get(side, side),
-                (started or from_ns) - from_ns, (ended or from_ns) - from_ns,
-                None if call_ended is None else call_ended - from_ns,
-                *_rest(step), *_FACTS.rest(step),
-            )
+        row: list[Any] = [*_values(step), *_FACTS.rest(step)]
+        kind, fidelity, side, started, ended, call_ended = row[:_CODED]
+        row[:_CODED] = (
+            _KIND_CODE.get(kind, kind), _FIDELITY_CODE.get(fidelity, fidelity), _SIDE_CODE.get(side, side),
+            (started or from_ns) - from_ns, (ended or from_ns) - from_ns,
+            None if call_ended is None else call_ended - from_ns,
         )  # fmt: skip
-    return _encode(rows)
+        rows.append(row)
+    return rows
+
+
+def pack_values(rows: Sequence[Sequence[Any]]) -> bytes | None:
+    """The steps of one exchange as they are stored; None for no steps."""
+    return _encode(rows) if rows else None
 
 
 def count_steps(packed: bytes | None) -> int:

@@ -38,7 +38,6 @@ _number = itemgetter(0)
 """Of a row: its exchange's place in the order of recording."""
 
 _encode = msgspec.json.Encoder().encode
-_encode_lines = msgspec.json.Encoder().encode_lines
 _decode_steps = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 Rows: TypeAlias = Sequence[sqlite3.Row]
@@ -54,7 +53,6 @@ _record = msgspec.defstruct(
 """Columns in the order of their names; those that are NULL are left out."""
 
 _exchange_id = itemgetter(spans.EXCHANGE_COLUMNS.index("exchange_id"))
-_steps = itemgetter(spans.EXCHANGE_COLUMNS.index("steps"))
 
 
 class _StepRecord(msgspec.Struct, frozen=True, gc=False):
@@ -172,12 +170,11 @@ def misfit(rows: Rows, marks: bytes) -> str | None:
 def records_written(written: Sequence[spans.Written]) -> list[bytes]:
     """The records of exchanges that were just written, in order."""
     found: list[msgspec.Struct] = []
-    for _, _, exchange, common, branch in written:
+    for _, _, exchange, common, branch, steps in written:
         found.append(_record(*_sorted(exchange + common + (branch or _NO_BRANCH))))
-        if steps := _steps(exchange):
-            exchange_id = _exchange_id(exchange)
-            found += [_StepRecord(exchange_id, step) for step in _decode_steps(steps)]
-    return _encode_lines(found)[:-1].split(b"\n")
+        exchange_id = _exchange_id(exchange)
+        found += [_StepRecord(exchange_id, step) for step in steps]
+    return list(map(_encode, found))
 
 
 def records(rows: Rows) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from policies.vocabulary.reports import ReportedSpan
 from storage.aliases import Aliases
 from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
+from storage.call_intents import CallIntents
 from storage.canaries import CanaryBook
 from storage.contents import Vault
 from storage.critiques import CritiqueBook
@@ -92,6 +93,7 @@ class Store(Reads):
                 super().__init__(Days(path), Vault(key, keys), readers)
                 self.ledger = Ledger(path, origin)
                 opened.callback(self.ledger.close)
+                self._scope_keys = keys
                 self._writer = self._open_writer(readers, key, names, content=content, remembered=remembered)
                 opened.callback(self._writer.close)
                 self.reports = ReportBook(path, readers, keys, keeps_detail=content == "encrypted")
@@ -106,9 +108,11 @@ class Store(Reads):
                 self.pins = ToolPins(self.ledger, key)
                 self.grants = ToolGrants(self.ledger, key)
                 self.aliases = Aliases(self.ledger)
+                intents = CallIntents(path)
+                opened.callback(intents.close)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
-                self.supervisor_calls = CallBook(self.ledger, self.sequencer)
+                self.supervisor_calls = CallBook(self.ledger, self.sequencer, intents)
                 self.canaries = CanaryBook(self.ledger, self.sequencer)
                 self.publisher = Publisher(
                     self.ledger, lambda: open_log(path, self.ledger.origin), adopt=partial(adopt_next, path)
@@ -288,7 +292,7 @@ class Store(Reads):
         self._readers.close()
         self._writer.close()
         self.reports.close()
-        self._vault.keys.close()
+        self._scope_keys.close()
         self.ledger.close()
         self._lock.release()
 
@@ -298,6 +302,7 @@ class Store(Reads):
         return Writer(
             self._days,
             self._vault,
+            self._scope_keys,
             readers,
             names,
             content=content,

@@ -19,11 +19,6 @@ def ended_well(exchange: Exchange) -> bool:
     return exchange.outcome == "complete" and exchange.error_type is None and exchange.upstream_status == _OK
 
 
-def bound(stored: bytes | str) -> bytearray | str:
-    """A value as `sqlite3` takes it at once (`storage/inserts.py`)."""
-    return bytearray(stored) if isinstance(stored, bytes) else stored
-
-
 @final
 class SessionSum:
     """What exchanges of one session add up to, in their order."""
@@ -74,7 +69,7 @@ class SessionSum:
         """The row, in the order of its columns."""
         first, join = self._first, self._join
         return (
-            join.session_id, first.app, first.key_id, self._name, join.derived, self._agent, self._client,
+            join.session_id, first.app, first.key_id, self._name, int(join.derived), self._agent, self._client,
             msgspec.json.encode(sorted(self._models)).decode(), self._started, self._last, self._exchanges,
             self._steps, self._input, self._output, self._cost, self._unpriced, self._verdict, self._shadow,
         )  # fmt: skip
@@ -110,7 +105,6 @@ class BranchSum:
         first, join = self._first, self._join
         return (
             join.session_id, join.branch_id, join.parent_branch_id, self._agent, join.evidence, join.relation,
-            bound(pack(first.exchange_id)), bytearray(join.trace_id), bytearray(join.branch_span_id),
-            first.started_ns, self._last, None if self._newest is None else bound(pack(self._newest)),
-            self._exchanges,
+            pack(first.exchange_id), join.trace_id, join.branch_span_id, first.started_ns, self._last,
+            None if self._newest is None else pack(self._newest), self._exchanges,
         )  # fmt: skip

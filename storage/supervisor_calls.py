@@ -1,27 +1,33 @@
-"""Supervisor calls: every call to a model of a supervisor, in `ledger.db` before it is sent, with what budgets spent.
+"""Supervisor calls: every call to a model of a supervisor, written down before it is sent, with what budgets spent.
 
-An account's sum and the calls it adds up are one transaction. A call that never ended counts at its ceiling for good.
+An account's sum and the calls it adds up are one transaction of `ledger.db`. No call waits for that: until it is done,
+a slot holds it (`storage/call_intents.py`), and what a process that was killed left there is carried over by the next
+start. A call that never ended counts at its ceiling for good.
 """
 
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, final
 
 import msgspec
 
 from policies.vocabulary.audit import Receipt
 from policies.vocabulary.supervisor_calls import CallEnd, CallSeat, CallState, Purpose, Spent, SupervisorCall
+from storage.call_intents import CallIntents
 from storage.ledger import Ledger, Statement
 from storage.sequencer import Sequencer
 
 _ENDS: Final = tuple([name for name in CallEnd.__struct_fields__ if name not in ("call_id", "state")])
 _COLUMNS: Final = (*SupervisorCall.__struct_fields__, "state", *_ENDS)
 _ADD: Final = """
-INSERT INTO supervisor_account (account, at_ns, tokens, micro_usd) VALUES (?, ?, ?, ?)
+INSERT INTO supervisor_account (account, at_ns, tokens, micro_usd)
+SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM supervisor_call WHERE call_id = ?)
 ON CONFLICT (account) DO UPDATE SET
     at_ns = max(at_ns, excluded.at_ns),
     tokens = tokens + excluded.tokens,
     micro_usd = micro_usd + excluded.micro_usd
 """
+_SETTLE: Final = "UPDATE supervisor_account SET tokens = tokens + ?, micro_usd = micro_usd + ? WHERE account = ?"
 
 
 class RecordedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,22 +59,31 @@ class CallSum(msgspec.Struct, frozen=True, kw_only=True):
 class CallBook:
     """All calls. Safe from any thread."""
 
-    def __init__(self, ledger: Ledger, sequencer: Sequencer) -> None:
+    def __init__(self, ledger: Ledger, sequencer: Sequencer, intents: CallIntents) -> None:
+        """Carries over what a process that died had begun. Raises `StorageFailed`."""
         self._ledger = ledger
         self._sequencer = sequencer
+        self._intents = intents
+        if intents.found:
+            ledger.write([statement for call in intents.found for statement in _begun(call)], entries=())
+            intents.wipe_found()
 
     def spent(self, account: str) -> Spent:
         """What an account has spent so far. Raises `StorageFailed`."""
         rows = self._ledger.read("SELECT tokens, micro_usd FROM supervisor_account WHERE account = ?", (account,))
         return Spent(tokens=rows[0][0], micro_usd=rows[0][1]) if rows else Spent()
 
-    def begin(self, call: SupervisorCall) -> Future[Receipt]:
-        """Write a call down at its ceiling; durable once the future is done, which raises `StorageFailed` else."""
-        values = {**msgspec.structs.asdict(call), "clauses": msgspec.json.encode(call.clauses).decode()}
-        marks = ", ".join("?" * len(values))
-        insert = f"INSERT INTO supervisor_call ({', '.join(values)}, state) VALUES ({marks}, 'begun')"  # noqa: S608
-        work = [(insert, (*values.values(),)), *_added(call, call.ceiling_tokens, call.ceiling_micro_usd or 0)]
-        return self._sequencer.commit(work)
+    def begin(self, call: SupervisorCall) -> Future[Receipt] | None:
+        """Write a call down at its ceiling, so that no kill of this process loses it.
+
+        None: that is done, and `ledger.db` follows. Else it is once the future is done, which raises `StorageFailed`
+        where it cannot be: nobody spends what the ledger does not take.
+        """
+        slot = self._intents.keep(call) if self._sequencer.state().failing is None else None
+        if slot is None:
+            return self._sequencer.commit(_begun(call))
+        self._sequencer.put(work=_begun(call), then=partial(self._intents.wipe, slot))
+        return None
 
     def end(self, call: SupervisorCall, end: CallEnd) -> None:
         """Write down how a call that was begun ended, once; what is not known stays at its ceiling."""
@@ -78,7 +93,8 @@ class CallBook:
         changes = {name: getattr(end, name) for name in ("state", *_ENDS)}
         sets = ", ".join([f"{name} = ?" for name in changes])
         update = f"UPDATE supervisor_call SET {sets} WHERE call_id = ?"  # noqa: S608 - our names
-        self._sequencer.put(work=[(update, (*changes.values(), end.call_id)), *_added(call, tokens, cost)])
+        settled = [(_SETTLE, (tokens, cost, account)) for account in call.spender.accounts()]
+        self._sequencer.put(work=[(update, (*changes.values(), end.call_id)), *settled])
 
     def sums(self, since_ns: int, slot_ns: int, *, app: str | None = None) -> list[CallSum]:
         """Calls since a time, summed by slot and kind; with `app`, only its own. Raises `StorageFailed`."""
@@ -117,8 +133,14 @@ def forgetting(session_id: str) -> list[Statement]:
     ]
 
 
-def _added(call: SupervisorCall, tokens: int, micro_usd: int) -> list[Statement]:
-    return [(_ADD, (account, call.at_ns, tokens, micro_usd)) for account in call.spender.accounts()]
+def _begun(call: SupervisorCall) -> list[Statement]:
+    """What writes a call down, once however often it is carried out."""
+    values = {**msgspec.structs.asdict(call), "clauses": msgspec.json.encode(call.clauses).decode()}
+    marks = ", ".join("?" * len(values))
+    insert = f"INSERT OR IGNORE INTO supervisor_call ({', '.join(values)}, state) VALUES ({marks}, 'begun')"  # noqa: S608
+    ceiling = (call.ceiling_tokens, call.ceiling_micro_usd or 0)
+    added = [(_ADD, (account, call.at_ns, *ceiling, call.call_id)) for account in call.spender.accounts()]
+    return [*added, (insert, (*values.values(),))]
 
 
 def _recorded(row: tuple[Any, ...]) -> RecordedCall:

@@ -16,7 +16,7 @@ from storage.files import ReadFiles, WriteFile, delete
 from storage.partitions import DAY_NS, day_of, month_of
 from storage.pseudonyms import Pseudonyms
 from storage.schema import Kind, Schema
-from storage.scopes import Scope, Whose, whose
+from storage.scopes import Scope, ScopeKeys, Whose, whose
 from storage.scrub import scrub
 from storage.spans import Written
 from storage.step_rows import count_steps
@@ -46,10 +46,11 @@ class _Placed(NamedTuple):
 class Writer:
     """Owns every connection that writes. All methods belong to one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it writes to
         self,
         days: Days,
         vault: Vault,
+        keys: ScopeKeys,
         readers: ReadFiles,
         names: Pseudonyms,
         *,
@@ -65,6 +66,7 @@ class Writer:
         self.kept_whole = 0
         self._days = days
         self._vault = vault
+        self._keys = keys
         self._names = names
         self._readers = readers
         self._content: ContentMode = content
@@ -330,7 +332,7 @@ class Writer:
         """The keys for what is about to be sealed: durable before it is. None where nothing will be."""
         if self._content == "digest":
             return {}
-        return self._vault.keys.of({place.whose for place in placed})
+        return self._keys.of({place.whose for place in placed})
 
     def _keep(
         self, place: "_Placed", scopes: Mapping[Whose, Scope], contents: dict[str, ContentWriter]
@@ -432,7 +434,7 @@ class Writer:
             self._months.pop(min(self._months)).file.close()
         for file in self._files():
             file.relieve()
-        self._vault.keys.relieve()
+        self._keys.relieve()
 
     def _drop_day(self, day: str) -> None:
         self._days.withdraw(day)
@@ -447,7 +449,7 @@ class Writer:
             self._months.pop(month).file.close()
         self._readers.forget(path)
         delete(path)
-        self._vault.keys.drop_month(month)
+        self._keys.drop_month(month)
 
     # ------------------------------------------------------------------------------------------------ opening
 

@@ -1,6 +1,6 @@
 """The caller: the one way to a supervisor's model, for the gate and the monitor alike.
 
-Whoever calls says on whose account. The budget is reserved and the ledger durable before anything is sent; what it
+Whoever calls says on whose account. The budget is reserved and the call written down before anything is sent; what it
 took is settled after, whatever became of it. Nothing is tried twice here. Both seats share budget and ledger, and each
 leaves a provider alone by itself that fails again and again or says that it is overloaded (`supervisors/lines.py`).
 """
@@ -68,7 +68,7 @@ class Ledger(Protocol):
         ...
 
     async def begin(self, call: SupervisorCall) -> None:
-        """Write a call down, and its ceiling on the accounts of its spender; durable on return.
+        """Write a call down, and its ceiling on the accounts of its spender; on return no kill of the process loses it.
 
         Raises `LedgerFailed`.
         """
@@ -127,16 +127,28 @@ class Caller:
             leave = self._lines.enter(errand.seat, self._clock())
         except LeftAlone as refused:
             raise Unserved(refused.why, retry_after_seconds=refused.retry_after_seconds) from None
+        began_ns = self._clock()
         try:
+            await self._ready(seconds)
             call, reserved = await self._begun(prompt, errand)
         except BaseException:
             self._lines.abandoned(errand.seat, leave)
             raise
-        return await self._sent(prompt, call, reserved, leave, seconds)
+        return await self._sent(prompt, call, reserved, leave, seconds - (self._clock() - began_ns) / 1e9)
 
     async def close(self) -> None:
         """Let go of the model's connections."""
         await self._model.close()
+
+    async def _ready(self, seconds: float) -> None:
+        """Wait for the model to be there. Raises `Unserved`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._model.ready()
+        except TimeoutError:
+            raise Unserved("timed_out") from None
+        except Exception as error:  # noqa: BLE001 - an adapter that cannot be loaded is a failure like others
+            raise Unserved(f"raised:{type(error).__name__}") from None
 
     async def _begun(self, prompt: Prompt, errand: Errand) -> tuple[SupervisorCall, Reserved]:
         """Reserve and write down. Raises `Unserved`, and then neither is done."""

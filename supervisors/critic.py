@@ -1,6 +1,7 @@
 """The critic: one question to the model, a short word first and reasons only where that is not ok.
 
-An answer that is none is asked for once more; a second one that is none is an error, never an ok.
+Critical clauses are looked at from three views at the same time, and the worst counts. An answer that is none is asked
+for once more; a second one that is none is an error, never an ok.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from policies.vocabulary.critiques import Consumed, Label, Opinion, Quote, View
+from policies.guards.judge import Charge
+from policies.vocabulary.critiques import VIEWS, Consumed, Label, Opinion, Quote, View
 from policies.vocabulary.findings import Score
 from policies.vocabulary.supervisor_calls import Purpose
 from supervisors.caller import Caller, Errand, Unserved
@@ -21,10 +23,24 @@ from supervisors.models.interface import Completion, Prompt
 
 T = TypeVar("T")
 
-_DOUBT: Final[Score] = 50
-"""What an opinion counts at least that was asked for by the step it is about."""
+UNSURE: Final[Score] = 50
+"""What a view counts that gave no answer while another did, and an opinion that the step it is about asked for."""
 
 _APPEALED: Final = "The step speaks to whoever judges it."
+
+
+class Opined(msgspec.Struct, frozen=True, kw_only=True):
+    """What one view said, with what it took; `failed` where it said nothing."""
+
+    view: View
+    said: Said | None = None
+    failed: Unserved | Malformed | None = None
+    calls: tuple[Consumed, ...] = ()
+
+    @property
+    def failure(self) -> str | None:
+        """Why it said nothing, in the words that are recorded."""
+        return self.failed.why if isinstance(self.failed, Unserved) else self.failed and self.failed.failure
 
 
 class Critic:
@@ -38,7 +54,7 @@ class Critic:
         self.calls: list[Consumed] = []
 
     async def said(self, matter: Matter) -> Said:
-        """A word, and where that is not ok a critique. Raises `Unserved` or `Malformed`.
+        """A word, and where that is not ok the worst of what all views say. Raises `Unserved` or `Malformed`.
 
         Where a new step speaks to its judge, the word alone would not do, and no opinion is plainly ok.
         """
@@ -46,7 +62,7 @@ class Critic:
         if not spoken and await self.word(matter) == "ok":
             names = sorted({charge.clause for charge in matter.charges})
             return Said(opinions=tuple([Opinion(clause=name, label="ok", score=0) for name in names]))
-        said = await self.critique(matter)
+        said = _worst(await self.views(matter), matter.charges)
         opinions = [_doubted(opinion, spoken) for opinion in said.opinions]
         return msgspec.structs.replace(said, opinions=tuple(opinions))
 
@@ -54,14 +70,37 @@ class Critic:
         """The word alone. Raises `Unserved` or `Malformed`."""
         return await self._answer(word_prompt(matter), self._errand, read_word)
 
+    async def views(self, matter: Matter) -> tuple[Opined, ...]:
+        """What every view says that the clauses call for, asked at the same time; the first is of all clauses."""
+        critical = tuple([charge for charge in matter.charges if charge.severity == "critical"])
+        narrowed = msgspec.structs.replace(matter, charges=critical)
+        views = VIEWS if critical else VIEWS[:1]
+        asked = zip(views, [matter, narrowed, narrowed], strict=False)
+        return tuple(await asyncio.gather(*[self._view(view, each) for view, each in asked]))
+
+    async def _view(self, view: View, matter: Matter) -> Opined:
+        errand = msgspec.structs.replace(self._errand, clauses=tuple([charge.clause for charge in matter.charges]))
+        critic = Critic(self._caller, errand, left=self._left)
+        said: Said | None = None
+        failed: Unserved | Malformed | None = None
+        try:
+            said = await critic.critique(matter, view)
+        except (Unserved, Malformed) as error:
+            failed = error
+        self.calls += critic.calls
+        return Opined(view=view, said=said, failed=failed, calls=tuple(critic.calls))
+
     async def critique(self, matter: Matter, view: View = "policy") -> Said:
         """A critique, its quotes found where it says. Raises `Unserved` or `Malformed`."""
         asked = [step.name for step in _new(matter)]
         shown = (*matter.history, *matter.steps)
         purpose: Purpose = "critique" if self._errand.purpose == "word" else self._errand.purpose
         errand = msgspec.structs.replace(self._errand, purpose=purpose, view=view)
-        return await self._answer(
+        said = await self._answer(
             critique_prompt(matter, view), errand, lambda answer: read_critique(answer, matter.charges, shown, asked)
+        )
+        return msgspec.structs.replace(
+            said, opinions=tuple([msgspec.structs.replace(each, view=view) for each in said.opinions])
         )
 
     async def _answer(self, prompt: Prompt, errand: Errand, read: Callable[[Completion], T]) -> T:
@@ -79,6 +118,37 @@ class Critic:
         answered = await self._caller.complete(prompt, errand, seconds=left)
         self.calls.append(answered.consumed)
         return answered.completion
+
+
+def _worst(opined: Sequence[Opined], charges: Sequence[Charge]) -> Said:
+    """One opinion for each clause: the worst of all views, where one that is missing is unsure.
+
+    Raises what kept the first view from an answer: without it there are clauses that nobody looked at.
+    """
+    first = opined[0]
+    if first.said is None:
+        raise first.failed or Malformed("empty")
+    said = [(each, opinion) for each in opined for opinion in _opinions(each, charges)]
+    names = [opinion.clause for opinion in first.said.opinions]
+    worst = [max([pair for pair in said if pair[1].clause == name], key=_how_bad) for name in names]
+    blaming = max(worst, key=_how_bad)[0].said or first.said
+    return Said(opinions=tuple([opinion for _, opinion in worst]), blamed=blaming.blamed)
+
+
+def _how_bad(pair: tuple[Opined, Opinion]) -> tuple[bool, Score]:
+    return pair[1].label != "ok", pair[1].score
+
+
+def _opinions(opined: Opined, charges: Sequence[Charge]) -> Sequence[Opinion]:
+    """What a view says; of a view that says nothing, that it cannot tell of the clauses it was asked about."""
+    if opined.said is not None:
+        return opined.said.opinions
+    missing = f"The {opined.view} view gave no answer ({opined.failure})."
+    return [
+        Opinion(clause=charge.clause, label="unsure", score=UNSURE, feedback=missing, view=opined.view)
+        for charge in charges
+        if charge.severity == "critical"
+    ]
 
 
 def _new(matter: Matter) -> list[Exhibit]:
@@ -101,5 +171,5 @@ def _doubted(opinion: Opinion, spoken: Sequence[Quote]) -> Opinion:
     if not spoken or opinion.label != "ok":
         return opinion
     return msgspec.structs.replace(
-        opinion, label="unsure", score=max(opinion.score, _DOUBT), quotes=tuple(spoken), feedback=_APPEALED
+        opinion, label="unsure", score=max(opinion.score, UNSURE), quotes=tuple(spoken), feedback=_APPEALED
     )

@@ -10,7 +10,7 @@ import msgspec
 from policies.guards.judge import Case
 from policies.trail import utf8
 from policies.vocabulary.steps import Part
-from supervisors.critics.fences import Draw, Exhibit, exhibit
+from supervisors.critics.fences import FENCE_BYTES, Draw, Exhibit, exhibit
 from supervisors.critics.prompt import Matter
 
 MOST_STEP_BYTES: Final = 32 * 1024
@@ -18,7 +18,8 @@ MOST_STEP_BYTES: Final = 32 * 1024
 
 MOST_PART_BYTES: Final = 16 * 1024
 MOST_BEFORE_BYTES: Final = 64 * 1024
-"""Of each of the steps before it, and of all of them: the latest are shown, and instructions before user turns."""
+"""Of each of the steps before it, and of all of them with their fences: the latest are shown, and instructions before
+user turns."""
 
 _SESSIONS: Final = 256
 
@@ -75,7 +76,7 @@ def _kept(parts: Sequence[Part]) -> tuple[list[Part], bool]:
     chosen: set[int] = set()
     latest = sorted(range(len(parts)), key=lambda at: (parts[at].kind != "instructions", -at))
     for at in latest:
-        size = min(len(utf8(parts[at].text)), MOST_PART_BYTES)
+        size = min(len(utf8(parts[at].text)), MOST_PART_BYTES) + FENCE_BYTES
         if size > left:
             continue
         left -= size

@@ -9,7 +9,7 @@ the words of `Unserved`, and `answer_refused answer_cut_off answer_empty answer_
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,24 +18,21 @@ from policies.asking import Answer, Asking
 from policies.digests import digest
 from policies.guards.judge import Case, Charge
 from policies.vocabulary.canaries import Sight
-from policies.vocabulary.critiques import VIEWS, Consumed, Critique, Label, Opinion, View
-from policies.vocabulary.findings import Evidence, Hit, Score
+from policies.vocabulary.critiques import Critique, Opinion
+from policies.vocabulary.findings import Evidence, Hit
 from policies.vocabulary.supervisor_calls import Purpose
 from supervisors.adapters.excerpt import Excerpt
 from supervisors.caller import Caller, Errand, Unserved
 from supervisors.canaries import Canaries, Canary
-from supervisors.critic import Critic
-from supervisors.critics.answers import Malformed, Said
+from supervisors.critic import UNSURE, Critic, Opined
+from supervisors.critics.answers import Malformed
 from supervisors.critics.appeals import appeals
-from supervisors.critics.fences import Draw
+from supervisors.critics.fences import Draw, Exhibit
 from supervisors.critics.prompt import REVISION, Matter, ordered
 from supervisors.exhibits import Exhibits
 from supervisors.ports import Clock
 
 log = logging.getLogger("stepwarden.gate")
-
-UNSURE: Final[Score] = 50
-"""What a view counts that gave no answer while another did."""
 
 IN_FLIGHT: Final = 32
 """Steps that are judged at the same time; others wait their turn, no longer than the deadline."""
@@ -48,17 +45,11 @@ QUOTED: Final = "judge"
 
 _REMEMBERED: Final = 4096
 
+_LOOKED_THROUGH_HERE: Final = 4096
+"""Bytes of a step that are looked through on the event loop; more may take tens of milliseconds."""
+
 Told = Callable[[Critique], None]
 """Takes a critique for the record; returns at once."""
-
-
-class Opined(msgspec.Struct, frozen=True):
-    """What one view said, with what it took; `failure` where it said nothing."""
-
-    view: View
-    said: Said | None
-    failure: str | None = None
-    calls: tuple[Consumed, ...] = ()
 
 
 class Gate:
@@ -103,15 +94,13 @@ class Gate:
 
         The same step under the same clause gets the same answer; one that is asked about meanwhile is not asked twice.
         """
-        keys = [case.digest(charge) for charge in case.charges]
-        found = {key: self._known[key] for key in keys if key in self._known}
-        left = tuple([charge for charge, key in zip(case.charges, keys, strict=True) if key not in found])
+        keys = {charge: case.digest(charge) for charge in case.charges}
+        found = {key: self._known[key] for key in keys.values() if key in self._known}
+        left = tuple([charge for charge, key in keys.items() if key not in found])
         if left:
-            answers = await self._joined(msgspec.structs.replace(case, charges=ordered(left)))
-            found |= {
-                key: answers[charge.clause] for charge, key in zip(case.charges, keys, strict=True) if charge in left
-            }
-        return tuple([found[key] for key in keys])
+            answers = await self._joined(msgspec.structs.replace(case, charges=ordered(left)), keys)
+            found |= {keys[charge]: answers[charge.clause] for charge in left}
+        return tuple([found[keys[charge]] for charge in case.charges])
 
     def forget(self, sessions: Iterable[str]) -> None:
         """Keep nothing of what was shown of these sessions: they were erased."""
@@ -124,16 +113,16 @@ class Gate:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _joined(self, case: Case) -> dict[str, Answer]:
+    async def _joined(self, case: Case, keys: Mapping[Charge, bytes]) -> dict[str, Answer]:
         """The answers of the one inquiry there is about a case; who leaves does not end it for others.
 
         One for each session: whose budget is gone must not be why another's step has no answer.
         """
         account = f"{case.asking.app}\0{case.asking.session_id or ''}\0".encode("utf-8", "surrogatepass")
-        key = account + b"".join([case.digest(charge) for charge in case.charges])
+        key = account + b"".join([keys[charge] for charge in case.charges])
         task = self._running.get(key)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._judged(case))
+            task = asyncio.get_running_loop().create_task(self._judged(case, keys))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
             self._mix_in(case)
@@ -156,15 +145,15 @@ class Gate:
         """Judge a canary like any case, and note what was said; of one that got no answer nothing is known."""
         try:
             async with asyncio.timeout(self._seconds + GRACE_SECONDS), self._turns:
-                answers = (await self._asked(self._inquiry(case, "canary", self._clock()))).answers
+                found = await self._asked(case, self._exhibits.matter(case), "canary", self._clock())
         except (TimeoutError, Unserved, Malformed):
             return
-        answer = answers[canary.clause]
+        answer = found.answers[canary.clause]
         if answer.failure is None:
             score = max([hit.score for hit in answer.hits], default=0)
             canaries.judged(canary, case.asking.app, score, prompt=REVISION)
 
-    async def _judged(self, case: Case) -> dict[str, Answer]:
+    async def _judged(self, case: Case, keys: Mapping[Charge, bytes]) -> dict[str, Answer]:
         """By clause; what was answered is remembered, what failed is asked again."""
         began_ns = self._clock()
         try:
@@ -184,7 +173,7 @@ class Gate:
         answers = {clause: msgspec.structs.replace(answer, micros=micros) for clause, answer in answers.items()}
         for charge in case.charges:
             if answers[charge.clause].failure is None:
-                self._remember(case.digest(charge), answers[charge.clause])
+                self._remember(keys[charge], answers[charge.clause])
         return answers
 
     async def _in_turn(self, case: Case, began_ns: int) -> dict[str, Answer]:
@@ -195,33 +184,39 @@ class Gate:
         except TimeoutError:
             raise Unserved("overloaded") from None
         try:
-            inquiry = self._inquiry(case, "word", began_ns)
-            found = await self._asked(inquiry)
+            matter = self._exhibits.matter(case)
+            asked = self._asked(case, matter, "word", began_ns)
+            found, beside = await asyncio.gather(asked, _beside(matter.steps[-1]))
         finally:
             self._turns.release()
         self._tell(case, found.opined)
-        step = inquiry.matter.steps[-1]
-        beside = (*appeals(step.text), *Excerpt(text=step.text, size=step.size, whole=step.whole).tail())
         return {clause: _with(answer, beside) for clause, answer in found.answers.items()}
 
-    def _inquiry(self, case: Case, purpose: Purpose, began_ns: int) -> "_Inquiry":
-        until_ns = began_ns + int(self._seconds * 1e9)
-        return _Inquiry(self._caller, case, purpose, self._exhibits.matter(case), self._clock, until_ns)
-
-    async def _asked(self, inquiry: "_Inquiry") -> "_Found":
+    async def _asked(self, case: Case, matter: Matter, purpose: Purpose, began_ns: int) -> "_Found":
         """The cascade. Raises `Unserved`, `Malformed` or `TimeoutError`."""
-        if await inquiry.word() == "ok":
-            return _Found({charge.clause: Answer() for charge in inquiry.case.charges})
-        critical = tuple([charge for charge in inquiry.case.charges if charge.severity == "critical"])
-        views = VIEWS if critical else VIEWS[:1]
-        opined = await asyncio.gather(
-            *[inquiry.critique(view, inquiry.case.charges if view == VIEWS[0] else critical) for view in views]
-        )
+        critic = self._critic(case, purpose, began_ns)
+        if await critic.word(matter) == "ok":
+            return _Found({charge.clause: Answer() for charge in case.charges})
+        opined = await critic.views(matter)
         answers = {
             charge.clause: _answer(charge, opined if charge.severity == "critical" else opined[:1])
-            for charge in inquiry.case.charges
+            for charge in case.charges
         }
-        return _Found(answers, tuple(opined))
+        return _Found(answers, opined)
+
+    def _critic(self, case: Case, purpose: Purpose, began_ns: int) -> Critic:
+        """Who asks, as long as there is time."""
+        until_ns = began_ns + int(self._seconds * 1e9)
+        asking = case.asking
+        errand = Errand(
+            seat="gate",
+            purpose=purpose,
+            clauses=tuple([charge.clause for charge in case.charges]),
+            app=asking.app,
+            session_id=asking.session_id,
+            exchange_id=asking.exchange_id,
+        )
+        return Critic(self._caller, errand, left=lambda: (until_ns - self._clock()) / 1e9)
 
     def _tell(self, case: Case, opined: Iterable[Opined]) -> None:
         """Hand critiques over for the record."""
@@ -259,48 +254,10 @@ class _Found(msgspec.Struct, frozen=True):
     opined: tuple[Opined, ...] = ()
 
 
-class _Inquiry:
-    """One case before the model, as long as there is time."""
-
-    def __init__(
-        self, caller: Caller, case: Case, purpose: Purpose, matter: Matter, clock: Clock, until_ns: int
-    ) -> None:
-        self.case = case
-        self.matter = matter
-        self._caller = caller
-        self._purpose: Purpose = purpose
-        self._clock = clock
-        self._until_ns = until_ns
-
-    async def word(self) -> Label:
-        """The quick word; what it took is in the ledger alone. Raises `Unserved` or `Malformed`."""
-        return await self._critic(self.case.charges).word(self.matter)
-
-    async def critique(self, view: View, charges: Sequence[Charge]) -> Opined:
-        """What a view says of these clauses."""
-        critic = self._critic(charges)
-        try:
-            said = await critic.critique(msgspec.structs.replace(self.matter, charges=tuple(charges)), view)
-        except Unserved as failed:
-            return Opined(view, None, failed.why)
-        except Malformed as failed:
-            return Opined(view, None, failed.failure)
-        return Opined(view, said, calls=tuple(critic.calls))
-
-    def _critic(self, charges: Iterable[Charge]) -> Critic:
-        asking = self.case.asking
-        errand = Errand(
-            seat="gate",
-            purpose=self._purpose,
-            clauses=tuple([charge.clause for charge in charges]),
-            app=asking.app,
-            session_id=asking.session_id,
-            exchange_id=asking.exchange_id,
-        )
-        return Critic(self._caller, errand, left=self._left)
-
-    def _left(self) -> float:
-        return (self._until_ns - self._clock()) / 1e9
+async def _beside(step: Exhibit) -> tuple[Hit, ...]:
+    """What a step says to its judge and what of it nobody was shown: looked for while the model is asked."""
+    spoken = appeals(step.text) if step.size <= _LOOKED_THROUGH_HERE else await asyncio.to_thread(appeals, step.text)
+    return (*spoken, *Excerpt(text=step.text, size=step.size, whole=step.whole).tail())
 
 
 def _failed(charges: Iterable[Charge], why: str) -> dict[str, Answer]:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from policies.guards.judge import Charge
+from policies.trail import utf8
 from policies.vocabulary.steps import Part
 from supervisors.critics.fences import Draw, Exhibit, exhibit
 from supervisors.critics.prompt import Matter
@@ -21,8 +22,8 @@ STEP_BYTES: Final = 32 * 1024
 SHOWN_BYTES: Final = 192 * 1024
 """Of a session that a model is shown; of a longer one the beginning is left out."""
 
-_REMEMBERED: Final = 64
-"""Transcripts that are known at a time; another session's is made anew, and its first call costs more."""
+_REMEMBERED_BYTES: Final = 4 << 20
+"""Of all transcripts that are known at a time; another session's is made anew, and its first call costs more."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
     shown: tuple[Exhibit, ...] = ()
     size: int = 0
-    """Bytes of all of it."""
+    """Bytes of all of it, fences included: of short steps they are the most of what a prompt takes."""
 
     @property
     def ids(self) -> frozenset[str]:
@@ -61,7 +62,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
         return Transcript(
             number=max([self.number, *[step.number for step in steps]]),
             shown=(*self.shown, *named),
-            size=self.size + sum([each.size for each in named]),
+            size=self.size + sum([len(utf8(each.fenced)) for each in named]),
         )
 
     def matter(self, charges: Sequence[Charge], asked: Collection[str]) -> Matter:
@@ -78,6 +79,7 @@ class Transcripts:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, tuple[str, ...]], Transcript] = OrderedDict()
+        self._size = 0
 
     def of(self, session_id: str, clauses: tuple[str, ...]) -> Transcript:
         """What was shown; nothing yet where that is not known."""
@@ -85,12 +87,19 @@ class Transcripts:
 
     def keep(self, session_id: str, clauses: tuple[str, ...], transcript: Transcript) -> None:
         """Remember what was shown by now."""
+        self._drop((session_id, clauses))
         self._known[session_id, clauses] = transcript
-        self._known.move_to_end((session_id, clauses))
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        self._size += transcript.size
+        while self._size > _REMEMBERED_BYTES:
+            self._drop(next(iter(self._known)))
 
     def forget(self, sessions: Collection[str]) -> None:
         """Begin anew with the next call about these sessions."""
         for key in [key for key in self._known if key[0] in sessions]:
-            del self._known[key]
+            self._drop(key)
+
+    def _drop(self, key: tuple[str, tuple[str, ...]]) -> None:
+        """Forget one, where it is known."""
+        gone = self._known.pop(key, None)
+        if gone is not None:
+            self._size -= gone.size

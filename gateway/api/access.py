@@ -92,6 +92,14 @@ class NotAllowed(StepwardenError):
         return "Use a key whose role allows this; `stepwarden keys create --role ...` makes one."
 
 
+class OneAppsKey(NotAllowed):
+    """The key may see one app, and what was asked for is about all of them."""
+
+    def remedy(self) -> str:
+        """How to make one that may."""
+        return "Use a key of this role made with `stepwarden keys create --app '*'`."
+
+
 class NotOurPage(StepwardenError):
     """A browser that is signed in was to change something, and did not say what only our own page knows."""
 
@@ -267,6 +275,12 @@ _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 def sees(principal: Principal, app: str) -> bool:
     """Whether a principal may look at what belongs to an app."""
     return principal.app == EVERY_APP or hmac.compare_digest(principal.app.encode(), app.encode())
+
+
+def refuse_one_app(principal: Principal) -> None:
+    """Raises `OneAppsKey` for a principal that may not see every app."""
+    if principal.app != EVERY_APP:
+        raise OneAppsKey("this is about every app; this key belongs to one")
 
 
 def actor_of(principal: Principal) -> str:

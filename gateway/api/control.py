@@ -85,6 +85,7 @@ ROUTES = (
     search.search,
     exchanges.list_exchanges,
     exchanges.show_exchange,
+    exchanges.show_changes,
     exchanges.show_request,
     exchanges.show_response,
     exchanges.show_forwarded,

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of
+from gateway.api.clauses import NoSuchClause
 from gateway.api.exchanges import visible as visible_exchange
 from gateway.api.looks import look
 from gateway.api.ports import Audit, Books, Desk, InForce, NotFound, Records
@@ -25,6 +26,7 @@ from policies.errors import StepwardenError
 from policies.evaluate import Ruleset
 from policies.trail import utf8
 from policies.vocabulary.critiques import Opinion, Quote
+from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.labels import LabelGiven, StepLabel
 from policies.vocabulary.monitoring import Awaiting, Filed
@@ -137,10 +139,12 @@ async def label_step(
     step_id: FromPath[str],
     data: JSONBody[Given],
     records: NamedDependency[SkipValidation[Records]],
+    books: NamedDependency[SkipValidation[Books]],
+    in_force: NamedDependency[SkipValidation[InForce]],
     desk: NamedDependency[SkipValidation[Desk]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> answers.Label:
-    """Say of a step whether it was in order."""
+    """Say of a step whether it was in order; the clause is one that is in force for its app, or was held against it."""
     named = _STEP.fullmatch(step_id)
     if named is None:
         raise NotAStep(f"{step_id[:80]!r} is no step")
@@ -149,6 +153,10 @@ async def label_step(
     step = next((step for step in records.exchange_steps(exchange.exchange_id) if step.seq == seq), None)
     if step is None:
         raise NotFound("this exchange has no such step")
+    if data.clause is not None:
+        known = await asyncio.to_thread(_clauses, exchange, records, books, in_force)
+        if data.clause not in known:
+            raise NoSuchClause(data.clause, known)
     given = LabelGiven(
         step_id=step.step_id,
         session_id=step.session_id,
@@ -162,6 +170,18 @@ async def label_step(
     )
     await desk.label(given)
     return answers.Label.of(given)
+
+
+def _clauses(exchange: Exchange, records: Records, books: Books, in_force: InForce) -> set[str]:
+    """What a label of one of its steps can be about."""
+    rulesets = in_force.rulesets()
+    ruleset = rulesets.get(exchange.app) or rulesets.get("default")
+    known = set[str]() if ruleset is None else {rule.name for rule in ruleset.rules}
+    judged = records.judged(exchange.exchange_id)
+    if judged is not None:
+        known |= {row.clause for said in judged.steps for row in (*said.coverage, *said.findings)}
+    critiques = books.critiques.of_exchange(exchange.exchange_id)
+    return known | {opinion.clause for filed in critiques for opinion in filed.critique.opinions}
 
 
 @get("/api/labels", opt=requires("viewer"), sync_to_thread=True)

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import takewhile
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, SkipValidation
+from litestar.params import FromPath, QueryParameter, SkipValidation
 
 from gateway.api import answers
 from gateway.api.access import SUFFICES, requires, scope_of, sees
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from gateway.optimizing.desk import RevisionDesk
 else:
     RevisionDesk = Any
+
+
+_MOST_CHANGES: Final = 50
+"""Messages of a history told anew that are shown; how many there are is said."""
 
 
 class ContentNotKept(StepwardenError):
@@ -84,6 +89,56 @@ def show_exchange(
         steps=tuple(steps),
         judged=None if judged is None else answers.Judgement.of(judged),
     )
+
+
+class NotComparable(StepwardenError):
+    """Two requests of different wires, or of no wire that is read here."""
+
+    status = 400
+
+    def remedy(self) -> str:
+        """What can be compared."""
+        return "Compare two exchanges of one dialect that carry steps."
+
+
+@get("/api/exchanges/{exchange_id:str}/changes", opt=requires("viewer"), sync_to_thread=True)
+def show_changes(
+    exchange_id: FromPath[str],
+    records: NamedDependency[SkipValidation[Records]],
+    reader: NamedDependency[SkipValidation[Reader]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+    since: Annotated[str | None, QueryParameter(description="An earlier exchange; else the one before.")] = None,
+    text: Longest = 10_000,
+) -> answers.RequestChanges:
+    """What a request asks otherwise than an earlier one: settings, instructions, tools, and history told anew."""
+    exchange = visible(records, principal, exchange_id)
+    earlier = _before(records, exchange) if since is None else visible(records, principal, since)
+    if earlier is None:
+        return answers.RequestChanges(exchange_id=exchange.exchange_id, since=None)
+    if earlier.dialect != exchange.dialect or exchange.operation != "chat" or earlier.operation != "chat":
+        raise NotComparable("these two exchanges carry no two requests of one kind")
+    for each in (earlier, exchange):
+        _kept(records, each, "request")
+        look(audit, principal, "request", app=each.app, exchange=each.exchange_id)
+    found = reader.changes(earlier, exchange)
+    if found is None:
+        raise NotComparable("one of these two requests cannot be read")
+    return answers.RequestChanges.of(exchange.exchange_id, earlier.exchange_id, found, longest=text, most=_MOST_CHANGES)
+
+
+def _before(records: Records, exchange: Exchange) -> Exchange | None:
+    """The exchange whose history this one carries on: the last before it on its branch, or on the one it left."""
+    join = exchange.join
+    if join is None:
+        return None
+    until = takewhile(lambda each: each.exchange_id != exchange.exchange_id, records.exchanges(join.session_id))
+    earlier = [each for each in until if (each.dialect, each.operation) == (exchange.dialect, "chat")]
+    for branch in (join.branch_id, None if join.relation == "spawns" else join.parent_branch_id):
+        found = [each for each in earlier if each.join is not None and each.join.branch_id == branch]
+        if found:
+            return found[-1]
+    return None
 
 
 @get(

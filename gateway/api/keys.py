@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, actor_of, requires
+from gateway.api.access import EVERY_APP, actor_of, requires, sees
 from gateway.api.ports import Desk, KeyReader
 from gateway.times import nanoseconds
 from policies.errors import StepwardenError
@@ -48,10 +48,12 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Lifetime budget in US dollars; null is unlimited."""
 
 
-@get("/api/keys", opt=requires("admin"), sync_to_thread=True)
-def list_keys(keys: NamedDependency[SkipValidation[KeyReader]]) -> answers.KeyList:
-    """Every key ever made, without secrets."""
-    return answers.KeyList(keys=tuple(answers.Key.of(key) for key in keys.list()))
+@get("/api/keys", opt=requires("auditor"), sync_to_thread=True)
+def list_keys(
+    keys: NamedDependency[SkipValidation[KeyReader]], principal: NamedDependency[SkipValidation[Principal]]
+) -> answers.KeyList:
+    """Every key ever made, without secrets; an auditor of one app sees that app's."""
+    return answers.KeyList(keys=tuple(answers.Key.of(key) for key in keys.list() if sees(principal, key.app)))
 
 
 @post("/api/keys", opt=requires("admin"), status_code=201)

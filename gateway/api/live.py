@@ -1,40 +1,56 @@
-"""The live feed: exchanges and steps as they are recorded, as server-sent events.
+"""The live feed: steps as they happen and exchanges as they end, as server-sent events.
 
-Viewers who may see the same share everything: each event is made once, and what came within a moment is one chunk of
-bytes that is handed to all of them. A viewer that does not read fast enough loses chunks and is told how many events
-were in them; nobody waits for it.
+Each event is made once, whoever watches. What came within a moment is one chunk for each audience, written by
+`gateway.viewers` to all of it that is in this process, and told once to each worker where viewers are at workers.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Generator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
 
 import msgspec
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from litestar.response import Stream
+from litestar.response.base import ASGIResponse
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, SUFFICES, requires, scope_of
-from gateway.api.events import EVENTS, event, streamed
+from gateway.api.access import EVERY_APP, SUFFICES, Access, requires, scope_of
+from gateway.api.events import EVENTS, event
 from gateway.api.looks import look
 from gateway.api.ports import Audit
+from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Dialects
 from gateway.contents import Reach, Recorded, texts
+from gateway.server import DOOR, Door
+from gateway.stations.asks import GLIMPSED, Glimpse
+from gateway.stations.ingress import Watch
+from gateway.viewers import WATCHING, Audience, Chunk, Connection, Room, Viewer
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Hold
+from policies.vocabulary.judgements import StepJudgement
 from policies.vocabulary.keys import Principal
+from policies.vocabulary.steps import Step
 
-_LONGEST: Final = 2000
-"""Characters of a step's text in an event; the whole is in `/api/sessions/ID/steps`."""
+_Seen: TypeAlias = tuple[int, str, int]
+"""Place, kind and size of a step: what tells whether it is still the one that was shown."""
 
 _CHUNK: Final = 256 << 10
 """Bytes that are sent without waiting for the moment to be over."""
 
-_NOTHING_NEW: Final = b": nothing new\n\n"
+_NOTHING_NEW: Final = Chunk(b": nothing new\n\n", 0)
+
+_AGAIN_SECONDS: Final = 5.0
+"""How often whoever watches is asked whether it still may."""
+
+RELAYED: Final = "stepwarden.relayed"
+"""Key in `scope["extensions"]` of requests that a worker speaks for."""
+
+AUDIENCE: Final = "stepwarden-audience"
+"""Header by which the keeper tells a worker whose chunks a caller may have. No caller is shown it."""
 
 
 class TooManyViewers(StepwardenError):
@@ -57,79 +73,11 @@ class FeedOver(StepwardenError):
         return "Try again once the gateway is back."
 
 
-class _Chunk(NamedTuple):
-    """What came within a moment, as it is sent to all who may see it."""
-
-    data: bytes
-    events: int
-
-
-class _Viewer:
-    """One reader: the chunks it has not taken yet, bounded by their bytes."""
-
-    def __init__(self, capacity: int) -> None:
-        self._waiting: deque[_Chunk] = deque()
-        self._bytes = 0
-        self._capacity = capacity
-        self._dropped = 0
-        self._arrived: asyncio.Future[None] | None = None
-        self._over = False
-
-    def offer(self, chunk: _Chunk) -> None:
-        """Queue a chunk, or count its events as dropped. One that finds nothing waiting is never too large."""
-        if self._waiting and self._bytes + len(chunk.data) > self._capacity:
-            self._dropped += chunk.events
-        else:
-            self._waiting.append(chunk)
-            self._bytes += len(chunk.data)
-        self._wake()
-
-    def remind(self) -> None:
-        """Say something where nothing waits, so that a connection that is gone is noticed."""
-        if not self._waiting:
-            self.offer(_Chunk(_NOTHING_NEW, 0))
-
-    def end(self) -> None:
-        """No more events will come."""
-        self._over = True
-        self._wake()
-
-    async def next(self) -> bytes | None:
-        """All that waits, as one chunk; None once it is over."""
-        while not self._waiting:
-            if self._over:
-                return None
-            self._arrived = asyncio.get_running_loop().create_future()
-            await self._arrived
-        # The one chunk of a viewer that keeps up is the very bytes that all get.
-        data = self._waiting[0].data if len(self._waiting) == 1 else b"".join([each.data for each in self._waiting])
-        self._waiting.clear()
-        self._bytes = 0
-        if self._dropped:
-            data += event("dropped", {"events": self._dropped})
-            self._dropped = 0
-        return data
-
-    def _wake(self) -> None:
-        if self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
-
-
-class _Audience(NamedTuple):
-    """Who may see the same."""
-
-    app: str
-    """`EVERY_APP` for those who may see all."""
-
-    overseer: bool
-    """Whether they may read what waits for a person."""
-
-
 class _Channel:
-    """What one audience is told: events gather for a moment, and go out to all its viewers as one chunk."""
+    """What one audience is told: events gather for a moment, and go out as one chunk."""
 
     def __init__(self, gather_seconds: float, quiet_seconds: float) -> None:
-        self.viewers: set[_Viewer] = set()
+        self.room = Room()
         self._gather_seconds = gather_seconds
         self._quiet_seconds = quiet_seconds
         self._loop = asyncio.get_running_loop()
@@ -144,39 +92,34 @@ class _Channel:
         self._gathered += events
         self._bytes += sum(map(len, events))
         if self._bytes >= _CHUNK:
-            self._flush()
+            self.flush()
         elif self._due is None:
-            self._due = self._loop.call_at(self._told + self._gather_seconds, self._flush)
+            self._due = self._loop.call_at(self._told + self._gather_seconds, self.flush)
 
-    def close(self) -> None:
-        """Nobody of this audience watches any more."""
-        self._reminder.cancel()
-        if self._due is not None:
-            self._due.cancel()
-
-    def end(self) -> None:
-        """Send what gathered, and end every stream."""
-        self._flush()
-        for viewer in self.viewers:
-            viewer.end()
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what gathered."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
         if not self._gathered:
             return
         self._told = self._loop.time()
-        chunk = _Chunk(b"".join(self._gathered), len(self._gathered))
+        chunk = Chunk(b"".join(self._gathered), len(self._gathered))
         self._gathered, self._bytes = [], 0
-        for viewer in self.viewers:
-            viewer.offer(chunk)
+        self.room.tell(chunk)
+
+    def close(self) -> None:
+        """Nobody of this audience watches any more."""
+        self._reminder.cancel()
+        self.room.close()
+        if self._due is not None:
+            self._due.cancel()
 
     def _remind(self) -> None:
+        """Say something in a quiet time, so that a connection that is gone is noticed."""
         self._reminder = self._loop.call_later(self._quiet_seconds, self._remind)
         if self._loop.time() - self._told >= self._quiet_seconds:
-            for viewer in self.viewers:
-                viewer.remind()
+            self.room.tell(_NOTHING_NEW)
 
 
 class LiveFeed:
@@ -187,38 +130,62 @@ class LiveFeed:
         dialects: Dialects,
         *,
         reach: Reach | None = None,
-        capacity: int = 1 << 20,
         viewers: int = 64,
         quiet_seconds: float = 15.0,
         gather_seconds: float = 0.3,
     ) -> None:
-        """`capacity` is bytes that wait for one viewer. After each chunk, what comes next gathers for a moment.
+        """After each chunk, what comes next gathers for `gather_seconds`: under load one write carries many events.
 
-        So under load one write carries many events. The first event after a quiet time never waits.
+        The first event after a quiet time never waits.
         """
         self._dialects = dialects
         self._reach = reach or Reach()
-        self._capacity = capacity
         self._most = viewers
         self._quiet_seconds = quiet_seconds
         self._gather_seconds = gather_seconds
-        self._channels: dict[_Audience, _Channel] = {}
-        self._over = False
-
-    @property
-    def viewers(self) -> int:
+        self._channels: dict[Audience, _Channel] = {}
+        self._shown: dict[str, set[_Seen]] = {}
+        """Steps of exchanges under way that were shown already."""
+        self._over = asyncio.Event()
+        self.viewers = 0
         """How many watch; with none, `publish` costs nothing."""
-        return sum(len(channel.viewers) for channel in self._channels.values())
+
+    def watched(self, app: str) -> bool:
+        """Whether anybody watches who may see this app."""
+        return bool(self._watching(app))
+
+    def glimpse(self, glimpse: Glimpse) -> None:
+        """Show what is new of an exchange under way; once it is over, that is not shown again, if it still holds."""
+        watching = self._watching(glimpse.app)
+        if not watching:
+            return
+        shown = self._shown.get(glimpse.exchange_id)
+        events: list[bytes] = []
+        if shown is None:
+            shown = self._shown[glimpse.exchange_id] = set()
+            events.append(event("begun", answers.Begun.of(glimpse), glimpse.exchange_id))
+        for step, text in zip(glimpse.steps, glimpse.texts, strict=True):
+            shown.add(_seen(step))
+            events.append(event("step", answers.Step.of(step, text, longest=GLIMPSED), step.step_id))
+        for channel in watching:
+            channel.tell(events)
+
+    def forget(self, exchange_id: str) -> None:
+        """Nothing more will come of an exchange under way."""
+        self._shown.pop(exchange_id, None)
 
     def publish(self, recording: Recording) -> None:
         """Show one recording to everyone who may see its app."""
-        app = recording.exchange.app
-        watching = [channel for audience, channel in self._channels.items() if audience.app in {EVERY_APP, app}]
+        shown = self._shown.pop(recording.exchange.exchange_id, set[_Seen]())
+        watching = self._watching(recording.exchange.app)
         if not watching:
             return
-        events = self._events(recording)
+        events = self._events(recording, shown)
         for channel in watching:
             channel.tell(events)
+
+    def _watching(self, app: str) -> "list[_Channel]":
+        return [channel for audience, channel in self._channels.items() if audience.app in {EVERY_APP, app}]
 
     def announce(self, hold: Hold) -> None:
         """Show that a step waits for a person, or no longer does; what is asked only to those who may read holds."""
@@ -232,62 +199,147 @@ class LiveFeed:
             channel.tell([full if audience.overseer else bare])
 
     def close(self) -> None:
-        """End every stream for good, so that a draining server need not wait for those who come back at once."""
-        self._over = True
+        """Let everybody go for good, so that a draining server need not wait for those who come back at once."""
         for channel in self._channels.values():
-            channel.end()
+            channel.flush()
+        self._over.set()
 
-    def watch(self, principal: Principal) -> AsyncIterator[bytes]:
-        """The events from now on, encoded, with comments while nothing happens.
-
-        Raises `TooManyViewers`, and `FeedOver` once it is closed.
-        """
-        if self._over:
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """One viewer's place, wherever its connection is. Raises `TooManyViewers`, and `FeedOver` once it is closed."""
+        if self._over.is_set():
             raise FeedOver("the gateway is about to end, and its live feed with it")
         if self.viewers >= self._most:
             raise TooManyViewers("all places at the live feed are taken")
-        return self._stream(_Audience(principal.app, principal.role in SUFFICES["overseer"]))
+        self.viewers += 1
+        try:
+            yield
+        finally:
+            self.viewers -= 1
 
-    async def _stream(self, audience: _Audience) -> AsyncIterator[bytes]:
-        if self._over:  # closed since it was asked for
-            return
-        viewer = _Viewer(self._capacity)
+    async def over(self, seconds: float) -> bool:
+        """Whether the feed is closed, or closes within so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def enter(self, audience: Audience, viewer: Viewer) -> None:
+        """Tell a viewer, or all viewers of this audience at a worker, what happens from now on."""
         channel = self._channels.get(audience)
         if channel is None:
             channel = self._channels[audience] = _Channel(self._gather_seconds, self._quiet_seconds)
-        channel.viewers.add(viewer)
-        try:
-            yield b": watching\n\n"
-            while (chunk := await viewer.next()) is not None:
-                yield chunk
-        finally:
-            channel.viewers.discard(viewer)
-            if not channel.viewers and self._channels.get(audience) is channel:
-                channel.close()
-                del self._channels[audience]
+        channel.room.add(viewer)
 
-    def _events(self, recording: Recording) -> list[bytes]:
+    def leave(self, audience: Audience, viewer: Viewer) -> None:
+        """Tell it no more. With the last one of an audience, nothing is made for it any more."""
+        channel = self._channels.get(audience)
+        if channel is None:
+            return
+        channel.room.discard(viewer)
+        if channel.room.empty:
+            channel.close()
+            del self._channels[audience]
+
+    def _events(self, recording: Recording, shown: AbstractSet[_Seen]) -> list[bytes]:
+        """Its steps, but those that were shown under way and are as they were; and the exchange itself."""
         exchange = recording.exchange
-        found = texts(exchange, recording.steps, Recorded(recording), self._dialects.get(exchange.dialect), self._reach)
         said = {each.seq: each for each in recording.judged.steps} if recording.judged else {}
-        shown = (
-            answers.Step.of(step, text, longest=_LONGEST, said=said.get(step.seq))
-            for step, text in zip(recording.steps, found, strict=True)
+        steps = [step for step in recording.steps if _seen(step) not in shown or _stands_out(said.get(step.seq))]
+        found = texts(exchange, steps, Recorded(recording), self._dialects.get(exchange.dialect), self._reach)
+        told = (
+            answers.Step.of(step, text, longest=GLIMPSED, said=said.get(step.seq))
+            for step, text in zip(steps, found, strict=True)
         )
-        events = [event("step", step, step.step_id) for step in shown]
+        events = [event("step", step, step.step_id) for step in told]
         return [*events, event("exchange", answers.Exchange.of(exchange), exchange.exchange_id)]
+
+
+def _seen(step: Step) -> _Seen:
+    return step.seq, step.kind, step.size
+
+
+def _stands_out(said: StepJudgement | None) -> bool:
+    """Whether a step is told again because of what clauses made of it meanwhile."""
+    return said is not None and (said.verdict.name, said.verdict.shadow) != ("allow", "allow")
+
+
+class _Watching(ASGIResponse):
+    """The answer that lasts as long as its caller stays, the feed goes on, and the caller may watch."""
+
+    __slots__ = ("_audience", "_live", "_may")
+    _should_set_content_length = False
+
+    def __init__(self, live: LiveFeed, audience: Audience, may: Callable[[], object]) -> None:
+        """`may` raises once this caller may watch no more."""
+        super().__init__(media_type=EVENTS, headers=SAFE_HEADERS)
+        self._live = live
+        self._audience = audience
+        self._may = may
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer. What is told goes past the application, straight to the connection."""
+        del receive
+        door: Door = scope["extensions"][DOOR]
+        with self._live.place():
+            watch = Watch(door)
+            try:
+                if RELAYED in scope["extensions"]:
+                    await self._vouch(send)
+                else:
+                    await self._tell(door, scope["http_version"], send)
+                watch.stop()
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            except asyncio.CancelledError:
+                if not watch.recalled():
+                    raise
+
+    async def _tell(self, door: Door, version: str, send: Any) -> None:
+        """Tell this caller everything."""
+        await self.start_response(send)
+        viewer = Viewer(Connection(door.outlet, chunked=version != "1.0"))
+        self._live.enter(self._audience, viewer)
+        try:
+            await send({"type": "http.response.body", "body": WATCHING, "more_body": True})
+            while await self._lasts():
+                pass
+        finally:
+            self._live.leave(self._audience, viewer)
+
+    async def _vouch(self, send: Any) -> None:
+        """Tell a worker whose chunks its caller may have, for as long as this answer lasts."""
+        self.headers.add(AUDIENCE, msgspec.msgpack.encode(self._audience).hex())
+        await self.start_response(send)
+        while await self._lasts():
+            await send({"type": "http.response.body", "body": b": it may\n\n", "more_body": True})
+
+    async def _lasts(self) -> bool:
+        """Whether, after a while, the feed still goes on and this caller still may watch."""
+        if await self._live.over(_AGAIN_SECONDS):
+            return False
+        try:
+            self._may()
+        except StepwardenError:
+            return False
+        return True
+
+
+def audience_of(header: bytes) -> Audience:
+    """What the keeper said in `AUDIENCE`."""
+    return msgspec.msgpack.decode(bytes.fromhex(header.decode()), type=Audience)
 
 
 @get("/api/live", opt=requires("viewer"), media_type=EVENTS)
 async def live_feed(
+    request: Request[Any, Any, Any],
     live: NamedDependency[SkipValidation[LiveFeed]],
     audit: NamedDependency[SkipValidation[Audit]],
+    access: NamedDependency[SkipValidation[Access]],
     principal: NamedDependency[SkipValidation[Principal]],
-) -> Stream:
-    """Exchanges and steps as they are recorded."""
+) -> ASGIResponse:
+    """Steps as they happen and exchanges as they end; a step is told again where a clause has made something of it."""
     await asyncio.to_thread(look, audit, principal, "live", app=scope_of(principal, None))
-    return streamed(live.watch(principal))
-
-
-WHOLE_HOUSE = Principal(role="admin", app=EVERY_APP)
-"""For watchers inside this process."""
+    audience = Audience(principal.app, principal.role in SUFFICES["overseer"])
+    return _Watching(live, audience, lambda: access.principal(request))

@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
-from gateway.api.access import actor_of, requires
+from gateway.api.access import actor_of, refuse_one_app, requires
 from gateway.api.ports import Desk, Logins, PinReader
 from policies.vocabulary.grants import LoginAnswer
 from policies.vocabulary.holds import Review
@@ -80,12 +80,14 @@ async def log_out(
     return answers.LoginDone(server=server)
 
 
-@get("/api/mcp/tools", opt=requires("admin"), sync_to_thread=True)
+@get("/api/mcp/tools", opt=requires("auditor"), sync_to_thread=True)
 def list_tools(
     pins: NamedDependency[SkipValidation[PinReader]],
+    principal: NamedDependency[SkipValidation[Principal]],
     only: Annotated[Literal["changed"] | None, QueryParameter(description="Only tools that wait for a person.")] = None,
 ) -> answers.ToolList:
     """Tools of every MCP server, by server and name."""
+    refuse_one_app(principal)
     found = pins.list()
     return answers.ToolList(tools=tuple(answers.Tool.of(pin) for pin in found if only in (None, pin.state)))
 

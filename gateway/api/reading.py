@@ -2,19 +2,36 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Literal, Protocol
 
 from gateway.api import answers
-from gateway.api.ports import Records
-from gateway.contents import Encoded, Placed, Reach, asked_parts, texts
+from gateway.contents import Encoded, Placed, Reach, asked_parts, texts, whole_request
+from gateway.request_changes import RequestChanges, request_changes
 from gateway.wire.interface import Dialect
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange
-from policies.vocabulary.judgements import StepJudgement
+from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.steps import Part, Step
+from storage.rows import StoredBody
 
 Dialects = Mapping[str, Dialect]
 """The dialects that can be read, by the name an exchange carries."""
+
+
+class Records(Protocol):
+    """The slice of the store this reads; `storage.store.Store` and `storage.view.StoreView` fit."""
+
+    def judged(self, exchange_id: str) -> Judged | None:
+        """What clauses said of one exchange."""
+        ...
+
+    def body(self, exchange_id: str, side: Literal["request", "response"]) -> StoredBody | None:
+        """One body exactly as it crossed the wire."""
+        ...
+
+    def cut(self, exchange_id: str, index: int) -> bytes | None:
+        """One cut of a request."""
+        ...
 
 
 class Stored:
@@ -80,6 +97,17 @@ class Reader:
         if dialect is None:
             return ()
         return asked_parts(exchange, Stored(self._records, exchange.exchange_id), dialect, self._reach)
+
+    def changes(self, before: Exchange, after: Exchange) -> RequestChanges | None:
+        """What a request asks otherwise than an earlier one of the same dialect; None where either is lost."""
+        dialect = self._dialects.get(after.dialect)
+        if dialect is None or before.dialect != after.dialect:
+            return None
+        one, other = (
+            whole_request(each, Stored(self._records, each.exchange_id), dialect, self._reach)
+            for each in (before, after)
+        )
+        return None if one is None or other is None else request_changes(one, other, dialect)
 
     def _texts(self, exchange: Exchange | None, steps: Sequence[Placed]) -> Sequence[str | None]:
         if exchange is None:

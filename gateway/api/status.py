@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from gateway.api import answers
-from gateway.api.access import EVERY_APP, NotAllowed, requires
+from gateway.api.access import refuse_one_app, requires
 from gateway.api.ports import GatewayInfo, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.metrics import CONTENT_TYPE
@@ -28,21 +28,12 @@ def readyz(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> Response[st
     return Response(f"{reason or 'ready'}\n", status_code=status, media_type="text/plain", headers=SAFE_HEADERS)
 
 
-class OneAppsKey(NotAllowed):
-    """The key may see one app, and what was asked for is about all of them."""
-
-    def remedy(self) -> str:
-        """How to make one that may."""
-        return "Use a key made with `stepwarden keys create --role viewer --app '*'`."
-
-
 @get("/metrics", opt=requires("viewer"), media_type="text/plain", sync_to_thread=True)
 def show_metrics(
     gateway: NamedDependency[SkipValidation[GatewayInfo]], principal: NamedDependency[SkipValidation[Principal]]
 ) -> Response[bytes]:
     """Counts and histograms since start, for Prometheus: of every app, so for keys that may see all of them."""
-    if principal.app != EVERY_APP:
-        raise OneAppsKey("metrics are of every app; this key belongs to one")
+    refuse_one_app(principal)
     return Response(gateway.metrics(), headers={**SAFE_HEADERS, "content-type": CONTENT_TYPE})
 
 

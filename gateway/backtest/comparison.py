@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from gateway.backtest.replay import JUDGED_REFUSALS, Replayed
-from gateway.stations.judge import CHANGED, RETOLD, SHADOWING, UNSEEN
+from gateway.stations.own_clauses import CHANGED, RETOLD, SHADOWING, UNSEEN
 from policies.vocabulary.backtests import Flip
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.findings import Finding

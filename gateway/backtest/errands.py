@@ -27,7 +27,9 @@ from gateway.config import McpServer
 from gateway.mcp.events import place_of
 from gateway.mcp.pair import Caller, Pair, Transport
 from gateway.mcp.seat import Seat
-from gateway.stations.judge import CHANGED, Bench, Supervision
+from gateway.stations.bench import Bench
+from gateway.stations.benches import Supervision
+from gateway.stations.own_clauses import CHANGED
 from gateway.wire import mcp
 from gateway.wire.frames import Frames
 from gateway.wire.jsonrpc import Malformed, Message

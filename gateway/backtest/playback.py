@@ -13,9 +13,9 @@ from gateway.backtest.history import Turn
 from gateway.http import Interrupted
 from gateway.keeper import Opened, Opening
 from gateway.refusals import LoginNeeded, RevisionMissing, UpstreamUnreachable
-from gateway.stations.asks import Done
+from gateway.stations.asks import Done, Glimpse
+from gateway.stations.binding import binding
 from gateway.stations.forward import Headers
-from gateway.stations.judge import binding
 from policies.asking import Answer, Question
 from policies.guards.judge import Case
 from policies.vocabulary.audit import ConfigActivated
@@ -165,6 +165,9 @@ class KeptKeeper:
 
     def finish(self, done: Done) -> None:
         """The session is not told."""
+
+    def show(self, glimpse: Glimpse) -> None:
+        """Nobody watches."""
 
     def close(self, recording: Recording) -> None:
         """Keep it for the comparison."""

@@ -11,7 +11,8 @@ from gateway.config import Limits, Provider
 from gateway.exchange import DataPlane, Gate
 from gateway.prices import Prices
 from gateway.server import DOOR, Door
-from gateway.stations.judge import Bench, Supervision
+from gateway.stations.bench import Bench
+from gateway.stations.benches import Supervision
 from gateway.wire.dialects import Dialects, ProviderDialect
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Exchange, Recording

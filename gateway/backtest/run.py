@@ -19,7 +19,7 @@ from gateway.backtest.replay import Replay, Replayed
 from gateway.backtest.tally import Tally
 from gateway.config import App, Config
 from gateway.contents import Reach, Recorded, texts
-from gateway.stations.judge import Bench
+from gateway.stations.bench import Bench
 from gateway.wire.dialects import Dialects, dialects
 from policies.errors import StepwardenError
 from policies.evaluate import Ruleset, Settings

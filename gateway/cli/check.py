@@ -143,7 +143,7 @@ async def _supervised(
 
 def _configuration(file: Path | None, *, ask: bool) -> Checked:
     """A configuration with every policy it names."""
-    from gateway.config_file import ConfigError
+    from gateway.config.written import ConfigError
     from gateway.supervision import asked, examined
     from policies.mistakes import Mistake
 

@@ -80,6 +80,8 @@ def _took(calls: Sequence[Row]) -> str:
 def _opinion(opinion: Row) -> Iterator[Any]:
     line = Text("    ").append(opinion["label"], _STYLES[opinion["label"]])
     line.append(f" {opinion['score']}  {clean(opinion['clause'])}")
+    if opinion["view"] != "policy":
+        line.append(f"  from the {clean(opinion['view'])} view", "dim")
     if opinion["first_bad_step"]:
         line.append(f"  first in {clean(opinion['first_bad_step'])}", "dim")
     yield line

@@ -223,7 +223,13 @@ def _application(config: Config, store: Store) -> Any:
     access = Access(store.keys, store.sign_ins, host="localhost", port=0, allowed_hosts=(), now_ns=time.time_ns)
     work, revisions = LongWork(), DirectRevisions(config, store)
     desk = RevisionDesk(
-        store, config, standing=lambda: revisions.standing, revise=revisions.revise, work=work, rest=_nobody_waits
+        store,
+        config,
+        standing=lambda: revisions.standing,
+        revise=revisions.revise,
+        work=work,
+        rest=_nobody_waits,
+        busy=lambda: False,
     )
     reader = Reader(store, known, Reach.within(config.limits))
     search = Search(store, reader, searchable=lambda app: config.app(app).search)

@@ -91,7 +91,7 @@ def _line(finding: Finding) -> Any:
 
 def examine(config_file: Path | None) -> Iterator[Finding]:
     """Everything that is looked at, in order; a configuration that does not load ends it early."""
-    from gateway.config_file import ConfigError
+    from gateway.config.written import ConfigError
 
     yield from _python()
     yield from _clock()
@@ -153,7 +153,7 @@ def _canaries(config_file: Path | None) -> Iterator[Finding]:
     import asyncio
 
     from gateway.canaries import send_canaries
-    from gateway.config_file import ConfigError
+    from gateway.config.written import ConfigError
     from gateway.supervision import rulesets_of
     from policies.mistakes import BadPolicy
 

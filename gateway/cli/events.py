@@ -61,6 +61,13 @@ def _exchange(exchange: dict[str, Any]) -> Text:
     return line
 
 
+def _begun(begun: dict[str, Any]) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis", style="dim")
+    line.append(f"{local(begun['started_at'])} {clean(begun['session_id'])[-6:]} □ under way  ")
+    line.append(f"{clean(begun['model'] or '?')}  {clean(begun['exchange_id'])}")
+    return line
+
+
 def _hold(hold: dict[str, Any]) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis", style="bold yellow" if hold["state"] == "waiting" else "dim")
     session = clean(hold["session_id"])[-6:] if hold["session_id"] else "      "
@@ -69,4 +76,4 @@ def _hold(hold: dict[str, Any]) -> Text:
     return line
 
 
-_LINES: Final = {"step": _step, "exchange": _exchange, "hold": _hold}
+_LINES: Final = {"begun": _begun, "step": _step, "exchange": _exchange, "hold": _hold}

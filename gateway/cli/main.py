@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tail": ("gateway.cli.tail:tail", "Follow steps and verdicts as they happen."),
     "sessions": ("gateway.cli.sessions:sessions", "List, show and terminate sessions."),
     "exchanges": ("gateway.cli.exchanges:exchanges", "List and show exchanges: timings, join evidence, usage, cost."),
+    "search": ("gateway.cli.search:search", "Look for words in recorded contents, where an app allows it."),
     "explain": ("gateway.cli.explain:explain", "Why a step was stopped, and what to do about it."),
     "holds": ("gateway.cli.holds:holds", "Steps waiting for a person: list, approve, reject."),
     "critique": ("gateway.cli.critique:critique", "Let a supervisor read a recorded session now."),

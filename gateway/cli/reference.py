@@ -9,8 +9,9 @@ from typing import Any, get_args, get_origin
 import click
 import msgspec
 
-from gateway import config
 from gateway.cli.main import COMMANDS, stepwarden
+from gateway.config import sections, settings_of
+from gateway.config.written import choices
 
 
 def cli() -> str:
@@ -58,34 +59,32 @@ def _configuration() -> Iterator[str]:
     yield "Written by `python -m gateway.cli.reference config`; a test keeps it current.\n"
     yield "One TOML file, `./stepwarden.toml` or the one `--config` names; none is needed. Flags win over the"
     yield "environment, the environment over the file, the file over the defaults. Unknown names are errors.\n"
-    described = _field_docs()
-    for header, section in config.sections().items():
+    for header, section in sections().items():
         yield f"## `[{header}]`\n"
         yield f"{inspect.getdoc(section)}\n"
         yield "| setting | type | default | environment |"
         yield "|---|---|---|---|"
-        fields = config.settings_of(section)
+        fields, described = settings_of(section), _field_docs(section)
         for field in fields:
             variable = f"STEPWARDEN_{header.replace('.', '__')}__{field.name}".upper()
             yield f"| `{field.name}` | {_kind(field.type)} | {_default(field)} | `{variable}` |"
         yield ""
         for field in fields:
-            if said := described.get((section.__name__, field.name)):
+            if said := described.get(field.name):
                 yield f"- `{field.name}`: {said}"
         yield ""
 
 
-def _field_docs() -> dict[tuple[str, str], str]:
-    """The sentence under each field of `gateway.config`."""
-    found: dict[tuple[str, str], str] = {}
-    for node in ast.parse(inspect.getsource(config)).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        for field, below in zip(node.body, node.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-                value = below.value
-                if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                    found[node.name, field.target.id] = " ".join(value.value.split())
+def _field_docs(section: type[msgspec.Struct]) -> dict[str, str]:
+    """The sentence under each setting of a section."""
+    found: dict[str, str] = {}
+    (described,) = ast.parse(inspect.getsource(section)).body
+    assert isinstance(described, ast.ClassDef)
+    for field, below in zip(described.body, described.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            value = below.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                found[field.target.id] = " ".join(value.value.split())
     return found
 
 
@@ -97,8 +96,8 @@ def _kind(kind: Any) -> str:
         bounds = (("≥", metadata[0].ge), (">", metadata[0].gt), ("≤", metadata[0].le))
         said = [f"{sign} {value}" for sign, value in bounds if value is not None]
         return f"{_kind(kind.__origin__)} {', '.join(said)}"
-    if choices := config.choices(kind):
-        return " or ".join(f'`"{choice}"`' for choice in choices)
+    if admitted := choices(kind):
+        return " or ".join(f'`"{choice}"`' for choice in admitted)
     if get_origin(kind) is tuple:
         return "list of text"
     if type(None) in arguments:

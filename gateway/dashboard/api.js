@@ -21,9 +21,11 @@ const MAY = {
   search: ["auditor", "operator", "admin"],
   audit: ["auditor", "admin"],
   wire: ["auditor", "admin"],
-  tools: ["admin"],
+  tools: ["auditor", "admin"],
+  administer: ["admin"],
 };
 export const may = (what) => me !== null && MAY[what].includes(me.role);
+export const seesAll = () => me !== null && me.app === "*";
 
 export async function identify() {
   me = await get("/api/me");

@@ -1,6 +1,6 @@
 // The shell: which page the address asks for, who is signed in, and what waits.
 
-import { Refusal, get, identify, may, signOut, who, whenSignedOut } from "./api.js";
+import { Refusal, get, identify, may, seesAll, signOut, who, whenSignedOut } from "./api.js";
 import { announce, h, put } from "./dom.js";
 import { closeFeed, listen } from "./feed.js";
 import { failure } from "./parts.js";
@@ -67,7 +67,7 @@ async function show() {
 
 function frame() {
   pages.hidden = search.hidden = false;
-  put(pages, PAGES.filter(([name]) => name !== "tools" || may("tools")).map(([name, label]) =>
+  put(pages, PAGES.filter(([name]) => name !== "tools" || (may("tools") && seesAll())).map(([name, label]) =>
     h("a", { href: `#/${name}`, "data-page": name }, label, name === "holds" ? h("span.badge", { id: "waiting", hidden: true }) : null)));
   const me = who();
   put(document.getElementById("who"),

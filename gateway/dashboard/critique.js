@@ -33,6 +33,7 @@ export function critiques(found) {
 function said(each, critique) {
   const placed = each.label !== "ok" && (each.first_bad_step || each.quotes.some((quote) => quote.step_id));
   return h("li", {}, h("div.line", {}, opinion(each.label, each.score), h("span", { title: each.clause }, clauseName(each.clause)),
+    each.view === "policy" ? null : h("span.dim", {}, `${each.view} view`),
     each.first_bad_step && critique.steps.length > 1 ? h("span.dim", {}, `first in ${each.first_bad_step}`) : null),
     placed ? null : [each.feedback ? h("p", {}, each.feedback) : null, each.quotes.filter((quote) => quote.text).map((quote) => h("p.quote", {}, quote.text))]);
 }

@@ -3,10 +3,10 @@
 
 import { body, get, may } from "./api.js";
 import { about, aside, critiques, label } from "./critique.js";
-import { lines } from "./diff.js";
 import { h, put } from "./dom.js";
 import { bytes, clauseName, count, full, money, took } from "./format.js";
 import { pieces, severity } from "./highlight.js";
+import { requestChanges } from "./requestchanges.js";
 import { places } from "./sought.js";
 import { pretty } from "./holdcard.js";
 import { facts, failure, fidelity, kind, labelled, sessionLink, table, verdict } from "./parts.js";
@@ -21,12 +21,11 @@ export class ExchangeView {
     this.told = labelled;
     this.element = h("article.exchange", { "aria-label": "Exchange" });
     this.wire = false;
+    this.compared = false;
     this.turn = 0;
   }
 
-  // `earlier`: the exchange of the same branch in which its instructions stood before.
-  async show(id, seq = null, earlier = null) {
-    this.earlier = earlier;
+  async show(id, seq = null) {
     const mine = ++this.turn;
     if (this.id !== id) {
       this.id = id;
@@ -67,8 +66,9 @@ export class ExchangeView {
     const started = Date.parse(x.started_at);
     const until = (at) => (at ? took(Date.parse(at) - started) : null);
     const toggle = h("button.quiet", { type: "button", "aria-pressed": String(this.wire), onclick: () => this.flip() }, "Raw wire");
+    const compare = x.join && x.operation === "chat" ? h("button.quiet", { type: "button", "aria-pressed": String(this.compared), onclick: () => this.compare() }, "What changed") : null;
     put(this.element,
-      h("div.bar", {}, h("h2", {}, named(x, steps)), verdict(x.verdict, this.why.shadow, this.why.reason), h("span.grow"), toggle),
+      h("div.bar", {}, h("h2", {}, named(x, steps)), verdict(x.verdict, this.why.shadow, this.why.reason), h("span.grow"), compare, toggle),
       facts([
         ["exchange", h("span.mono", {}, x.exchange_id)],
         this.inSession ? ["", null] : ["session", x.join ? sessionLink(x.join.session_id, x.join.session_id) : null],
@@ -83,6 +83,7 @@ export class ExchangeView {
         ["finish", x.finish_reasons.join(", ")], ["note", x.note],
       ]),
       this.why.advice ? h("p.advice", {}, this.why.advice) : null,
+      h("section.changed", { hidden: !(this.compared && compare), "aria-label": "What the request changed since the turn before" }),
       h("div.columns", {},
         h("div.rendered", { tabindex: "0", role: "region", "aria-label": "What was new" },
           steps.length ? this.steps(steps, why) : h("p.dim", {}, "This exchange carries no steps."),
@@ -90,6 +91,7 @@ export class ExchangeView {
           this.guards()),
         h("div.wire", { hidden: !this.wire })));
     if (this.wire) this.loadWire();
+    if (this.compared && compare) this.loadChanges();
   }
 
   // Tool definitions that nothing was said of are folded.
@@ -115,7 +117,6 @@ export class ExchangeView {
         step.server_side ? h("span.tag", { title: "The provider ran this tool itself: seen only after the act" }, "server side") : null,
         h("span.grow"), this.why.labels.filter((each) => each.step_id === step.step_id).map((each) => labelled(each, this.why.guards.length ? step.verdict : null)),
         verdict(step.verdict, step.shadow, step.reason), h("span.dim", {}, bytes(step.size)), this.labelling(step, said, opined)),
-      step.kind === "instructions" && this.earlier ? this.comparison(step) : null,
       step.unread ? h("p.dim", {}, `No guard can read this: ${step.unread}.`) : null,
       shown === null ? h("p.dim", {}, "The content was not kept.") : h("pre.text", { class: "said", tabindex: "0", "aria-label": "Its text" }, pieces(shown, [...marked, ...sought]).map(([text, on]) =>
         on.length === 0 ? text : on.every((each) => sought.includes(each)) ? h("mark.m-sought", {}, text) : h("mark", { class: `m-${severity(strongest(on.filter((each) => !sought.includes(each))))}${on.some((each) => quotes.includes(each)) ? " m-quote" : ""}`, title: on.filter((each) => each.clause).map((each) => `${clauseName(each.clause)}: ${each.label}`).join("\n") },
@@ -135,31 +136,13 @@ export class ExchangeView {
   async label(step, clauses) {
     try {
       if (!(await label(step.step_id, clauses))) return;
-      const { id, earlier } = this;
+      const { id } = this;
       this.id = null;
-      await this.show(id, step.seq, earlier);
+      await this.show(id, step.seq);
       this.told();
     } catch (error) {
       this.element.querySelector(`[data-seq="${step.seq}"]`)?.append(failure(error));
     }
-  }
-
-  comparison(step) {
-    const box = h("div");
-    const earlier = this.earlier;
-    const compare = async () => {
-      try {
-        const { steps } = await get(`/api/exchanges/${encodeURIComponent(earlier)}`, { text: LONGEST });
-        const before = steps.find((each) => each.kind === "instructions")?.text ?? "";
-        const found = lines(before, step.text ?? "");
-        put(box, found === null ? h("p.dim", {}, "Too long to compare here.") : h("pre.text.diff", { tabindex: "0", "aria-label": "What changed" },
-          found.map(([mark, line]) => h(mark === "+" ? "ins" : mark === "-" ? "del" : "span", {}, `${mark} ${line}\n`))));
-      } catch (error) {
-        put(box, failure(error));
-      }
-    };
-    put(box, h("button.quiet.small", { type: "button", onclick: compare }, "What changed since the instructions before"));
-    return box;
   }
 
   finding(match) {
@@ -192,6 +175,19 @@ export class ExchangeView {
     this.wire = !this.wire;
     this.element.closest(".split")?.classList.toggle("wide", this.wire);
     this.draw();
+  }
+
+  compare() {
+    this.compared = !this.compared;
+    this.draw();
+  }
+
+  async loadChanges() {
+    const box = this.element.querySelector(".changed");
+    const id = this.id;
+    put(box, h("p.dim", {}, "Comparing…"));
+    const found = await get(`/api/exchanges/${encodeURIComponent(id)}/changes`, { text: LONGEST }).catch((error) => error);
+    if (id === this.id) put(box, found instanceof Error ? failure(found) : requestChanges(found));
   }
 
   async loadWire() {

@@ -7,7 +7,7 @@ let retry;
 
 export const feedState = () => state;
 
-// Calls `hear(kind, data)` for each `step`, `exchange`, `hold`, `dropped`, and `state` where the connection changes.
+// Calls `hear(kind, data)` for each `begun`, `step`, `exchange`, `hold`, `dropped`, and `state` where the connection changes.
 // Gives what ends it.
 export function listen(hear) {
   listeners.add(hear);
@@ -33,7 +33,7 @@ function open() {
       retry = setTimeout(() => listeners.size && open(), 5000);
     }
   });
-  for (const kind of ["step", "exchange", "hold", "dropped"])
+  for (const kind of ["begun", "step", "exchange", "hold", "dropped"])
     source.addEventListener(kind, (event) => tell(kind, JSON.parse(event.data)));
 }
 

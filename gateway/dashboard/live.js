@@ -24,8 +24,9 @@ export async function live(main) {
   const pending = [], tools = [];
   const sessions = new Map();
   const holds = new Map();
+  const underway = new Map(); // by exchange: what it is, from its first sight to its end
+  const fresh = new Map(); // by exchange: how many of its steps were told
   let paused = false, due, drawing, asking;
-  let fresh = 0; // steps of the exchange that is being told: they come right before it
 
   put(main, h("div.livepage", {},
     h("section", { "aria-labelledby": "live-h" },
@@ -60,8 +61,14 @@ export async function live(main) {
     put(active, newest.length ? newest.map((each) =>
       h("a.sessioncard", { href: `#/sessions/${encodeURIComponent(each.session_id)}` },
         h("span.line", {}, h("strong", {}, each.agent ?? each.app), h("span.mono.dim", {}, short(each.session_id)), h("span.grow"), time(each.last_at)),
-        h("span.line.dim", {}, `${plural(each.exchanges, "turn")} · ${plural(each.steps, "step")} · ${money(each.cost_micro_usd, each.unpriced)}`,
+        h("span.line.dim", {}, busy(each.session_id), `${plural(each.exchanges, "turn")} · ${plural(each.steps, "step")} · ${money(each.cost_micro_usd, each.unpriced)}`,
           h("span.grow"), verdict(each.verdict, each.shadow)))) : empty("No sessions yet."));
+  }
+
+  // Since when a session's model has been answering, where it is.
+  function busy(id) {
+    const began = [...underway.values()].filter((each) => each.session_id === id).map((each) => Date.parse(each.started_at));
+    return began.length ? h("span.underway", {}, h("span", { "aria-hidden": "true" }, "● "), `under way ${took(Date.now() - Math.min(...began))} · `) : null;
   }
 
   function drawHolds() {
@@ -94,31 +101,47 @@ export async function live(main) {
 
   function heard(what, data) {
     if (what === "step") {
+      if (isTold(data)) return;
       perSecond[SECONDS - 1] += 1;
-      fresh += 1;
+      fresh.set(data.exchange_id, (fresh.get(data.exchange_id) ?? 0) + 1);
       if (data.kind === "tool_definitions" && data.verdict === "allow" && data.shadow === "allow") tools.push(data);
       else add(...stepRows(data));
     } else if (what === "exchange") {
       add(...stepRows(null), () => turnRow(data));
       if (data.join) seen(data);
-      fresh = 0;
+      fresh.delete(data.exchange_id);
+      underway.delete(data.exchange_id);
+    } else if (what === "begun") {
+      underway.set(data.exchange_id, data);
+      const known = sessions.get(data.session_id) ?? unknown(data.session_id, data.app, data.agent);
+      sessions.set(data.session_id, { ...known, last_at: data.started_at });
+      drawing ??= setTimeout(drawActive, DRAW_MS);
     } else if (what === "hold") {
       heldOrNot(data);
     } else if (what === "dropped") {
       add(() => h("li.note", {}, `${count(data.events)} events came faster than this browser read them and are not shown; the record has them all.`));
     } else if (what === "state") {
+      underway.clear(); // what ended meanwhile was told to nobody
       drawState();
     }
   }
+
+  // A step that was shown while its exchange was under way is told again where a clause has made something of it since.
+  function isTold(step) {
+    if (step.verdict === "allow" && step.shadow === "allow") return false;
+    const row = stream.querySelector(`[data-step="${CSS.escape(step.step_id)}"]`);
+    row?.replaceWith(stepRow(step));
+    return row !== null;
+  }
+
+  const unknown = (id, app, agent) => ({ session_id: id, app, agent, exchanges: 0, steps: 0, cost_micro_usd: null, unpriced: 0, verdict: "allow", shadow: "allow" });
 
   // Counted along here, and asked anew now and then: a page that asked after each turn would cost the gateway more than
   // the feed does.
   function seen(exchange) {
     const id = exchange.join.session_id;
-    const known = sessions.get(id) ?? {
-      session_id: id, app: exchange.app, agent: exchange.join.agent_name, exchanges: 0, steps: 0, cost_micro_usd: null,
-      unpriced: 0, verdict: "allow", shadow: "allow" };
-    sessions.set(id, { ...known, last_at: exchange.ended_at, exchanges: known.exchanges + 1, steps: known.steps + fresh,
+    const known = sessions.get(id) ?? unknown(id, exchange.app, exchange.join.agent_name);
+    sessions.set(id, { ...known, last_at: exchange.ended_at, exchanges: known.exchanges + 1, steps: known.steps + (fresh.get(exchange.exchange_id) ?? 0),
       cost_micro_usd: exchange.cost_micro_usd === null ? known.cost_micro_usd : (known.cost_micro_usd ?? 0) + exchange.cost_micro_usd,
       verdict: known.verdict === "allow" ? exchange.verdict : known.verdict });
     drawing ??= setTimeout(drawActive, DRAW_MS);
@@ -144,6 +167,7 @@ export async function live(main) {
     perSecond.shift();
     perSecond.push(0);
     for (const card of holds.values()) card.tick();
+    if (underway.size) drawActive();
   }, 1000);
   const stop = listen(heard);
   drawState();

@@ -316,7 +316,7 @@ class SessionView {
     }
     history.replaceState(null, "", `#/sessions/${encodeURIComponent(this.id)}?turn=${encodeURIComponent(row.turn.exchange_id)}`);
     clearTimeout(this.opening);
-    this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null, this.instructedBefore(row.turn)), 60);
+    this.opening = setTimeout(() => this.view.show(row.turn.exchange_id, row.step?.seq ?? null), 60);
   }
 
   // What a span says is read when one is first looked at, for all of them: it is an entry in the audit log.
@@ -332,11 +332,6 @@ class SessionView {
     }
     const detail = found.spans.find((each) => each.span_id === span.span_id && each.trace_id === span.trace_id)?.detail ?? null;
     put(this.view.element, spanView(span, detail, (id) => this.find(id)));
-  }
-
-  instructedBefore(turn) {
-    const before = this.turns.findLast((each) => each.branch_id === turn.branch_id && each.number < turn.number && each.steps.some((step) => step.kind === "instructions"));
-    return before?.exchange_id ?? null;
   }
 
   find(id) {

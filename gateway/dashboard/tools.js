@@ -1,7 +1,7 @@
 // Tools of MCP servers: what they were when they were accepted, what they are now, and a person's word on a change.
 
-import { get, post, who } from "./api.js";
-import { lines } from "./diff.js";
+import { get, may, post, who } from "./api.js";
+import { difference } from "./diff.js";
 import { announce, ask, h, put } from "./dom.js";
 import { count, plural } from "./format.js";
 import { pretty } from "./holdcard.js";
@@ -37,12 +37,10 @@ function server(name, of, approve) {
 }
 
 function change(tool, approve) {
-  const found = lines(pretty(tool.definition), pretty(tool.proposed));
   return h("article.change", { "aria-label": `Changed tool ${tool.tool}` },
     h("div.line", {}, h("strong.tool", {}, tool.tool), h("span.verdict.v-hold", {}, "changed"), time(tool.seen_at), tool.tags.map((tag) => h("span.tag", { title: "What its server says of it" }, tag)), h("span.grow"),
-      h("button.approve", { type: "button", onclick: () => approve(tool) }, "Approve…")),
-    found === null ? h("p.dim", {}, "Too long to compare here: `stepwarden mcp tools --json` has both.") : h("pre.text.diff", { tabindex: "0", "aria-label": "What changed" },
-      found.map(([mark, line]) => h(mark === "+" ? "ins" : mark === "-" ? "del" : "span", {}, `${mark} ${line}\n`))));
+      may("administer") ? h("button.approve", { type: "button", onclick: () => approve(tool) }, "Approve…") : null),
+    difference(pretty(tool.definition), pretty(tool.proposed)));
 }
 
 async function approved(tool) {

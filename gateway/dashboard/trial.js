@@ -3,6 +3,7 @@
 
 import { h, svg } from "./dom.js";
 import { count, full, plural } from "./format.js";
+import { sentence } from "./ladder.js";
 
 const WIDTH = 460, LABEL = 170, RIGHT = 70;
 const DECIDES = 20;
@@ -14,7 +15,13 @@ export function trial(proposal) {
   if (figures === null) return null;
   const stage = proposal.trial?.stage ?? "canary";
   return [h("h3", {}, "On live traffic"), h("p", {}, STAGES[stage] ?? stage, figures.requests === undefined ? null : `: ${plural(figures.requests, "request")} watched, in ${count(figures.extra ?? 0)} of them it would have stopped more.`),
-    figures.sessions === undefined ? null : canary(figures), woulds(proposal.trial?.woulds ?? [])];
+    figures.sessions === undefined ? null : canary(figures), uncounted(figures), woulds(proposal.trial?.woulds ?? [])];
+}
+
+// Sessions of which nothing is known count neither way, and whoever decides is told how many there were.
+function uncounted({ unread = 0, skipped = 0 }) {
+  const said = [unread ? `${plural(unread, "session")} could not be read back whole` : null, skipped ? `${plural(skipped, "session")} came faster than they could be looked at` : null].filter(Boolean);
+  return said.length ? h("p.dim", {}, `Not counted: ${said.join("; ")}.`) : null;
 }
 
 // Rows of a picture: shares of sessions that came to harm, and bets on a scale of odds, which decide at 20 to 1.
@@ -48,5 +55,5 @@ function woulds(found) {
 export function moves(proposal) {
   if (!proposal.moves?.length) return null;
   return [h("h3", {}, "What became of it"), h("ol.moves", {}, proposal.moves.map((each) => h("li", {}, h("time.dim", { datetime: each.at }, full(each.at)), h("b", {}, each.state.replaceAll("_", " ")),
-    h("span.dim", {}, `${each.rung.replaceAll("_", " ")} ${each.outcome}${each.why === "fine" ? "" : `, ${each.why.replaceAll("_", " ")}`}${each.by_a_person ? " · on a person's word" : ""}`))))];
+    h("span.dim", {}, `${each.rung.replaceAll("_", " ")} ${each.outcome}${each.by_a_person ? " · on a person's word" : ""}`), sentence(each.why) ? h("span", {}, sentence(each.why)) : null)))];
 }

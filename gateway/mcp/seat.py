@@ -19,7 +19,9 @@ from gateway.mcp.definitions import defined, without_tools
 from gateway.mcp.pair import Pair
 from gateway.mcp.refusals import told
 from gateway.refusals import Refused
-from gateway.stations.judge import CHANGED, SHADOWING, Docket, Supervision
+from gateway.stations.benches import Supervision
+from gateway.stations.judge import Docket
+from gateway.stations.own_clauses import CHANGED, SHADOWING
 from gateway.supervised import hold_ask
 from gateway.wire import mcp
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edited

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.api import optimizing_answers as answers
 from gateway.api.long_work import LongWork, Watcher
-from gateway.backtest.run import Cancelled
 from gateway.config import Config
-from gateway.contents import Encoded
+from gateway.contents import Encoded, Reach
 from gateway.keeper import NoPolicies
 from gateway.wire.dialects import dialects
 from policies.errors import StepwardenError
@@ -18,11 +17,13 @@ from policies.vocabulary.judgements import Judged
 from storage.store import Store
 
 if TYPE_CHECKING:  # they know every kind of guard: loaded with the first call that needs them
-    from gateway.optimizing.run import Asks, Workshop
+    from gateway.optimizing.episodes import RecordedEpisodes
+    from gateway.optimizing.errands import Errand
     from gateway.standing import Standing
     from policies.vocabulary.revisions import Parameters
     from storage.revisions import Filed, Kept
     from supervisors.caller import Caller
+    from supervisors.optimizers.model import Model
 
 T = TypeVar("T")
 
@@ -58,9 +59,10 @@ class RevisionDesk:
         revise: Revise,
         work: LongWork,
         rest: Callable[[], None],
+        busy: Callable[[], bool],
         caller: "Caller | None" = None,
     ) -> None:
-        """`rest` gives the processor back to live traffic; `caller`: the way to a model, where one is named."""
+        """`rest` gives the processor back to live traffic, which is `busy` or not; `caller`: the way to a model."""
         self._caller = caller
         self._store = store
         self._config = config
@@ -68,7 +70,7 @@ class RevisionDesk:
         self._revise = revise
         self._work = work
         self._rest = rest
-        self._workshop: Workshop | None = None
+        self._busy = busy
 
     def optimize(self, apps: str | None, *, dry: bool, ask: Sequence[str] = ()) -> AsyncIterator[bytes]:
         """Begin a run and follow it. Raises `NoPolicies`, `NoModel` and `WorkRunning`.
@@ -76,27 +78,46 @@ class RevisionDesk:
         `ask`: optimizers that ask a model, beside those that the configuration names. Call it on the event loop.
         """
         self._in_force()
-        asks = self._asks(tuple(dict.fromkeys([*self._config.optimizer.ask, *ask])))
+        names = tuple(dict.fromkeys([*self._config.optimizer.ask, *ask]))
+        model = self._model(names)
 
         def work(watcher: Watcher) -> answers.OptimizeReport:
-            def rest() -> None:
-                if watcher.gone():
-                    raise Cancelled("the run was given up")
-                self._rest()
+            from gateway.optimizing.apart import run_apart  # noqa: PLC0415 - see above
+            from gateway.optimizing.office import LedgerOffice  # noqa: PLC0415
 
-            shop = self._shop()
-            named = shop.apps(apps)
-            runs: list[answers.AppRun] = []
-            for at, app in enumerate(named):
-
-                def progress(done: int, of: int, at: int = at) -> None:
-                    watcher.told(at * of + done, len(named) * of)
-
-                run = shop.run(app, dry=dry, progress=progress, rest=rest, asks=asks)
-                runs.append(answers.app_run(run, self._before))
-            return answers.OptimizeReport(dry=dry, apps=tuple(runs))
+            errand = self._errand(apps, dry=dry, ask=names)
+            office = LedgerOffice(self._store.revisions, self._store.optimizer_runs, errand.gate, model)
+            runs = run_apart(errand, office, watcher, self._busy)
+            return answers.OptimizeReport(dry=dry, apps=tuple([answers.app_run(run, self._before) for run in runs]))
 
         return self._work.begin(work)
+
+    def _errand(self, apps: str | None, *, dry: bool, ask: tuple[str, ...]) -> "Errand":
+        from gateway.optimizing.errands import AppErrand, Errand  # noqa: PLC0415 - see above
+        from supervisors.optimizers.model import Spending  # noqa: PLC0415
+
+        standing, settings = self._in_force(), self._config.optimizer
+        wanted = [
+            AppErrand(
+                app=app,
+                parameters=standing.parameters(app),
+                salt=self._store.revisions.salt(app),
+                instructs=self._config.apps[app].instructions != "none",
+            )
+            for app in standing.apps()
+            if apps in (None, app)
+        ]
+        return Errand(
+            directory=str(self._store.directory.absolute()),
+            last=self._store.last,
+            reach=Reach.within(self._config.limits),
+            apps=tuple(wanted),
+            dry=dry,
+            ask=ask,
+            gate=standing.gate,
+            share=settings.share,
+            spending=Spending(calls=settings.calls_per_run, tokens=settings.tokens_per_run),
+        )
 
     async def wrongs(self, apps: str | None) -> answers.Wrongs:
         """How often guards were wrong, app by app. Raises `NoPolicies`."""
@@ -104,11 +125,14 @@ class RevisionDesk:
         return await asyncio.to_thread(self._wrongs, apps)
 
     def _wrongs(self, apps: str | None) -> answers.Wrongs:
-        shop = self._shop()
-        return answers.Wrongs(apps=tuple([self._app_wrongs(app, shop) for app in shop.apps(apps)]))
+        from gateway.optimizing.episodes import recorded_episodes  # noqa: PLC0415 - see above
 
-    def _app_wrongs(self, app: str, shop: "Workshop") -> answers.AppWrongs:
-        record = shop.record(app, self._rest)
+        episodes = recorded_episodes(self._store, self._config)
+        wanted = [app for app in self._in_force().apps() if apps in (None, app)]
+        return answers.Wrongs(apps=tuple([self._app_wrongs(app, episodes) for app in wanted]))
+
+    def _app_wrongs(self, app: str, episodes: "RecordedEpisodes") -> answers.AppWrongs:
+        record = episodes.records(app, self._rest)
         lines: dict[str, tuple[int, int]] = {}
         for name, (well, ill) in record.instructed.items():
             found = self._before(app, name)
@@ -194,31 +218,16 @@ class RevisionDesk:
             raise NoPolicies("no app names a policy, so there is nothing to revise")
         return standing
 
-    def _asks(self, names: tuple[str, ...]) -> "Asks | None":
-        """How a run asks a model; None where none of its optimizers does."""
+    def _model(self, names: tuple[str, ...]) -> "Callable[[str], Model] | None":
+        """The model that a run asks, on the account of an app; None where none of its optimizers does."""
         if not names:
             return None
-        caller, loop, runs, config = self._caller, asyncio.get_running_loop(), self._store.optimizer_runs, self._config
+        caller, loop, runs = self._caller, asyncio.get_running_loop(), self._store.optimizer_runs
         if caller is None:
             raise NoModel("no model is named, so these optimizers have nobody to ask")
         from gateway.optimizing.asked_model import AskedModel  # noqa: PLC0415 - see above
-        from gateway.optimizing.run import Asks  # noqa: PLC0415
 
-        return Asks(
-            names,
-            lambda app: AskedModel(caller, runs, app, loop),
-            runs,
-            lambda app: config.apps[app].instructions != "none",
-        )
-
-    def _shop(self) -> "Workshop":
-        if self._workshop is None:
-            from gateway.optimizing.episodes import recorded_episodes  # noqa: PLC0415 - see above
-            from gateway.optimizing.run import Workshop  # noqa: PLC0415
-
-            episodes = recorded_episodes(self._store, self._config)
-            self._workshop = Workshop(episodes, self._store.revisions, self._in_force(), self._config.optimizer)
-        return self._workshop
+        return lambda app: AskedModel(caller, runs, app, loop)
 
     def _answer(self, filed: "Filed") -> answers.Proposal:
         book = self._store.revisions

@@ -175,12 +175,18 @@ class RecordedEpisodes:
 
     def _spoken(self, app: str, rest: Callable[[], None]) -> Iterator[tuple[_Session, list[Signal]]]:
         labels, holds = self._labels.list(app=app, limit=EVERY), self._holds.list(app=app, limit=EVERY)
-        spoken = {each.session_id for each in labels}
-        spoken |= {each.ask.session_id for each in holds if each.state in _DECIDED}
-        for session_id in sorted(each for each in spoken if each is not None):
+        given: dict[str, list[LabelGiven]] = defaultdict(list)
+        decided: dict[str, list[Hold]] = defaultdict(list)
+        for label in labels:
+            if label.session_id is not None:
+                given[label.session_id].append(label)
+        for hold in holds:
+            if hold.state in _DECIDED and hold.ask.session_id is not None:
+                decided[hold.ask.session_id].append(hold)
+        for session_id in sorted(given.keys() | decided.keys()):
             session = self._read(session_id, app)
             if session is not None:
-                yield session, self._signals(session, labels, holds)
+                yield session, self._signals(session, given[session_id], decided[session_id])
             rest()
 
     def whole(self, row: SessionRow, until_ns: int) -> "Whole | None":
@@ -188,7 +194,8 @@ class RecordedEpisodes:
         session = self._session(row, until_ns)
         if session is None:
             return None
-        labels, holds = self._labels.of_session(row.session_id), self._holds.list(app=row.app, limit=EVERY)
+        labels = self._labels.of_session(row.session_id)
+        holds = [each for each in self._holds.list(app=row.app, limit=EVERY) if each.ask.session_id == row.session_id]
         episode = labelled(session.episode, self._signals(session, labels, holds)) or session.episode
         return Whole(episode=episode, steps=tuple(session.steps))
 
@@ -233,11 +240,12 @@ class RecordedEpisodes:
         return _Session(episode, steps, tuple(turns), verdicts, tuple(looks), frozenset(instructed))
 
     def _signals(self, session: _Session, labels: Sequence[LabelGiven], holds: Sequence[Hold]) -> list[Signal]:
-        mine = session.episode.episode_id
+        """All that was said of a session; labels and holds are its own."""
+        critiques = self._critiques.of_session(session.episode.episode_id)
         return [
-            *_labels(session, (each for each in labels if each.session_id == mine)),
-            *_holds(session, (each for each in holds if each.ask.session_id == mine)),
-            *_critiques(session, (critiques := self._critiques.of_session(mine))),
+            *_labels(session, labels),
+            *_holds(session, holds),
+            *_critiques(session, critiques),
             *_disagreements(session, critiques),
             *_outcomes(session),
         ]

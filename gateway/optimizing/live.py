@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -18,9 +19,8 @@ from gateway.optimizing.episodes import recorded_episodes
 from gateway.optimizing.looks import Looks
 from gateway.standing import Standing
 from policies.beside import Beside
-from policies.gate.canary import Standing as Said
 from policies.gate.case import ShadowTally
-from policies.gate.trial import Looked, Trial, after
+from policies.gate.trial import Looked, Trial, Word, after
 from policies.gate.trial import said as said_by
 from policies.parameters import apply
 from policies.vocabulary.audit import GATEWAY
@@ -51,6 +51,9 @@ _PART: Final = 4
 
 _LONGEST_REST: Final = 0.25
 
+_OPEN: Final[frozenset[Word]] = frozenset({"comparing", "one_voice"})
+"""Words after which sessions are looked at as before."""
+
 Change = Callable[[Standing], None]
 Revise = Callable[[Change], None]
 """Carries out a change of what is in force where that is kept, and waits for it."""
@@ -63,7 +66,7 @@ class Stopped(Exception):
 class LiveLadder:
     """All proposals of one gateway. For one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it looks at
         self,
         standing: Standing,
         book: RevisionBook,
@@ -71,11 +74,16 @@ class LiveLadder:
         *,
         newest: Callable[[], int],
         configured: dict[str, frozenset[str]],
+        keys: Callable[[str], int],
         revise: Revise,
         rest: Callable[[], None],
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`newest`: number of the session recorded last; `configured`: tags of tools by the configuration."""
+        """`newest`: number of the session recorded last; `configured`: tags of tools by the configuration.
+
+        `keys`: how many keys there are that may call for an app, or for those that follow it.
+        """
+        self._keys = keys
         self._standing = standing
         self._book = book
         self._looks = looks
@@ -181,24 +189,42 @@ class LiveLadder:
 
     def _compare(self, filed: Filed, trial: Trial) -> bool:
         """The canary, and the watch over what is in force."""
-        said = said_by(trial, self._standing.gate)
+        said = self._said(filed, trial)
         now, seen = trial, list[Looked]()
-        if said == "comparing":
+        if said in _OPEN:
             now, seen = self._further(filed, trial, self._beside(filed) if trial.canary.paired else None)
-            said = said_by(now, self._standing.gate)
-        if not seen and said == "comparing":
+            said = self._said(filed, now)
+        if not seen and said in _OPEN:
             return False
         scores = _figures(now)
 
         def change(standing: Standing) -> None:
             standing.advance(filed.number, now, [would for each in seen for would in each.woulds])
-            if said != "comparing":
+            if said == "one_voice":
+                self._ask_a_person(standing, filed, now, scores)
+            elif said != "comparing":
                 self._decide(standing, filed, now, said, scores)
 
         self._carry_out(filed, trial, change)
         return len(seen) == _SESSIONS
 
-    def _decide(self, standing: Standing, filed: Filed, trial: Trial, said: Said, scores: tuple[Score, ...]) -> None:
+    def _said(self, filed: Filed, trial: Trial) -> Word:
+        """What live traffic says of it so far."""
+        agreed = any(each.why == "person_approved" for each in filed.climb.decisions)
+        return said_by(trial, self._standing.gate, keys=self._keys(filed.proposal.app), agreed=agreed)
+
+    def _ask_a_person(self, standing: Standing, filed: Filed, trial: Trial, scores: tuple[Score, ...]) -> None:
+        """Say once that it is a person's to decide; it is compared on, and others may speak up."""
+        if any(each.why == "one_voice" for each in filed.climb.decisions):
+            return
+        rung: RungName = "canary" if trial.stage == "canary" else "rollback"
+        waits = Decision(rung=rung, outcome="waiting", why="one_voice", scores=scores)
+        standing.note(filed.number, _and(filed.climb, waits), trial)
+        _LOG.warning(
+            "live traffic speaks against it, of too few keys: a person decides", extra={"proposal": filed.number}
+        )
+
+    def _decide(self, standing: Standing, filed: Filed, trial: Trial, said: Word, scores: tuple[Score, ...]) -> None:
         if trial.stage == "canary":
             climbed = standing.asked(filed, trial)
             if climbed.reached:
@@ -231,7 +257,7 @@ class LiveLadder:
             trial = after(trial, looked, self._standing.gate)
             seen.append(looked)
             self._rest()
-            if trial.stage != "shadow" and said_by(trial, self._standing.gate) != "comparing":
+            if trial.stage != "shadow" and self._said(filed, trial) not in _OPEN:
                 break
         return trial, seen
 
@@ -324,7 +350,7 @@ class LiveThread:
 def open_live(config: Config, store: Store, standing: Standing, revise: Revise) -> LiveThread:
     """The thread of a gateway that begins."""
     settle_ns = int(config.optimizer.session_minutes * 60e9)
-    looks = Looks(store, recorded_episodes(store, config), settle_ns=settle_ns)
+    looks = Looks(store, recorded_episodes(store, config), settle_ns=settle_ns, configured=config.apps)
 
     def make(rest: Callable[[], None]) -> LiveLadder:
         return LiveLadder(
@@ -333,11 +359,24 @@ def open_live(config: Config, store: Store, standing: Standing, revise: Revise) 
             looks,
             newest=store.newest_session,
             configured={name: frozenset[str](tool.tags) for name, tool in config.tools.items()},
+            keys=partial(_keys_of, store, config),
             revise=revise,
             rest=rest,
         )
 
     return LiveThread(make)
+
+
+def _keys_of(store: Store, config: Config, app: str) -> int:
+    """How many keys may call for an app; for `default`, those of apps that nobody configured, too."""
+    now_ns = time.time_ns()
+    return sum(
+        key.role == "app"
+        and key.revoked_ns is None
+        and (key.expires_ns is None or key.expires_ns > now_ns)
+        and (key.app if key.app in config.apps else "default") == app
+        for key in store.keys.list()
+    )
 
 
 def _and(climb: Climb, decision: Decision) -> Climb:

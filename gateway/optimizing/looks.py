@@ -4,7 +4,7 @@ How long after is the same for all, and in the order in which they were first re
 session does not decide when it counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, Protocol
 
 from gateway.optimizing.episodes import RecordedEpisodes, Whole
@@ -13,6 +13,7 @@ from policies.gate.canary import Arm
 from policies.gate.trial import Looked, Trial, Would
 from policies.vocabulary.verdicts import STRENGTH
 from storage.rows import RecordedRow, SessionRow
+from storage.sessions import Apps
 
 _ACTS: Final = STRENGTH["redact"]
 _WELL: Final = frozenset({"complete", "client_aborted"})
@@ -22,11 +23,11 @@ _ERROR: Final = 400
 class Records(Protocol):
     """The slice of the record this reads; `storage.store.Store` fits."""
 
-    def opened(self, app: str, after: int, limit: int) -> list[tuple[int, SessionRow]]:
+    def opened(self, apps: Apps, after: int, limit: int) -> list[tuple[int, SessionRow]]:
         """Sessions beyond a number, in the order in which they were first recorded."""
         ...
 
-    def last_opened(self, app: str, before_ns: int) -> int:
+    def last_opened(self, apps: Apps, before_ns: int) -> int:
         """Number of the newest session that began before a moment; 0 where there is none."""
         ...
 
@@ -38,8 +39,11 @@ class Records(Protocol):
 class Looks:
     """The sessions of one gateway. Blocks."""
 
-    def __init__(self, records: Records, episodes: RecordedEpisodes, *, settle_ns: int) -> None:
-        """`settle_ns`: how long after its beginning a session is looked at."""
+    def __init__(
+        self, records: Records, episodes: RecordedEpisodes, *, settle_ns: int, configured: Collection[str]
+    ) -> None:
+        """`settle_ns`: how long after its beginning a session is looked at; `configured`: the apps that are."""
+        self._configured = tuple(configured)
         self._records = records
         self._episodes = episodes
         self._settle_ns = settle_ns
@@ -47,7 +51,7 @@ class Looks:
     def due(self, app: str, after: int, *, now_ns: int, most: int) -> list[tuple[int, SessionRow]]:
         """The sessions that can be looked at now, in order, up to the first that is too young."""
         found: list[tuple[int, SessionRow]] = []
-        for number, row in self._records.opened(app, after, most):
+        for number, row in self._records.opened(self._apps(app), after, most):
             if row.started_ns + self._settle_ns > now_ns:
                 break
             found.append((number, row))
@@ -55,7 +59,11 @@ class Looks:
 
     def last_due(self, app: str, *, now_ns: int) -> int:
         """Number of the newest session that can be looked at now; 0 where there is none."""
-        return self._records.last_opened(app, now_ns - self._settle_ns)
+        return self._records.last_opened(self._apps(app), now_ns - self._settle_ns)
+
+    def _apps(self, app: str) -> Apps:
+        """Whose sessions run under what is in force for an app: those that nobody configured follow `default`."""
+        return Apps(app=app, unlike=self._configured if app == "default" else ())
 
     def look(self, number: int, row: SessionRow, trial: Trial, beside: Beside | None) -> Looked:
         """One session. `beside`: what tells the two versions apart by replay; None where that cannot be known."""

@@ -5,11 +5,29 @@ the reply; nothing in here needs a socket, a clock or a database.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from gateway.wire.interface import Voice
+from policies.vocabulary.sessions import Join
+from policies.vocabulary.steps import Step
+
+GLIMPSED: Final = 2000
+"""Characters of a step's text that those who watch are sent; the whole is in the record."""
+
+
+class Glimpse(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What is new of an exchange that is under way, for those who watch it live."""
+
+    exchange_id: str
+    app: str
+    join: Join
+    model: str | None
+    started_ns: int
+    steps: tuple[Step, ...]
+    texts: tuple[str, ...]
+    """The beginning of each step's text."""
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):

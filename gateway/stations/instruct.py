@@ -18,7 +18,7 @@ from gateway.stations.judge import Docket
 from gateway.wire.frames import Frames, Oversized, reframed
 from gateway.wire.interface import Dialect, RequestView
 from gateway.wire.leaves import Node, Patch, Tree, decoded, patched
-from gateway.wire.overlay import Overlay, Unplaced, described_by, overlaid
+from gateway.wire.overlay import Overlay, Unplaced, described_by, lead, overlaid
 from gateway.wire.replies import LARGEST_REPLY
 
 Send = Callable[[Any], Awaitable[None]]
@@ -48,13 +48,13 @@ def instruct(docket: Docket, dialect: Dialect, body: bytes, view: RequestView) -
 class Restored:
     """The way to a caller whose instructions or tools were added to: what a reply repeats of them is the app's own."""
 
-    def __init__(self, send: Send, docket: Docket, asked: bytes, *, stream: bool) -> None:
-        """`asked`: the decoded body as the app sent it; `stream`: whether it asks for events."""
+    def __init__(self, send: Send, docket: Docket, asked: bytes, view: RequestView) -> None:
+        """`asked`: the decoded body as the app sent it, and how the dialect reads it."""
         self._send = send
         self._docket = docket
         self._overlay: Overlay = docket.bench.overlay
         self._asked = asked
-        self._stream = stream
+        self._view = view
         self._start: dict[str, Any] | None = None
         self._frames: Frames | None = None
         self._held: list[bytes] = []
@@ -87,7 +87,7 @@ class Restored:
         head = head_of(start["headers"])
         if head.encoding is not None:
             await self._send(start)  # it was asked to send plain bytes, and sends others: they stay as they are
-        elif head.is_stream or (self._stream and head.kind != "application/json"):
+        elif head.is_stream or (self._view.stream and head.kind != "application/json"):
             self._frames = Frames(LARGEST_REPLY)
             kept = [pair for pair in start["headers"] if pair[0] not in _COUNTED]
             await self._send({**start, "headers": kept})
@@ -120,44 +120,52 @@ class Restored:
         return own
 
     @cached_property
-    def _request(self) -> Tree:
-        """What the app asked, read once: a stream repeats it in several events."""
-        return Tree(self._asked)
+    def _own_instructions(self) -> bytes:
+        """What the app said itself, as it stood; read once: a stream repeats it in several events."""
+        found = lead(self._asked, self._view, b"instructions")
+        return b"null" if found is None else self._asked[slice(*found)]
+
+    @cached_property
+    def _own_descriptions(self) -> dict[str, bytes]:
+        """What the app said of its tools, by name."""
+        cuts = [self._view.cuts[at] for kind, at in self._view.lead_cuts if kind == "tool_definitions"]
+        trees = [Tree(self._asked[start:end]) for start, end, _ in cuts]
+        return {name: token for tree in trees for name, (token, _) in _descriptions(tree, tree.root).items()}
 
     def _own(self, data: bytes, *path: str) -> bytes:
         """A response object with the app's instructions and descriptions; the same bytes where it repeats none."""
         try:
             tree = Tree(data)
-            holder, asked = tree.root.at(*path), self._request
-        except ValueError:
+            holder = tree.root.at(*path)
+            if holder is None or holder.kind != "object":
+                return data
+            patches = [*self._instructions(tree, holder), *self._tools(tree, holder)]
+        except (ValueError, Unplaced):
             return data
-        if holder is None or holder.kind != "object":
-            return data
-        patches = [*self._instructions(tree, holder, asked), *self._tools(tree, holder, asked)]
         return patched(data, patches) if patches else data
 
-    def _instructions(self, tree: Tree, holder: Node, asked: Tree) -> list[Patch]:
+    def _instructions(self, tree: Tree, holder: Node) -> list[Patch]:
         said = holder.members.get("instructions")
         if said is None or said.kind != "string" or not decoded(tree.token(said)).endswith(self._overlay.text):
             return []
-        own = asked.root.members.get("instructions")
-        return [(said.start, said.end, b"null" if own is None else asked.token(own))]
+        return [(said.start, said.end, self._own_instructions)]
 
-    def _tools(self, tree: Tree, holder: Node, asked: Tree) -> list[Patch]:
+    def _tools(self, tree: Tree, holder: Node) -> list[Patch]:
         """Descriptions that are ours, back to what the app said of the tool of that name."""
-        own = _descriptions(asked, asked.root)
+        listed = holder.members.get("tools")
+        if listed is None or not self._overlay.tools:
+            return []
         return [
-            (node.start, node.end, own.get(name, (b"null", None))[0])
-            for name, (token, node) in _descriptions(tree, holder).items()
-            if node is not None and node.kind == "string" and decoded(token) == self._overlay.tools.get(name)
+            (node.start, node.end, self._own_descriptions.get(name, b"null"))
+            for name, (token, node) in _descriptions(tree, listed).items()
+            if node.kind == "string" and decoded(token) == self._overlay.tools.get(name)
         ]
 
 
-def _descriptions(tree: Tree, holder: Node) -> dict[str, tuple[bytes, Node | None]]:
+def _descriptions(tree: Tree, listed: Node) -> dict[str, tuple[bytes, Node]]:
     """What tools are said to be, by name: the token, and where it stands."""
-    found: dict[str, tuple[bytes, Node | None]] = {}
-    listed = holder.members.get("tools")
-    for item in [] if listed is None else listed.items:
+    found: dict[str, tuple[bytes, Node]] = {}
+    for item in listed.items:
         owner = described_by(tree, item)
         name = None if owner is None else owner.members.get("name")
         said = None if owner is None else owner.members.get("description")

@@ -10,6 +10,7 @@ from gateway.decoding import Bomb, Decoder, Undecoded
 from gateway.heads import Head
 from gateway.wire.interface import Dialect, Operation, Reply, ReplyReader, RequestView
 from policies.vocabulary.exchanges import Body
+from policies.vocabulary.steps import Part
 
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 """What may stand before a document or an event and says nothing of either; a byte order mark among it."""
@@ -59,6 +60,8 @@ class Observation:
         """Running digest, begun once the body outgrows what is kept."""
         self._closed: Reply | None = None
         self.length = 0
+        self.parts: list[Part] = []
+        """Of the reply, those whose blocks have closed, in the order in which they did."""
         self.first_byte_ns: int | None = None
         self.unread: str | None = None
         """Why the rest of the body could not be read, as a sentence; the relay is not affected."""
@@ -115,7 +118,7 @@ class Observation:
     def _read(self, data: bytes, now: int) -> None:
         if self._unlabelled is not None:
             self._label(self._unlabelled, data)
-        self._reader.feed(data, now)
+        self.parts += self._reader.feed(data, now)
 
     def _label(self, reader_of_stream: Callable[[], ReplyReader], data: bytes) -> None:
         """Tell events from a document by what comes first."""

@@ -27,6 +27,11 @@ HEAD: Final = "Further instructions, from the operator of this system:"
 """What stands before the lines."""
 
 _KEY: Final[Mapping[str, bytes]] = {"anthropic": b"system", "openai_responses": b"instructions"}
+_BLANK: Final = b" \t\r\n"
+
+LARGEST_READ: Final = 16 << 10
+"""Bytes of a body up to which a value that the dialect did not cut out is looked for among all others, in steps."""
+
 _OWN_TOOLS: Final = frozenset({None, "custom", "function"})
 """Types of tools that an app describes; what a provider brings describes itself."""
 
@@ -100,7 +105,7 @@ def _lines(wire: str, body: bytes, view: RequestView, text: str) -> Patch:
     key = _KEY.get(wire)
     if key is None:
         raise Unplaced("no_instructions_on_this_wire")
-    found = _lead(body, view, key)
+    found = lead(body, view, key)
     if found is not None:
         return _behind(body, *found, text, blocks=wire == "anthropic")
     if wire == "openai_responses" and _has_key(body, b"prompt"):
@@ -108,18 +113,44 @@ def _lines(wire: str, body: bytes, view: RequestView, text: str) -> Patch:
     return _in_front(body, b'"' + key + b'":' + encode(text))
 
 
-def _lead(body: bytes, view: RequestView, key: bytes) -> tuple[int, int] | None:
-    """Where the value of a top-level key stands; None where there is no such key."""
+def lead(body: bytes, view: RequestView, key: bytes) -> tuple[int, int] | None:
+    """Where the value of a top-level key stands; None where there is no such key. Raises `Unplaced`.
+
+    Bodies are long and are read over and over, so their values are not read one by one for this: where the dialect
+    found what instructions say, the value stands around that, and whether there is the key at all a decoder tells.
+    """
     cuts = [view.cuts[at] for kind, at in view.lead_cuts if kind == "instructions"] if view.cuts else []
     found = [(start, end) for start, end, _ in cuts if body[start : start + 1] != b"{"]
     if len(found) == 1:
         return found[0]
-    if not found and not view.lead_cuts and not _has_key(body, key):
+    blocks = _around(body, cuts[0][0], cuts[-1][1]) if cuts and not found else None
+    if blocks is not None:
+        return blocks
+    if not cuts and not (_has_key(body, key) and _has_member(body, key)):
         return None
+    if len(body) > LARGEST_READ:
+        raise Unplaced("too_large_to_place")
     node = _tree(body).root.at(key.decode())
     if node is not None and overridden(node):
         raise Unplaced("a_name_twice")
     return None if node is None else (node.start, node.end)
+
+
+def _around(body: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Where the array stands whose first element begins, and whose last ends, there; None where it holds others."""
+    before, after = body[:start].rstrip(_BLANK), body[end:].lstrip(_BLANK)
+    if not (before.endswith(b"[") and after.startswith(b"]")):
+        return None
+    return len(before) - 1, len(body) - len(after) + 1
+
+
+def _has_member(body: bytes, key: bytes) -> bool:
+    """Whether the body itself has a key, and not only something within it."""
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise Unplaced("not_understood") from error
+    return key.decode() in members
 
 
 def _has_key(body: bytes, key: bytes) -> bool:

@@ -4,10 +4,13 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from policies.gate.canary import Arm, Canary, Standing, seen, standing
+from policies.gate.canary import Arm, Canary, seen, standing
 from policies.gate.case import ShadowTally
 from policies.vocabulary.ladder import GateSettings
 from policies.vocabulary.verdicts import VerdictName
+
+Word: TypeAlias = Literal["comparing", "worse", "one_voice", "not_worse"]
+"""`one_voice`: the figures say that it is worse, on the word of too few."""
 
 Stage: TypeAlias = Literal["shadow", "canary", "watch"]
 """`shadow`: judged beside what is in force, without acting. `canary`: in force for a share of sessions. `watch`: in
@@ -35,11 +38,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int = 0
     """Sessions that were passed over because more came than may be looked at: in order, whatever became of them."""
 
-    keys: tuple[str, ...] = ()
-    """Keys whose sessions were seen in the candidate's arm, as many as it takes to speak against it."""
-
     harmed: tuple[str, ...] = ()
-    """Those of them whose sessions came to harm."""
+    """Keys whose sessions came to harm in the candidate's arm, as many as it takes to speak against it."""
 
     held_back: bool = False
     """Of a change of what agents read that is watched: whether a share of sessions still begins as before."""
@@ -88,21 +88,26 @@ def after(trial: Trial, looked: Looked, settings: GateSettings) -> Trial:
     if looked.arm is None:
         return trial
     trial = msgspec.structs.replace(trial, canary=seen(trial.canary, looked.arm, settings, harm=looked.harm))
-    if looked.arm != "candidate":
+    if looked.arm != "candidate" or not looked.harm:
         return trial
-    most = settings.principals
-    harmed = _with(trial.harmed, looked.key, most) if looked.harm else trial.harmed
-    return msgspec.structs.replace(trial, keys=_with(trial.keys, looked.key, most), harmed=harmed)
+    return msgspec.structs.replace(trial, harmed=_with(trial.harmed, looked.key, settings.principals))
 
 
-def said(trial: Trial, settings: GateSettings) -> Standing:
+def said(trial: Trial, settings: GateSettings, *, keys: int, agreed: bool) -> Word:
     """What the evidence so far says of the candidate.
 
-    Against it takes harm to as many keys as may speak for a change, or to all where fewer were seen: one key could
-    have its own attacks stopped until what stops them is taken back.
+    One key could have its own attacks stopped until what stops them is taken back. So it takes harm to as many keys as
+    must stand behind a change, or to all there are, whether they called meanwhile or not; and where there is one alone,
+    it takes back what began to act by itself, and nothing that a person agreed to. Where nobody has to show a key, the
+    traffic is the owner's own.
+
+    `keys`: how many there are that may call; `agreed`: whether a named person agreed to the change.
     """
     found = standing(trial.canary, settings)
-    return "comparing" if found == "worse" and len(trial.harmed) < len(trial.keys) else found
+    if found != "worse" or not keys:
+        return found
+    alone = keys == 1 and agreed
+    return "one_voice" if alone or len(trial.harmed) < min(settings.principals, keys) else "worse"
 
 
 def _with(keys: tuple[str, ...], key: str, most: int) -> tuple[str, ...]:

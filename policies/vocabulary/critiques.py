@@ -43,6 +43,9 @@ class Opinion(msgspec.Struct, frozen=True, kw_only=True):
     """`policy/clause`."""
 
     label: Label
+    view: View = "policy"
+    """What it was looked at from: of several views the one that found the worst."""
+
     score: Score
     """0 routine, 25 unusual, 50 needs a second look, 75 likely a violation, 90 near-certain."""
 
@@ -91,6 +94,8 @@ class Critique(msgspec.Struct, frozen=True, kw_only=True):
 
     seat: Seat
     view: View = "policy"
+    """`gate`: what it looks from. The monitor's is one critique whatever its views, and its opinions name theirs."""
+
     app: str
     session_id: str | None
     exchange_id: str | None = None

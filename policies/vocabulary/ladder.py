@@ -71,6 +71,7 @@ Why: TypeAlias = Literal[
     "comparing",
     "not_worse",
     "worse_live",
+    "one_voice",
     "refused_before",
     "cooling_down",
     "overtaken",
@@ -120,6 +121,11 @@ class Climb(msgspec.Struct, frozen=True, kw_only=True):
     def reached(self) -> bool:
         """Whether every rung that was asked let it pass."""
         return self.child is not None and bool(self.decisions) and self.last.stands
+
+    @property
+    def asked_holdout(self) -> bool:
+        """Whether the hold-out was looked at, which counts as an attempt."""
+        return any(each.rung == "holdout" and each.why != "holdout_leaked" for each in self.decisions)
 
 
 class GateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -425,7 +425,15 @@ EVENT_ATTRIBUTES: tuple[EventEntry, ...] = (
         type="int",
         requirement="required",
         origin="Stepwarden",
-        sentence="How many steps it was asked about; the span is that of the first bad one, else of the last.",
+        sentence="How many steps it was asked about; the span is that of the first bad one, else of the last. None at "
+        "the gate, which is asked before there is a step: the span is that of the model's answer.",
+    ),
+    EventEntry(
+        name="stepwarden.critique.view",
+        type="string",
+        requirement="conditional",
+        origin="Stepwarden",
+        sentence="What it was looked at from: `policy`, `provenance` or `intent`; absent where nothing was judged.",
     ),
     EventEntry(
         name="stepwarden.critique.verdict",

@@ -18,6 +18,9 @@ from supervisors.adapters.excerpt import excerpt
 Draw: TypeAlias = Callable[[], str]
 """Gives 32 hexadecimal digits, random and never the same twice."""
 
+FENCE_BYTES: Final = 160
+"""What a step takes in a prompt beside its text, about: of short steps it is the most."""
+
 _FENCE: Final = re.compile(r"[0-9a-f]{32}\Z")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/@-]{1,64}\Z")
 

@@ -6,12 +6,13 @@ read than is allowed.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from supervisors.models.http_status import unanswered, unsent
-from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
+from supervisors.models.interface import Completion, Prompt, Stop, Unanswered, counted
 from supervisors.models.key import LookUp, usable
 from supervisors.ports import Post, Unposted
 
@@ -77,6 +78,11 @@ class AnthropicModel:
         self._key = key
         self._client: AsyncAnthropic | None = None
         self._making = asyncio.Lock()
+
+    async def ready(self) -> None:
+        """See `Model.ready`: the SDK, and a client with the key as it is now; a key that is none is told when used."""
+        with suppress(Unanswered):
+            await self._keyed(usable(self._key))
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """See `Model.complete`."""
@@ -170,13 +176,16 @@ def _completion(body: bytes) -> Completion:
     if stop is None:
         raise Unanswered("answer_invalid")
     usage = message.usage
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    own, read, written = [
+        counted(count)
+        for count in (usage.input_tokens, usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0)
+    ]
     return Completion(
         text="".join([block.text for block in message.content if block.type == "text"]),
         stop=stop,
         model=message.model,
-        input_tokens=None if usage.input_tokens is None else usage.input_tokens + read + written,
+        input_tokens=None if own is None or read is None or written is None else own + read + written,
         cached_tokens=read,
         cache_write_tokens=written,
-        output_tokens=usage.output_tokens,
+        output_tokens=counted(usage.output_tokens),
     )

@@ -4,7 +4,7 @@ No tools, no URLs, no second turn. A model adapter retries nothing: who asks dec
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -54,6 +54,17 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None = None
 
 
+_MOST_TOKENS: Final = 1 << 31
+
+
+def counted(count: int | None) -> int | None:
+    """A count of tokens as a provider gave it; None for one that no call can have.
+
+    So what a provider says it took can give no budget anything back, and fits whatever adds it up.
+    """
+    return count if count is not None and 0 <= count <= _MOST_TOKENS else None
+
+
 class Unanswered(Exception):
     """There is no answer; `why` is a low-cardinality word, and never holds content or a key.
 
@@ -74,6 +85,10 @@ class Model(Protocol):
 
     name: str
     """As the configuration names it."""
+
+    async def ready(self) -> None:
+        """Have at hand what takes long to load: before a call is begun, or one would be that cannot be sent yet."""
+        ...
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """The answer within so many seconds. Raises `Unanswered`, and nothing else but `CancelledError`."""

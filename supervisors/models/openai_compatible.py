@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from supervisors.models.http_status import unanswered, unsent
-from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
+from supervisors.models.interface import Completion, Prompt, Stop, Unanswered, counted
 from supervisors.models.key import LookUp, usable
 from supervisors.ports import Post, Unposted
 
@@ -61,6 +61,9 @@ class OpenAiCompatibleModel:
         official = (urlsplit(base_url).hostname or "").endswith("openai.com")
         self._limit = "max_completion_tokens" if official else "max_tokens"
 
+    async def ready(self) -> None:
+        """See `Model.ready`: nothing takes long."""
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """See `Model.complete`; the deadline is kept by whoever calls."""
         del seconds
@@ -97,6 +100,7 @@ def _completion(body: bytes, name: str) -> Completion:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise Unanswered("answer_invalid") from None
     choice, usage = answer.choices[0], answer.usage or _Usage()
+    details = usage.prompt_tokens_details or _Details()
     stop = "refused" if choice.message.refusal else _STOPS.get(choice.finish_reason)
     if stop is None:
         raise Unanswered("answer_invalid")
@@ -104,7 +108,7 @@ def _completion(body: bytes, name: str) -> Completion:
         text=choice.message.content or "",
         stop=stop,
         model=answer.model or name,
-        input_tokens=usage.prompt_tokens,
-        cached_tokens=None if usage.prompt_tokens_details is None else usage.prompt_tokens_details.cached_tokens,
-        output_tokens=usage.completion_tokens,
+        input_tokens=counted(usage.prompt_tokens),
+        cached_tokens=counted(details.cached_tokens),
+        output_tokens=counted(usage.completion_tokens),
     )

@@ -64,6 +64,9 @@ class ScriptedModel:
     def __init__(self, name: str = NAME) -> None:
         self.name = name
 
+    async def ready(self) -> None:
+        """Nothing is loaded."""
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         """The rules' answer, at once."""
         del seconds

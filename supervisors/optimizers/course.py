@@ -147,9 +147,10 @@ class _Table:
             attempt=course.attempts + 1, memory=course.memory,
         )  # fmt: skip
         climbed = climb(msgspec.structs.replace(case, approval=self._terms.person(case)), self._terms.rungs)
-        asked = any(decision.rung == "holdout" and decision.why != "holdout_leaked" for decision in climbed.decisions)
         course = msgspec.structs.replace(
-            course, moves=(*course.moves, Move(proposal=proposal, climb=climbed)), attempts=course.attempts + asked
+            course,
+            moves=(*course.moves, Move(proposal=proposal, climb=climbed)),
+            attempts=course.attempts + climbed.asked_holdout,
         )
         if climbed.reached and case.child is not None:
             return _activated(course, proposal, climbed, case.child), True

@@ -80,11 +80,11 @@ REPLY: dict[str, Any] = {
 }
 
 
-def recorded(*, app: str = "default", encoded: bool = False) -> Recording:
-    """One exchange of one session, as the data plane hands it over."""
+def recorded(*, app: str = "default", encoded: bool = False, **fields: Any) -> Recording:
+    """One exchange of one session, as the data plane hands it over; `fields` of its request are otherwise."""
     now = time.time_ns()
     dialect = WIRES.anthropic
-    body, reply = msgspec.json.encode(REQUEST), msgspec.json.encode(REPLY)
+    body, reply = msgspec.json.encode({**REQUEST, **fields}), msgspec.json.encode(REPLY)
     view = dialect.read_request(body, "chat")
     reader = dialect.reply_reader("chat", stream=False)
     reader.feed(reply, now)
@@ -319,6 +319,7 @@ class Plane:
             revise=direct.revise,
             work=LongWork(),
             rest=lambda: None,
+            busy=lambda: False,
         )
 
     def keys(self, *, app: str = "default") -> dict[str, str]:

@@ -14,7 +14,8 @@ from gateway.api.answers import Step, TurnStep
 from gateway.api.assets import POLICY, dashboard_routes, shipped
 from gateway.api.control import control_app
 from policies.vocabulary.audit import ApiKeyRevoked, ContentRead
-from tests.contract.api_store import HOSTILE, MATCHED, PORT, Plane, ask, asked, judged, recorded, session_of
+from policies.vocabulary.exchanges import Recording
+from tests.contract.api_store import HOSTILE, MATCHED, PORT, REQUEST, Plane, ask, asked, judged, recorded, session_of
 
 HERE = f"http://127.0.0.1:{PORT}"
 
@@ -107,6 +108,51 @@ def test_entries_come_newest_first_without_those_of_other_apps(plane: Plane) -> 
     mine = ask(plane.app, "/api/audit/entries", key=keys["auditor"]).json()
     assert {msgspec.json.decode(line["entry"])["tenant"] for line in mine["entries"]} == {"other"}
     assert mine["next"] is None
+
+
+def continued(recording: Recording, **fields: Any) -> Recording:
+    """A later exchange of the same branch, with something otherwise in its request."""
+    made = recorded(**fields)
+    return msgspec.structs.replace(
+        made, exchange=msgspec.structs.replace(made.exchange, join=recording.exchange.join, app=recording.exchange.app)
+    )
+
+
+def test_what_a_request_asks_otherwise_than_the_one_before_is_told_and_noted(plane: Plane) -> None:
+    first = plane.recordings[0]
+    messages = [{"role": "user", "content": "rewritten"}, *REQUEST["messages"][1:], {"role": "user", "content": "new"}]
+    later = continued(first, system="You are quick.", metadata={"user_id": "ada@example.org"}, messages=messages)
+    plane.store.append([later])
+    key = plane.keys()["viewer"]
+    path = f"/api/exchanges/{later.exchange.exchange_id}/changes"
+    found = ask(plane.app, path, key=key).json()
+    assert found["since"] == first.exchange.exchange_id
+    assert (found["instructions"]["before"], found["instructions"]["after"]) == ("You are careful.", "You are quick.")
+    assert [(each["name"], each["withheld"], each["after"]) for each in found["settings"]] == [("metadata", True, None)]
+    assert [(each["before"], each["after"], each["place"]) for each in found["history"]] == [(HOSTILE, "rewritten", 0)]
+    assert (found["kept"], found["appended"], found["tools"], found["history_changes"]) == (2, 1, [], 1)
+    assert reads(plane)[:2] == ["request", "request"]
+    short = ask(plane.app, f"{path}?text=3", key=key).json()["instructions"]
+    assert (short["before"], short["cut"]) == ("You", True)
+    opening = ask(plane.app, f"/api/exchanges/{first.exchange.exchange_id}/changes", key=key).json()
+    assert (opening["since"], opening["history"]) == (None, [])
+    named = ask(plane.app, f"{path}?since={plane.recordings[1].exchange.exchange_id}", key=key).json()
+    assert named["instructions"]["after"] == "You are quick."
+
+
+def test_nobody_compares_with_what_it_may_not_see_or_what_cannot_be_compared(plane: Plane) -> None:
+    mine, other = plane.recordings[0].exchange, plane.recordings[2].exchange
+    message = continued(plane.recordings[0])
+    plane.store.append(
+        [msgspec.structs.replace(message, exchange=msgspec.structs.replace(message.exchange, operation="other"))]
+    )
+    path = f"/api/exchanges/{mine.exchange_id}/changes?since="
+    key = plane.keys()["viewer"]
+    assert ask(plane.app, f"{path}{other.exchange_id}", key=key).status_code == 404
+    refused = ask(plane.app, f"{path}{message.exchange.exchange_id}", key=key)
+    assert (refused.status_code, refused.json()["error"]["type"]) == (400, "not_comparable")
+    assert ask(plane.app, path.replace("?since=", ""), key=plane.keys()["app"]).status_code == 403
+    assert reads(plane) == []
 
 
 def test_the_signing_keys_are_those_of_the_log(plane: Plane) -> None:

@@ -33,6 +33,7 @@ ROUTES = {
     ("GET", "/api/sessions/{session_id:str}/marks"): "viewer",
     ("GET", "/api/exchanges"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}"): "viewer",
+    ("GET", "/api/exchanges/{exchange_id:str}/changes"): "viewer",
     ("GET", "/api/exchanges/{exchange_id:str}/request"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/response"): "auditor",
     ("GET", "/api/exchanges/{exchange_id:str}/forwarded"): "auditor",
@@ -65,12 +66,12 @@ ROUTES = {
     ("GET", "/api/holds"): "overseer",
     ("POST", "/api/holds/{hold_id:str}/approve"): "operator",
     ("POST", "/api/holds/{hold_id:str}/reject"): "operator",
-    ("GET", "/api/mcp/tools"): "admin",
+    ("GET", "/api/mcp/tools"): "auditor",
     ("POST", "/api/mcp/tools/{server:str}/{tool:str}/approve"): "admin",
     ("POST", "/api/mcp/servers/{server:str}/login"): "admin",
     ("POST", "/api/mcp/servers/{server:str}/login/finish"): "admin",
     ("POST", "/api/mcp/servers/{server:str}/logout"): "admin",
-    ("GET", "/api/keys"): "admin",
+    ("GET", "/api/keys"): "auditor",
     ("POST", "/api/keys"): "admin",
     ("POST", "/api/keys/{key_id:str}/revoke"): "admin",
     ("GET", "/api/status"): "viewer",
@@ -111,12 +112,16 @@ def test_the_router_holds_these_routes_with_these_roles_and_no_others(plane: Pla
     assert {place: role_of(handler) for place, handler in walked(plane).items()} == ROUTES  # type: ignore[arg-type]
 
 
+OF_EVERY_APP = ("/metrics", "/api/mcp/tools")
+"""What is counted, and what tool servers offer, is shared by all apps."""
+
+
 def test_every_role_meets_the_expected_status_on_every_route(plane: Plane) -> None:
     mine, every = plane.keys(), plane.keys(app=EVERY_APP)
     for (method, path), needs in ROUTES.items():
         if path == "/api/live":
             continue  # never ends; its door is the same, see below
-        keys = every if path == "/metrics" else mine  # what is counted is counted over all apps
+        keys = every if path in OF_EVERY_APP else mine
         for role in ROLES:
             answer = ask(
                 plane.app, filled(plane, path), method=method, key=keys[role], body={} if method == "POST" else None
@@ -126,6 +131,16 @@ def test_every_role_meets_the_expected_status_on_every_route(plane: Plane) -> No
             assert answer.status_code < 500
         if needs not in ("anyone", "visitor"):
             assert ask(plane.app, filled(plane, path), method=method).status_code == 401
+
+
+def test_an_auditor_sees_keys_and_tools_as_far_as_its_app_goes(plane: Plane) -> None:
+    mine, every = plane.keys(), plane.keys(app=EVERY_APP)
+    listed = [ask(plane.app, "/api/keys", key=keys["auditor"]).json()["keys"] for keys in (mine, every)]
+    assert {key["app"] for key in listed[0]} == {"default"}
+    assert len(listed[1]) == len(plane.store.keys.list()) > len(listed[0])
+    assert ask(plane.app, "/api/mcp/tools", key=every["auditor"]).status_code == 200
+    refused = ask(plane.app, "/api/mcp/tools", key=mine["auditor"])
+    assert (refused.status_code, refused.json()["error"]["type"]) == (403, "one_apps_key")
 
 
 @pytest.mark.parametrize("role", ["app", None])

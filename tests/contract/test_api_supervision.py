@@ -23,7 +23,8 @@ def called(plane: Plane, number: int, *, app: str, ended: bool = True) -> None:
         ceiling_tokens=1000,
         ceiling_micro_usd=500,
     )
-    plane.store.supervisor_calls.begin(call).result(10)
+    plane.store.supervisor_calls.begin(call)
+    plane.store.sequencer.flush()
     if ended:
         end = CallEnd(
             call_id=call.call_id, state="done", input_tokens=80, output_tokens=20, cost_micro_usd=7, micros=2000

@@ -274,3 +274,35 @@ def test_a_hold_in_the_live_feed_is_a_line_that_harms_no_terminal(capsys: pytest
     told = capsys.readouterr().out
     assert "hold_1 waiting" in told
     assert not [each for each in HARMFUL if each in told]
+
+
+def test_words_are_found_in_contents_where_the_app_allows_it(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["search", "careful"]) == 3
+    assert "search = true" in capsys.readouterr().err
+    (tmp_path / "stepwarden.toml").write_text("[app.default]\nsearch = true\n")
+    said = printed(capsys, "search", "CAREFUL")
+    for word in ("instructions", house, "You are", "careful", "1 steps found in 1 exchanges", "all of it was read"):
+        assert word in said
+    assert not any(each in printed(capsys, "search", "script") for each in HARMFUL)
+    monkeypatch.setattr("sys.stdin", io.StringIO("you are\n"))
+    found = json.loads(printed(capsys, "search", "--json"))
+    assert [(each["kind"], each["words"]) for each in found["found"]] == [("instructions", "You are")]
+    assert found["report"]["whole"]
+    assert "0 steps found" in printed(capsys, "search", "nobody said this", code=1)
+    entries = json.loads(printed(capsys, "sessions", "list", "--json"))
+    assert entries["sessions"][0]["session_id"] == house
+
+
+def test_every_exchange_that_a_search_shows_is_in_the_audit_log_and_the_words_are_not(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stepwarden.toml").write_text("[app.default]\nsearch = true\n")
+    printed(capsys, "search", "You are careful")
+    store = Store.open(tmp_path / "stepwarden-data")
+    lines = [entry.decode() for _, entry in store.audit.entries(store.audit.size, 100)]
+    store.close()
+    assert [json.loads(line)["what"] for line in lines if '"content.read"' in line] == ["search"]
+    assert [line for line in lines if '"content.searched"' in line and "careful" not in line]
+    assert house not in "".join(lines)

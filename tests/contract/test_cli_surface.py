@@ -20,6 +20,7 @@ SURFACE = {
     "tail": (),
     "sessions": ("list", "show", "terminate", "trust"),
     "exchanges": ("list", "show"),
+    "search": (),
     "explain": (),
     "backtest": (),
     "holds": ("list", "approve", "reject"),

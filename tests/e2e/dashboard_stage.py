@@ -5,7 +5,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -198,6 +198,9 @@ class Turn(msgspec.Struct, frozen=True):
     client: str = "long/1.0"
     app: str = "default"
     system: str | None = None
+    tools: Mapping[str, str] = {}
+    """What each is said to do, by name."""
+    temperature: float | None = None
 
 
 def session_of(turns: Sequence[Turn], *, ended_ns: int, agent: str | None = None) -> tuple[str, list[Recording]]:
@@ -226,7 +229,9 @@ def _recording(turn: Turn, number: int, join: Join, began: int) -> Recording:
     question = {"type": "text", "text": f"Go on with {number}."}
     call = {"type": "tool_use", "id": f"t{number + 1}", "name": turn.tool, "input": {"line": number, "said": turn.text}}
     messages = [{"role": "user", "content": [result, question]}]
-    lead = {} if turn.system is None else {"system": turn.system}
+    offered = [{"name": name, "description": said, "input_schema": {}} for name, said in turn.tools.items()]
+    more = {"system": turn.system, "tools": offered or None, "temperature": turn.temperature}
+    lead = {name: value for name, value in more.items() if value is not None}
     body = msgspec.json.encode({"model": turn.model, "max_tokens": 64, **lead, "messages": messages})
     reply = msgspec.json.encode({
         "id": f"msg_{number}", "type": "message", "role": "assistant", "model": turn.model,

@@ -48,8 +48,8 @@ class Prepared:
         self.hostile, more = hostile_session(TEXTS)
         self.delegated, parts = delegated()
         told = [
-            Turn("Hello", system="Be kind.\nBe brief.\nBe exact."),
-            Turn("Go", system="Be kind.\nBe long.\nBe exact."),
+            Turn("Hello", system="Be kind.\nBe brief.\nBe exact.", tools={"lookup": "Looks it up."}),
+            Turn("Go", system="Be kind.\nBe long.\nBe exact.", tools={"send": "Sends a letter."}, temperature=0.7),
         ]
         self.instructed, instructed = session_of(told, ended_ns=time.time_ns() - 4 * MINUTE_NS)
         self.recordings = [*instructed, *parts, *recordings, *more]
@@ -178,14 +178,22 @@ def test_a_sub_agent_is_a_branch_of_its_own(page: Page, prepared: Prepared) -> N
     expect(page.locator(".row .what", has_text="Plan 0")).to_have_count(0)
 
 
-def test_changed_instructions_are_compared_line_by_line(page: Page, prepared: Prepared) -> None:
+def test_what_a_request_changed_besides_its_messages_is_compared(page: Page, prepared: Prepared) -> None:
     page.goto(f"/#/sessions/{prepared.instructed}")
     expect(page.locator(".row .what", has_text="Be long").first).to_be_visible()
     page.locator(".row", has_text="Be long").click()
     page.locator("button", has_text="What changed").click()
-    expect(page.locator(".diff del")).to_have_text("- Be brief.\n")
-    expect(page.locator(".diff ins")).to_have_text("+ Be long.\n")
-    expect(page.locator(".diff span")).to_have_count(2)
+    changed = page.locator(".changed")
+    expect(changed.locator("section", has_text="Instructions").locator("del")).to_have_text("- Be brief.\n")
+    expect(changed.locator("section", has_text="Instructions").locator("ins")).to_have_text("+ Be long.\n")
+    expect(changed.locator("section", has_text="Settings")).to_contain_text("temperature")
+    tools = changed.locator("section", has_text="Tools · 2")
+    expect(tools).to_contain_text("lookup taken away")
+    expect(tools.locator("ins", has_text="Sends a letter.")).to_be_visible()
+    expect(changed.locator("section", has_text="History told anew")).to_contain_text("message 1")
+    page.locator(".longlist").focus()
+    page.keyboard.press("Home")
+    expect(changed).to_contain_text("the first request of its branch")
 
 
 def test_findings_stand_on_the_very_characters(page: Page, standing: Stage) -> None:

@@ -48,6 +48,9 @@ class Gullible:
 
     name = "obeys_everything"
 
+    async def ready(self) -> None:
+        pass
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         del seconds
         text = answer(prompt)

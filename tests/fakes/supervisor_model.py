@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -61,6 +62,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = True
     """Whether usage stands in the document."""
 
+    spent: tuple[int, int] | None = None
+    """Input and output as it says, instead of what it took."""
+
 
 Mind = Callable[[Asked], Said]
 
@@ -81,7 +85,7 @@ def opining(asked: Asked, *, label: str, score: int) -> Said:
         return Said(text=label)
     lines = asked.prompt.question.splitlines()
     name = next(line.removeprefix("about: ") for line in lines if line.startswith("about: "))
-    text = lines[2][:8]
+    text = next(after[:8] for mark, after in pairwise(lines) if mark.startswith("<<data ") and f" step={name} " in mark)
     quotes = [] if label == "ok" else [{"step": name, "text": text}]
     clauses = [
         line.removeprefix("clause: ") for line in asked.prompt.system.splitlines() if line.startswith("clause: ")
@@ -137,7 +141,7 @@ class Endpoint:
         with self._lock:
             self.calls.append(asked)
         said = self.mind(asked)
-        spent = (len(json.dumps(asked.document)) // 4, max(len(said.text) // 4, 1))
+        spent = said.spent or (len(json.dumps(asked.document)) // 4, max(len(said.text) // 4, 1))
         body = said.body if said.body is not None else json.dumps(_document(asked, said, spent)).encode()
         if said.status == 200 and said.body is None:
             with self._lock:

@@ -1,8 +1,11 @@
 """Optimizers that ask a model, in a real gateway: from labels to a line in the next request, after a kill too."""
 
 import json
+import os
 import sqlite3
+import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,11 +32,19 @@ def edit(text: str, name: str = "back") -> str:
 class Mind:
     """A model that writes one line, and an agent that keeps to it. A function of what it is asked, and of its role."""
 
-    def __init__(self, answer: str = "", *, keeps: str = LINE, kill_at: int = 0) -> None:
-        """`keeps`: the line by which the agent behaves."""
+    def __init__(
+        self,
+        answer: str = "",
+        *,
+        keeps: str = LINE,
+        kill_at: int = 0,
+        kill: Callable[[GatewayProcess], None] = end_brutally,
+    ) -> None:
+        """`keeps`: the line by which the agent behaves; `kill_at`: the question at which something is killed."""
         self._answer = answer or edit(keeps)
         self._keeps = keeps
         self._kill_at = kill_at
+        self._kill = kill
         self.gateway: GatewayProcess | None = None
         self.asked: list[str] = []
 
@@ -41,7 +52,7 @@ class Mind:
         question = asked.prompt.question
         self.asked.append(question)
         if len(self.asked) == self._kill_at and self.gateway is not None:
-            end_brutally(self.gateway)
+            self._kill(self.gateway)
         return Said(text=self._said(question))
 
     def _said(self, question: str) -> str:
@@ -133,6 +144,37 @@ def test_a_run_that_was_killed_goes_on_and_comes_to_the_same(tmp_path: Path) -> 
             assert (states["optimizer", "begun"], states["optimizer", "done"]) == (1, len(mind.asked) - 1)
         with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as ledger:
             assert ledger.execute("SELECT count(*) FROM optimizer_answer").fetchone() == (0,)
+
+
+def end_the_run(gateway: GatewayProcess) -> None:
+    """Kill the process that a gateway's run of optimizers has, as a system short of memory does."""
+    of_gateway = [each for each in Path("/proc").glob("[0-9]*") if _parent(each) == gateway.process.pid]
+    (run,) = [each for each in of_gateway if b"gateway.optimizing.process" in (each / "cmdline").read_bytes()]
+    os.kill(int(run.name), 9)
+
+
+def _parent(process: Path) -> int | None:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_run_whose_process_is_killed_goes_on_in_the_same_gateway(tmp_path: Path) -> None:
+    mind = Mind(kill_at=30, kill=end_the_run)
+    with running_model(mind) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
+        labelled(house)
+        mind.gateway = house.gateway
+        done = house.gateway.command("optimize", "--json", "--with", "trace-propagation")
+        assert done.returncode != 0
+        assert "goes on where it was" in done.stdout, "as JSON, on stdout"
+        assert len(mind.asked) == 30
+        found = optimized(house, "--with", "trace-propagation")
+        assert found["resumed"]
+        assert written(found, "trace-propagation")["state"] == "waiting"
+        assert set(Counter(mind.asked).values()) == {1}, "the gateway took the answer that was under way"
+        assert found["calls"] == len(mind.asked)
 
 
 HOSTILE = {

@@ -76,7 +76,7 @@ async def a_day(tools: ToolHouse, server: str, mode: str) -> None:
 
 async def orders(tools: ToolHouse, server: str) -> None:
     """An order that a page brings is followed once before the page is there, and once after."""
-    to = {"to": "attacker@evil.example", "body": "secrets"}
+    to = {"to": "attacker@text.example", "body": "secrets"}
     async with tools.client(server, "legacy") as client:
         slow = asyncio.create_task(client.call_tool("page_slow", {"seconds": 1.0}))
         await client.call_tool("get_weather", {"city": "Rome"})

@@ -26,7 +26,8 @@ import zstandard
 from gateway.demo import render
 from gateway.demo.answers import Answer, Gate
 from gateway.demo.turns import Call, Setting, Turn
-from gateway.stations.judge import Bench, Docket
+from gateway.stations.bench import Bench
+from gateway.stations.judge import Docket
 from gateway.stations.needs import needs_of
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import Replacement

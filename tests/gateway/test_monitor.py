@@ -228,6 +228,11 @@ def test_labels_and_critiques_stand_where_an_exchange_is_explained(tmp_path: Pat
         explained = json.loads(house.control(f"/api/exchanges/{got.exchange}/explanation")[1])
         assert [label["by"] for label in explained["labels"]] == ["Eve"]
         assert "violation" in [each["label"] for one in explained["critiques"] for each in one["opinions"]]
+        status, answer = house.control(
+            f"/api/steps/{name}/label", method="POST", body=body | {"clause": "house/burning"}
+        )
+        assert status == 404
+        assert CLAUSE in json.loads(answer)["error"]["remedy"]
         assert house.control("/api/steps/nothing/label", method="POST", body=body)[0] == 400
         assert house.control(f"/api/steps/{got.exchange}.999/label", method="POST", body=body)[0] == 404
 

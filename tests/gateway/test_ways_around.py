@@ -48,7 +48,7 @@ def test_a_provider_whose_name_begins_like_anothers_gets_its_own_requests_only(t
 @pytest.mark.parametrize("name", ["a", "ap", "health", "m"])
 def test_a_provider_that_would_take_the_control_planes_paths_is_refused(name: str, tmp_path: Path) -> None:
     from gateway.config import Config  # noqa: PLC0415 - no gateway is started here
-    from gateway.config_file import ConfigError  # noqa: PLC0415
+    from gateway.config.written import ConfigError  # noqa: PLC0415
 
     file = tmp_path / "stepwarden.toml"
     file.write_text(f'[provider.{name}]\ndialect = "raw"\nbase_url = "https://x.test"\n')

@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import mcp
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import StdioServerParameters
 from mcp.client.stdio import stdio_client
 
@@ -89,6 +90,12 @@ class ToolHouse:
         async with mcp.Client(target, mode=mode, **more) as client:
             yield client
 
+    @contextmanager
+    def clients(self) -> Iterator["Clients"]:
+        """Clients that stay open from test to test."""
+        with start_blocking_portal() as portal, ExitStack() as opened:
+            yield Clients(self, portal, opened, {})
+
     def post(self, server: str, body: bytes, *headers: tuple[bytes, bytes]) -> Response:
         """One message, as bytes, on a connection of its own."""
         kind = (b"content-type", b"application/json")
@@ -100,6 +107,36 @@ class ToolHouse:
         """What is recorded of a server, newest first."""
         listed = json.loads(self.house.control("/api/exchanges?limit=200")[1])["exchanges"]
         return [each for each in listed if each["provider"] == f"mcp/{server}"]
+
+
+@dataclass(frozen=True)
+class Clients:
+    """One client of the SDK a server and mode; opening one over a pipe starts two programs."""
+
+    tools: ToolHouse
+    _portal: BlockingPortal
+    _opened: ExitStack
+    _open: dict[tuple[str, str], mcp.Client]
+
+    def run(self, server: str, mode: str, work: Callable[[mcp.Client], Awaitable[T]], *, seconds: float = 30.0) -> T:
+        """What this work with a client comes to."""
+        way = (server, mode)
+        if way not in self._open:
+            opening = self._portal.wrap_async_context_manager(self.tools.client(server, mode))
+            self._open[way] = self._opened.enter_context(opening)
+
+        async def bounded() -> T:
+            return await asyncio.wait_for(work(self._open[way]), seconds)
+
+        return self._portal.call(bounded)
+
+    def call(self, server: str, mode: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+        """The results of calls, one after the other."""
+
+        async def work(client: mcp.Client) -> list[Any]:
+            return [await client.call_tool(name, arguments) for name, arguments in calls]
+
+        return self.run(server, mode, work)
 
 
 @contextmanager

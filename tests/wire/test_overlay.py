@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.wire.dialects import dialects
 from gateway.wire.interface import Dialect
-from gateway.wire.overlay import Overlay, Unplaced, overlaid
+from gateway.wire.overlay import LARGEST_READ, Overlay, Unplaced, overlaid
 
 WIRES = dialects()
 BY_NAME = {"anthropic": WIRES.anthropic, "chat": WIRES.chat, "responses": WIRES.responses}
@@ -23,8 +23,8 @@ spaces = st.sampled_from([(",", ":"), (", ", ": "), (" ,\t", " :\n")])
 every_wire = pytest.mark.parametrize("name", BY_NAME)
 
 
-def put(dialect: Dialect, body: bytes, overlay: Overlay = LINES) -> bytes:
-    return overlaid(dialect, body, dialect.read_request(body, "chat"), overlay)
+def put(dialect: Dialect, body: bytes, lines: Overlay = LINES) -> bytes:
+    return overlaid(dialect, body, dialect.read_request(body, "chat"), lines)
 
 
 def request_of(name: str, own: Any, said: str, more: dict[str, Any]) -> dict[str, Any]:
@@ -59,6 +59,27 @@ def test_blocks_stay_and_one_more_comes_behind_them(name: str, own: list[Any], s
     document = request_of(name, own, said, {})
     after = json.loads(put(BY_NAME[name], json.dumps(document).encode()))
     assert after == request_of(name, [*own, {"type": "text", "text": LINES.text}], said, {})
+
+
+BLOCKS: list[Any] = [{"type": "text", "text": "Own."}, {"type": "text", "text": "Too."}]
+
+
+@pytest.mark.parametrize("own", [None, "", "Own.", BLOCKS])
+def test_a_long_body_with_tools_is_not_read_value_by_value(own: Any) -> None:
+    """Where one of this length would have to be, its lines are left out: see the next test."""
+    schema = {"type": "object", "properties": {"system": {"type": "string"}, "instructions": {"type": "string"}}}
+    more = {"tools": [{"name": "configure", "input_schema": schema}], "x": list(range(LARGEST_READ))}
+    after = json.loads(put(WIRES.anthropic, json.dumps(request_of("anthropic", own, "hi", more)).encode()))
+    said: Any = f"{own}\n\n{LINES.text}" if own else LINES.text
+    said = [*BLOCKS, {"type": "text", "text": LINES.text}] if own == BLOCKS else said
+    assert after == request_of("anthropic", said, "hi", more)
+
+
+def test_a_long_body_whose_instructions_nobody_cut_out_goes_on_as_it_came() -> None:
+    body = json.dumps({"system": None, "messages": [], "x": list(range(LARGEST_READ))}).encode()
+    with pytest.raises(Unplaced) as unplaced:
+        put(WIRES.anthropic, body)
+    assert unplaced.value.why == "too_large_to_place"
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,13 @@ from gateway.api.answers.clauses import AppClauses, Clause, ClauseCounts, Clause
 from gateway.api.answers.critiques import Asked, Critique, Critiques, Label, LabelList, Opined, Quote, Trusted
 from gateway.api.answers.erasures import Erasure, Retention
 from gateway.api.answers.exchanges import (
+    Begun,
     Exchange,
     ExchangeDetail,
     ExchangeList,
     Join,
     Judgement,
+    RequestChanges,
     SessionDetail,
     Step,
     StepList,
@@ -59,6 +61,7 @@ __all__ = [
     "AuditKeys",
     "AuditLine",
     "AuditLines",
+    "Begun",
     "Branch",
     "BranchList",
     "BudgetLimit",
@@ -105,6 +108,7 @@ __all__ = [
     "Problem",
     "ProviderStatus",
     "Quote",
+    "RequestChanges",
     "Retention",
     "Searchable",
     "Session",

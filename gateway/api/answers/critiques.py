@@ -24,6 +24,9 @@ class Opined(msgspec.Struct, frozen=True, kw_only=True):
     """What a critique says of one clause."""
 
     clause: str
+    view: str
+    """What it was looked at from: `policy`, `provenance` or `intent`."""
+
     label: str
     score: int
     first_bad_step: str | None
@@ -35,6 +38,7 @@ class Opined(msgspec.Struct, frozen=True, kw_only=True):
         """The answer for one opinion."""
         return cls(
             clause=opinion.clause,
+            view=opinion.view,
             label=opinion.label,
             score=opinion.score,
             first_bad_step=opinion.first_bad_step,

@@ -2,8 +2,10 @@
 
 import msgspec
 
+from gateway import request_changes
 from gateway.api.answers.sessions import Branch, Session
 from gateway.api.answers.values import hexed, sound, time
+from gateway.stations import asks
 from gateway.times import rfc3339
 from policies.vocabulary import exchanges, judgements, sessions, steps
 from policies.vocabulary.usage import Usage
@@ -262,6 +264,99 @@ class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
     judged: Judgement | None = None
     """What clauses said of it; null where no policy was in force for its app."""
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """An exchange that is under way for long enough to be seen."""
+
+    exchange_id: str
+    session_id: str
+    app: str
+    agent: str | None
+    model: str | None
+    started_at: str
+
+    @classmethod
+    def of(cls, glimpse: asks.Glimpse) -> "Begun":
+        """The answer for one."""
+        return cls(
+            exchange_id=glimpse.exchange_id,
+            session_id=glimpse.join.session_id,
+            app=glimpse.app,
+            agent=glimpse.join.agent_name,
+            model=glimpse.model,
+            started_at=rfc3339(glimpse.started_ns),
+        )
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a request asks otherwise."""
+
+    name: str
+    """Of a setting or a tool; of a message the kind of its first step."""
+
+    before: str | None
+    """Its beginning; null where it was not."""
+
+    after: str | None
+    """Its beginning; null where it is no more."""
+
+    place: int | None
+    """Of a message: its place, from 0; in the earlier request where it is no more."""
+
+    cut: bool
+    """True where either text is only the beginning."""
+
+    withheld: bool
+    """True where the texts may name a person, and are not shown here."""
+
+
+class RequestChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks otherwise than an earlier one of its session."""
+
+    exchange_id: str
+    since: str | None
+    """The earlier exchange; null where there is none to compare with, and all else is empty."""
+
+    settings: tuple[Change, ...] = ()
+    instructions: Change | None = None
+    tools: tuple[Change, ...] = ()
+    history: tuple[Change, ...] = ()
+    """Messages of the earlier request that stand otherwise in this one, or not at all; the first of them."""
+
+    history_changes: int = 0
+    """How many there are."""
+
+    kept: int = 0
+    """Messages that stand in both."""
+
+    appended: int = 0
+    """Messages behind those."""
+
+    @classmethod
+    def of(
+        cls, exchange_id: str, since: str, found: request_changes.RequestChanges, *, longest: int, most: int
+    ) -> "RequestChanges":
+        """The answer; texts are cut to `longest` characters, and `most` changes of the history are told."""
+
+        def told(one: request_changes.Changed, *, withheld: bool = False) -> Change:
+            texts = [None if each is None or withheld else sound(each[:longest]) for each in (one.before, one.after)]
+            cut = any(each is not None and len(each) > longest for each in (one.before, one.after))
+            return Change(
+                name=sound(one.name), before=texts[0], after=texts[1], place=one.place, cut=cut, withheld=withheld
+            )
+
+        return cls(
+            exchange_id=exchange_id,
+            since=since,
+            settings=tuple([told(each, withheld=each.name in request_changes.PERSONAL) for each in found.settings]),
+            instructions=None if found.instructions is None else told(found.instructions),
+            tools=tuple([told(each) for each in found.tools]),
+            history=tuple([told(each) for each in found.history[:most]]),
+            history_changes=len(found.history),
+            kept=found.kept,
+            appended=found.appended,
+        )
 
 
 class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,9 @@ class Caller:
     def close(self) -> None:
         self.aborted = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, _: str) -> None:
         return None
 

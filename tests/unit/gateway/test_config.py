@@ -1,5 +1,6 @@
 import os
 import random
+import socket
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.init import template
 from gateway.config import RESERVED, Config, is_loopback, sections, settings_of, url_fault
-from gateway.config_file import ConfigError, key_lines
+from gateway.config.written import ConfigError, key_lines
 
 VALID = """
 [gateway]
@@ -151,6 +152,13 @@ def test_an_environment_form_finds_a_provider_with_a_hyphen(tmp_path: Path) -> N
         ("[gateway.port]\nx = 1\n", 1, "not a table", "one value"),
         ('[gateway]\nhost = "a b"\n', 2, "no address", "127.0.0.1"),
         ("[gateway]\nallowed_hosts = ['http://x']\n", 2, "`allowed_hosts`", "gateway.example.com"),
+        ("[mcp.x]\nurl='http://['\noauth='login'\n", 2, "not a URL", "https://"),
+        (
+            "[alert.x]\non=['hold']\nto='email'\nmail_from='a@x.example'\nmail_to=['b@x.example']\nsmtp='smtp://['\n",
+            6,
+            "no mail server",
+            "smtp://",
+        ),
         ("[gateway]\nport = \n", 2, "not TOML", "toml.io"),
         ("[gateway]\nport = 1\nport = 2\n", 3, "not TOML", "toml.io"),
     ],
@@ -163,6 +171,19 @@ def test_a_mistake_is_shown_with_its_line_and_its_remedy(
     assert (mistake.place, mistake.line) == (str(path), line)
     assert said in mistake.message
     assert remedy in mistake.remedy
+
+
+@pytest.mark.parametrize("section", ["provider.x", "supervisor"])
+def test_no_name_of_this_machine_leads_a_gateway_that_listens_everywhere_to_itself(
+    tmp_path: Path, section: str
+) -> None:
+    more = {"provider.x": 'dialect = "raw"', "supervisor": 'model = "x"\nprovider = "openai"'}[section]
+    listening = f'[gateway]\nhost = "0.0.0.0"\n[{section}]\n{more}\n'
+    for host in (socket.gethostname(), "127.0.0.1", "127.8.9.1", "localhost", "0.0.0.0"):
+        [mistake] = mistakes(written(tmp_path, f'{listening}base_url = "http://{host}:8787/v1"\n'))
+        assert "this gateway itself" in mistake.message
+    for elsewhere in ("192.0.2.7:8787", "model.example:8787", "127.0.0.1:8788"):
+        Config.load(written(tmp_path, f'{listening}base_url = "http://{elsewhere}/v1"\n'), environ={})
 
 
 def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgspec
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -22,6 +23,7 @@ from policies.vocabulary.steps import Step
 
 TYPES: dict[str, type] = {"string": str, "int": int, "double": float}
 SECRET = "heliotrope"
+NOW = 1_790_000_000_000_000_000
 JOIN = Join(
     session_id="S",
     branch_id="B",
@@ -107,6 +109,36 @@ def test_an_event_is_about_the_first_bad_step_or_the_last_and_holds_no_words() -
     assert SECRET not in str([bad, good])
 
 
+def of_the_gate(exchange_id: str, at_ns: int) -> Filed:
+    opinion = Opinion(clause="house/mail", view="intent", label="violation", score=90)
+    critique = msgspec.structs.replace(
+        filed().critique, seat="gate", steps=(), exchange_id=exchange_id, opinions=(opinion,), at_ns=at_ns
+    )
+    return msgspec.structs.replace(filed(), critique=critique)
+
+
+def test_a_critique_of_the_gate_is_about_the_answer_that_proposed_the_call(collector: "Collector") -> None:
+    record = Record()
+    record.filed = [of_the_gate("E1", NOW), of_the_gate("gone", 0)]
+    exporting(record, collector, 2)
+    found, gone = collector.records
+    assert (found.trace_id, found.span_id) == (JOIN.trace_id, EXCHANGE.client_span_id)
+    assert (gone.trace_id, gone.span_id) == (b"", b"")
+    told = {each.key: each.value.string_value for each in found.attributes}
+    assert (told["stepwarden.critique.view"], told["gen_ai.response.id"]) == ("intent", "msg_1")
+
+
+def test_a_critique_waits_for_its_exchange_to_be_recorded(collector: "Collector") -> None:
+    record = Record()
+    record.filed = [filed(1), of_the_gate("E1", NOW)]
+    record.recorded = False
+    exporting(record, collector, 2)
+    assert (len(collector.records), record.cursors) == (2, {CURSOR: "1"})
+    record.recorded = True
+    exporting(record, collector, 3)
+    assert collector.records[-1].span_id == EXCHANGE.client_span_id
+
+
 def test_what_was_not_judged_has_no_score() -> None:
     [event] = events_of(filed(failure="budget_day"), find)
     assert event.attributes["error.type"] == "budget_day"
@@ -165,6 +197,7 @@ class Record:
     def __init__(self) -> None:
         self.filed: list[Filed] = []
         self.cursors: dict[str, str] = {}
+        self.recorded = True
 
     def after(self, number: int, limit: int) -> list[tuple[int, Filed]]:
         return [*enumerate(self.filed, 1)][number : number + limit]
@@ -173,7 +206,7 @@ class Record:
         return self.cursors.get(name)
 
     def exchange(self, exchange_id: str) -> Exchange | None:
-        return EXCHANGE if exchange_id == "E1" else None
+        return EXCHANGE if exchange_id == "E1" and self.recorded else None
 
     def exchange_steps(self, exchange_id: str) -> list[Step]:
         return STEPS if exchange_id == "E1" else []
@@ -192,7 +225,7 @@ def collector() -> Iterator[Collector]:
 def exporting(record: Record, collector: Collector, wanted: int) -> None:
     """Export until the collector has so many records."""
     settings = ExportSettings(endpoint=collector.url, version="0", poll_seconds=0.01, retry_seconds=0.01)
-    exporter = EvaluationExporter(record, record, settings, save_cursor=record.save)
+    exporter = EvaluationExporter(record, record, settings, save_cursor=record.save, now_ns=lambda: NOW)
     exporter.start()
     with collector.heard:
         assert collector.heard.wait_for(lambda: len(collector.records) >= wanted, 20)

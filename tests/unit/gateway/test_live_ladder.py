@@ -35,7 +35,9 @@ class Killed(BaseException):
 class House:
     """One data directory, and the process that has it open."""
 
-    def __init__(self, folder: Path, becomes: Becomes, *, killed_at: int = 0, before: bool = True) -> None:
+    def __init__(
+        self, folder: Path, becomes: Becomes, *, killed_at: int = 0, before: bool = True, keys: int = 0
+    ) -> None:
         rules = folder / "rules.toml"
         rules.write_text(f"{RULES}\n[[clause]]{OTHER}")
         (folder / "stepwarden.toml").write_text(f'[app.default]\npolicy = ["{rules}"]\nenforce = true\n{SETTINGS}')
@@ -44,6 +46,7 @@ class House:
         )
         self._folder = folder
         self._becomes = becomes
+        self._keys = keys
         self._left, self._before = killed_at, before
         self.seen = 0
         """Number of the newest session."""
@@ -56,7 +59,7 @@ class House:
         self.standing.settle()
         self.ladder = LiveLadder(
             self.standing, self.store.revisions, self, newest=lambda: self.seen, configured={},  # type: ignore[arg-type]
-            revise=lambda change: change(self.standing), rest=lambda: None,
+            keys=lambda _: self._keys, revise=lambda change: change(self.standing), rest=lambda: None,
         )  # fmt: skip
 
     def mortal(self) -> None:
@@ -185,6 +188,7 @@ def test_a_canary_that_harms_ends_and_its_sessions_go_back_at_once(tmp_path: Pat
     arm = house.standing.line("default").arm
     assert arm is not None
     assert arm.revision in house.standing.line("default").kept
+    assert house.standing.line("nobody-configured") == house.standing.line("default"), "in the canary like everybody"
     house.lived("refused")
     assert (house.one().climb.last.why, house.standing.line("default").arm) == ("worse_live", None)
     assert house.standing.line("default").kept == {""}
@@ -225,4 +229,25 @@ def test_what_a_person_put_in_force_while_sessions_were_looked_at_stays(tmp_path
     assert meanwhile
     assert house.standing.of("default") is None, "what the files say, as Eve wanted"
     assert "revision.rolled_back" not in house.told()
+    house.store.close()
+
+
+def test_what_one_key_of_several_speaks_against_waits_for_a_person_and_is_told_once(tmp_path: Path) -> None:
+    def becomes(trial: Trial, number: int) -> Looked:
+        return msgspec.structs.replace(regressing(trial, number), key="k1" if number < 20_000 else f"k{number % 2}")
+
+    house = House(tmp_path, becomes, keys=3)
+    house.filed()
+    house.lived("active", 2000)
+    for _ in range(200):
+        house.ladder.look()
+    assert house.moves()[-1] == ("active", "rollback", "one_voice")
+    assert [why for *_, why in house.moves()].count("one_voice") == 1
+    assert house.standing.of("default") is not None, "it stays until somebody else speaks"
+    house.seen = 20_000
+    trial = house.store.revisions.trial(1)
+    assert trial is not None
+    house.standing.advance(1, msgspec.structs.replace(trial, cursor=20_000), [])
+    house.lived("rolled_back")
+    assert house.moves()[-1] == ("rolled_back", "rollback", "worse_live")
     house.store.close()

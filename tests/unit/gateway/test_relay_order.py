@@ -13,7 +13,7 @@ from gateway.passage import Passage
 from gateway.prices import Prices
 from gateway.server import Door
 from gateway.stations.asks import Done
-from gateway.stations.judge import Supervision
+from gateway.stations.benches import Supervision
 from gateway.stations.observe import Observation
 from gateway.wire.dialects import dialects
 from policies.vocabulary.exchanges import Recording

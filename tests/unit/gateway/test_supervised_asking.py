@@ -13,7 +13,8 @@ from gateway.demo.turns import Call, Turn
 from gateway.heads import head_of
 from gateway.ids import secrets_of
 from gateway.passage import Passage
-from gateway.stations.judge import Bench, Docket
+from gateway.stations.bench import Bench
+from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.supervised import SupervisedReply
 from gateway.wire.dialects import dialects

@@ -419,7 +419,7 @@ def under_the_months_key(folder: Path) -> None:
 
 def test_a_key_that_is_gone_is_said_and_never_read_as_garbage(folder: Path, store: Store) -> None:
     store.append([said(1, "gone")])
-    vars(store)["_vault"].keys.destroy("session", ["gone"])
+    vars(store)["_scope_keys"].destroy("session", ["gone"])
     with pytest.raises(ContentDamaged, match=r"keys\.db"):
         store.body(said(1, "gone").exchange.exchange_id, "request")
 

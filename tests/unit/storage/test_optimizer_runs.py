@@ -67,7 +67,8 @@ def test_a_ledger_of_an_older_version_keeps_its_calls_and_takes_those_of_optimiz
     db.close()
     (folder / "ledger.db").chmod(0o600)
     store = Store.open(folder)
-    store.supervisor_calls.begin(call(seat="optimizer", purpose="optimization")).result(10)
+    store.supervisor_calls.begin(call(seat="optimizer", purpose="optimization"))
+    store.sequencer.flush()
     assert [each.call.seat for each in store.supervisor_calls.list()] == ["gate", "optimizer"]
     assert store.revisions.list() == []
     store.close()

@@ -63,6 +63,10 @@ class Books:
         self.ends.append(end)
 
 
+async def nothing() -> None:
+    """At once."""
+
+
 class Scribe:
     """`Model` as a function of the prompt."""
 
@@ -72,6 +76,10 @@ class Scribe:
         self.answering = answering
         self.prompts: list[Prompt] = []
         self.asked = asyncio.Event()
+        self.loading: Callable[[], Awaitable[None]] = nothing
+
+    async def ready(self) -> None:
+        await self.loading()
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         assert seconds > 0

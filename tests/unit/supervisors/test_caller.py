@@ -80,6 +80,21 @@ def test_a_model_that_never_answers_is_waited_for_no_longer_than_said() -> None:
     assert court.whys == ["timed_out"]
 
 
+def test_while_a_model_cannot_be_sent_anything_no_call_is_begun() -> None:
+    court = Court(fine)
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    async def missing() -> None:
+        raise ImportError("no such SDK")
+
+    for loading, why in ((for_ever, "timed_out"), (missing, "raised:ImportError")):
+        court.model.loading = loading
+        assert refused(court, seconds=0.01).why == why
+    assert (court.model.prompts, court.books.begun) == ([], [])
+
+
 def test_what_does_not_fit_the_budget_is_not_sent() -> None:
     court = Court(fine, limits=Limits(day=Limit(tokens=10)))
     assert refused(court).why == "budget_day"

@@ -81,6 +81,9 @@ class Unhashed:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    async def ready(self) -> None:
+        pass
+
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         plain = prompt.question.replace(word(self.name), self.name)
         return await Gullible().complete(msgspec.structs.replace(prompt, question=plain), seconds=seconds)
@@ -99,6 +102,9 @@ class Guessed:
     """The scripted model where every fence is one number that the attacker knows."""
 
     name = "guessed"
+
+    async def ready(self) -> None:
+        pass
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         known = msgspec.structs.replace(

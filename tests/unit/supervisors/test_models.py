@@ -111,6 +111,14 @@ def test_counts_that_are_not_given_are_not_made_up(make: Make) -> None:
 
 
 @both
+@pytest.mark.parametrize("count", [-1, -5_000_000, 1 << 40, 1 << 63, 10**30])
+def test_counts_that_no_call_can_have_are_not_known(make: Make, count: int) -> None:
+    for spent, known in (((count, 7), (None, 7)), ((7, count), (7, None))):
+        found, _ = complete(make, always(Said(text="ok", spent=spent)))
+        assert (found.input_tokens, found.output_tokens) == known
+
+
+@both
 @pytest.mark.parametrize(
     ("status", "why"),
     [(401, "key_refused"), (403, "key_refused"), (429, "overloaded"), (529, "overloaded"), (500, "status:500")],

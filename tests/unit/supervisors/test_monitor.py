@@ -1,6 +1,7 @@
 """The monitor: every step that waits is settled once, whatever the supervisor's model does; nothing passes unjudged."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -22,11 +23,12 @@ from supervisors.adapters.breaker import Breaker
 from supervisors.budget import Budget, Limit, Limits
 from supervisors.caller import Caller
 from supervisors.canaries import Canaries, Canary
+from supervisors.critics.fences import FENCE_BYTES
 from supervisors.lines import Lines
 from supervisors.models.interface import Completion, Prompt, Stop, Unanswered
 from supervisors.models.scripted import answer
 from supervisors.monitor import ATTEMPTS, PATIENCE_NS, Monitor, MonitorSettings
-from supervisors.transcript import Seen
+from supervisors.transcript import SHOWN_BYTES, Seen
 
 CHARGE = Charge(clause="house/mail", text='No step says "burn it".', severity="high", seat="monitor")
 BEFORE = Trail(parts=(Part(kind="user_input", text="hi"),))
@@ -52,6 +54,9 @@ class Brain:
         self.stop: Stop = stop
         self.answering = answering
         self.prompts: list[Prompt] = []
+
+    async def ready(self) -> None:
+        pass
 
     async def complete(self, prompt: Prompt, *, seconds: float) -> Completion:
         del seconds
@@ -96,8 +101,17 @@ class Books:
 class House:
     """The record, the queue, the clauses and the book, in memory; the clock is set by hand."""
 
-    def __init__(self, brain: Brain, *, limits: Limits | None = None, canary_every: int = 0, **settings: Any) -> None:
+    def __init__(
+        self,
+        brain: Brain,
+        *,
+        limits: Limits | None = None,
+        canary_every: int = 0,
+        severity: str = CHARGE.severity,
+        **settings: Any,
+    ) -> None:
         self.now = SECOND
+        self.charge = msgspec.structs.replace(CHARGE, severity=severity)
         self.recorded: dict[str, list[Seen]] = {}
         self.waiting: list[Awaiting] = []
         self.until: dict[str, int] = {}
@@ -204,14 +218,19 @@ class House:
         self.waiting = [each for each in self.waiting if each.step_id not in gone]
 
     async def steps(self, session_id: str, *, after: int, wanted: Sequence[str], most: int) -> list[Seen]:
-        del most
         steps = [step for step in self.recorded.get(session_id, []) if step.number > after]
         last = max([at for at, step in enumerate(steps) if step.step_id in wanted], default=-1)
-        return steps[: last + 1]
+        shown: list[Seen] = []
+        for step in reversed(steps[: last + 1]):
+            if step.step_id not in wanted:
+                most -= FENCE_BYTES + (len(step.part.text) if step.part else 0)
+            if step.step_id in wanted or most >= 0:
+                shown.append(step)
+        return shown[::-1]
 
     def charges(self, app: str, clauses: Collection[str]) -> tuple[Charge, ...]:
         del app
-        return (CHARGE,) if self.charged and CHARGE.clause in clauses else ()
+        return (self.charge,) if self.charged and CHARGE.clause in clauses else ()
 
     def ruling(self, app: str, opinions: Sequence[Opinion]) -> Verdict:
         del app
@@ -274,6 +293,73 @@ def test_a_violation_is_critiqued_with_its_words_and_its_first_step() -> None:
     assert (filed.verdict, filed.clauses, len(filed.critique.calls)) == ("hold", ("house/mail",), 2)
     assert [call.purpose for call in house.books.begun] == ["word", "critique"]
     assert all(call.session_id == "S" and call.seat == "monitor" for call in house.books.begun)
+
+
+def viewing(says: Callable[[str, Prompt], str]) -> Answering:
+    """Critiques by what they look from; the quick word is the scripted one."""
+
+    def answering(prompt: Prompt) -> str:
+        view = re.search(r"^view: (\w+)$", prompt.question, re.MULTILINE)
+        return answer(prompt) if view is None else says(view[1], prompt)
+
+    return answering
+
+
+def opined(prompt: Prompt, label: str, score: int) -> str:
+    said = json.loads(answer(prompt))
+    [opinion] = said["opinions"]
+    if label == "ok":
+        opinion |= {"quotes": [], "first_bad_step": None}
+    return json.dumps(said | {"opinions": [opinion | {"label": label, "score": score}]})
+
+
+def test_a_critical_clause_is_looked_at_from_three_views_and_the_worst_counts() -> None:
+    said = {"policy": ("violation", 55), "provenance": ("ok", 10), "intent": ("violation", 90)}
+    house = House(Brain(viewing(lambda view, prompt: opined(prompt, *said[view]))), severity="critical")
+    _, bad = house.happened("S", "fine", "please burn it")
+    house.read()
+    [filed] = house.kept
+    [opinion] = filed.critique.opinions
+    assert (opinion.view, opinion.label, opinion.score, opinion.first_bad_step) == ("intent", "violation", 90, bad)
+    assert (filed.verdict, len(filed.critique.calls)) == ("hold", 4)
+    assert sorted([(call.purpose, call.view or "") for call in house.books.begun]) == [
+        ("critique", "intent"),
+        ("critique", "policy"),
+        ("critique", "provenance"),
+        ("word", ""),
+    ]
+
+
+def test_a_view_that_is_missing_is_unsure_and_never_an_ok() -> None:
+    def says(view: str, prompt: Prompt) -> str:
+        return "no JSON" if view == "intent" else opined(prompt, "ok", 10)
+
+    house = House(Brain(viewing(says)), severity="critical")
+    house.happened("S", "please burn it")
+    house.read()
+    [opinion] = house.kept[0].critique.opinions
+    assert (opinion.view, opinion.label, opinion.score) == ("intent", "unsure", 50)
+    assert "answer_malformed" in opinion.feedback
+
+
+def test_without_the_view_of_all_clauses_a_step_is_not_judged() -> None:
+    def says(view: str, prompt: Prompt) -> str:
+        return "no JSON" if view == "policy" else opined(prompt, "ok", 10)
+
+    house = House(Brain(viewing(says)), severity="critical")
+    house.happened("S", "please burn it")
+    house.read()
+    assert house.kept == []
+    assert [step.attempts for step in house.waiting] == [1]
+
+
+def test_what_is_shown_of_a_session_of_short_steps_is_bounded_with_its_fences() -> None:
+    house = House(Brain())
+    for _ in range(100):
+        house.happened("S", *["y"] * 20)
+        house.read()
+    longest = max([sum(map(len, (*prompt.history, prompt.question))) for prompt in house.brain.prompts])
+    assert SHOWN_BYTES * 3 / 4 < longest < SHOWN_BYTES + 20 * FENCE_BYTES + 4096
 
 
 def test_what_was_shown_stays_as_it_was_and_only_grows() -> None:

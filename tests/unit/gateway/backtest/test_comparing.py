@@ -10,7 +10,7 @@ from gateway.backtest.history import Turn, moments_of, turns_of
 from gateway.backtest.playback import Decisions
 from gateway.backtest.replay import Replayed
 from gateway.backtest.tally import Tally
-from gateway.stations.judge import CHANGED, RETOLD, SHADOWING, UNSEEN
+from gateway.stations.own_clauses import CHANGED, RETOLD, SHADOWING, UNSEEN
 from policies.edits import Edit
 from policies.vocabulary.backtests import Backtest
 from policies.vocabulary.coverage import Examined

@@ -14,8 +14,9 @@ from gateway.keeper import Opened, Opening
 from gateway.mcp.relay import McpPlane
 from gateway.mcp.seat import Seat
 from gateway.server import DOOR, Door
-from gateway.stations.asks import Done
-from gateway.stations.judge import Bench, Supervision
+from gateway.stations.asks import Done, Glimpse
+from gateway.stations.bench import Bench
+from gateway.stations.benches import Supervision
 from policies.evaluate import Ruleset, Settings
 from policies.loader import load
 from policies.vocabulary.audit import ConfigActivated
@@ -77,6 +78,8 @@ class Keeper:
     async def terminate(self, session_id: str) -> None: ...
 
     def finish(self, done: Done) -> None: ...
+
+    def show(self, glimpse: Glimpse) -> None: ...
 
     def close(self, recording: Recording) -> None:
         self.recordings.append(recording)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.stations.judge import binding
+from gateway.stations.binding import binding
 from policies.vocabulary.steps import Part
 
 CALL = Part(kind="tool_call", tool="pay", text='{"to": "Ann", "amount": 20}')

@@ -9,7 +9,9 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 import pytest
 
-from gateway.stations.judge import BUDGET_NS, INLINE_BYTES, PATIENCE_NS, UNSEEN, Bench, Docket
+from gateway.stations.bench import BUDGET_NS, INLINE_BYTES, PATIENCE_NS, Bench
+from gateway.stations.judge import Docket
+from gateway.stations.own_clauses import UNSEEN
 from gateway.wire.dialects import dialects
 from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings

@@ -7,7 +7,9 @@ from typing import Final
 
 import pytest
 
-from gateway.stations.judge import NOTICES, Bench, Docket
+from gateway.stations.bench import Bench
+from gateway.stations.judge import Docket
+from gateway.stations.own_clauses import NOTICES
 from gateway.wire.dialects import dialects
 from gateway.wire.notices import make
 from policies.asking import Asking

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.stations.bench import INLINE_BYTES, Bench
 from gateway.stations.histories import Stored
-from gateway.stations.judge import INLINE_BYTES, Bench, Docket
+from gateway.stations.judge import Docket
 from gateway.wire.dialects import dialects
 from policies.asking import Answer, Asker, Asking, Question
 from policies.evaluate import Judgement, Ruleset, Settings

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.stations.judge import INLINE_BYTES, Bench
+from gateway.stations.bench import INLINE_BYTES, Bench
 from policies.evaluate import Ruleset
 from policies.trail import Scene, Trail
 from policies.vocabulary.steps import Part, StepKind

@@ -1,6 +1,7 @@
 """Trials: each session counts once, for the arm it ran under, and nothing counts that could not be read."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,19 +37,26 @@ def test_a_canary_counts_each_session_for_the_arm_it_ran_under(sessions: list[tu
     assert (trial.cursor, trial.unread) == (len(sessions), sum(unread for *_, unread in sessions))
 
 
-def test_one_key_alone_cannot_have_taken_back_what_stops_its_attacks() -> None:
-    trial = after(
-        Trial(stage="watch", cursor=0, canary=Canary(paired=True)), looked(1, arm="candidate", key="k1"), SETTINGS
-    )
-    for number in range(2, 60):
-        trial = after(trial, looked(number, arm="candidate", key="k2", harm=True), SETTINGS)
-    assert said(trial, SETTINGS) == "comparing"
-    trial = after(trial, looked(60, arm="candidate", key="k1", harm=True), SETTINGS)
-    assert said(trial, SETTINGS) == "worse"
-
-
-def test_where_nobody_shows_a_key_harm_speaks_by_itself() -> None:
+def harmed(*keys: str) -> Trial:
+    """A trial in which every session of these keys came to harm."""
     trial = Trial(stage="watch", cursor=0, canary=Canary(paired=True))
-    for number in range(1, 20):
-        trial = after(trial, looked(number, arm="candidate", harm=True), SETTINGS)
-    assert said(trial, SETTINGS) == "worse"
+    for number in range(1, 60):
+        trial = after(trial, looked(number, arm="candidate", key=keys[number % len(keys)], harm=True), SETTINGS)
+    return trial
+
+
+@given(keys=st.integers(2, 9), agreed=st.booleans())
+def test_one_key_alone_cannot_have_taken_back_what_stops_its_attacks(keys: int, *, agreed: bool) -> None:
+    """Whether the other keys called meanwhile is nothing it could wait for, or bring about."""
+    assert said(harmed("k1"), SETTINGS, keys=keys, agreed=agreed) == "one_voice"
+    assert said(harmed("k1", "k2"), SETTINGS, keys=keys, agreed=agreed) == "worse"
+
+
+def test_the_only_key_there_is_takes_back_what_began_by_itself_and_not_what_a_person_agreed_to() -> None:
+    assert said(harmed("k1"), SETTINGS, keys=1, agreed=False) == "worse"
+    assert said(harmed("k1"), SETTINGS, keys=1, agreed=True) == "one_voice"
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_where_nobody_shows_a_key_harm_speaks_by_itself(*, agreed: bool) -> None:
+    assert said(harmed(""), SETTINGS, keys=0, agreed=agreed) == "worse"

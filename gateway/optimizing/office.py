@@ -1,0 +1,66 @@
+"""The office: what a run of optimizers has done in the process that keeps the data directory, and nothing beyond that.
+
+A run may keep proposals, and ask a model; it can put nothing in force.
+"""
+
+import time
+from collections.abc import Callable
+from typing import final
+
+from gateway.optimizing.errands import Past
+from policies.gate.memory import Memory
+from policies.vocabulary.ladder import Climb, GateSettings
+from policies.vocabulary.revisions import Proposal
+from storage.optimizer_runs import Run, RunBook
+from storage.revisions import RevisionBook
+from supervisors.optimizers.model import Completion, Model, ModelFailed
+
+
+@final
+class LedgerOffice:
+    """The office of one run. Blocks; for one thread."""
+
+    def __init__(
+        self, book: RevisionBook, runs: RunBook, gate: GateSettings, model: Callable[[str], Model] | None
+    ) -> None:
+        """`model`: the one that may be asked, on the account of an app; None where nobody is."""
+        self._book = book
+        self._runs = runs
+        self._gate = gate
+        self._model = model
+        self._models: dict[str, Model] = {}
+
+    def past(self, app: str) -> Past:
+        """See `Office.past`."""
+        filed = self._book.list(app=app, limit=-1)
+        return Past(
+            memory=self._book.memory(app, cooldown_ns=self._gate.cooldown_ns),
+            waiting=frozenset([each.proposal.digest for each in filed if each.state in ("waiting", "canary")]),
+            attempts=sum(each.climb.asked_holdout for each in filed),
+            first=not self._book.ever(app),
+            newest=max([each.number for each in filed], default=0),
+        )
+
+    def memory(self, app: str, *, until: int) -> Memory:
+        """See `Office.memory`."""
+        return self._book.memory(app, cooldown_ns=self._gate.cooldown_ns, until=until)
+
+    def keep(self, proposal: Proposal, climbed: Climb) -> int:
+        """See `Office.keep`."""
+        return self._book.file(proposal, climbed, now_ns=time.time_ns()).number
+
+    def begin(self, app: str, subject: str, *, since: int) -> Run:
+        """See `Office.begin`."""
+        return self._runs.begin(app, subject, since=since)
+
+    def complete(self, app: str, prompt: str) -> Completion:
+        """See `Office.complete`."""
+        if self._model is None:
+            raise ModelFailed("no model is named")
+        if app not in self._models:
+            self._models[app] = self._model(app)
+        return self._models[app].complete(prompt)
+
+    def end(self, app: str) -> None:
+        """See `Office.end`."""
+        self._runs.end(app)
