@@ -37,7 +37,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a request says of its caller."""
 
     explicit_session: str | None = None
-    """`stepwarden-session`, whatever it holds; what is not plain is joined by and never shown (`stations/states.py`)."""
+    """`stepwarden-session`, whatever it holds; what is not plain is never shown (`stations/states.py`)."""
 
     agent_session: str | None = None
     """The run an agent says it belongs to."""
