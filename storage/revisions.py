@@ -4,6 +4,7 @@ Each move commits together with the audit entry that tells of it, refusals inclu
 back is to point at an earlier one.
 """
 
+import logging
 import secrets
 from collections.abc import Sequence
 from hashlib import blake2b, sha256
@@ -41,7 +42,10 @@ ProposalState: TypeAlias = Literal["waiting", "refused", "rejected", "canary", "
 Statements: TypeAlias = list[Statement]
 Entries: TypeAlias = list[Entry]
 Several: TypeAlias = list["Filed"]
+Keeping: TypeAlias = list["Kept"]
 """The book has a method of the name `list`."""
+
+_LOG: Final = logging.getLogger("stepwarden.revisions")
 
 _OPEN: Final = ("waiting", "canary")
 _COLUMNS: Final = "id, proposal_id, state, content, climb, filed_ns, decided_by, decided_reason, decided_ns"
@@ -214,7 +218,7 @@ class RevisionBook:
             f"OR (state = 'waiting' AND (? OR NOT EXISTS ({for_a_person}))) "
             "OR (state = 'active' AND id IN (SELECT proposal FROM proposal_trial)) ORDER BY id"
         )
-        return [self._filed(row) for row in self._ledger.read(query, (asleep,))]
+        return self._readable(self._ledger.read(query, (asleep,)))
 
     def ever(self, app: str) -> bool:
         """Whether any proposal for an app was ever in force for all its sessions."""
@@ -263,7 +267,7 @@ class RevisionBook:
             f"SELECT {_COLUMNS} FROM proposal WHERE app = ifnull(?, app) AND state = ifnull(?, state) "  # noqa: S608
             "ORDER BY id DESC LIMIT ?"
         )
-        return [self._filed(row) for row in self._ledger.read(query, (app, state, limit))]
+        return self._readable(self._ledger.read(query, (app, state, limit)))
 
     def memory(self, app: str, *, cooldown_ns: int, until: int | None = None) -> Memory:
         """What the gate has to remember of an app: what was refused for good, and what rests after a rollback.
@@ -402,8 +406,16 @@ class RevisionBook:
     def every(self, *, app: str | None = None, limit: int = 200) -> tuple[Kept, ...]:
         """Everything that was ever put in force, newest first."""
         query = "SELECT revision_id, content FROM revision WHERE app = ifnull(?, app) ORDER BY at_ns DESC LIMIT ?"
-        rows = self._ledger.read(query, (app, limit))
-        return tuple([_kept(self._sealer.open(sealed, name.encode())) for name, sealed in rows])
+        found: Keeping = []
+        for name, sealed in self._ledger.read(query, (app, limit)):
+            try:
+                found.append(_kept(self._sealer.open(sealed, name.encode())))
+            except msgspec.MsgspecError as error:
+                _LOG.error(
+                    "a revision cannot be read: a guard of another version, say",
+                    extra={"revision": name, "error": type(error).__name__},
+                )
+        return tuple(found)
 
     def chain(self, app: str) -> tuple[Kept, ...]:
         """What is in force and everything it goes back to, newest first."""
@@ -467,6 +479,19 @@ class RevisionBook:
 
     def _seal(self, content: msgspec.Struct, name: str) -> bytes:
         return self._sealer.seal(_encode(content), name.encode())
+
+    def _readable(self, rows: Sequence[tuple[Any, ...]]) -> Several:
+        """Proposals as far as this version can read them: one that it cannot keeps no other from going on."""
+        found: Several = []
+        for row in rows:
+            try:
+                found.append(self._filed(row))
+            except msgspec.MsgspecError as error:
+                _LOG.error(
+                    "a proposal cannot be read: a guard of another version, say",
+                    extra={"proposal": row[0], "error": type(error).__name__},
+                )
+        return found
 
     def _filed(self, row: tuple[Any, ...]) -> Filed:
         number, name, state, content, climb, filed_ns, by, reason, decided_ns = row

@@ -135,6 +135,8 @@ class RevisionDesk:
             gate=standing.gate,
             share=settings.share,
             spending=Spending(calls=settings.calls_per_run, tokens=settings.tokens_per_run),
+            seconds=settings.minutes_per_run * 60,
+            words=settings.words_per_day,
         )
 
     def _lines(self, app: str, now: "Parameters") -> dict[str, tuple[str, ...]]:

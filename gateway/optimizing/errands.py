@@ -65,6 +65,12 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     spending: Spending
     """What may be spent on a model, for each app."""
 
+    seconds: float
+    """How long a model may be asked, for each app."""
+
+    words: int
+    """How many labels and decided holds of one person or key count in a day."""
+
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an app's proposals, as far as a run has to know."""

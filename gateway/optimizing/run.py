@@ -68,7 +68,7 @@ class Workshop:
         A dry run asks no model.
         """
         app, errand = wanted.app, self._errand
-        episodes = self._episodes.of(app, rest, wanted.lines)
+        episodes = self._episodes.of(app, rest, wanted.lines, most=errand.words)
         if not errand.dry:
             self._office.count(app, _ends(episodes))
         halves = divide(episodes, Split(salt=wanted.salt, share=errand.share))
@@ -91,7 +91,8 @@ class Workshop:
             said = [_said(each) for each in episodes]
             subject = digest([wanted.parameters.digest, names, errand.gate, errand.share, said])
             run = self._office.begin(app, subject, since=self._office.past(app).newest)
-            metered = Metered(_OfficeModel(self._office, app), errand.spending)
+            until = time.monotonic() + errand.seconds
+            metered = Metered(_OfficeModel(self._office, app), errand.spending, late=lambda: time.monotonic() > until)
             hearing.begin(
                 run,
                 self._office.memory(app, until=run.since),

@@ -82,6 +82,8 @@ class Desk:
             gate=GateSettings(),
             share=0.4,
             spending=Spending(),
+            seconds=60,
+            words=50,
         )
         return run_apart(errand, Office(heard), self.watcher, lambda: busy)
 
