@@ -619,7 +619,7 @@ class DataPlane:
         if passage.watch is not None and passage.watch.recalled():
             passage.outcome = "client_aborted"
             return
-        passage.note = "cut when the gateway's drain time was over"
+        passage.note = "cut when the gateway ended"
         try:
             async with asyncio.timeout(_PARTING_SECONDS):
                 await self._part(passage, passage.outlet or send)

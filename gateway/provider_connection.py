@@ -11,6 +11,7 @@ import httptools
 from aiohttp.base_protocol import BaseProtocol
 
 from gateway.heads import BODILESS
+from gateway.tcp import keep_alive
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -175,6 +176,11 @@ class ProviderConnection(BaseProtocol):
             self._fail(TimeoutError())
 
     # --- what the network brings --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        super().connection_made(transport)
+        keep_alive(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Bytes of an answer; those that nobody asked for end the connection."""

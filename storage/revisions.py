@@ -27,7 +27,7 @@ from policies.vocabulary.audit import (
 )
 from policies.vocabulary.holds import Review
 from policies.vocabulary.ladder import Climb
-from policies.vocabulary.revisions import Parameters, Proposal, Revision
+from policies.vocabulary.revisions import LineEnds, Parameters, Proposal, Revision
 from storage import trials
 from storage.aliases import Aliases
 from storage.errors import ProposalDecided, ProposalNotFound, RevisionNotFound
@@ -284,6 +284,18 @@ class RevisionBook:
                 for component in components(each.proposal.edits):
                     resting[component] = max(until_ns, resting.get(component, 0))
         return Memory(refused=frozenset(refused), resting=resting)
+
+    def count(self, app: str, ends: Sequence[LineEnds], *, now_ns: int) -> None:
+        """Keep how sessions ended with each item of an app's instructions, in the place of what was counted before."""
+        insert = "INSERT INTO line_end (app, line, helped, hurt, at_ns) VALUES (?, ?, ?, ?, ?)"
+        rows = [(insert, (app, each.line, each.helped, each.hurt, now_ns)) for each in ends]
+        self._ledger.write([("DELETE FROM line_end WHERE app = ?", (app,)), *rows], entries=())
+
+    def counted(self, app: str) -> tuple[LineEnds, ...]:
+        """How sessions ended with each item, as it was counted last."""
+        query = "SELECT line, helped, hurt FROM line_end WHERE app = ? ORDER BY line"
+        rows = self._ledger.read(query, (app,))
+        return tuple([LineEnds(line=line, helped=helped, hurt=hurt) for line, helped, hurt in rows])
 
     def salt(self, app: str) -> str:
         """By what an app's episodes are split: the same each time, and known to nobody who proposes."""

@@ -56,6 +56,11 @@ def create_key(
         f"key {clean(key['key_id'])} ({key['role']}, app {clean(key['app'])}); keep the secret, it is not stored:"
     )
     click.echo(created["secret"])
+    if key["role"] == "app":
+        err().print(
+            "From now on every caller shows such a key where its SDK puts an API key; "
+            "the provider's own comes from `key_env` of its section."
+        )
 
 
 @keys.command("list")

@@ -46,9 +46,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     signals: Mapping[str, int]
     """Signals that count, by kind."""
 
-    instructed: Mapping[str, tuple[int, int]] = {}
-    """By the digest of parameters whose lines were in a session's requests: sessions that went well, and others."""
-
 
 class Records(Protocol):
     """The slice of the store this reads; `storage.store.Store` fits."""
@@ -145,33 +142,29 @@ class RecordedEpisodes:
         self._holds = holds
         self._critiques = critiques
 
-    def of(self, app: str, rest: Callable[[], None]) -> tuple[Episode, ...]:
+    def of(self, app: str, rest: Callable[[], None], lines: Mapping[str, tuple[str, ...]]) -> tuple[Episode, ...]:
         """Every session of an app of which enough was said, oldest first; `rest` is called after each that is read.
 
+        `lines`: ids of items of instructions, by the digest of the parameters that the record says were added.
         A session that cannot be read back whole is left out: what guards would have said of it, nobody knows.
         """
         found: list[Episode] = []
         for session, signals in self._spoken(app, rest):
             episode = labelled(session.episode, signals)
-            found += [] if episode is None else [episode]
+            if episode is not None:
+                stood = {line for name in session.instructed for line in lines.get(name, ())}
+                found.append(msgspec.structs.replace(episode, lines=tuple(sorted(stood))))
         return tuple(sorted(found, key=lambda each: (each.at_ns, each.episode_id)))
 
     def records(self, app: str, rest: Callable[[], None]) -> Record:
         """How often each guard of an app was wrong, in the sessions of which anything was said; and what was said."""
         looks: list[Look] = []
         spoken: list[Signal] = []
-        ends: dict[str, tuple[int, int]] = {}
         for session, signals in self._spoken(app, rest):
             looks += session.looks
             spoken += signals
-            episode = labelled(session.episode, signals) if session.instructed else None
-            if episode is None:
-                continue
-            for name in session.instructed:
-                well, ill = ends.get(name, (0, 0))
-                ends[name] = (well + episode.honest, ill + (not episode.honest))
         kinds = Counter([each.kind for each in limited(spoken)])
-        return Record(guards=guard_records(looks, spoken), signals=kinds, instructed=ends)
+        return Record(guards=guard_records(looks, spoken), signals=kinds)
 
     def _spoken(self, app: str, rest: Callable[[], None]) -> Iterator[tuple[_Session, list[Signal]]]:
         labels, holds = self._labels.list(app=app, limit=EVERY), self._holds.list(app=app, limit=EVERY)

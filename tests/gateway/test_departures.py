@@ -130,3 +130,28 @@ def test_an_upload_no_provider_reads_costs_bounded_memory(house: House) -> None:
     assert grown < 32 << 20
     facts = house.facts(got.exchange)
     assert facts["outcome"] == "complete"
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the kernel does not tell which timers run")
+def test_the_kernel_probes_both_legs_of_a_call_that_is_silent(house: House) -> None:
+    mark = [(HEADER.encode(), b"stall-before-headers"), (b"x-mark", b"silent")]
+    provider = int(house.provider.url.rpartition(":")[2])
+    with house.wire() as wire:
+        wire.send(ANTHROPIC.call(headers=mark))
+        house.provider.wait_for(lambda it: any(each.header("x-mark") == "silent" for each in it.requests))
+        caller = wire.socket.getsockname()[1]
+        gateway = house.gateway.address[1]
+        assert probed(gateway, caller) == {True}
+        assert probed(None, provider) >= {True}
+        assert False not in probed(None, provider)
+
+
+def probed(near: int | None, far: int) -> set[bool]:
+    """Whether the kernel's keep-alive timer (2) runs for the established connections between these ports."""
+    found: set[bool] = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, _, timer = line.split()[:6]
+        ports = int(local.rpartition(":")[2], 16), int(remote.rpartition(":")[2], 16)
+        if state == "01" and ports[1] == far and near in (None, ports[0]):
+            found.add(timer.startswith("02:"))
+    return found
