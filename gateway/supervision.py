@@ -58,6 +58,10 @@ def examined(config: Config) -> tuple[Mistake, ...]:
         policies = policies_of(config)
     except BadPolicy as bad:
         return bad.mistakes
+    return _examined(config, policies)
+
+
+def _examined(config: Config, policies: Mapping[str, Loaded]) -> tuple[Mistake, ...]:
     found = [*lacking(policies.values()), *_sets_at_fault(config)]
     found += [mistake for loaded in policies.values() for mistake in run_examples(loaded)]
     tags = {name: tool.tags for name, tool in config.tools.items()}
@@ -94,10 +98,10 @@ def open_supervision(
     `panel` answers for guards that are asked, `judge` for the gate; without them nothing can be judged by them.
     `revisions`: where the keeper says that one is in force; without them the policy files alone are.
     """
-    wrong = [mistake for mistake in examined(config) if mistake.severity == "error"]
+    policies = policies_of(config)
+    wrong = [mistake for mistake in _examined(config, policies) if mistake.severity == "error"]
     if wrong:
         raise BadPolicy(wrong)
-    policies = policies_of(config)
     key = notice_key(config)
     benches = {
         name: None if not app.policy else _bench(base_of(config, name, policies), config, key, panel, judge)

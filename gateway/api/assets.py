@@ -68,7 +68,8 @@ def dashboard_routes() -> Router:
         """The dashboard."""
         return _answer(shipped(), _PAGE, request)
 
-    @get("/assets/{name:str}", opt=requires("anyone"), include_in_schema=False, sync_to_thread=True)
+    # Not in a thread: the page came first, and with it all files were read.
+    @get("/assets/{name:str}", opt=requires("anyone"), include_in_schema=False, sync_to_thread=False)
     def asset(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
         """A module or style of it."""
         return _answer(shipped(), name, request)

@@ -9,22 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import msgspec
 from litestar import post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, SkipValidation
+from litestar.params import FromPath, JSONBody, SkipValidation
 from litestar.response import Stream
 from msgspec import Meta
 
-from gateway.api.access import NotAllowed, requires, scope_of
+from gateway.api.access import NotAllowed, requires, scope_of, sees
 from gateway.api.events import EVENTS, streamed
 from gateway.api.long_work import LongWork, Watcher
+from gateway.api.looks import look
+from gateway.api.ports import Audit
 from gateway.backtest.history import Wanted
 from gateway.backtest.run import EXAMPLES, Candidate, Laboratory
 from gateway.times import moment_ns
 from policies.mistakes import BadPolicy, Mistake
 from policies.vocabulary.backtests import Backtest
 from policies.vocabulary.keys import Principal
+from storage.errors import ProposalNotFound
 
 if TYPE_CHECKING:
+    from gateway.optimizing.desk import RevisionDesk
     from policies.vocabulary.clauses import Policy
+else:
+    RevisionDesk = Any
 
 MOST: Final = 10_000
 """Exchanges that are replayed unless another number is asked for."""
@@ -102,6 +108,7 @@ def breather(busy: Callable[[], bool]) -> Callable[[], None]:
 async def run_backtest(
     data: JSONBody[BacktestAsk],
     backtests: NamedDependency[SkipValidation[Backtests]],
+    audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> Stream:
     """Try a candidate on recorded history: `progress` events, then one `report`, or one `error`. Activates nothing."""
@@ -112,8 +119,44 @@ async def run_backtest(
     policies = await asyncio.to_thread(_loaded, data.policies)
     wanted = Wanted(since_ns=since_ns, sessions=tuple(data.sessions), app=app, most=data.most)
     candidate = Candidate(policies=policies, enforce=data.enforce)
+    if data.examples:
+        await asyncio.to_thread(look, audit, principal, "steps", app=app)
     events = backtests.begin(candidate, wanted, examples=data.examples)
     return streamed(events)
+
+
+class ProposalBacktestAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On which part of its app's record a proposal is tried."""
+
+    since: Annotated[str, Meta(max_length=64)] | None = None
+    """RFC 3339, or `2h` back from now."""
+
+    most: Annotated[int, Meta(ge=1, le=1_000_000)] = MOST
+    """About how many exchanges are replayed."""
+
+    examples: Annotated[int, Meta(ge=0, le=50)] = EXAMPLES
+    """Flips shown for each clause and change."""
+
+
+@post("/api/proposals/{number:int}/backtest", opt=requires("operator"), media_type=EVENTS, status_code=200)
+async def backtest_proposal(
+    number: FromPath[int],
+    data: JSONBody[ProposalBacktestAsk],
+    backtests: NamedDependency[SkipValidation[Backtests]],
+    revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
+    audit: NamedDependency[SkipValidation[Audit]],
+    principal: NamedDependency[SkipValidation[Principal]],
+) -> Stream:
+    """Try what a proposal would put in force on its app's recorded history, as `POST /api/backtests` tries a policy."""
+    proposal = await revision_desk.proposal(number)
+    if not sees(principal, proposal.app):
+        raise ProposalNotFound(str(number))
+    parameters = await revision_desk.candidate(number)
+    since_ns = None if data.since is None else moment_ns(data.since, now_ns=time.time_ns())
+    if data.examples:
+        await asyncio.to_thread(look, audit, principal, "steps", app=parameters.app)
+    wanted = Wanted(since_ns=since_ns, sessions=(), app=parameters.app, most=data.most)
+    return streamed(backtests.begin(Candidate(policies=parameters.policies), wanted, examples=data.examples))
 
 
 def _names_code(text: str) -> bool:

@@ -100,6 +100,7 @@ ROUTES = (
     clauses.list_clauses,
     clauses.change_mode,
     backtests.run_backtest,
+    backtests.backtest_proposal,
     optimizing.optimize,
     optimizing.list_wrongs,
     optimizing.list_proposals,

@@ -52,7 +52,7 @@ def explain_exchange(
     if principal.role not in SUFFICES["viewer"]:
         return _coarse(exchange, judged)
     look(audit, principal, "explanation", app=exchange.app, exchange=exchange.exchange_id)
-    clear = principal.role in SUFFICES["operator"]
+    clear = principal.role in SUFFICES["overseer"]
     found = _Explaining(exchange, judged, reader, records, clear=clear)
     ruleset = _ruleset(in_force, exchange.app)
     asked = [each for each in books.holds.list(app=exchange.app) if each.ask.exchange_id == exchange.exchange_id]

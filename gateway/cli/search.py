@@ -97,9 +97,9 @@ def _told(found: Sequence[dict[str, Any]], report: dict[str, Any]) -> "list[Text
         head = Text.assemble((f"{local(each['at'])} ", "dim"), (kind, style), (place, "cyan"))
         around = [(_line(each["before"]), "dim"), (_line(each["words"]), "bold"), (_line(each["after"]), "dim")]
         lines += [head, Text.assemble("  ", *around)]
-    whole = "all of it was read" if report["whole"] else "there is more: narrow it by --app or --since"
-    unread = f", {report['unread']} steps could not be read" if report["unread"] else ""
-    lines.append(Text(f"{report['places']} steps found in {report['exchanges']} exchanges{unread}; {whole}", "dim"))
+    whole = ", which is all there is" if report["whole"] else "; there is more: narrow it by --app or --since"
+    unread = f", {report['unread']} steps that could not be read" if report["unread"] else ""
+    lines.append(Text(f"{report['places']} found in {report['exchanges']} exchanges read{unread}{whole}", "dim"))
     return lines
 
 

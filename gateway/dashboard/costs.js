@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { h, put } from "./dom.js";
-import { clock, count, full, money, took } from "./format.js";
+import { count, money, span, took } from "./format.js";
 import { empty, segments, sparkline, table } from "./parts.js";
 
 const SPANS = [["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"]];
@@ -18,7 +18,7 @@ export async function costs(main, where) {
   put(main, h("div.page.costs", {},
     h("div.bar", {}, h("h1", {}, "Costs and latency"),
       segments("Span of time", SPANS.map(([value, label]) => [`#/costs?since=${value}`, label]), `#/costs?since=${since}`),
-      h("span.dim", {}, `${full(found.since)} – ${clock(found.until)}`)),
+      h("span.dim", {}, span(found.since, found.until))),
     t.exchanges === 0 ? empty("Nothing was asked in this span of time.") : [
       h("div.tiles", {},
         tile("Exchanges", count(t.exchanges), of("exchanges"), null, t.failed ? `${count(t.failed)} without a whole answer` : "all answered"),

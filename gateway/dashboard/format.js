@@ -15,6 +15,9 @@ const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short"
 export const clock = (at) => CLOCK.format(Date.parse(at));
 export const full = (at) => `${DAY.format(Date.parse(at))} ${CLOCK.format(Date.parse(at))}`;
 
+// From one moment to another; the day is said again where it is another one.
+export const span = (from, to) => `${full(from)} – ${DAY.format(Date.parse(from)) === DAY.format(Date.parse(to)) ? clock(to) : full(to)}`;
+
 export function took(ms) {
   if (ms === null || ms === undefined) return "–";
   if (ms < 1) return "< 1 ms";

@@ -68,7 +68,7 @@ export async function live(main) {
   // Since when a session's model has been answering, where it is.
   function busy(id) {
     const began = [...underway.values()].filter((each) => each.session_id === id).map((each) => Date.parse(each.started_at));
-    return began.length ? h("span.underway", {}, h("span", { "aria-hidden": "true" }, "● "), `under way ${took(Date.now() - Math.min(...began))} · `) : null;
+    return began.length ? h("span.underway", {}, h("span", { "aria-hidden": "true" }, "● "), `under way ${whole(Date.now() - Math.min(...began))} · `) : null;
   }
 
   function drawHolds() {
@@ -80,7 +80,7 @@ export async function live(main) {
     due = undefined;
     if (paused || pending.length === 0) return;
     const made = document.createDocumentFragment();
-    for (const row of pending.splice(0).slice(-ROWS).reverse()) made.append(row());
+    for (const row of pending.splice(0).slice(-ROWS).reverse()) made.append(row.make());
     stream.querySelector(".empty")?.parentElement.remove();
     stream.prepend(made);
     while (stream.children.length > ROWS) stream.lastElementChild.remove();
@@ -89,8 +89,8 @@ export async function live(main) {
   // Definitions of tools come by the dozen: those that nothing was said of stand in one row.
   function stepRows(step) {
     const [first, ...others] = tools.splice(0);
-    const made = first ? [() => stepRow(first, others)] : [];
-    return step ? [...made, () => stepRow(step)] : made;
+    const made = first ? [{ make: () => stepRow(first, others) }] : [];
+    return step ? [...made, { id: step.step_id, make: () => stepRow(step) }] : made;
   }
 
   function add(...rows) {
@@ -107,7 +107,7 @@ export async function live(main) {
       if (data.kind === "tool_definitions" && data.verdict === "allow" && data.shadow === "allow") tools.push(data);
       else add(...stepRows(data));
     } else if (what === "exchange") {
-      add(...stepRows(null), () => turnRow(data));
+      add(...stepRows(null), { make: () => turnRow(data) });
       if (data.join) seen(data);
       fresh.delete(data.exchange_id);
       underway.delete(data.exchange_id);
@@ -119,7 +119,7 @@ export async function live(main) {
     } else if (what === "hold") {
       heldOrNot(data);
     } else if (what === "dropped") {
-      add(() => h("li.note", {}, `${count(data.events)} events came faster than this browser read them and are not shown; the record has them all.`));
+      add({ make: () => h("li.note", {}, `${count(data.events)} events came faster than this browser read them and are not shown; the record has them all.`) });
     } else if (what === "state") {
       underway.clear(); // what ended meanwhile was told to nobody
       drawState();
@@ -129,9 +129,11 @@ export async function live(main) {
   // A step that was shown while its exchange was under way is told again where a clause has made something of it since.
   function isTold(step) {
     if (step.verdict === "allow" && step.shadow === "allow") return false;
+    const waiting = pending.find((each) => each.id === step.step_id);
+    if (waiting) waiting.make = () => stepRow(step);
     const row = stream.querySelector(`[data-step="${CSS.escape(step.step_id)}"]`);
     row?.replaceWith(stepRow(step));
-    return row !== null;
+    return Boolean(row ?? waiting);
   }
 
   const unknown = (id, app, agent) => ({ session_id: id, app, agent, exchanges: 0, steps: 0, cost_micro_usd: null, unpriced: 0, verdict: "allow", shadow: "allow" });
@@ -188,6 +190,9 @@ export async function live(main) {
     clearTimeout(asking);
   };
 }
+
+// A span of time that is still running, without the digits that would flicker.
+const whole = (ms) => (ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1000))} s` : took(ms));
 
 function stepRow(step, others = []) {
   const what = others.length

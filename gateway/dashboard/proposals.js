@@ -1,6 +1,7 @@
 // Proposals and revisions: what optimizers suggest, how far each came, and what is and was in force.
 
 import { follow, get, may, post, who } from "./api.js";
+import { backtest } from "./backtest.js";
 import { changes, edits } from "./changes.js";
 import { announce, ask, h, put } from "./dom.js";
 import { full, plural } from "./format.js";
@@ -70,6 +71,7 @@ class ProposalsPage {
       found.state === "waiting" && !may("decide") ? h("p.dim", {}, "An operator decides on this.") : null,
       h("h3", {}, "What changes"), found.diff === null ? h("p.dim", {}, "What it changes is not in force here any more, so it cannot be shown beside it.") : changes(found.diff),
       trial(found),
+      this.tried(found),
       h("h3", {}, "How far it came"), ladder(found), moves(found));
   }
 
@@ -91,6 +93,31 @@ class ProposalsPage {
       put(this.wrong, failure(error));
       this.wrong.scrollIntoView();
     }
+  }
+
+  // The whole record of its app held against what it would put in force; pressing again gives that up.
+  tried(found) {
+    if (!may("decide") || found.diff === null) return null;
+    const said = h("div.tried", { role: "status" });
+    const button = h("button.quiet.small", { type: "button" }, "Hold it against recorded history");
+    button.addEventListener("click", async () => {
+      if (this.trying) {
+        this.trying.abort();
+        return;
+      }
+      this.trying = new AbortController();
+      const far = h("progress", { max: 1, value: 0, "aria-label": "How far the replay is" });
+      put(said, far, h("span.dim", {}, " Recorded exchanges are judged anew, newest sessions first…"));
+      button.textContent = "Stop";
+      try {
+        put(said, backtest(await follow(`/api/proposals/${found.number}/backtest`, {}, (name, data) => { if (name === "progress") { far.max = data.of || 1; far.value = data.done; } }, this.trying.signal)));
+      } catch (error) {
+        put(said, error.name === "AbortError" ? null : failure(error));
+      }
+      this.trying = null;
+      button.textContent = "Hold it against recorded history";
+    });
+    return [h("h3", {}, "Backtest"), button, said];
   }
 
   // Let optimizers look at what was said since; pressing again gives it up.
@@ -119,6 +146,7 @@ class ProposalsPage {
   leave() {
     this.left = true;
     this.running?.abort();
+    this.trying?.abort();
   }
 }
 

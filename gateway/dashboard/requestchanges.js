@@ -8,7 +8,7 @@ import { exchangeLink, kind } from "./parts.js";
 
 export function requestChanges(found) {
   if (found.since === null) return h("p.dim", {}, "This is the first request of its branch: there is none before it to compare with.");
-  const since = h("p.dim", {}, "Compared with ", exchangeLink(null, found.since), `: ${plural(found.kept, "message")} sent again, ${count(found.appended)} added.`);
+  const since = h("p.dim", {}, "Compared with ", exchangeLink(null, found.since), `: ${plural(found.kept, "message")} sent again${found.history_changes ? `, ${count(found.history_changes)} told anew` : ""}, ${count(found.appended)} added.`);
   const parts = [settings(found.settings), instructions(found.instructions), tools(found.tools), history(found)].filter(Boolean);
   return [since, parts.length ? parts : h("p", {}, "Nothing but the messages it adds is otherwise: settings, instructions, tools and history are as they were.")];
 }

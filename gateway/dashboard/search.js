@@ -103,9 +103,9 @@ class SearchPage {
     } else if (report.stopped) {
       put(this.said, `Stopped. ${plural(sought.found.length, "step")} found so far.`);
     } else {
-      put(this.said, `${plural(report.places, "step")} found in ${plural(report.exchanges, "exchange")}`,
+      put(this.said, `${plural(report.places, "step")} found · ${plural(report.exchanges, "exchange")} read`,
         report.unread ? ` · ${plural(report.unread, "step")} could not be read` : null,
-        report.whole ? " · all of it was read" : " · there is more: narrow it by app or time");
+        report.whole ? ", which is all there is" : " · there is more: narrow it by app or time");
       if (report.places === 0) put(this.list, h("li", {}, empty("No step holds these words.", "They are looked for as they stand, in any case of letters.")));
     }
   }

@@ -10,9 +10,9 @@ import { spanMark, spanView } from "./reported.js";
 import { failure, fidelity, kind, labelled, opinion, verdict } from "./parts.js";
 
 const HEIGHT = 26;
-const PAGE = 250;
+const PAGE = 80; // turns that are drawn before anything else is asked for
 const PREVIEW = 160;
-const PREVIEW_TURNS = 40;
+const PREVIEW_TURNS = 20;
 // A wire shows a call as it happens, and its result in the next request.
 const USUAL = { tool_result: "projected" };
 

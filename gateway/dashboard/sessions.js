@@ -47,7 +47,7 @@ export async function sessions(main, where) {
     next = page.next;
     listed.add(page.sessions.map(row));
     more.hidden = next === null;
-    put(shown, `${plural(rows, "session")}${next === null ? "" : " of more"}`);
+    put(shown, next === null ? plural(rows, "session") : `the newest ${plural(rows, "session")}`);
     if (rows === 0) listed.instead(empty("No session fits.", FILTERS.some((name) => asked[name]) ? "Clear a filter to see more." : "Point an agent at this gateway, and its sessions stand here."));
   }
 

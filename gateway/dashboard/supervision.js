@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { h, put } from "./dom.js";
-import { clauseName, clock, count, full, money, plural, took } from "./format.js";
+import { clauseName, count, money, plural, span, took } from "./format.js";
 import { empty, exchangeLink, labelled, opinion, segments, sessionLink, sparkline, table, time } from "./parts.js";
 import { reliability } from "./reliability.js";
 
@@ -16,7 +16,7 @@ export async function supervision(main, where) {
   put(main, h("div.page.supervision", {},
     h("div.bar", {}, h("h1", {}, "Supervision"), model ? h("span.mono.dim", {}, `${model.model} · ${model.provider}`) : null,
       segments("Span of time", SPANS.map(([value, label]) => [`#/supervision?since=${value}`, label]), `#/supervision?since=${since}`),
-      h("span.dim", {}, `${full(found.since)} – ${clock(found.until)}`)),
+      h("span.dim", {}, span(found.since, found.until))),
     model ? null : empty("No supervisor is configured.", h("span", {}, "Clauses with a ", h("code", {}, "judge"), " guard say so in every coverage; ", h("code", {}, "[supervisor] model = \"…\""), " in stepwarden.toml names one.")),
     model ? tiles(found) : null,
     found.distrusted.length ? distrusted(found.distrusted) : null,

@@ -50,6 +50,16 @@ class NoModel(StepwardenError):
         return "Name a model in [supervisor]; optimizers ask it by the same budget and ledger."
 
 
+class CannotBeTried(StepwardenError):
+    """Nothing can be made of a proposal that history could be held against."""
+
+    status = 409
+
+    def remedy(self) -> str:
+        """What to do."""
+        return "Run `stepwarden optimize`: what is proposed then changes what is in force now."
+
+
 class RevisionDesk:
     """Proposals and revisions of one gateway. What it does blocks no event loop."""
 
@@ -164,6 +174,22 @@ class RevisionDesk:
     async def proposal(self, number: int) -> answers.Proposal:
         """One proposal. Raises `ProposalNotFound`."""
         return await asyncio.to_thread(lambda: self._answer(self._store.revisions.get(number)))
+
+    async def candidate(self, number: int) -> "Parameters":
+        """What a proposal would make of its app. Raises `ProposalNotFound` and `CannotBeTried`."""
+        return await asyncio.to_thread(self._candidate, number)
+
+    def _candidate(self, number: int) -> "Parameters":
+        from policies.parameters import EditRefused, apply  # noqa: PLC0415 - with every kind of guard
+
+        proposal = self._store.revisions.get(number).proposal
+        before = self._before(proposal.app, proposal.parent)
+        if before is None:
+            raise CannotBeTried("what this proposal changes was never in force here")
+        try:
+            return apply(before, proposal.edits)
+        except EditRefused as refused:
+            raise CannotBeTried("this proposal cannot be applied to what it was made from") from refused
 
     async def approve(self, number: int, review: Review, *, at_once: bool) -> answers.Proposal:
         """Let it go on to its canary, or put it in force. Raises as `Standing.approve`."""

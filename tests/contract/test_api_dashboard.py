@@ -215,6 +215,13 @@ def test_a_cookie_ends_with_its_key_its_sign_out_and_its_time(plane: Plane) -> N
     cookie, me = signed_in(plane, "viewer")
     plane.store.keys.revoke(me["key_id"], 5)
     assert ask(plane.app, "/api/me", headers=cookie).status_code == 401
+    now, hour = time.time_ns(), 3600 * 10**9
+    _, secret = plane.store.keys.create(name="short", role="viewer", app="default", now_ns=now, expires_ns=now + hour)
+    answer = ask(plane.app, "/api/sign-in", method="POST", body={"key": secret})
+    short = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
+    assert ask(plane.app, "/api/me", headers=short).status_code == 200
+    later = plane.application(now_ns=lambda: now + 2 * hour)
+    assert ask(later, "/api/me", headers=short).status_code == 401
 
 
 def test_the_log_says_who_signed_in_and_out_and_never_with_what(plane: Plane) -> None:
@@ -286,6 +293,11 @@ def test_the_page_lets_only_its_own_files_run(pages: Any) -> None:
     named |= {name for each in shipped().values() for name in re.findall(r'from "\./([^"]+)"', each.raw.decode())}
     assert named <= set(shipped())
     assert set(shipped()) - named == {"index.html"}
+
+
+def test_a_page_names_every_module_at_once_so_that_none_is_found_late(pages: Any) -> None:
+    named = re.findall(r'rel="modulepreload" href="/assets/([^"]+)"', ask(pages, "/").text)
+    assert named == sorted(name for name in shipped() if name.endswith(".js") and name != "app.js")
 
 
 def test_files_are_sent_packed_and_once(pages: Any) -> None:

@@ -26,8 +26,11 @@ def explained(plane: Plane, recording: Recording, key: str | None = None) -> dic
     return answer.json()
 
 
-def test_an_operator_sees_the_clause_the_exact_text_and_where_it_goes_back_to(plane: Plane, stopped: Recording) -> None:
-    said = explained(plane, stopped, plane.keys()["operator"])
+@pytest.mark.parametrize("role", ["auditor", "operator"])
+def test_an_overseer_sees_the_clause_the_exact_text_and_where_it_goes_back_to(
+    plane: Plane, stopped: Recording, role: str
+) -> None:
+    said = explained(plane, stopped, plane.keys()[role])
     assert (said["verdict"], said["reason"], said["full"]) == ("reject", "instructions_in_data", True)
     assert said["advice"] == ADVICE["instructions_in_data"]
     assert {clause["name"] for clause in said["clauses"]} == {CLAUSE, "agent-baseline/no-secrets-in-data"}
@@ -49,10 +52,10 @@ def test_a_guard_that_did_not_run_is_named_with_its_reason(plane: Plane, stopped
     assert (guards["provenance.0"]["steps"], guards["provenance.0"]["not_run"]) == (1, 0)
 
 
-@pytest.mark.parametrize("role", ["viewer", "auditor"])
-def test_who_only_looks_sees_places_and_no_texts(plane: Plane, stopped: Recording, role: str) -> None:
+def test_who_only_looks_sees_places_and_no_texts(plane: Plane, stopped: Recording) -> None:
     plane.store.holds.join(asked(stopped), now_ns=1, expires_ns=2)
-    said = explained(plane, stopped, plane.keys()[role])
+    assert explained(plane, stopped, plane.keys()["auditor"])["holds"][0]["text"] == HOSTILE
+    said = explained(plane, stopped, plane.keys()["viewer"])
     matches = [match for step in said["steps"] for match in step["matches"]]
     assert [(match["start"], match["end"]) for match in matches] == [MATCHED, (0, 8)]
     assert {match["text"] for match in matches} == {None}

@@ -53,6 +53,7 @@ ROUTES = {
     ("POST", "/api/clauses/mode"): "operator",
     ("GET", "/api/clauses/wrongs"): "viewer",
     ("POST", "/api/backtests"): "operator",
+    ("POST", "/api/proposals/{number:int}/backtest"): "operator",
     ("POST", "/api/optimize"): "operator",
     ("GET", "/api/proposals"): "overseer",
     ("GET", "/api/proposals/{number:int}"): "overseer",

@@ -283,14 +283,14 @@ def test_words_are_found_in_contents_where_the_app_allows_it(
     assert "search = true" in capsys.readouterr().err
     (tmp_path / "stepwarden.toml").write_text("[app.default]\nsearch = true\n")
     said = printed(capsys, "search", "CAREFUL")
-    for word in ("instructions", house, "You are", "careful", "1 steps found in 1 exchanges", "all of it was read"):
+    for word in ("instructions", house, "You are", "careful", "1 found in 1 exchanges read", "which is all there is"):
         assert word in said
     assert not any(each in printed(capsys, "search", "script") for each in HARMFUL)
     monkeypatch.setattr("sys.stdin", io.StringIO("you are\n"))
     found = json.loads(printed(capsys, "search", "--json"))
     assert [(each["kind"], each["words"]) for each in found["found"]] == [("instructions", "You are")]
     assert found["report"]["whole"]
-    assert "0 steps found" in printed(capsys, "search", "nobody said this", code=1)
+    assert "0 found" in printed(capsys, "search", "nobody said this", code=1)
     entries = json.loads(printed(capsys, "sessions", "list", "--json"))
     assert entries["sessions"][0]["session_id"] == house
 

@@ -223,6 +223,15 @@ def session_of(turns: Sequence[Turn], *, ended_ns: int, agent: str | None = None
     return session, found
 
 
+def revised_session() -> tuple[str, list[Recording]]:
+    """A session whose second request has other instructions, tools and settings, and its id."""
+    told = [
+        Turn("Hello", system="Be kind.\nBe brief.\nBe exact.", tools={"lookup": "Looks it up."}),
+        Turn("Go", system="Be kind.\nBe long.\nBe exact.", tools={"send": "Sends a letter."}, temperature=0.7),
+    ]
+    return session_of(told, ended_ns=time.time_ns() - 4 * MINUTE_NS)
+
+
 def _recording(turn: Turn, number: int, join: Join, began: int) -> Recording:
     dialect = dialects().anthropic
     result = {"type": "tool_result", "tool_use_id": f"t{number}", "content": turn.text}

@@ -13,14 +13,14 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.browser import PHONE, running_browser, tab
-from tests.e2e.dashboard_stage import Stage, earlier_day, fill, stage
+from tests.e2e.dashboard_stage import Stage, earlier_day, fill, revised_session, stage
 from tests.e2e.overseen_stage import changed_tool, labelled_before, overseen, promise
 from tests.e2e.palette import shrunk
 from tests.e2e.proposed_stage import learning, proposed, told_session
 from tests.gateway.house import waited
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
-READ = ".row .what span:not(.dim)"
+READ = ".r-step .what span:not(.dim)"
 """The beginning of a step's text in the tree."""
 
 
@@ -68,6 +68,18 @@ def _desktop(browser: Browser, standing: Stage) -> str:
         page.screenshot(path=FOLDER / "wire.png")
         opened.assert_clean()
     return session
+
+
+def _changed(browser: Browser, standing: Stage, session: str) -> None:
+    """What a request changed besides its messages."""
+    with tab(browser, standing.url) as opened:
+        page = opened.page
+        _open(page, f"#/sessions/{session}", ".row.r-turn")
+        page.locator(".row.r-turn").nth(1).click()
+        page.click("text=What changed")
+        page.wait_for_selector(".changed ins")
+        page.screenshot(path=FOLDER / "changed.png")
+        opened.assert_clean()
 
 
 def _dark(browser: Browser, standing: Stage, session: str) -> None:
@@ -139,12 +151,14 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        fill(folder, earlier_day())
+        revised, recordings = revised_session()
+        fill(folder, [*earlier_day(), *recordings])
         standing = opened.enter_context(stage(folder, speed=6.0))
         browser = opened.enter_context(running_browser())
         session = _desktop(browser, standing)
         _dark(browser, standing, session)
         _phone(browser, standing, session)
+        _changed(browser, standing, revised)
         _oversight(browser)
         _changes(browser)
         hold = standing.api("/api/holds", only="waiting")["holds"][0]["hold_id"]

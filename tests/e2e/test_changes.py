@@ -82,6 +82,21 @@ def test_a_proposal_shows_what_changes_on_what_it_rests_and_how_far_it_came(page
     )
 
 
+def test_a_proposal_is_held_against_recorded_history(page: Page, learned: Learned) -> None:
+    page.goto(f"/#/proposals/{learned.number}")
+    page.locator("button", has_text="Hold it against recorded history").click()
+    tried = page.locator(".tried")
+    expect(tried).to_contain_text("judged anew")
+    flips = tried.locator(".flips", has_text="no-late-deploys")
+    expect(flips.first).to_contain_text("rejected")
+    flips.first.locator("li a").first.click()
+    expect(page.locator(".row.r-turn").first).to_be_visible()
+    shown = [
+        json.loads(each["entry"]) for each in learned.stage.api("/api/audit/entries", kind="content.read")["entries"]
+    ]
+    assert any(each["what"] == "steps" and each.get("tenant") == "release" and "exchange" not in each for each in shown)
+
+
 def test_proposals_are_told_apart_by_state_and_say_where_they_ended(page: Page, learned: Learned) -> None:
     page.goto("/#/proposals?only=refused")
     expect(page.locator(".proposalcard")).to_have_count(1)
@@ -179,8 +194,8 @@ def test_words_are_found_in_contents_and_stand_in_no_address(page: Page, learned
     page.goto("/#/sessions")
     page.locator("#search input").fill("build 7 on friday")
     page.keyboard.press("Enter")
-    expect(page.locator(".search [role=status]")).to_contain_text("3 steps found in")
-    expect(page.locator(".search [role=status]")).to_contain_text("all of it was read")
+    expect(page.locator(".search [role=status]")).to_contain_text("3 steps found")
+    expect(page.locator(".search [role=status]")).to_contain_text("which is all there is")
     found = page.locator(".place:has(.tool)")
     expect(found.locator("mark")).to_have_text("build 7 on Friday")
     assert "friday" not in page.url.lower()

@@ -1,5 +1,4 @@
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +10,12 @@ from gateway.demo.agent import ToolReturned
 from tests.corpus.hostile_texts import TEXTS
 from tests.e2e.browser import PHONE, tab
 from tests.e2e.dashboard_stage import (
-    MINUTE_NS,
     Stage,
-    Turn,
     delegated,
     fill,
     hostile_session,
     long_session,
-    session_of,
+    revised_session,
     stage,
 )
 from tests.e2e.environments.install import environment
@@ -47,12 +44,8 @@ class Prepared:
         self.long, recordings = long_session(STEPS)
         self.hostile, more = hostile_session(TEXTS)
         self.delegated, parts = delegated()
-        told = [
-            Turn("Hello", system="Be kind.\nBe brief.\nBe exact.", tools={"lookup": "Looks it up."}),
-            Turn("Go", system="Be kind.\nBe long.\nBe exact.", tools={"send": "Sends a letter."}, temperature=0.7),
-        ]
-        self.instructed, instructed = session_of(told, ended_ns=time.time_ns() - 4 * MINUTE_NS)
-        self.recordings = [*instructed, *parts, *recordings, *more]
+        self.revised, revised = revised_session()
+        self.recordings = [*revised, *parts, *recordings, *more]
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +172,7 @@ def test_a_sub_agent_is_a_branch_of_its_own(page: Page, prepared: Prepared) -> N
 
 
 def test_what_a_request_changed_besides_its_messages_is_compared(page: Page, prepared: Prepared) -> None:
-    page.goto(f"/#/sessions/{prepared.instructed}")
+    page.goto(f"/#/sessions/{prepared.revised}")
     expect(page.locator(".row .what", has_text="Be long").first).to_be_visible()
     page.locator(".row", has_text="Be long").click()
     page.locator("button", has_text="What changed").click()
