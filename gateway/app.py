@@ -27,7 +27,7 @@ from gateway.ids import new_id, new_span
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.mcp.grants import Grants
 from gateway.metrics import Metrics
-from gateway.otlp import ExportSettings, OtlpExporter, headers_from
+from gateway.otlp import BESIDE_CURSOR, OPTIMIZER_CURSOR, ExportSettings, OtlpExporter, headers_from
 from gateway.otlp_events import EvaluationExporter
 from gateway.prices import Prices
 from gateway.recorder import Recorder
@@ -129,7 +129,9 @@ def open_telemetry(config: Config, keeper: LocalKeeper) -> tuple[OtlpExporter | 
             settings,
             save_cursor=keeper.save_cursor,
             texts=texts,
-            beside=None if keeper.standing is None else partial(_moves, store),
+            beside={}
+            if keeper.standing is None
+            else {BESIDE_CURSOR: partial(_moves, store), OPTIMIZER_CURSOR: partial(_heard, store)},
         )
     ]
     if keeper.supervisor is not None:
@@ -169,6 +171,14 @@ def _moves(store: Store, after: int, limit: int) -> tuple[list[Span], int]:
 
     moves = store.revisions.moves_after(after, limit)
     return move_spans(moves), moves[-1].number if moves else after
+
+
+def _heard(store: Store, after: int, limit: int) -> tuple[list[Span], int]:
+    """Spans of optimizers that runs heard, beyond a step."""
+    from gateway.proposal_spans import heard_spans  # noqa: PLC0415 - see above
+
+    steps = store.optimizer_steps.after(after, limit)
+    return heard_spans(steps), steps[-1].number if steps else after
 
 
 def _address(base_url: str) -> tuple[str, int]:

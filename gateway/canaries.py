@@ -24,8 +24,9 @@ from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Needs, StreamGate, Substituted
 from gateway.wire.interface import Dialect
 from policies.asking import Asking
-from policies.evaluate import Judgement, Rule, Ruleset
+from policies.evaluate import Judgement, Ruleset
 from policies.examples import asked_kinds, scene_of, tags_of, threshold
+from policies.rules import Rule
 from policies.trail import Scene
 from policies.vocabulary.clauses import Example
 from policies.vocabulary.steps import Part, Side, StepKind

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from policies.asking import Asking
-from policies.evaluate import Rule, Ruleset
+from policies.evaluate import Ruleset
 from policies.examples import scene_of, tags_of, threshold
 from policies.guards.judge import divided
+from policies.rules import Rule
 from policies.vocabulary.clauses import Example
 from policies.vocabulary.critiques import SEATS, Seat
 from supervisors.canaries import Canary

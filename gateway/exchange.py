@@ -239,7 +239,7 @@ class DataPlane:
             if self._summon(passage) is not None:
                 outgoing, headers = await self._judge(passage, headers)
         send = passage.outlet = self._outlet(passage, send)
-        passage.upstream_started_ns = time.time_ns()
+        passage.upstream_started_ns = passage.now()
         passage.answer = await self._client.send(passage.method, passage.target, headers, outgoing or None)
         line = None if passage.docket is None else _Line(self, passage, shown, headers, send)
         await self._relay(passage, passage.answer, send, line)
@@ -402,7 +402,7 @@ class DataPlane:
         passage.children.append(child)
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
         headers = forward.with_header(headers, b"content-length", b"%d" % len(body))
-        child.upstream_started_ns = time.time_ns()
+        child.upstream_started_ns = child.now()
         try:
             answer = child.answer = await self._client.send(child.method, child.target, headers, body)
         except Refused as refusal:
@@ -565,6 +565,7 @@ class DataPlane:
             keep=keep,
             limits=self._limits,
             view=passage.view if passage.upstream_status == 200 else None,  # noqa: PLR2004 - errors are documents
+            epoch_ns=passage.epoch_ns,
         )
         return observation
 
@@ -619,7 +620,7 @@ class DataPlane:
         if passage.watch is not None and passage.watch.recalled():
             passage.outcome = "client_aborted"
             return
-        passage.note = "cut when the gateway's drain time was over"
+        passage.note = "cut when the gateway ended"
         try:
             async with asyncio.timeout(_PARTING_SECONDS):
                 await self._part(passage, passage.outlet or send)

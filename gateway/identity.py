@@ -37,7 +37,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a request says of its caller."""
 
     explicit_session: str | None = None
-    """`stepwarden-session`."""
+    """`stepwarden-session`, whatever it holds; what is not plain is never shown (`stations/states.py`)."""
 
     agent_session: str | None = None
     """The run an agent says it belongs to."""
@@ -96,7 +96,7 @@ def identity(headers: Sequence[tuple[bytes, bytes]], view: RequestView) -> Ident
     named, trace, retry = get(b"stepwarden-session"), get(b"traceparent"), get(b"x-stainless-retry-count")
     tags = get(b"stepwarden-tags")
     return Identity(
-        explicit_session=None if named is None else plain_id(named),
+        explicit_session=None if named is None else session_name(named),
         agent_session=session,
         agent_id=agent,
         parent_agent_id=parent,
@@ -106,6 +106,11 @@ def identity(headers: Sequence[tuple[bytes, bytes]], view: RequestView) -> Ident
         client=_client(get(b"user-agent", b"")[:_LONG_CLIENT]),
         tags=() if tags is None else _tags(tags),
     )
+
+
+def session_name(value: bytes) -> str | None:
+    """The caller's own name of a session; None where it holds nothing."""
+    return value.strip().decode("latin-1") or None
 
 
 def plain_id(value: bytes | None) -> str | None:

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
@@ -34,6 +35,10 @@ BRANCH_CURSOR = "otlp-branches"
 """Name of the cursor behind which no branch still waits for its `invoke_agent` span."""
 
 BESIDE_CURSOR = "otlp-beside"
+OPTIMIZER_CURSOR = "otlp-optimizers"
+
+Beside: TypeAlias = Callable[[int, int], tuple[list[Span], int]]
+"""Gives spans behind a place, at most so many, with the place behind them."""
 """Name of the cursor behind which every span of no exchange reached the collector."""
 
 _TRACES = "/v1/traces"
@@ -153,19 +158,19 @@ class OtlpExporter:
         *,
         save_cursor: Callable[[str, str], None],
         texts: Callable[[Exchange, Sequence[Step]], Texts | None] = lambda _, __: None,
-        beside: Callable[[int, int], tuple[list[Span], int]] | None = None,
+        beside: Mapping[str, Beside] = MappingProxyType({}),
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """`save_cursor` hands a cursor to the store's writer thread; `texts` gives the content that goes along.
 
-        `beside`: spans of no exchange behind a place, at most so many, with the place behind them.
+        `beside`: where spans of no exchange come from, by the name of the cursor.
         """
         self._source = source
         self._settings = settings
         self._save = save_cursor
         self._texts = texts
         self._beside = beside
-        self._place = 0
+        self._places: dict[str, int] = {}
         self._clock = clock
         self._branches: dict[_Branch, tuple[int, str | None]] = {}
         self._size = settings.batch
@@ -231,7 +236,7 @@ class OtlpExporter:
     def _begin(self) -> None:
         """Load the SDK, and take up where the last process ended."""
         self._cursor = self._source.cursor(CURSOR)
-        self._place = int(self._source.cursor(BESIDE_CURSOR) or 0)
+        self._places = {name: int(self._source.cursor(name) or 0) for name in self._beside}
         self._saved_branches = cursor = self._source.cursor(BRANCH_CURSOR)
         while self._cursor is not None and cursor != self._cursor:
             before = cursor
@@ -259,12 +264,11 @@ class OtlpExporter:
 
     def _send_beside(self) -> None:
         """Send what happened beside exchanges; what the collector refuses for good is left out."""
-        if self._beside is None:
-            return
-        spans, place = self._beside(self._place, self._settings.batch)
-        if spans and (self._export(spans) or self._refused()):
-            self._place = place
-            self._save(BESIDE_CURSOR, str(place))
+        for name, read in self._beside.items():
+            spans, place = read(self._places[name], self._settings.batch)
+            if spans and (self._export(spans) or self._refused()):
+                self._places[name] = place
+                self._save(name, str(place))
 
     def _note_branches(self, batch: Sequence[_Recorded], before: str | None) -> None:
         """Remember when each branch was last heard of, and the cursor before it was first."""

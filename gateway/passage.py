@@ -161,6 +161,8 @@ class Passage:
         """What is known when a request arrives; all else is as the class has it until a station finds it."""
         self.exchange_id = exchange_id
         self.started_ns = started_ns
+        self.epoch_ns = started_ns - time.monotonic_ns()
+        """What makes a wall clock of the monotonic one: a clock that is set meanwhile changes no time of this call."""
         self.provider = provider
         self.dialect = dialect
         self.operation: Operation = operation
@@ -188,6 +190,10 @@ class Passage:
         """Who asks and at which provider: the wall that nothing known of stored histories passes."""
         assert self.principal is not None
         return scope_of(self.principal.app, self.principal.key_id) + self.provider.encode()
+
+    def now(self) -> int:
+        """Unix epoch, nanoseconds, by the wall clock as it was when the exchange began."""
+        return time.monotonic_ns() + self.epoch_ns
 
     def child(self, exchange_id: str, body: bytes) -> "Passage":
         """The passage of a request of ours in this caller's place. Raises `Undecodable`, or `TooDeep`."""
@@ -393,7 +399,7 @@ class Passage:
 
     def recording(self, prices: Prices) -> Recording:
         """The exchange as it is recorded."""
-        ended_ns = max(time.time_ns(), self.started_ns)  # a clock that was set back makes no call shorter than nothing
+        ended_ns = self.now()
         reply = self.observation.close() if self.observation is not None else Reply()
         steps = self._steps(reply.parts, ended_ns)
         return Recording(
@@ -434,7 +440,7 @@ class Passage:
         join, view, principal = self.join, self.view, self.principal
         if join is None or view is None or principal is None:
             return None
-        now = time.time_ns()
+        now = self.now()
         closed = self.observation.parts if self.observation is not None else []
         seen, self._glimpsed = self._glimpsed, len(self._request_steps()) + len(closed)
         if seen == self._glimpsed:

@@ -2,7 +2,8 @@
 
 One worker: one process relays and keeps. Several: the parent keeps the store and answers the control
 plane, and each worker relays, speaking to it over a Unix socket; a worker that dies is started again.
-SIGTERM stops taking requests, lets open streams finish within the drain time, and writes what waits.
+SIGTERM stops taking requests, lets open streams finish within the drain time, and writes what waits. So does
+SIGINT, and a second one waits for nobody: what is open is cut, and recorded so.
 """
 
 import asyncio
@@ -385,43 +386,79 @@ class _Gateway:
         control = control_app(routes)
         servers = [await self._serve_socket(over_socket(control), sockets.CONTROL, open_things)]
         stopping = _stop_signals()
-        exporters = open_telemetry(config, keeper)
-        if config.gateway.workers == 1:
-            planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
-            keeper.forgetting.add(planes.forget)
-            open_things.push_async_callback(planes.close)
-            info.gate = planes.gate
-            tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
-            open_things.callback(tidying.cancel)
-            _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, planes.supervise))
-            server = _server(create_app({**planes.mounts, **mounted(control)}, [dashboard_routes()]), config)
-            _leave_alone()
-            serving = asyncio.create_task(server.serve(sockets=listeners))
-            self._announce(info)
-            await _either(stopping.wait(), serving)
-            info.draining = planes.gate.draining = True
-            keeper.live.close()
-            work.close()
-            server.should_exit = True
-            await serving
-        else:
-            servers.append(await self._serve_socket(relayed(control), sockets.RELAYED, open_things))
-            await self._serve_workers_socket(keeper, open_things)
-            _leave_alone()
-            crew = _Crew(config, listeners)
-            crew.start()
-            _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
-            self._announce(info)
-            await crew.watch(stopping)
+
+        def ending() -> None:
+            seconds = config.limits.drain_seconds
+            log.info("stopping", extra={"in_flight": info.counters()["in_flight"], "drain_seconds": seconds})
             info.draining = True
             keeper.live.close()
             work.close()
-            await crew.stop()
+
+        exporters = open_telemetry(config, keeper)
+        if config.gateway.workers == 1:
+            await self._relay_here(keeper, panel, control, listeners, info, open_things, stopping, ending)
+        else:
+            servers.append(await self._serve_socket(relayed(control), sockets.RELAYED, open_things))
+            await self._relay_by_crew(keeper, panel, listeners, info, open_things, stopping, ending)
         for exporter in exporters:
             await asyncio.to_thread(exporter.stop, _GRACE_SECONDS)
         for other, task in servers:
             other.should_exit = True
             await task
+
+    async def _relay_here(
+        self,
+        keeper: LocalKeeper,
+        panel: Panel | None,
+        control: Any,
+        listeners: list[socket.socket],
+        info: _Info,
+        open_things: AsyncExitStack,
+        stopping: asyncio.Event,
+        ending: Callable[[], None],
+    ) -> None:
+        """Relay in this process until it is stopped; `ending` is called before open requests are waited for."""
+        config = self._config
+        planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
+        keeper.forgetting.add(planes.forget)
+        open_things.push_async_callback(planes.close)
+        info.gate = planes.gate
+        tidying = asyncio.create_task(memory.tidy(planes.gate.carried))
+        open_things.callback(tidying.cancel)
+        _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, planes.supervise))
+        server = _server(create_app({**planes.mounts, **mounted(control)}, [dashboard_routes()]), config)
+        _on_interrupt(stopping, lambda: _cut(server))
+        _leave_alone()
+        serving = asyncio.create_task(server.serve(sockets=listeners))
+        self._announce(info)
+        await _either(stopping.wait(), serving)
+        ending()
+        planes.gate.draining = True
+        server.should_exit = True
+        await serving
+
+    async def _relay_by_crew(
+        self,
+        keeper: LocalKeeper,
+        panel: Panel | None,
+        listeners: list[socket.socket],
+        info: _Info,
+        open_things: AsyncExitStack,
+        stopping: asyncio.Event,
+        ending: Callable[[], None],
+    ) -> None:
+        """Have workers relay until they are stopped; `ending` as for `_relay_here`."""
+        config = self._config
+        await self._serve_workers_socket(keeper, open_things)
+        _leave_alone()
+        crew = _Crew(config, listeners)
+        crew.start()
+        _on_hangup(config, panel, keeper, lambda changed: self._changed(changed, lambda _: crew.hang_up()))
+        _on_interrupt(stopping, crew.cut)
+        self._announce(info)
+        await crew.watch(stopping)
+        ending()
+        await crew.stop()
 
     def _backtests(self, keeper: LocalKeeper, work: LongWork) -> Backtests:
         laboratory = Laboratory(keeper.store, keeper.store.holds, self._config, notice_key=notice_key(self._config))
@@ -549,6 +586,12 @@ class _Crew:
             if worker.pid is not None and worker.is_alive():
                 os.kill(worker.pid, signal.SIGHUP)
 
+    def cut(self) -> None:
+        """Let no worker wait for its open requests any more."""
+        for worker in self._workers:
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, signal.SIGUSR1)
+
     async def watch(self, stopping: asyncio.Event) -> None:
         """Start dead workers again until told to stop."""
         while not stopping.is_set():
@@ -600,6 +643,7 @@ async def _work(config: Config, listener: socket.socket) -> None:
     keeper.tell = rooms.tell
     relay = ControlRelay(data_dir / sockets.RELAYED, config.limits, rooms)
     server = _server(create_app({**planes.mounts, **relay.segments()}, [dashboard_routes()]), config)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: _cut(server))
     _leave_alone()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await _either(stopping.wait(), serving)
@@ -662,6 +706,20 @@ def _stop_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     return stopping
+
+
+def _on_interrupt(stopping: asyncio.Event, cut: Callable[[], None]) -> None:
+    """SIGINT stops as SIGTERM does; a second one cuts, for whoever sits at the terminal has seen enough.
+
+    A second SIGTERM says nothing new: service managers send one to each process, and so does the parent to its workers.
+    """
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: cut() if stopping.is_set() else stopping.set())
+
+
+def _cut(server: _Server) -> None:
+    """End every open request now, as the end of the drain time does."""
+    for task in list(server.server_state.tasks):
+        task.cancel()
 
 
 async def _either(waiting: Any, serving: asyncio.Task[None]) -> None:

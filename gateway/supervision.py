@@ -19,7 +19,7 @@ from policies.analysis import analyse
 from policies.evaluate import Ruleset, Settings
 from policies.examples import ask_examples, run_examples
 from policies.guards.judge import Judge
-from policies.instruction_sets import load_instructions
+from policies.instruction_sets import InstructionSet, load_instructions
 from policies.loader import Loaded, load
 from policies.mistakes import BadPolicy, Mistake, nearest
 from policies.parameters import guidance, tags
@@ -58,6 +58,10 @@ def examined(config: Config) -> tuple[Mistake, ...]:
         policies = policies_of(config)
     except BadPolicy as bad:
         return bad.mistakes
+    return _examined(config, policies)
+
+
+def _examined(config: Config, policies: Mapping[str, Loaded]) -> tuple[Mistake, ...]:
     found = [*lacking(policies.values()), *_sets_at_fault(config)]
     found += [mistake for loaded in policies.values() for mistake in run_examples(loaded)]
     tags = {name: tool.tags for name, tool in config.tools.items()}
@@ -94,10 +98,10 @@ def open_supervision(
     `panel` answers for guards that are asked, `judge` for the gate; without them nothing can be judged by them.
     `revisions`: where the keeper says that one is in force; without them the policy files alone are.
     """
-    wrong = [mistake for mistake in examined(config) if mistake.severity == "error"]
+    policies = policies_of(config)
+    wrong = [mistake for mistake in _examined(config, policies) if mistake.severity == "error"]
     if wrong:
         raise BadPolicy(wrong)
-    policies = policies_of(config)
     key = notice_key(config)
     benches = {
         name: None if not app.policy else _bench(base_of(config, name, policies), config, key, panel, judge)
@@ -128,11 +132,18 @@ def bases(config: Config) -> dict[str, Parameters]:
 
 def base_of(config: Config, app: str, policies: Mapping[str, Loaded]) -> Parameters:
     """What the files put in force for one app. Raises `BadPolicy` where its instruction set does not check."""
-    settings = config.apps[app]
-    lines = () if settings.instructions == "none" else load_instructions(*_text(settings.instructions, config))
+    named = config.apps[app].policy
     return Parameters(
-        app=app, policies=tuple([policies[name].policy for name in settings.policy]), instructions=lines
-    )  # fmt: skip
+        app=app,
+        policies=tuple([policies[name].policy for name in named]),
+        instructions=instruction_set(config, app).lines,
+    )
+
+
+def instruction_set(config: Config, app: str) -> InstructionSet:
+    """What the file holds that an app names for its instructions; nothing where it names none. Raises `BadPolicy`."""
+    name = config.apps[app].instructions
+    return InstructionSet() if name == "none" else load_instructions(*_text(name, config))
 
 
 def overlay_of(config: Config, parameters: Parameters) -> Overlay:

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from policies.evaluate import Rule, Ruleset, in_force
+from policies.evaluate import Ruleset
 from policies.guards.judge import Charge, JudgeSpec
+from policies.rules import Rule, in_force
 from policies.vocabulary.bands import outcome
 from policies.vocabulary.critiques import Opinion
 from policies.vocabulary.verdicts import ALLOW, Verdict, VerdictName, combine

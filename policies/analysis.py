@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from policies.conditions import Condition, Untold
-from policies.evaluate import SUPERVISED, Selector
 from policies.guards.registry import kind_of
 from policies.loader import Loaded
 from policies.mistakes import Mistake
+from policies.rules import SUPERVISED, Selector
 from policies.toml_lines import Path
 from policies.tools import ToolTag
 from policies.vocabulary.bands import Band, outcome

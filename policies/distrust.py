@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from policies.evaluate import Rule, Ruleset, Selector
+from policies.evaluate import Ruleset
+from policies.rules import Rule, Selector
 from policies.trail import Scene
 from policies.vocabulary.bands import Band
 from policies.vocabulary.clauses import Clause

@@ -11,11 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from policies.asking import Asker, Asking
-from policies.evaluate import Judgement, Ruleset, Settings, Sitting
+from policies.evaluate import Judgement, Ruleset, Settings
 from policies.guards.judge import Judge, JudgeSpec, NoJudge, put
 from policies.guards.registry import is_asked, kind_of
 from policies.loader import Loaded
 from policies.mistakes import Mistake
+from policies.sitting import Sitting
 from policies.trail import Scene, Trail
 from policies.vocabulary.clauses import Clause, Example, ExampleStep, Policy
 from policies.vocabulary.findings import Score

@@ -10,12 +10,12 @@ import msgspec
 
 from policies.conditions import BadCondition, Condition
 from policies.digests import digest
-from policies.evaluate import SUPERVISED
 from policies.guards.interface import BadGuard
 from policies.guards.judge import AT_THE_GATE, JudgeSpec
 from policies.guards.registry import build, kind_of
 from policies.mistakes import BadPolicy, Mistake
 from policies.reading import Fault, faults, said
+from policies.rules import SUPERVISED
 from policies.toml_lines import Path, line_at, lines_of
 from policies.vocabulary.bands import outcome
 from policies.vocabulary.clauses import Band, Clause, Example, ExampleStep, Policy

@@ -82,6 +82,17 @@ def sign_test(wins: int, losses: int) -> float:
     return at_least(wins, wins + losses, 0.5)
 
 
+def more_often(harmed: int, of: int, others_harmed: int, others: int) -> float:
+    """The chance that so much of the harm falls to some by luck, where they come to harm as often as others do.
+
+    Fisher's exact test, one-sided: of all ways to deal the harm out among both, those that give them so much or more.
+    """
+    whole = harmed + others_harmed
+    ways = math.comb(of + others, whole)
+    hits = range(harmed, min(whole, of) + 1)
+    return sum(math.comb(of, some) * math.comb(others, whole - some) for some in hits) / ways
+
+
 def posterior_lower(confirmed: int, denied: int, *, confidence: float = 0.95) -> float:
     """Lower bound of a rate after so many reports, beginning from a uniform prior: 0.90 takes 28 that all agree."""
     trials = confirmed + denied + 1

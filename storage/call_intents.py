@@ -39,19 +39,12 @@ class CallIntents:
     """The slots of one data directory, whose lock the caller holds. Safe from any thread."""
 
     def __init__(self, directory: Path) -> None:
-        """Open or create the file, mode 0600, as long as it will ever be. Raises `StorageFailed`."""
+        """Read the file, where there is one: gateways that never ask a model have none. Raises `StorageFailed`."""
         self._lock = threading.Lock()
-        try:
-            self._file = os.open(directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageFailed(f"opening {FILE}", error) from error
-        try:
-            self._lengthen()
-            self.found: Final = tuple(self._read())
-            """What a process that died left here."""
-        except OSError as error:
-            os.close(self._file)
-            raise StorageFailed(f"reading {FILE}", error) from error
+        self._path = directory / FILE
+        self._file: int | None = None
+        self.found: Final = self._left() if self._path.exists() else ()
+        """What a process that died left here."""
         self._free = list(range(_SLOTS))
         self._closed = False
 
@@ -94,22 +87,43 @@ class CallIntents:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                os.close(self._file)
+                if self._file is not None:
+                    os.close(self._file)
 
-    def _lengthen(self) -> None:
-        """Have the disk give all of the room now, so that it cannot be full when a call is to be kept."""
-        missing = _SLOTS * _SLOT_BYTES - os.fstat(self._file).st_size
-        if missing > 0:
-            os.pwrite(self._file, bytes(missing), _SLOTS * _SLOT_BYTES - missing)
+    def _open(self) -> int:
+        """Open the file, or make it, mode 0600, as long as it will ever be; idempotent. Raises `OSError`.
+
+        The disk gives all of the room at once, so that it cannot be full when a later call is to be kept.
+        """
+        if self._file is None:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                missing = _SLOTS * _SLOT_BYTES - os.fstat(file).st_size
+                if missing > 0:
+                    os.pwrite(file, bytes(missing), _SLOTS * _SLOT_BYTES - missing)
+            except OSError:
+                os.close(file)
+                raise
+            self._file = file
+        return self._file
+
+    def _left(self) -> tuple[SupervisorCall, ...]:
+        try:
+            return tuple(self._read())
+        except OSError as error:
+            if self._file is not None:
+                os.close(self._file)
+            raise StorageFailed(f"reading {FILE}", error) from error
 
     def _put(self, slot: int, data: bytes) -> None:
-        if os.pwrite(self._file, data.ljust(_SLOT_BYTES, b"\0"), slot * _SLOT_BYTES) != _SLOT_BYTES:
+        if os.pwrite(self._open(), data.ljust(_SLOT_BYTES, b"\0"), slot * _SLOT_BYTES) != _SLOT_BYTES:
             raise OSError("a slot was written in part")
 
     def _read(self) -> Iterator[SupervisorCall]:
         """Every call that is whole. One that is not was never sent: it is written before."""
+        file = self._open()
         for slot in range(_SLOTS):
-            data = os.pread(self._file, _SLOT_BYTES, slot * _SLOT_BYTES)
+            data = os.pread(file, _SLOT_BYTES, slot * _SLOT_BYTES)
             length = int.from_bytes(data[_DIGEST_BYTES:_HEAD_BYTES], "big")
             payload = data[_HEAD_BYTES : _HEAD_BYTES + length]
             if not payload or _digest(payload) != data[:_DIGEST_BYTES]:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, final
+from typing import Any, NamedTuple, Protocol, TypeAlias, final
 
 import msgspec
 
@@ -26,6 +26,9 @@ _ENTRIES_A_TAIL = 4
 
 _SURVEYED = 1_000_000
 """Contents of a file up to which its names are read once when it is opened (half a second)."""
+
+_TOGETHER = 128
+"""Contents that are compressed, sealed and written together: of a batch of long new sessions all would be megabytes."""
 
 _CONTENT = "id, cid, codec, length, sealed, scope"
 _STATE = "id, check_bytes, prev, content, depth"
@@ -112,6 +115,10 @@ class Tail(NamedTuple):
     """SHA-256 over the bytes up to the end of the last message, unfinished; None where it is not worth keeping."""
 
 
+_Pending: TypeAlias = tuple[int, bytes, bytes, Scope]
+"""Number, cid, plain bytes and scope of a content."""
+
+
 @final
 class ContentWriter:
     """Adds to one month's file. One thread; `begin`, any number of `put` and `chain`, `flush`, `commit`."""
@@ -125,8 +132,8 @@ class ContentWriter:
         self._fresh_contents: dict[bytes, int] = {}
         self._fresh_states: dict[tuple[int, int], Link] = {}
         self._fresh_tails: dict[str, Tail] = {}
-        self._pending: list[tuple[int, bytes, bytes, Scope]] = []
-        """Number, cid, plain bytes and scope of contents that are not written yet."""
+        self._pending: list[_Pending] = []
+        """Contents that are not written yet."""
 
         self._state_rows: list[tuple[int, bytearray, int, int, int]] = []
         self._next_content = self._first_content = max_id(self.file.connection, "content") + 1
@@ -162,10 +169,18 @@ class ContentWriter:
 
     def flush(self) -> None:
         """Write what was put since `begin`."""
+        self._write_pending()
+        insert_whole(self.file.connection, "conv_state", _STATE, self._state_rows)
+
+    def _write_pending(self) -> None:
+        pending, self._pending = self._pending, []
+        insert_whole(self.file.connection, "content", _CONTENT, self._sealed(pending), "ON CONFLICT (cid) DO NOTHING")
+
+    def _sealed(self, pending: Sequence[_Pending]) -> list[tuple[int, bytearray, int, int, bytearray, int]]:
+        """The rows of contents, small and sealed."""
         # One kind of work at a time: what each reads again and again (the dictionary, say) then stays close at hand.
-        pending = self._pending
         small = self._shrink_each([plain for _, _, plain, _ in pending])
-        # One request for randomness serves a batch; asking for each costs as much as sealing.
+        # One request for randomness serves them all; asking for each costs as much as sealing.
         random = os.urandom(NONCE_BYTES * len(pending))
         rows: list[tuple[int, bytearray, int, int, bytearray, int]] = []
         for place, ((number, cid, plain, scope), (codec, packed)) in enumerate(zip(pending, small, strict=True)):
@@ -173,8 +188,7 @@ class ContentWriter:
             length = len(plain)
             sealed = scope.sealer.seal(packed, _BINDING % (cid, codec, length), nonce)
             rows.append((number, bytearray(cid), codec, length, bytearray(sealed), scope.number))
-        insert_whole(self.file.connection, "content", _CONTENT, rows, "ON CONFLICT (cid) DO NOTHING")
-        insert_whole(self.file.connection, "conv_state", _STATE, self._state_rows)
+        return rows
 
     def commit(self) -> None:
         """Make it last, and only then remember it."""
@@ -203,6 +217,8 @@ class ContentWriter:
         number = self._fresh_contents[cid] = self._next_content
         self._next_content += 1
         self._pending.append((number, cid, plain, scope))
+        if len(self._pending) == _TOGETHER:
+            self._write_pending()
         return number
 
     def _names_there(self) -> Iterator[bytes]:

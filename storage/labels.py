@@ -7,10 +7,14 @@ from typing import Final, final
 
 import msgspec
 
-from policies.vocabulary.audit import BLIND_BYTES, LabelRecorded, commitment
+from policies.vocabulary.audit import BLIND_BYTES, OWNER, LabelRecorded, commitment
 from policies.vocabulary.labels import LabelGiven
 from storage.aliases import Aliases
 from storage.ledger import Ledger, Reading
+
+_DAY_NS: Final = 24 * 3600 * 1_000_000_000
+_A_DAY: Final = 1000
+"""Labels of one voice that are read of a day."""
 
 _COLUMNS: Final = ", ".join(LabelGiven.__struct_fields__)
 
@@ -28,6 +32,20 @@ class LabelReads:
     def of_exchange(self, exchange_id: str) -> list[LabelGiven]:
         """Labels of an exchange's steps, in the order in which they were given."""
         return self._given("WHERE step_id >= ? AND step_id < ? ORDER BY id", f"{exchange_id}.", f"{exchange_id}/")
+
+    def heard(self, app: str, *, limit: int) -> "list[LabelGiven]":
+        """Labels of an app, newest first; of each key, and each of the owner's people, so many a day at most.
+
+        So whoever gives very many keeps nobody else's from being read.
+        """
+        numbered = (
+            "SELECT *, row_number() OVER (PARTITION BY actor, CASE actor WHEN ? THEN by END, at_ns / ? "
+            "ORDER BY id DESC) AS place FROM label WHERE app = ?"
+        )
+        names = LabelGiven.__struct_fields__
+        query = f"SELECT {_COLUMNS} FROM ({numbered}) WHERE place <= ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - ours
+        rows = self._reading.read(query, (OWNER, _DAY_NS, app, _A_DAY, limit))
+        return [msgspec.convert(dict(zip(names, row, strict=True)), LabelGiven) for row in rows]
 
     def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
         """Labels, newest first."""

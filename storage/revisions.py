@@ -4,6 +4,7 @@ Each move commits together with the audit entry that tells of it, refusals inclu
 back is to point at an earlier one.
 """
 
+import logging
 import secrets
 from collections.abc import Sequence
 from hashlib import blake2b, sha256
@@ -27,7 +28,7 @@ from policies.vocabulary.audit import (
 )
 from policies.vocabulary.holds import Review
 from policies.vocabulary.ladder import Climb
-from policies.vocabulary.revisions import Parameters, Proposal, Revision
+from policies.vocabulary.revisions import LineEnds, Parameters, Proposal, Revision
 from storage import trials
 from storage.aliases import Aliases
 from storage.errors import ProposalDecided, ProposalNotFound, RevisionNotFound
@@ -41,7 +42,10 @@ ProposalState: TypeAlias = Literal["waiting", "refused", "rejected", "canary", "
 Statements: TypeAlias = list[Statement]
 Entries: TypeAlias = list[Entry]
 Several: TypeAlias = list["Filed"]
+Keeping: TypeAlias = list["Kept"]
 """The book has a method of the name `list`."""
+
+_LOG: Final = logging.getLogger("stepwarden.revisions")
 
 _OPEN: Final = ("waiting", "canary")
 _COLUMNS: Final = "id, proposal_id, state, content, climb, filed_ns, decided_by, decided_reason, decided_ns"
@@ -214,7 +218,7 @@ class RevisionBook:
             f"OR (state = 'waiting' AND (? OR NOT EXISTS ({for_a_person}))) "
             "OR (state = 'active' AND id IN (SELECT proposal FROM proposal_trial)) ORDER BY id"
         )
-        return [self._filed(row) for row in self._ledger.read(query, (asleep,))]
+        return self._readable(self._ledger.read(query, (asleep,)))
 
     def ever(self, app: str) -> bool:
         """Whether any proposal for an app was ever in force for all its sessions."""
@@ -263,7 +267,7 @@ class RevisionBook:
             f"SELECT {_COLUMNS} FROM proposal WHERE app = ifnull(?, app) AND state = ifnull(?, state) "  # noqa: S608
             "ORDER BY id DESC LIMIT ?"
         )
-        return [self._filed(row) for row in self._ledger.read(query, (app, state, limit))]
+        return self._readable(self._ledger.read(query, (app, state, limit)))
 
     def memory(self, app: str, *, cooldown_ns: int, until: int | None = None) -> Memory:
         """What the gate has to remember of an app: what was refused for good, and what rests after a rollback.
@@ -284,6 +288,18 @@ class RevisionBook:
                 for component in components(each.proposal.edits):
                     resting[component] = max(until_ns, resting.get(component, 0))
         return Memory(refused=frozenset(refused), resting=resting)
+
+    def count(self, app: str, ends: Sequence[LineEnds], *, now_ns: int) -> None:
+        """Keep how sessions ended with each item of an app's instructions, in the place of what was counted before."""
+        insert = "INSERT INTO line_end (app, line, helped, hurt, at_ns) VALUES (?, ?, ?, ?, ?)"
+        rows = [(insert, (app, each.line, each.helped, each.hurt, now_ns)) for each in ends]
+        self._ledger.write([("DELETE FROM line_end WHERE app = ?", (app,)), *rows], entries=())
+
+    def counted(self, app: str) -> tuple[LineEnds, ...]:
+        """How sessions ended with each item, as it was counted last."""
+        query = "SELECT line, helped, hurt FROM line_end WHERE app = ? ORDER BY line"
+        rows = self._ledger.read(query, (app,))
+        return tuple([LineEnds(line=line, helped=helped, hurt=hurt) for line, helped, hurt in rows])
 
     def salt(self, app: str) -> str:
         """By what an app's episodes are split: the same each time, and known to nobody who proposes."""
@@ -390,8 +406,16 @@ class RevisionBook:
     def every(self, *, app: str | None = None, limit: int = 200) -> tuple[Kept, ...]:
         """Everything that was ever put in force, newest first."""
         query = "SELECT revision_id, content FROM revision WHERE app = ifnull(?, app) ORDER BY at_ns DESC LIMIT ?"
-        rows = self._ledger.read(query, (app, limit))
-        return tuple([_kept(self._sealer.open(sealed, name.encode())) for name, sealed in rows])
+        found: Keeping = []
+        for name, sealed in self._ledger.read(query, (app, limit)):
+            try:
+                found.append(_kept(self._sealer.open(sealed, name.encode())))
+            except msgspec.MsgspecError as error:
+                _LOG.error(
+                    "a revision cannot be read: a guard of another version, say",
+                    extra={"revision": name, "error": type(error).__name__},
+                )
+        return tuple(found)
 
     def chain(self, app: str) -> tuple[Kept, ...]:
         """What is in force and everything it goes back to, newest first."""
@@ -455,6 +479,19 @@ class RevisionBook:
 
     def _seal(self, content: msgspec.Struct, name: str) -> bytes:
         return self._sealer.seal(_encode(content), name.encode())
+
+    def _readable(self, rows: Sequence[tuple[Any, ...]]) -> Several:
+        """Proposals as far as this version can read them: one that it cannot keeps no other from going on."""
+        found: Several = []
+        for row in rows:
+            try:
+                found.append(self._filed(row))
+            except msgspec.MsgspecError as error:
+                _LOG.error(
+                    "a proposal cannot be read: a guard of another version, say",
+                    extra={"proposal": row[0], "error": type(error).__name__},
+                )
+        return found
 
     def _filed(self, row: tuple[Any, ...]) -> Filed:
         number, name, state, content, climb, filed_ns, by, reason, decided_ns = row

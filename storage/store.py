@@ -37,6 +37,7 @@ from storage.modes import ModeBook
 from storage.monitor_queue import MonitorQueue
 from storage.opening import make_directory, seal_key_of
 from storage.optimizer_runs import RunBook
+from storage.optimizer_steps import StepBook, expired_steps
 from storage.partitions import DAY_NS, day_of
 from storage.pseudonyms import Pseudonyms
 from storage.publisher import Publisher, open_log
@@ -107,6 +108,7 @@ class Store(Reads):
                 self.labels = LabelBook(self.ledger)
                 self.pins = ToolPins(self.ledger, key)
                 self.grants = ToolGrants(self.ledger, key)
+                self.optimizer_steps = StepBook(self.ledger)
                 self.aliases = Aliases(self.ledger)
                 intents = CallIntents(path)
                 opened.callback(intents.close)
@@ -279,7 +281,7 @@ class Store(Reads):
         kept_from_ns = (now_ns // DAY_NS - self._retention_days) * DAY_NS
         self.critiques.expire(kept_from_ns, held)
         self.labels.expire(kept_from_ns, held)
-        self.ledger.write(expired(kept_from_ns), entries=())
+        self.ledger.write([*expired(kept_from_ns), *expired_steps(kept_from_ns)], entries=())
         return [*files, *reported]
 
     def close(self) -> None:

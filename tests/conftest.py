@@ -1,6 +1,8 @@
 """Fixtures that every test may ask for."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,3 +20,15 @@ def provider() -> Iterator[BackgroundProvider]:
     """A fake provider on loopback; set `provider.script` to say what it answers."""
     with running_provider() as running:
         yield running
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests wait, for deadlines and for gateways to start and to end."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the files that start gateways run first: one begun last would run on while all other processes are done."""
+    long = Path(__file__).with_name("gateway")
+    items.sort(key=lambda item: item.path.parent != long)

@@ -16,8 +16,9 @@ from gateway.api import answers
 from gateway.api.access import SUFFICES, NotAllowed, requires, scope_of, sees
 from gateway.api.ports import Desk, InForce, ModeReader, Records
 from policies.errors import StepwardenError
-from policies.evaluate import Rule, Ruleset
+from policies.evaluate import Ruleset
 from policies.mistakes import nearest
+from policies.rules import Rule
 from policies.vocabulary.bands import outcome
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.judgements import Judged, StepJudgement

@@ -1,7 +1,7 @@
 """Answers about proposals and revisions. They hold learned text, so only those see them who decide on them."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,11 +9,11 @@ import msgspec
 from gateway.times import rfc3339
 
 if TYPE_CHECKING:
-    from gateway.optimizing import episodes, run
+    from gateway.optimizing import episodes, errands
     from policies.gate.trial import Trial as OnTrial
     from policies.gate.trial import Would as Wanted
     from policies.vocabulary.ladder import Climb
-    from policies.vocabulary.revisions import Parameters
+    from policies.vocabulary.revisions import LineEnds, Parameters
     from policies.vocabulary.revisions import Proposal as Suggested
     from storage.revisions import Filed, Kept
     from storage.trials import Move as Moved
@@ -163,14 +163,17 @@ class GuardWrongs(msgspec.Struct, frozen=True, kw_only=True):
     """Of violations, those it missed: 95 % interval."""
 
 
-class LineEnds(msgspec.Struct, frozen=True, kw_only=True):
-    """How the sessions ended of which enough was said and in whose requests one line of instructions was."""
+class LineCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How the sessions ended of which enough was said and in whose requests one line of instructions was.
+
+    As of the newest run of optimizers.
+    """
 
     line: str
-    well: int
+    helped: int
     """Sessions in which nothing was a violation."""
 
-    ill: int
+    hurt: int
 
 
 class AppWrongs(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +182,7 @@ class AppWrongs(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     signals: dict[str, int]
     guards: tuple[GuardWrongs, ...]
-    lines: tuple[LineEnds, ...] = ()
+    lines: tuple[LineCount, ...] = ()
 
 
 class Wrongs(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,7 +283,7 @@ def suggested(what: "Suggested", climbed: "Climb", before: "Parameters | None") 
     )  # fmt: skip
 
 
-def app_run(found: "run.AppRun", before: "Callable[[str, str], Parameters | None]") -> AppRun:
+def app_run(found: "errands.AppRun", before: "Callable[[str, str], Parameters | None]") -> AppRun:
     """A run for one app; `before` finds parameters by app and digest."""
     shown: list[Proposal] = []
     for tried in found.tried:
@@ -301,10 +304,10 @@ def app_run(found: "run.AppRun", before: "Callable[[str, str], Parameters | None
     )
 
 
-def app_wrongs(app: str, record: "episodes.Record", lines: Mapping[str, tuple[int, int]]) -> AppWrongs:
-    """How often the guards of one app were wrong; `lines`: by id, sessions that went well and that did not."""
+def app_wrongs(app: str, record: "episodes.Record", lines: "Sequence[LineEnds]") -> AppWrongs:
+    """How often the guards of one app were wrong, and how sessions ended with each line of instructions."""
     guards = tuple([GuardWrongs(**msgspec.structs.asdict(each)) for each in record.guards])
-    ends = tuple([LineEnds(line=name, well=well, ill=ill) for name, (well, ill) in sorted(lines.items())])
+    ends = tuple([LineCount(**msgspec.structs.asdict(each)) for each in lines])
     return AppWrongs(app=app, signals=dict(record.signals), guards=guards, lines=ends)
 
 

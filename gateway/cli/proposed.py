@@ -46,7 +46,7 @@ def wrongs_told(found: dict[str, Any]) -> Iterator[Any]:
         (f"app {clean(found['app'])}", "bold"), f": rests on {said or 'nothing: nobody said anything yet'}"
     )
     for each in found["lines"]:
-        text = f"  line {clean(each['line'])}: {each['well']} sessions with it went well, {each['ill']} did not"
+        text = f"  line {clean(each['line'])}: {each['helped']} sessions with it went well, {each['hurt']} did not"
         yield Text(text, "dim")
     if not found["guards"]:
         return

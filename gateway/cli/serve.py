@@ -19,7 +19,7 @@ def serve(
 ) -> int:
     """Run the gateway until SIGTERM or Ctrl-C; open streams may finish, and nothing recorded is lost.
 
-    Needs no configuration file. Logs go to stderr as JSON lines.
+    Needs no configuration file. Logs go to stderr as JSON lines. A second Ctrl-C waits for no stream.
     """
     gc.disable()  # an eighth of a start goes into looking for garbage where next to none is; `serve` puts it on again
     config = load_config(

@@ -36,7 +36,8 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
 
     instructions: Annotated[str, Meta(pattern=r"^none$|\.toml$")] = "none"
     """An instruction set that is added to the app's own instructions and that revisions may improve: the path of a
-    file of `[[line]]` items, which may be empty; `none`: nothing is ever added. The app has to name a policy too."""
+    file of `[[line]]` and `[[choice]]` items, which may be empty; `none`: nothing is ever added. The app has to name a
+    policy too."""
 
     tool_descriptions: Literal["as_sent", "revised"] = "as_sent"
     """`revised`: revisions may describe the app's tools otherwise to the model, which changes what the app does."""

@@ -41,6 +41,12 @@ class Optimizer(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_run: Annotated[int, Meta(ge=1000, le=1 << 40)] = 1_000_000
     """Tokens, in and out together, that one run may take for one app."""
 
+    minutes_per_run: Annotated[float, Meta(gt=0, le=1440)] = 120.0
+    """How long one run may go on asking a model for one app; what is not asked by then is not asked."""
+
+    words_per_day: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    """How many labels and decided holds of one person or key count in a day, the newest first."""
+
     schedule: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
     """When the gateway proposes by itself, every night: `HH:MM`, UTC. None: on `stepwarden optimize` alone."""
 

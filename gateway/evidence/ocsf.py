@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from gateway.evidence.log_entries import LogEntry
 from gateway.evidence.rules import Taxonomy
 from gateway.times import nanoseconds
-from policies.evaluate import Rule
+from policies.rules import Rule
 from policies.vocabulary.exchanges import Exchange
 from policies.vocabulary.findings import Finding
 from policies.vocabulary.judgements import Judged

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from gateway.evidence.log_entries import LogEntry
-from policies.evaluate import Rule, Ruleset
+from policies.evaluate import Ruleset
+from policies.rules import Rule
 
 
 def document(app: str, ruleset: Ruleset, activations: Iterable[LogEntry]) -> dict[str, Any]:

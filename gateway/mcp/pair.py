@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from gateway.identity import Identity, identity, plain_id, traceparent
+from gateway.identity import Identity, identity, session_name, traceparent
 from gateway.ids import new_id, new_span, span_after
 from gateway.keeper import Opening
 from gateway.mcp.heads import STATELESS, VERSION_KEY
@@ -253,7 +253,7 @@ def _identity(caller: Caller, message: Message | None) -> Identity:
     meta: Mapping[str, Any] = {} if message is None else message.meta
     session, trace = meta.get("stepwarden/session"), meta.get("traceparent")
     if found.explicit_session is None and isinstance(session, str):
-        found = msgspec.structs.replace(found, explicit_session=plain_id(session.encode("utf-8", "replace")))
+        found = msgspec.structs.replace(found, explicit_session=session_name(session.encode("utf-8", "replace")))
     if found.trace is None and isinstance(trace, str):
         found = msgspec.structs.replace(found, trace=traceparent(trace.encode("utf-8", "replace")))
     return found

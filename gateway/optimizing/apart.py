@@ -26,6 +26,7 @@ from gateway.optimizing.errands import (
     Broken,
     Complete,
     Completed,
+    Count,
     End,
     Errand,
     Far,
@@ -33,6 +34,7 @@ from gateway.optimizing.errands import (
     Message,
     Office,
     Report,
+    Step,
 )
 from policies.errors import StepwardenError
 from supervisors.optimizers.model import ModelFailed
@@ -138,6 +140,8 @@ def _answers(office: Office) -> Callable[[Any], Any]:
         AskPast: lambda said: office.past(said.app),
         AskMemory: lambda said: office.memory(said.app, until=said.until),
         Keep: lambda said: office.keep(said.proposal, said.climbed),
+        Step: lambda said: office.heard(said.heard),
+        Count: lambda said: office.count(said.app, said.ends),
         Begin: lambda said: office.begin(said.app, said.subject, since=said.since),
         Complete: completed,
         End: lambda said: office.end(said.app),

@@ -1,6 +1,7 @@
 """The desk for proposals and revisions: what the control plane asks of optimizers, the book and what is in force."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 _MOST: Final = 500
 """Proposals and revisions that are listed."""
+
+_RUN_BYTES: Final = 16
 
 _WOULDS: Final = 20
 """Steps that are shown of what a candidate would have done."""
@@ -96,7 +99,8 @@ class RevisionDesk:
             from gateway.optimizing.office import LedgerOffice  # noqa: PLC0415
 
             errand = self._errand(apps, dry=dry, ask=names)
-            office = LedgerOffice(self._store.revisions, self._store.optimizer_runs, errand.gate, model)
+            store = self._store
+            office = LedgerOffice(store.revisions, store.optimizer_runs, store.optimizer_steps, errand.gate, model)
             runs = run_apart(errand, office, watcher, self._busy)
             return answers.OptimizeReport(dry=dry, apps=tuple([answers.app_run(run, self._before) for run in runs]))
 
@@ -104,6 +108,7 @@ class RevisionDesk:
 
     def _errand(self, apps: str | None, *, dry: bool, ask: tuple[str, ...]) -> "Errand":
         from gateway.optimizing.errands import AppErrand, Errand  # noqa: PLC0415 - see above
+        from gateway.supervision import instruction_set  # noqa: PLC0415
         from supervisors.optimizers.model import Spending  # noqa: PLC0415
 
         standing, settings = self._in_force(), self._config.optimizer
@@ -113,11 +118,14 @@ class RevisionDesk:
                 parameters=standing.parameters(app),
                 salt=self._store.revisions.salt(app),
                 instructs=self._config.apps[app].instructions != "none",
+                choices=instruction_set(self._config, app).choices,
+                lines=self._lines(app, standing.parameters(app)),
             )
             for app in standing.apps()
             if apps in (None, app)
         ]
         return Errand(
+            run=secrets.token_bytes(_RUN_BYTES),
             directory=str(self._store.directory.absolute()),
             last=self._store.last,
             reach=Reach.within(self._config.limits),
@@ -127,7 +135,16 @@ class RevisionDesk:
             gate=standing.gate,
             share=settings.share,
             spending=Spending(calls=settings.calls_per_run, tokens=settings.tokens_per_run),
+            seconds=settings.minutes_per_run * 60,
+            words=settings.words_per_day,
         )
+
+    def _lines(self, app: str, now: "Parameters") -> dict[str, tuple[str, ...]]:
+        """The items of instructions that were ever in force for an app, by the digests that the record names."""
+        found = {now.digest: now}
+        for kept in self._store.revisions.every(app=app, limit=-1):
+            found |= dict.fromkeys((kept.revision.parameters, kept.parameters.digest), kept.parameters)
+        return {name: tuple([line.id for line in each.instructions]) for name, each in found.items()}
 
     async def wrongs(self, apps: str | None) -> answers.Wrongs:
         """How often guards were wrong, app by app. Raises `NoPolicies`."""
@@ -142,14 +159,7 @@ class RevisionDesk:
         return answers.Wrongs(apps=tuple([self._app_wrongs(app, episodes) for app in wanted]))
 
     def _app_wrongs(self, app: str, episodes: "RecordedEpisodes") -> answers.AppWrongs:
-        record = episodes.records(app, self._rest)
-        lines: dict[str, tuple[int, int]] = {}
-        for name, (well, ill) in record.instructed.items():
-            found = self._before(app, name)
-            for line in () if found is None else found.instructions:
-                so_far = lines.get(line.id, (0, 0))
-                lines[line.id] = (so_far[0] + well, so_far[1] + ill)
-        return answers.app_wrongs(app, record, lines)
+        return answers.app_wrongs(app, episodes.records(app, self._rest), self._store.revisions.counted(app))
 
     # ---------------------------------------------------------------------------------------------------- proposals
 
@@ -271,7 +281,8 @@ class RevisionDesk:
         if standing is not None and app in standing.apps() and (now := standing.parameters(app)).digest == digest:
             return now
         kept: Sequence[Kept] = self._store.revisions.every(app=app, limit=_MOST)
-        return next((each.parameters for each in kept if each.revision.parameters == digest), None)
+        named = (each for each in kept if digest in (each.revision.parameters, each.parameters.digest))
+        return next((each.parameters for each in named), None)
 
     def _revision(self, kept: "Kept") -> answers.Revision:
         now = self._store.revisions.in_force(kept.revision.app)

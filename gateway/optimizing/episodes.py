@@ -17,7 +17,7 @@ from policies.signals import limited
 from policies.vocabulary.audit import OWNER
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.exchanges import Exchange
-from policies.vocabulary.holds import Hold
+from policies.vocabulary.holds import Hold, HoldState
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.monitoring import Filed
@@ -29,8 +29,11 @@ from storage.store import Store
 EVERY: Final = 100_000
 """Labels and holds that are looked at, newest first."""
 
-_DECIDED: Final[dict[str, Says]] = {"approved": "ok", "used": "ok", "rejected": "violation"}
+_DECIDED: Final[dict[HoldState, Says]] = {"approved": "ok", "used": "ok", "rejected": "violation"}
 
+
+_WORDS: Final[frozenset[SignalKind]] = frozenset({"label", "override", "hold"})
+"""What people and keys say."""
 
 SECOND_LOOK: Final = 50
 """From this score on a finding says that something is wrong."""
@@ -45,9 +48,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[GuardRecord, ...]
     signals: Mapping[str, int]
     """Signals that count, by kind."""
-
-    instructed: Mapping[str, tuple[int, int]] = {}
-    """By the digest of parameters whose lines were in a session's requests: sessions that went well, and others."""
 
 
 class Records(Protocol):
@@ -73,8 +73,8 @@ class Records(Protocol):
 class LabelList(Protocol):
     """What persons said; `storage.labels.LabelBook` fits."""
 
-    def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
-        """Labels, newest first."""
+    def heard(self, app: str, *, limit: int) -> list[LabelGiven]:
+        """Labels of an app, newest first, so many of each who gives them that nobody crowds out others."""
         ...
 
     def of_session(self, session_id: str) -> "Sequence[LabelGiven]":
@@ -85,7 +85,7 @@ class LabelList(Protocol):
 class HoldList(Protocol):
     """What persons decided; `storage.holds.HoldBook` fits."""
 
-    def list(self, *, app: str | None = None, limit: int = 200) -> list[Hold]:
+    def list(self, *, state: HoldState | None = None, app: str | None = None, limit: int = 200) -> list[Hold]:
         """Holds, newest first."""
         ...
 
@@ -145,43 +145,45 @@ class RecordedEpisodes:
         self._holds = holds
         self._critiques = critiques
 
-    def of(self, app: str, rest: Callable[[], None]) -> tuple[Episode, ...]:
+    def of(
+        self, app: str, rest: Callable[[], None], lines: Mapping[str, tuple[str, ...]], *, most: int
+    ) -> tuple[Episode, ...]:
         """Every session of an app of which enough was said, oldest first; `rest` is called after each that is read.
 
+        `lines`: ids of items of instructions, by the digest of the parameters that the record says were added.
+        `most`: how many words of one person or key count in a day, over all sessions.
         A session that cannot be read back whole is left out: what guards would have said of it, nobody knows.
         """
         found: list[Episode] = []
-        for session, signals in self._spoken(app, rest):
-            episode = labelled(session.episode, signals)
-            found += [] if episode is None else [episode]
+        spoken = list(self._spoken(app, rest))
+        counted = _counted([signal for _, signals in spoken for signal in signals], most)
+        for session, _ in spoken:
+            episode = labelled(session.episode, counted[session.episode.episode_id])
+            if episode is not None:
+                stood = {line for name in session.instructed for line in lines.get(name, ())}
+                found.append(msgspec.structs.replace(episode, lines=tuple(sorted(stood))))
         return tuple(sorted(found, key=lambda each: (each.at_ns, each.episode_id)))
 
     def records(self, app: str, rest: Callable[[], None]) -> Record:
         """How often each guard of an app was wrong, in the sessions of which anything was said; and what was said."""
         looks: list[Look] = []
         spoken: list[Signal] = []
-        ends: dict[str, tuple[int, int]] = {}
         for session, signals in self._spoken(app, rest):
             looks += session.looks
             spoken += signals
-            episode = labelled(session.episode, signals) if session.instructed else None
-            if episode is None:
-                continue
-            for name in session.instructed:
-                well, ill = ends.get(name, (0, 0))
-                ends[name] = (well + episode.honest, ill + (not episode.honest))
         kinds = Counter([each.kind for each in limited(spoken)])
-        return Record(guards=guard_records(looks, spoken), signals=kinds, instructed=ends)
+        return Record(guards=guard_records(looks, spoken), signals=kinds)
 
     def _spoken(self, app: str, rest: Callable[[], None]) -> Iterator[tuple[_Session, list[Signal]]]:
-        labels, holds = self._labels.list(app=app, limit=EVERY), self._holds.list(app=app, limit=EVERY)
+        labels = self._labels.heard(app, limit=EVERY)
+        holds = [hold for state in _DECIDED for hold in self._holds.list(state=state, app=app, limit=EVERY)]
         given: dict[str, list[LabelGiven]] = defaultdict(list)
         decided: dict[str, list[Hold]] = defaultdict(list)
         for label in labels:
             if label.session_id is not None:
                 given[label.session_id].append(label)
         for hold in holds:
-            if hold.state in _DECIDED and hold.ask.session_id is not None:
+            if hold.ask.session_id is not None:
                 decided[hold.ask.session_id].append(hold)
         for session_id in sorted(given.keys() | decided.keys()):
             session = self._read(session_id, app)
@@ -249,6 +251,18 @@ class RecordedEpisodes:
             *_disagreements(session, critiques),
             *_outcomes(session),
         ]
+
+
+def _counted(signals: Sequence[Signal], most: int) -> Mapping[str, list[Signal]]:
+    """The signals that count, by session: who says much is one voice of many, over all sessions together.
+
+    What supervisors and plain outcomes say is nobody's word, and too weak to decide a step by itself.
+    """
+    words = limited([each for each in signals if each.kind in _WORDS], most=most)
+    counted: dict[str, list[Signal]] = defaultdict(list)
+    for signal in (*words, *[each for each in signals if each.kind not in _WORDS]):
+        counted[signal.session_id].append(signal)
+    return counted
 
 
 def recorded_episodes(store: Store, config: Config) -> RecordedEpisodes:

@@ -4,7 +4,7 @@ A run has a process of its own, which reads the record and writes nothing: whate
 to a model, goes to the office, in the process that keeps the data directory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -12,8 +12,9 @@ import msgspec
 from gateway.contents import Reach
 from policies.gate.memory import Memory
 from policies.vocabulary.ladder import Climb, GateSettings
-from policies.vocabulary.revisions import Parameters, Proposal
+from policies.vocabulary.revisions import Choice, LineEnds, Parameters, Proposal
 from storage.optimizer_runs import Run
+from storage.optimizer_steps import Heard
 from supervisors.optimizers.model import Completion, Spending
 
 
@@ -30,9 +31,18 @@ class AppErrand(msgspec.Struct, frozen=True, kw_only=True):
     instructs: bool
     """Whether its instructions are revised at all."""
 
+    choices: tuple[Choice, ...] = ()
+    """Items of instructions that people wrote, to pick from."""
+
+    lines: Mapping[str, tuple[str, ...]] = {}
+    """Ids of the items that stood in requests, by the digest of the parameters the record says they are of."""
+
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """One run."""
+
+    run: bytes
+    """16 random bytes: its name."""
 
     directory: str
     """The data directory."""
@@ -54,6 +64,12 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 
     spending: Spending
     """What may be spent on a model, for each app."""
+
+    seconds: float
+    """How long a model may be asked, for each app."""
+
+    words: int
+    """How many labels and decided holds of one person or key count in a day."""
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +139,14 @@ class Office(Protocol):
         """Keep a proposal with how far it came; its number."""
         ...
 
+    def heard(self, step: Heard) -> None:
+        """Keep that an optimizer was heard."""
+        ...
+
+    def count(self, app: str, ends: Sequence[LineEnds]) -> None:
+        """Keep how sessions ended with each item of instructions, in the place of what was counted before."""
+        ...
+
     def begin(self, app: str, subject: str, *, since: int) -> Run:
         """Begin to ask a model about a subject, or go on. See `RunBook.begin`."""
         ...
@@ -170,6 +194,19 @@ class Keep(_Message, frozen=True, tag="keep"):
     climbed: Climb
 
 
+class Step(_Message, frozen=True, tag="step"):
+    """See `Office.heard`; answered with nil."""
+
+    heard: Heard
+
+
+class Count(_Message, frozen=True, tag="count"):
+    """See `Office.count`; answered with nil."""
+
+    app: str
+    ends: tuple[LineEnds, ...]
+
+
 class Begin(_Message, frozen=True, tag="begin"):
     """See `Office.begin`; answered with a `Run`."""
 
@@ -211,4 +248,4 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-Message: TypeAlias = Far | AskPast | AskMemory | Keep | Begin | Complete | End | Report | Broken
+Message: TypeAlias = Far | AskPast | AskMemory | Keep | Step | Count | Begin | Complete | End | Report | Broken

@@ -4,14 +4,15 @@ A run may keep proposals, and ask a model; it can put nothing in force.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 from gateway.optimizing.errands import Past
 from policies.gate.memory import Memory
 from policies.vocabulary.ladder import Climb, GateSettings
-from policies.vocabulary.revisions import Proposal
+from policies.vocabulary.revisions import LineEnds, Proposal
 from storage.optimizer_runs import Run, RunBook
+from storage.optimizer_steps import Heard, StepBook
 from storage.revisions import RevisionBook
 from supervisors.optimizers.model import Completion, Model, ModelFailed
 
@@ -21,11 +22,17 @@ class LedgerOffice:
     """The office of one run. Blocks; for one thread."""
 
     def __init__(
-        self, book: RevisionBook, runs: RunBook, gate: GateSettings, model: Callable[[str], Model] | None
+        self,
+        book: RevisionBook,
+        runs: RunBook,
+        steps: StepBook,
+        gate: GateSettings,
+        model: Callable[[str], Model] | None,
     ) -> None:
         """`model`: the one that may be asked, on the account of an app; None where nobody is."""
         self._book = book
         self._runs = runs
+        self._steps = steps
         self._gate = gate
         self._model = model
         self._models: dict[str, Model] = {}
@@ -48,6 +55,14 @@ class LedgerOffice:
     def keep(self, proposal: Proposal, climbed: Climb) -> int:
         """See `Office.keep`."""
         return self._book.file(proposal, climbed, now_ns=time.time_ns()).number
+
+    def heard(self, step: Heard) -> None:
+        """See `Office.heard`."""
+        self._steps.keep(step)
+
+    def count(self, app: str, ends: Sequence[LineEnds]) -> None:
+        """See `Office.count`."""
+        self._book.count(app, ends, now_ns=time.time_ns())
 
     def begin(self, app: str, subject: str, *, since: int) -> Run:
         """See `Office.begin`."""

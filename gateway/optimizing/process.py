@@ -9,7 +9,7 @@ the descriptor; where nobody is there any more, it ends.
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,6 +27,7 @@ from gateway.optimizing.errands import (
     Broken,
     Complete,
     Completed,
+    Count,
     End,
     Errand,
     Far,
@@ -34,13 +35,15 @@ from gateway.optimizing.errands import (
     Message,
     Past,
     Report,
+    Step,
 )
 from gateway.optimizing.run import Workshop
 from gateway.wire.dialects import dialects
 from policies.gate.memory import Memory
 from policies.vocabulary.ladder import Climb
-from policies.vocabulary.revisions import Proposal
+from policies.vocabulary.revisions import LineEnds, Proposal
 from storage.optimizer_runs import Run
+from storage.optimizer_steps import Heard
 from storage.view import StoreView
 from supervisors.optimizers.model import Completion, ModelFailed
 
@@ -70,6 +73,14 @@ class Correspondence:
     def keep(self, proposal: Proposal, climbed: Climb) -> int:
         """See `Office.keep`."""
         return self._asked(Keep(proposal=proposal, climbed=climbed), int)
+
+    def heard(self, step: Heard) -> None:
+        """See `Office.heard`."""
+        self._asked(Step(heard=step), None)
+
+    def count(self, app: str, ends: Sequence[LineEnds]) -> None:
+        """See `Office.count`."""
+        self._asked(Count(app=app, ends=tuple(ends)), None)
 
     def begin(self, app: str, subject: str, *, since: int) -> Run:
         """See `Office.begin`."""

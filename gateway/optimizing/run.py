@@ -7,8 +7,9 @@ twice, and it comes to what it would have come to. Blocks; `gateway/optimizing/p
 
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,13 +30,15 @@ from policies.splits import Split, divide
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.ladder import Climb, GateSettings, RungName
-from policies.vocabulary.revisions import Parameters, Proposal
+from policies.vocabulary.revisions import LineEnds, Parameters, Proposal
 from storage.optimizer_runs import Run
+from storage.optimizer_steps import Heard
 from supervisors.optimizers.ahead import Ahead, AheadTrials, looked_at
 from supervisors.optimizers.allowances import Allowances
 from supervisors.optimizers.gaps import Gaps
 from supervisors.optimizers.interface import Optimizer, Scorer, Task
-from supervisors.optimizers.model import Completion, Metered, Model
+from supervisors.optimizers.lines import Lines
+from supervisors.optimizers.model import Completion, Metered, Spending
 from supervisors.optimizers.patterns import Patterns
 from supervisors.optimizers.selection import Selection
 from supervisors.optimizers.thresholds import Thresholds
@@ -43,7 +46,7 @@ from supervisors.optimizers.written import ASKING
 
 Progress = Callable[[int, int], None]
 
-OPTIMIZERS: Final[tuple[type[Optimizer], ...]] = (Thresholds, Gaps, Selection, Patterns, Allowances)
+OPTIMIZERS: Final[tuple[type[Optimizer], ...]] = (Thresholds, Gaps, Selection, Patterns, Allowances, Lines)
 """In the order in which they are heard: the cheapest and mildest changes first."""
 
 _REHEARSED: Final[tuple[RungName, ...]] = ("rollback", "lint", "headroom", "minibatch")
@@ -65,11 +68,13 @@ class Workshop:
         A dry run asks no model.
         """
         app, errand = wanted.app, self._errand
-        episodes = self._episodes.of(app, rest)
+        episodes = self._episodes.of(app, rest, wanted.lines, most=errand.words)
+        if not errand.dry:
+            self._office.count(app, _ends(episodes))
         halves = divide(episodes, Split(salt=wanted.salt, share=errand.share))
         ground = Ground(Replay(halves.dev, rest=rest), Replay(halves.holdout, rest=rest), wanted.parameters)
         past = self._office.past(app)
-        hearing = _Hearing(self, ground, wanted.parameters, past, dry=errand.dry)
+        hearing = _Hearing(self, ground, wanted, past, dry=errand.dry)
         names = () if errand.dry else errand.ask
         of = len(OPTIMIZERS) + len(names)
         for done, optimizer in enumerate(OPTIMIZERS):
@@ -86,15 +91,17 @@ class Workshop:
             said = [_said(each) for each in episodes]
             subject = digest([wanted.parameters.digest, names, errand.gate, errand.share, said])
             run = self._office.begin(app, subject, since=self._office.past(app).newest)
-            metered = Metered(_OfficeModel(self._office, app), errand.spending)
+            until = time.monotonic() + errand.seconds
+            metered = Metered(_OfficeModel(self._office, app), errand.spending, late=lambda: time.monotonic() > until)
             hearing.begin(
                 run,
                 self._office.memory(app, until=run.since),
                 Ahead(metered, fences_of(run.secret), instructs=wanted.instructs),
+                metered,
             )
             for done, name in enumerate(names, len(OPTIMIZERS)):
                 progress(done, of)
-                hearing.ask(name, metered)
+                hearing.ask(name)
                 rest()
             self._office.end(app)
             made = msgspec.structs.replace(
@@ -112,6 +119,10 @@ class Workshop:
     def library(self) -> "dict[str, Clause]":
         """Clauses that people wrote."""
         return self._library
+
+    def heard(self, **step: Any) -> None:
+        """Keep that an optimizer was heard; `step`: fields of a `Heard`."""
+        self._office.heard(Heard(run=self._errand.run, **step))
 
     def keep(self, proposal: Proposal, climbed: Climb) -> int:
         """Keep a proposal with how far it came; its number."""
@@ -133,10 +144,11 @@ class _OfficeModel:
 class _Hearing:
     """One run for one app."""
 
-    def __init__(self, shop: Workshop, ground: Ground, parameters: Parameters, past: Past, *, dry: bool) -> None:
+    def __init__(self, shop: Workshop, ground: Ground, wanted: AppErrand, past: Past, *, dry: bool) -> None:
         self._shop = shop
         self._ground = ground
-        self._parameters = parameters
+        self._parameters = wanted.parameters
+        self._choices = wanted.choices
         self._dry = dry
         self._memory = past.memory
         self._waiting = set(past.waiting)
@@ -147,8 +159,10 @@ class _Hearing:
             seen=_groups(ground.dev.episodes), kept=_groups(ground.holdout.episodes), kept_words=kept_words
         )
         self._told = self._memory
+        self._spent = Spending()
         self._run: Run | None = None
         self._ahead: Ahead | None = None
+        self._metered: Metered | None = None
         self.tried: list[Tried] = []
         self.failures: list[tuple[str, str]] = []
         self.known = 0
@@ -160,11 +174,13 @@ class _Hearing:
             dev=self._ground.dev,
             score=score,
             library=self._shop.library,
+            choices=self._choices,
             memory=self._told,
             settings=self._shop.gate,
             seed=seed,
             now_ns=time.time_ns(),
         )
+        tried, known = len(self.tried), self.known
         ideas = optimizer.propose(task)
         self.failures += [(optimizer.name, failure.why) for failure in ideas.failures]
         for proposal in ideas.proposals:
@@ -175,18 +191,36 @@ class _Hearing:
             climbed = self._climbed(proposal)
             number = None if self._dry else self._shop.keep(proposal, climbed)
             self.tried.append(Tried(number=number, proposal=proposal, climb=climbed))
+        if not self._dry:
+            self._note(optimizer.name, task.now_ns, len(self.tried) - tried, self.known - known, len(ideas.failures))
 
-    def begin(self, run: Run, memory: Memory, ahead: Ahead) -> None:
+    def _note(self, optimizer: str, began_ns: int, proposals: int, known: int, failures: int) -> None:
+        spent = Spending() if self._metered is None else self._metered.spent
+        self._shop.heard(
+            app=self._parameters.app,
+            optimizer=optimizer,
+            proposals=proposals,
+            known=known,
+            failures=failures,
+            calls=spent.calls - self._spent.calls,
+            tokens=spent.tokens - self._spent.tokens,
+            began_ns=began_ns,
+            ended_ns=time.time_ns(),
+        )
+        self._spent = spent
+
+    def begin(self, run: Run, memory: Memory, ahead: Ahead, metered: Metered) -> None:
         """From here on a model is asked. It is told of what was refused before the run, and of nothing newer."""
-        self._run, self._told, self._ahead = run, memory, ahead
+        self._run, self._told, self._ahead, self._metered = run, memory, ahead, metered
 
-    def ask(self, name: str, model: Model) -> None:
+    def ask(self, name: str) -> None:
         """One optimizer that asks. All lots come from the run's secret, so that it goes on as it began."""
-        ahead, run, dev = self._ahead, self._run, self._ground.dev
+        ahead, run, metered, dev = self._ahead, self._run, self._metered, self._ground.dev
         assert ahead is not None
         assert run is not None
+        assert metered is not None
         secret, seen = hmac.digest(run.secret, name.encode(), "sha256"), looked_at(dev)
-        optimizer = ASKING[name](model, fences_of(secret))
+        optimizer = ASKING[name](metered, fences_of(secret))
 
         def score(tried: Parameters, places: Sequence[int] | None) -> Sequence[float]:
             scores = ahead.score(dev, tried, seen if places is None else set(seen) & set(places))
@@ -203,16 +237,21 @@ class _Hearing:
         case = case_of(
             proposal, before, self._trials(proposal, child),
             settings=self._shop.gate, evidence=self._evidence, exposure=self._exposure, memory=self._memory,
-            library={name: digest(clause) for name, clause in self._shop.library.items()},
+            library=self._written(),
             attempt=self._attempts + 1, first=self._first, now_ns=time.time_ns(),
         )  # fmt: skip
         climbed = climb(case, _REHEARSED if self._dry else RUNGS)
         self._attempts += climbed.asked_holdout
         return climbed
 
+    def _written(self) -> dict[str, str]:
+        """What people wrote, by name, as the gate knows it."""
+        clauses = {name: digest(clause) for name, clause in self._shop.library.items()}
+        return clauses | {f"lines/{each.line.id}": digest(each.line.text) for each in self._choices}
+
     def _trials(self, proposal: Proposal, child: Parameters) -> Trials:
         """Guards are replayed exactly; what a replay does not show is tried one response ahead."""
-        if proposal.exact or self._ahead is None:
+        if proposal.exact or self._ahead is None or proposal.aim == "tries":
             return ReplayTrials(self._ground, self._parameters, child)
         return AheadTrials(self._ground, self._ahead, self._parameters, child)
 
@@ -220,6 +259,13 @@ class _Hearing:
 def _said(episode: Episode) -> list[object]:
     """What a run knows of an episode, and would be another run's if it changed."""
     return [episode.episode_id, len(episode.steps), sorted(episode.bad), sorted(episode.undecided), episode.voices]
+
+
+def _ends(episodes: Sequence[Episode]) -> tuple[LineEnds, ...]:
+    """How the sessions ended with each item of instructions that stood in any."""
+    bad = Counter([line for episode in episodes if episode.bad for line in episode.lines])
+    every = Counter([line for episode in episodes for line in episode.lines])
+    return tuple([LineEnds(line=line, helped=of - bad[line], hurt=bad[line]) for line, of in sorted(every.items())])
 
 
 def _groups(episodes: Sequence[Episode]) -> frozenset[str]:

@@ -20,8 +20,9 @@ from gateway.wire.memory import Recent
 from gateway.wire.notices import recognise
 from gateway.wire.overlay import Overlay
 from policies.asking import Answers, Asker, Asking, Nobody, Question
-from policies.evaluate import UNJUDGED, Judgement, Ruleset, Sitting
+from policies.evaluate import UNJUDGED, Judgement, Ruleset
 from policies.guards.judge import Judge, NoJudge
+from policies.sitting import Sitting
 from policies.trail import Scene
 from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.steps import Part, StepKind

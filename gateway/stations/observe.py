@@ -37,12 +37,15 @@ class Observation:
         keep: int,
         limits: Limits,
         view: RequestView | None = None,
+        epoch_ns: int | None = None,
     ) -> None:
         """`keep` bounds the copy for the record, in bytes; beyond it only length and digest are kept.
 
         `view` is what is being answered, where that is known: a provider that was asked for events may send them under
-        another media type, or none, and clients read them all the same.
+        another media type, or none, and clients read them all the same. `epoch_ns` is what makes a wall clock of the
+        monotonic one, so that all times of an exchange are told by one clock that nobody sets.
         """
+        self._epoch_ns = time.time_ns() - time.monotonic_ns() if epoch_ns is None else epoch_ns
         self.head = head
         self.stream = head.is_stream
         """Whether the body is server-sent events, by its media type or by its first byte."""
@@ -91,7 +94,7 @@ class Observation:
 
     def feed(self, chunk: bytes) -> None:
         """Take one chunk that has just been relayed. Never raises for what a provider sent."""
-        now = time.time_ns()
+        now = time.monotonic_ns() + self._epoch_ns
         if self.first_byte_ns is None:
             self.first_byte_ns = now
         self.length += len(chunk)
@@ -196,5 +199,5 @@ class Observation:
     def close(self) -> Reply:
         """The reply as far as it was read; idempotent."""
         if self._closed is None:
-            self._closed = self._reader.close(time.time_ns())
+            self._closed = self._reader.close(time.monotonic_ns() + self._epoch_ns)
         return self._closed

@@ -23,6 +23,7 @@ from policies.vocabulary.revisions import (
     AddClause,
     AddGuard,
     AddLine,
+    DeleteLine,
     DescribeTool,
     Edit,
     MergeGuards,
@@ -89,6 +90,8 @@ def _application(case: Case) -> Iterator[tuple[Why, str]]:
         return
     if case.proposal.aim == "narrows" and case.direction != "tightens":
         yield "narrows_nothing", "it says that it takes room away, and may give some"
+    if case.proposal.aim == "tries" and not all(_only_picks(edit, case) for edit in case.proposal.edits):
+        yield "not_from_people", "it says that it picks items that people wrote, and brings others"
     after = protected(case.child)
     if any(after.get(name) != content for name, content in protected(case.parent).items()):
         yield "protected", "a protected clause would not stay as it is"
@@ -110,6 +113,13 @@ def written_by_people(edit: Edit, case: Case) -> bool:
     if isinstance(edit, AddClause):
         return digest(edit.clause) in case.library.values()
     return isinstance(edit, AddLine) and digest(edit.line.text) in case.library.values()
+
+
+def _only_picks(edit: Edit, case: Case) -> bool:
+    """Whether an edit brings an item of the library to the instructions, or leaves one out."""
+    if isinstance(edit, DeleteLine):
+        return edit.clause is None
+    return isinstance(edit, AddLine) and edit.clause is None and written_by_people(edit, case)
 
 
 def texts(edit: Edit) -> Iterator[str]:

@@ -508,6 +508,23 @@ class LegalHoldReleased(Entry, frozen=True, kw_only=True, tag="legal_hold.releas
     reason: str
 
 
+class OptimizerHeard(Entry, frozen=True, kw_only=True, tag="optimizer.heard"):
+    """A run heard one optimizer, whatever came of it."""
+
+    optimizer: str
+    proposals: int
+    """That it filed; each has its own entry."""
+
+    known: int
+    """That were made before, and not again."""
+
+    failures: int
+    calls: int
+    """To a model."""
+
+    tokens: int
+
+
 class ProposalFiled(Entry, frozen=True, kw_only=True, tag="proposal.filed"):
     """A change was proposed."""
 

@@ -32,6 +32,9 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     voices: tuple[str, ...] = ()
     """On whose word its steps were decided; empty: nobody labelled it, and whoever ran it is all there is."""
 
+    lines: tuple[str, ...] = ()
+    """Ids of the items that a revision added to the instructions in its requests."""
+
     anchor: bool = False
     """True: a change that judges this run less rightly than before is refused, whatever else it wins."""
 

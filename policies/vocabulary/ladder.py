@@ -46,6 +46,7 @@ Why: TypeAlias = Literal[
     "not_corroborated",
     "other_app",
     "narrows_nothing",
+    "not_from_people",
     # headroom, minibatch, hold-out
     "no_headroom",
     "not_better",
@@ -125,7 +126,7 @@ class Climb(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def asked_holdout(self) -> bool:
         """Whether the hold-out was looked at, which counts as an attempt."""
-        return any(each.rung == "holdout" and each.why != "holdout_leaked" for each in self.decisions)
+        return any(each.rung == "holdout" and bool(each.scores) for each in self.decisions)
 
 
 class GateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,9 @@ CONVENTIONS = "github.com/open-telemetry/semantic-conventions-genai, state of 20
 SCHEMA_URL = "https://stepwarden.invalid/schemas/stepwarden-genai/1"
 """Names the profile to a collector. Nothing is served there: the host is reserved never to exist (RFC 6761)."""
 
-SpanType: TypeAlias = Literal["exchange", "inference", "upstream", "mcp", "agent", "tool", "step", "proposal"]
+SpanType: TypeAlias = Literal[
+    "exchange", "inference", "upstream", "mcp", "agent", "tool", "step", "proposal", "optimizer"
+]
 
 AttributeType: TypeAlias = Literal["string", "int", "double", "boolean", "string[]"]
 
@@ -127,6 +129,14 @@ SPANS: tuple[SpanEntry, ...] = (
         kind="internal",
         parent="none; all spans of one proposal share a trace",
         sentence="The time until a move of a proposal: from the one before, to what a rung or a person said.",
+    ),
+    SpanEntry(
+        type="optimizer",
+        name="optimize {stepwarden.optimizer.name}",
+        pattern=r"optimize [a-z-]+",
+        kind="internal",
+        parent="none; all spans of one run share a trace",
+        sentence="One optimizer that a run heard for one app, and the rungs that its proposals were asked at once.",
     ),
 )
 
@@ -261,6 +271,12 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
     _gen_ai("gen_ai.output.messages", "string", ("inference",), "opt-in", "The reply, as the JSON of the conventions."),
     _gen_ai("gen_ai.tool.call.arguments", "string", ("step",), "opt-in", "A tool call's arguments, as JSON text."),
     _gen_ai("gen_ai.tool.call.result", "string", ("tool",), "opt-in", "The text of a tool's result."),
+    _ours("optimizer.name", "string", ("optimizer",), "required", "The optimizer; docs/OPTIMIZING.md lists them all."),
+    _ours("optimizer.proposals", "int", ("optimizer",), "required", "Proposals of it that were filed."),
+    _ours("optimizer.known", "int", ("optimizer",), "required", "Proposals that were made before, and not again."),
+    _ours("optimizer.failures", "int", ("optimizer",), "required", "What it could not do, or was thrown away."),
+    _ours("optimizer.calls", "int", ("optimizer",), "required", "Calls to a model."),
+    _ours("optimizer.tokens", "int", ("optimizer",), "required", "Tokens of these, in and out."),
     _ours("proposal.number", "int", ("proposal",), "required", "The proposal: `stepwarden proposals show NUMBER`."),
     _ours("proposal.state", "string", ("proposal",), "required", "Its state from this move on."),
     _ours("proposal.rung", "string", ("proposal",), "required", "The rung that was asked last."),
@@ -274,7 +290,13 @@ ATTRIBUTES: tuple[AttributeEntry, ...] = (
     _ours("branch.exchanges", "int", ("agent",), "required", "Exchanges of this branch in this trace so far."),
     _ours("join.evidence", "string", ("exchange", "agent"), "conditional", "Why it was joined to its session."),
     _ours("join.relation", "string", ("exchange", "agent"), "conditional", "How it stands to what the session held."),
-    _ours("app", "string", ("exchange", "proposal"), "required", "The app of the caller's key, or whose policy it is."),
+    _ours(
+        "app",
+        "string",
+        ("exchange", "proposal", "optimizer"),
+        "required",
+        "The app of the caller's key, or whose policy it is.",
+    ),
     _ours("provider", "string", _EXCHANGES, "required", "The provider's name in the configuration."),
     _ours("dialect", "string", ("exchange",), "required", "The wire format spoken."),
     _ours(

@@ -26,14 +26,27 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Identifier
     text: LineText
-    helped: int = 0
-    """Sessions in which somebody said it helped."""
-
-    hurt: int = 0
-    """Sessions in which it got in the way."""
-
     expires_ns: int | None = None
     """When it is left out by itself: Unix epoch, nanoseconds; None: never."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that a person wrote down to choose from: in force once a revision brings it."""
+
+    line: Line
+    tools: tuple[str, ...] = ()
+    """Tools whose calls it is about; empty: whatever an agent does."""
+
+
+class LineEnds(msgspec.Struct, frozen=True, kw_only=True):
+    """How the sessions ended in whose requests one item stood, as far as anybody said. Of causes it says nothing."""
+
+    line: str
+    helped: int = 0
+    """Sessions in which nothing was a violation."""
+
+    hurt: int = 0
+    """Sessions in which something was."""
 
 
 class Guidance(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,9 +253,10 @@ class Support(msgspec.Struct, frozen=True, kw_only=True):
     """Where a person wrote it, for what was picked from a library; such an edit needs no further support."""
 
 
-Aim: TypeAlias = Literal["mends", "narrows"]
+Aim: TypeAlias = Literal["mends", "narrows", "tries"]
 """`mends`: more is judged rightly, which has to be shown. `narrows`: takes away room that nobody used; it has to
-tighten, to disturb nobody, and a person has to agree."""
+tighten, to disturb nobody, and a person has to agree. `tries`: brings items that people wrote, or leaves items out:
+nothing on record shows what comes of that, so a person has to agree and live traffic has to show it."""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):

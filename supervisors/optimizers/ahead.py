@@ -16,11 +16,12 @@ from typing import Any, Final
 import msgspec
 
 from policies.digests import digest
-from policies.evaluate import Rule, Ruleset, Settings
+from policies.evaluate import Ruleset, Settings
 from policies.gate.case import Better, Opinion, Pair
 from policies.gate.trials import Ground, ReplayTrials
 from policies.parameters import guidance, tags
 from policies.replay import Replay
+from policies.rules import Rule
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import Parameters
 from policies.vocabulary.steps import Part

@@ -44,12 +44,12 @@ def decode(text: str) -> Answer | Failure:
 
 
 def edits_of(answer: Answer) -> tuple[Edit, ...]:
-    """The edits, as the gate knows them; counters and expiries are ours to keep."""
+    """The edits, as the gate knows them; when an item expires is ours to say."""
     return tuple(_plain(edit) for edit in answer.edits)
 
 
 def _plain(edit: ModelEdit) -> Edit:
     if isinstance(edit, AddLine | ReplaceLine):
-        line = msgspec.structs.replace(edit.line, helped=0, hurt=0, expires_ns=None)
+        line = msgspec.structs.replace(edit.line, expires_ns=None)
         return msgspec.structs.replace(edit, line=line)
     return edit

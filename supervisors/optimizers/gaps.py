@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from policies.analysis import SINK_GUARDS, analyse
 from policies.definitions import entries
-from policies.evaluate import Selector
 from policies.guards.egress import EgressSpec
 from policies.guards.provenance import ProvenanceSpec
 from policies.guards.registry import kind_of
 from policies.loader import reload
 from policies.mistakes import Mistake
 from policies.parameters import tags
+from policies.rules import Selector
 from policies.trail import UNTAGGED
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.revisions import AddGuard, Edit, Proposal, SetTools

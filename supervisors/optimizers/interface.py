@@ -10,7 +10,7 @@ from policies.replay import Replay
 from policies.vocabulary.clauses import Clause
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.ladder import GateSettings
-from policies.vocabulary.revisions import Aim, Edit, Parameters, Proposal, Support
+from policies.vocabulary.revisions import Aim, Choice, Edit, Parameters, Proposal, Support
 
 FailureWhy: TypeAlias = Literal["model_failed", "not_typed", "no_edits", "wrong_component", "budget_spent"]
 
@@ -32,6 +32,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     library: Mapping[str, Clause] = {}
     """Clauses that people wrote, by `policy/clause`, to pick from."""
+
+    choices: tuple[Choice, ...] = ()
+    """Items of instructions that people wrote, to pick from."""
 
     memory: Memory = Memory()
     settings: GateSettings = GateSettings()

@@ -1,7 +1,7 @@
 """Places: the clause that a learned guard is put beside."""
 
-from policies.evaluate import Selector
 from policies.parameters import tags
+from policies.rules import Selector
 from policies.trail import UNTAGGED
 from policies.vocabulary.bands import outcome
 from policies.vocabulary.clauses import Clause

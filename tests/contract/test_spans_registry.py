@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.proposal_spans import move_spans
+from gateway.proposal_spans import heard_spans, move_spans
 from gateway.telemetry import branch_spans, spans_of
 from policies.vocabulary.exchanges import Exchange, Outcome
 from policies.vocabulary.registry import ATTRIBUTES, PROFILE, SPANS, AttributeEntry, SpanType, page, span_type
@@ -15,6 +15,7 @@ from policies.vocabulary.sessions import Evidence, Join, Relation
 from policies.vocabulary.spans import Span, Value
 from policies.vocabulary.steps import Fidelity, Side, Step, StepKind
 from policies.vocabulary.usage import Usage
+from storage.optimizer_steps import Heard
 from storage.trials import Move
 
 ROOT = Path(__file__).parents[2]
@@ -198,6 +199,12 @@ MOVE = Move(
 )  # fmt: skip
 
 
+HEARD = Heard(
+    run=b"r" * 16, app="default", optimizer="trace-propagation", proposals=1, known=2, failures=3, calls=4, tokens=5,
+    began_ns=1, ended_ns=2, number=6,
+)  # fmt: skip
+
+
 def rich_spans() -> list[Span]:
     """Spans that between them have everything we can say."""
     content = {step.step_id: json.dumps({"path": "a"}) for step in RICH_STEPS}
@@ -246,6 +253,7 @@ def rich_spans() -> list[Span]:
         *spans_of(other, servers={"openai": ("api.openai.com", 443)}),
         *branch_spans([RICH]),
         *move_spans([MOVE]),
+        *heard_spans([HEARD]),
     ]
 
 
@@ -331,6 +339,7 @@ def test_names_change_only_with_the_profile() -> None:
         "execute_tool {gen_ai.tool.name}",
         "step {stepwarden.step.kind}",
         "revise {stepwarden.proposal.rung}",
+        "optimize {stepwarden.optimizer.name}",
     ]
     assert sorted(entry.name for entry in ATTRIBUTES) == [
         "error.type",
@@ -379,6 +388,12 @@ def test_names_change_only_with_the_profile() -> None:
         "stepwarden.join.evidence",
         "stepwarden.join.relation",
         "stepwarden.operation",
+        "stepwarden.optimizer.calls",
+        "stepwarden.optimizer.failures",
+        "stepwarden.optimizer.known",
+        "stepwarden.optimizer.name",
+        "stepwarden.optimizer.proposals",
+        "stepwarden.optimizer.tokens",
         "stepwarden.outcome",
         "stepwarden.price_version",
         "stepwarden.proposal.by_a_person",

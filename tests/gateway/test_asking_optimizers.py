@@ -5,7 +5,7 @@ import os
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -184,28 +184,38 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("why", HOSTILE)
-def test_what_a_hostile_model_writes_is_refused_by_name_however_well_it_does(tmp_path: Path, why: str) -> None:
-    mind = Mind(keeps=HOSTILE[why])
-    with running_model(mind) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
+@pytest.fixture(scope="module")
+def unmoved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Endpoint]]:
+    """A labelled house whose model can be another each time, as long as nothing it writes comes into force."""
+    folder = tmp_path_factory.mktemp("unmoved")
+    with running_model(Mind()) as model, standing(folder, more=settings(folder, model)) as house:
         labelled(house)
-        proposal = written(optimized(house, "--with", "reflective"), "reflective")
-        assert (proposal["rungs"][-1]["rung"], proposal["rungs"][-1]["why"]) == ("lint", why)
-        done = house.gateway.command("proposals", "approve", str(proposal["number"]), "--at-once", *WORD)
-        assert done.returncode != 0
-        assert entries(house, "proposal.judged")[-1]["why"] == why
-        body = body_of(CHAT, 0, stream=False)
-        assert sent(house, CHAT, body, stream=False)[1] == body
+        yield house, model
+
+
+@pytest.mark.parametrize("why", HOSTILE)
+def test_what_a_hostile_model_writes_is_refused_by_name_however_well_it_does(
+    unmoved: tuple[House, Endpoint], why: str
+) -> None:
+    house, model = unmoved
+    model.mind = Mind(keeps=HOSTILE[why])
+    proposal = written(optimized(house, "--with", "reflective"), "reflective")
+    assert (proposal["rungs"][-1]["rung"], proposal["rungs"][-1]["why"]) == ("lint", why)
+    done = house.gateway.command("proposals", "approve", str(proposal["number"]), "--at-once", *WORD)
+    assert done.returncode != 0
+    assert entries(house, "proposal.judged")[-1]["why"] == why
+    body = body_of(CHAT, 0, stream=False)
+    assert sent(house, CHAT, body, stream=False)[1] == body
 
 
 @pytest.mark.parametrize("answer", ["nonsense", '{"edits": [{"edit": "delete_clause", "clause": "house/no-launch"}]}'])
-def test_nonsense_is_a_recorded_failure_and_the_active_set_stays(tmp_path: Path, answer: str) -> None:
-    with running_model(Mind(answer)) as model, standing(tmp_path, more=settings(tmp_path, model)) as house:
-        labelled(house)
-        found = optimized(house, "--with", "reflective")
-        assert found["failures"] == {"reflective: not_typed": 24}
-        assert not [each for each in found["proposals"] if each["author"] == "optimizer:reflective"]
-        assert house.gateway.command("proposals", "list", "--json", "--state", "active").stdout.count("number") == 0
+def test_nonsense_is_a_recorded_failure_and_the_active_set_stays(unmoved: tuple[House, Endpoint], answer: str) -> None:
+    house, model = unmoved
+    model.mind = Mind(answer)
+    found = optimized(house, "--with", "reflective")
+    assert found["failures"] == {"reflective: not_typed": 24}
+    assert not [each for each in found["proposals"] if each["author"] == "optimizer:reflective"]
+    assert house.gateway.command("proposals", "list", "--json", "--state", "active").stdout.count("number") == 0
 
 
 def test_a_run_spends_no_more_than_it_may_and_says_so(tmp_path: Path) -> None:
@@ -228,7 +238,35 @@ def test_how_often_each_guard_was_wrong_is_shown_with_intervals(tmp_path: Path) 
             shown_with_intervals(house)
 
 
+def test_a_line_that_people_wrote_is_suggested_without_a_model_and_is_in_requests_once_a_person_agrees(
+    tmp_path: Path,
+) -> None:
+    """Every step of it is told: in the log, with what came of each optimizer."""
+    rules, own = tmp_path / "rules.toml", tmp_path / "lines.toml"
+    rules.write_text(RULES)
+    own.write_text(
+        f'[[choice]]\nid = "back"\ntext = "{LINE}"\ntools = ["launch"]\n'
+        '[[choice]]\nid = "trips"\ntext = "Mind the weather."\ntools = ["get_weather"]\n'
+    )
+    more = f'[app.default]\npolicy = ["{rules}"]\nenforce = true\ninstructions = "{own}"\n{SETTINGS}'
+    with standing(tmp_path, more=more) as house:
+        labelled(house)
+        body = body_of(CHAT, 0, stream=False)
+        assert sent(house, CHAT, body, stream=False)[1] == body, "to choose from is not to be in force"
+        found = optimized(house)
+        proposal = written(found, "lines")
+        assert [each["line"]["id"] for each in proposal["edits"]] == ["back"]
+        assert (proposal["rungs"][-1]["why"], proposal["state"]) == ("needs_a_person", "waiting")
+        heard = {each["optimizer"]: each["proposals"] for each in entries(house, "optimizer.heard")}
+        assert heard["lines"] == 1
+        assert set(heard) == {"thresholds", "gaps", "selection", "patterns", "allowances", "lines"}
+        done = house.gateway.command("proposals", "approve", str(proposal["number"]), "--at-once", *WORD)
+        assert done.returncode == 0, done.stderr
+        assert instructions(CHAT, sent(house, CHAT, body, stream=False)[1]).endswith(f"\n- {LINE}")
+
+
 def shown_with_intervals(house: House) -> None:
+    optimized(house)
     done = house.gateway.command("clauses", "wrongs", "--json")
     assert done.returncode == 0, done.stderr
     (app,) = json.loads(done.stdout)["apps"]
@@ -236,7 +274,7 @@ def shown_with_intervals(house: House) -> None:
     assert (guard["clause"], guard["caught"], guard["silent"]) == ("house/no-launch", VIOLATING, HONEST)
     assert (guard["false_alarms"], guard["missed"], guard["voices"]) == (0, 0, 2)
     assert app["signals"]["label"] == VIOLATING + HONEST
-    assert app["lines"] == [{"line": "kind", "well": HONEST, "ill": VIOLATING}]
+    assert app["lines"] == [{"line": "kind", "helped": HONEST, "hurt": VIOLATING}]
     assert "false alarms" in house.gateway.command("clauses", "wrongs").stdout
 
 

@@ -711,26 +711,39 @@ def test_rejected_words_do_not_come_back_beside_a_call_that_may_pass(
     assert b"Stepwarden: " in got.body
 
 
+@pytest.fixture(scope="module")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder: Path = tmp_path_factory.mktemp("turning")
+    with standing(folder, more=settings(folder)) as house:
+        yield house
+
+
+def turn_to(house: House, rules: str) -> None:
+    """Have these rules in force in place of those there were."""
+    turned = house.gateway.log.count("policies read anew")
+    (house.gateway.folder / "house.toml").write_text(rules)
+    house.gateway.process.send_signal(signal.SIGHUP)
+    waited(lambda: house.gateway.log.count("policies read anew") > turned or None)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
-def test_policies_that_are_read_anew_during_a_stream_hold_for_the_next_one(tmp_path: Path, dialect: Dialect) -> None:
-    with standing(tmp_path, more=settings(tmp_path)) as house:
-        gate = Gate()
-        events = render.stream(dialect.name, SECRET_TURN, Setting(model="m", fragment=4))
-        half = len(events) // 2
-        body = json.dumps({**json.loads(body_of(dialect, "Well?")), "stream": True}).encode()
-        whole = request(dialect.target, body, headers=[JSON, dialect.key])
-        paused = msgspec.structs.replace(render.stream_answer(events), body=(*events[:half], gate, *events[half:]))
-        house.provider.script = in_turn(paused, render.stream_answer(events))
-        answers: list[Response] = []
-        caller = threading.Thread(target=lambda: answers.append(house.ask(whole)))
-        caller.start()
-        waited(lambda: house.provider.requests or None)
-        other = RULES.replace("bluebird", "heron").replace("launch", "begin")
-        (tmp_path / "house.toml").write_text(other)
-        house.gateway.process.send_signal(signal.SIGHUP)
-        waited(lambda: "policies read anew" in house.gateway.log or None)
-        gate.open()
-        caller.join(60)
-        assert b"bluebird-1" not in answers[0].body
-        assert b"call_1" not in answers[0].body
-        assert b"call_1" in house.ask(whole).body
+def test_policies_that_are_read_anew_during_a_stream_hold_for_the_next_one(turning: House, dialect: Dialect) -> None:
+    house = fresh(turning)
+    turn_to(house, RULES)
+    gate, sent = Gate(), len(house.provider.requests)
+    events = render.stream(dialect.name, SECRET_TURN, Setting(model="m", fragment=4))
+    half = len(events) // 2
+    body = json.dumps({**json.loads(body_of(dialect, "Well?")), "stream": True}).encode()
+    whole = request(dialect.target, body, headers=[JSON, dialect.key])
+    paused = msgspec.structs.replace(render.stream_answer(events), body=(*events[:half], gate, *events[half:]))
+    house.provider.script = in_turn(paused, render.stream_answer(events))
+    answers: list[Response] = []
+    caller = threading.Thread(target=lambda: answers.append(house.ask(whole)))
+    caller.start()
+    waited(lambda: len(house.provider.requests) > sent or None)
+    turn_to(house, RULES.replace("bluebird", "heron").replace("launch", "begin"))
+    gate.open()
+    caller.join(60)
+    assert b"bluebird-1" not in answers[0].body
+    assert b"call_1" not in answers[0].body
+    assert b"call_1" in house.ask(whole).body

@@ -16,6 +16,7 @@ from gateway.demo.turns import Call, Turn
 from tests.fakes.provider import always, say
 from tests.fakes.supervisor_model import Asked, Said, running_model
 from tests.gateway.house import CHAT, House, standing
+from tests.gateway.rawhttp import BrokenOff
 from tests.gateway.test_gate import ENVIRONMENT, ask, calls_of, configured, settings
 
 KILLS = 10
@@ -31,7 +32,7 @@ def calling(house: House, kill: int) -> Iterator[None]:
     over = threading.Event()
 
     def call(caller: int) -> None:
-        with suppress(OSError, HTTPException, AssertionError):
+        with suppress(OSError, HTTPException, AssertionError, BrokenOff):
             for number in count():
                 if over.is_set():
                     return

@@ -135,6 +135,28 @@ def test_a_stream_that_outlives_the_drain_time_ends_in_an_error_and_is_recorded(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_interrupt_waits_for_nobody_and_what_it_cuts_is_an_error_and_recorded(
+    tmp_path: Path, workers: int
+) -> None:
+    with standing(tmp_path, more=UNHURRIED, workers=workers) as house:
+        _, answer = held(CHAT)
+        house.provider.script = always(answer)
+        wire, head = under_way(house, CHAT)
+        house.gateway.process.send_signal(signal.SIGINT)
+        until_nobody_listens(house)
+        house.gateway.process.send_signal(signal.SIGINT)
+        rest = wire.rest()
+        assert head.exchange.encode() in rest
+        wire.close()
+        assert house.gateway.ended() == 0
+        said = {line["message"]: line for line in map(json.loads, house.gateway.log.splitlines())}
+        assert said["stopping"]["drain_seconds"] > 60, "it was not the drain time that ended it"
+        assert said["stopped"]["dropped"] == 0
+    with standing(tmp_path) as house:
+        assert house.facts(head.exchange)["outcome"] == "timed_out"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_whoever_watches_and_comes_back_at_once_does_not_keep_a_gateway_from_its_end(
     tmp_path: Path, workers: int
 ) -> None:

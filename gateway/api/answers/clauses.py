@@ -6,7 +6,8 @@ import msgspec
 
 from gateway.api.answers.values import sound, time
 from gateway.times import rfc3339
-from policies.evaluate import Rule, Settings
+from policies.evaluate import Settings
+from policies.rules import Rule
 from policies.tools import ToolSelector
 from policies.vocabulary.bands import Band, outcome
 from policies.vocabulary.modes import ModeChange

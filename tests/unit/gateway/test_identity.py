@@ -71,6 +71,19 @@ def test_metadata_that_is_none_is_ignored(metadata: str) -> None:
 @pytest.mark.parametrize("value", ["", " ", "a b", "a\x00b", "a\r\nb", "x" * 129, "ü", "../etc\\passwd", "<script>"])
 def test_an_id_that_is_not_plain_is_ignored(value: str) -> None:
     assert plain_id(value.encode()) is None
+    assert read(session_id=value).agent_session is None
+
+
+@pytest.mark.parametrize("value", ["a b", "user 7 / run 3", "x" * 129, "Zürich #2", "<script>"])
+def test_a_session_keeps_the_name_its_caller_gave_it_whatever_that_holds(value: str) -> None:
+    name = read(stepwarden_session=value).explicit_session
+    assert name is not None
+    assert name == read(stepwarden_session=f" {value} ").explicit_session
+    assert name != read(stepwarden_session=f"{value}.").explicit_session
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_no_name_names_no_session(value: str) -> None:
     assert read(stepwarden_session=value).explicit_session is None
 
 
@@ -114,5 +127,5 @@ def test_tags_are_pairs() -> None:
 ]), st.binary(max_size=200))))  # fmt: skip
 def test_no_header_makes_reading_fail(headers: list[tuple[bytes, bytes]]) -> None:
     who = identity(headers, VIEW)
-    for text in (who.explicit_session, who.agent_session, who.agent_id, who.client):
+    for text in (who.agent_session, who.agent_id, who.client):
         assert text is None or (text.isascii() and text.isprintable() and len(text) <= 256)

@@ -108,10 +108,18 @@ def test_a_caller_nobody_knows_leaves_no_record_and_no_log(caplog: pytest.LogCap
     assert (keeper.asked, keeper.lost, caplog.records) == (0, [], [])
 
 
-def test_no_exchange_ends_before_it_began_where_the_clock_was_set_back() -> None:
-    one = passage(started_ns=1 << 62)
+@pytest.mark.parametrize("started_ns", [1, 1 << 62], ids=["set forward since", "set back since"])
+def test_a_clock_that_is_set_while_a_call_is_under_way_changes_no_time_of_it(started_ns: int) -> None:
+    one = passage(started_ns=started_ns)
     one.principal = Principal(role="app", app="default")
-    assert one.recording(Prices.load(None)).exchange.ended_ns == 1 << 62
+    one.upstream_started_ns = one.now()
+    for chunk in CHUNKS:
+        plane_before(None)._observe(one, [(b"content-type", b"text/event-stream")]).feed(chunk)
+    told = one.recording(Prices.load(None)).exchange
+    moments = [told.started_ns, told.upstream_started_ns, told.first_byte_ns, told.ended_ns]
+    assert moments == sorted(moments)
+    assert told.started_ns == started_ns
+    assert told.ended_ns - told.started_ns < 60 * 10**9
 
 
 def test_each_chunk_of_a_stream_has_left_before_it_is_read() -> None:

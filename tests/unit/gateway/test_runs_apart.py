@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ from gateway.optimizing.apart import RunEnded, run_apart
 from gateway.optimizing.errands import AppErrand, AppRun, Errand, Past
 from policies.gate.memory import Memory
 from policies.vocabulary.ladder import Climb, GateSettings
-from policies.vocabulary.revisions import Proposal
+from policies.vocabulary.revisions import LineEnds, Proposal
 from storage.errors import StorageFailed
 from storage.optimizer_runs import Run
+from storage.optimizer_steps import Heard
 from supervisors.optimizers.model import Completion, Spending
 from tests.unit.gateway.test_standing import House
 
@@ -41,6 +42,12 @@ class Office:
     def keep(self, proposal: Proposal, climbed: Climb) -> int:
         raise NotImplementedError
 
+    def heard(self, step: Heard) -> None:
+        raise NotImplementedError
+
+    def count(self, app: str, ends: Sequence[LineEnds]) -> None:
+        raise NotImplementedError
+
     def begin(self, app: str, subject: str, *, since: int) -> Run:
         raise NotImplementedError
 
@@ -61,6 +68,7 @@ class Desk:
     def run(self, heard: Callable[[], None], *, busy: bool = False) -> tuple[AppRun, ...]:
         """One run; `heard` is called in mid-run, while the process waits for an answer."""
         errand = Errand(
+            run=b"r" * 16,
             directory=str(self.house.store.directory),
             last=self.house.store.last,
             reach=Reach(),
@@ -74,6 +82,8 @@ class Desk:
             gate=GateSettings(),
             share=0.4,
             spending=Spending(),
+            seconds=60,
+            words=50,
         )
         return run_apart(errand, Office(heard), self.watcher, lambda: busy)
 

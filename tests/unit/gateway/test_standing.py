@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.standing import FILES, NoEarlier, NotApplied, NotPassed, Stale, Standing
+from policies.gate.trial import Trial
 from policies.mistakes import BadPolicy
 from policies.parameters import EditRefused, protected
 from policies.vocabulary.bands import Band
@@ -241,3 +242,32 @@ def test_an_instruction_set_that_does_not_check_is_named_with_its_file(tmp_path:
     (tmp_path / "lines.toml").write_text(text)
     with pytest.raises(BadPolicy, match=said):
         House(tmp_path, more='instructions = "lines.toml"\n')
+
+
+def test_a_proposal_that_cannot_be_read_keeps_no_other_from_going_on(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    book: Any = house.store.revisions
+    stricter = SetBands(clause="house/no-launch", action=(Band(at=50, do="reject"),))
+    readable, other = house.filed(), book.get(house.filed(stricter))
+    broken = msgspec.to_builtins(other.proposal)
+    broken["edits"] = [{"edit": "add_guard", "clause": "house/no-launch", "guard": {"kind": "of-a-newer-version"}}]
+    sealed = book._sealer.seal(msgspec.msgpack.encode(broken), other.proposal.digest.encode())
+    change = "UPDATE proposal SET content = ? WHERE id = ?"
+    house.store.ledger.write([(change, (sealed, other.number))], entries=())
+    assert [each.number for each in book.list(app="default")] == [readable]
+    assert [each.number for each in book.live(asleep=True)] == [readable]
+    assert book.memory("default", cooldown_ns=1).refused == frozenset()
+    assert "cannot be read" in caplog.text
+    house.put(readable)
+    assert house.standing.of("default") is not None
+
+
+def test_what_an_older_version_wrote_is_read(house: House) -> None:
+    """Items had counters of their own, and trials the keys that were seen."""
+    kept = house.put(house.filed())
+    older = msgspec.to_builtins(kept)
+    older["parameters"]["instructions"] = [{"id": "a", "text": "Be kind.", "helped": 3, "hurt": 1, "expires_ns": None}]
+    assert msgspec.convert(older, Kept).parameters.instructions == (Line(id="a", text="Be kind."),)
+    trial = msgspec.to_builtins(Trial(stage="watch", cursor=4)) | {"keys": ["k1"], "harmed": ["k1"]}
+    assert msgspec.convert(trial, Trial).harmed == ("k1",)

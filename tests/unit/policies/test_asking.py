@@ -7,12 +7,13 @@ import msgspec
 import pytest
 
 from policies.asking import Answer, Asked
-from policies.evaluate import Judgement, Need, Ruleset, Settings, Sitting
+from policies.evaluate import Judgement, Need, Ruleset, Settings
 from policies.guards.external import ExternalGuard, ExternalSpec
 from policies.guards.interface import BadGuard, Guard
 from policies.guards.pattern import PatternSpec
 from policies.guards.registry import build, is_asked
 from policies.guards.validator import ValidatorGuard, ValidatorSpec
+from policies.sitting import Sitting
 from policies.trail import Scene, Trail
 from policies.vocabulary.clauses import Band, Clause, Policy, PolicyHead, ToolSelector
 from policies.vocabulary.findings import Evidence, Hit

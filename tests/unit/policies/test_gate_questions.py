@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from policies.asking import NOT_ASKED, Answer, Question
-from policies.evaluate import GATE, Judgement, Need, Ruleset, Settings, Sitting
+from policies.evaluate import Judgement, Need, Ruleset, Settings
 from policies.guards.judge import Case, Charge, JudgeSpec
 from policies.guards.pattern import PatternSpec
 from policies.loader import load
 from policies.mistakes import BadPolicy
+from policies.sitting import GATE, Sitting
 from policies.trail import Scene, Trail
 from policies.vocabulary.clauses import Band, Clause, Policy, PolicyHead
 from policies.vocabulary.facts import Facts

@@ -2,7 +2,8 @@
 
 import math
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from policies.statistics import (
     bet_below,
     bet_less,
     bet_more,
+    more_often,
     posterior_lower,
     rate_at_least,
     rate_at_most,
@@ -157,3 +159,13 @@ def test_of_one_arm_alone_nothing_is_bet() -> None:
     alone = Block(candidate=Tally(harmed=3, sessions=3))
     assert bet_more(ABOVE, 0.02, alone, 0.05) == ABOVE
     assert bet_less(BELOW, 0.02, alone, 0.05) == BELOW
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.data())
+def test_harm_falls_so_unevenly_by_luck_as_often_as_all_ways_to_deal_it_out_say(
+    of: int, others: int, data: Any
+) -> None:
+    harmed, others_harmed = data.draw(st.integers(0, of)), data.draw(st.integers(0, others))
+    ways = list(combinations(range(of + others), harmed + others_harmed))
+    brute = sum(sum(at < of for at in way) >= harmed for way in ways) / len(ways)
+    assert more_often(harmed, of, others_harmed, others) == pytest.approx(brute)

@@ -4,13 +4,14 @@ import msgspec
 import pytest
 
 from policies.copies import shingles
+from policies.digests import digest
 from policies.gate.canary import Canary
 from policies.gate.case import Approval, Exposure, Opinion, Pair, ShadowTally
 from policies.gate.ladder import LADDER, RUNGS, climb, without
 from policies.gate.memory import Memory
 from policies.statistics import ABOVE
 from policies.vocabulary.ladder import Decision, GateSettings, RungName
-from policies.vocabulary.revisions import DeleteClause, Edit, SetMode
+from policies.vocabulary.revisions import DeleteClause, DeleteLine, Edit, SetMode
 from tests.unit.policies.gate.cases import AGREED, STRICTER, Given, case, line, pairs, proposal
 from tests.unit.policies.revised import clause, parameters
 
@@ -184,6 +185,26 @@ def test_who_takes_room_away_has_to_disturb_nobody_and_to_be_agreed_to() -> None
     assert (climbed.last.rung, climbed.last.why) == ("approval", "needs_a_person")
     assert said("minibatch", trials=Given(mini=pairs(5, 1)), **narrow) == ("refused", "disturbs")
     assert said("holdout", trials=Given(kept=pairs(9, 3, 288)), **narrow) == ("refused", "disturbs")
+
+
+def test_what_people_wrote_is_tried_where_they_agree_and_only_live_traffic_shows_it() -> None:
+    picked = line("Ask before you send.")
+    library = {"lines/learned": digest(picked.line.text)}
+    climbed = climb(case(picked, of={"aim": "tries"}, library=library, trials=Given(mini=(), kept=())))
+    assert (climbed.last.rung, climbed.last.why) == ("approval", "needs_a_person")
+    assert not climbed.asked_holdout, "no look was taken, so no attempt is counted"
+    left = case(
+        DeleteLine(line="learned"), of={"aim": "tries"}, start=parameters(instructions=(picked.line,)),
+        trials=Given(mini=(), kept=()),
+    )  # fmt: skip
+    assert climb(left).last.rung == "approval"
+
+
+def test_who_says_that_people_wrote_it_and_brings_his_own_is_refused() -> None:
+    library = {"lines/learned": digest("Ask before you send.")}
+    for edit in (line("Send at once."), STRICTER):
+        climbed = climb(case(edit, of={"aim": "tries"}, library=library))
+        assert (climbed.last.rung, climbed.last.why) == ("lint", "not_from_people")
 
 
 def test_a_ladder_without_a_rung_does_not_ask_it() -> None:

@@ -55,11 +55,11 @@ def test_what_is_no_typed_answer_is_a_failure(text: str) -> None:
 
 
 def test_a_fence_of_markdown_is_forgiven_and_counters_are_ours() -> None:
-    text = '{"edits": [{"edit": "add_line", "line": {"id": "a", "text": "Ask.", "helped": 99, "expires_ns": 1}}]}'
+    text = '{"edits": [{"edit": "add_line", "line": {"id": "a", "text": "Ask.", "expires_ns": 1}}]}'
     answer = decode(f"```json\n{text}\n```")
     assert isinstance(answer, Answer)
     (edit,) = edits_of(answer)
-    assert (edit.line.helped, edit.line.expires_ns) == (0, None)  # type: ignore[union-attr]
+    assert edit.line.expires_ns is None  # type: ignore[union-attr]
 
 
 @given(st.text(max_size=60))
