@@ -180,8 +180,8 @@ class Store(Reads):
 
         `remembered` bounds how many contents and states per month are known without asking the file. `origin` names
         the audit log where it begins; None leaves that to chance, and an older log its name. Raises
-        `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`, `KeyFileBroken`,
-        `OriginFixed` or `StorageFailed`.
+        `NoDirectory`, `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`,
+        `KeyFileBroken`, `OriginFixed` or `StorageFailed`.
         """
         try:
             return cls(path, content=content, retention_days=retention_days, remembered=remembered, origin=origin)
