@@ -26,6 +26,8 @@ def run_told(found: dict[str, Any], *, dry: bool) -> Iterator[Any]:
     )
     if found["proposals"]:
         yield proposal_table(found["proposals"])
+    elif not found["episodes"]:
+        yield Text("  nothing to learn from: `stepwarden label STEP violation`, or ok, says what a step was", "dim")
     else:
         yield Text("  no optimizer knows of a change that would help", "dim")
     if found["known"]:

@@ -10,7 +10,7 @@ const PAGE = 100;
 const KEPT = "stepwarden.vkey";
 const COMMON = new Set(["v", "seq", "ts", "type", "actor", "tenant", "exchange", "trace", "span", "root"]);
 const SAID = ["decision", "verdict", "outcome", "status", "reason", "what", "clause", "mode", "hold", "key", "role", "provider", "operation", "by", "basis", "count", "session", "policy", "config"];
-const KINDS = ["request.", "guard.", "action.", "human.", "label.", "critique.", "canary.", "session.", "stream.", "override.", "kill_switch", "config.", "clause.", "apikey.", "access.", "content.", "tool.", "tool_server.", "proposal.", "revision.", "legal_hold.", "retention.", "step.", "checkpoint.", "verify.", "ingest.", "clock.", "log."];
+const KINDS = ["request.", "guard.", "action.", "human.", "label.", "critique.", "canary.", "session.", "stream.", "override.", "kill_switch", "config.", "clause.", "apikey.", "access.", "content.", "tool.", "tool_server.", "optimizer.", "proposal.", "revision.", "legal_hold.", "retention.", "step.", "checkpoint.", "verify.", "ingest.", "clock.", "log."];
 
 export async function audit(main, where) {
   if (!may("audit")) {

@@ -25,6 +25,7 @@ const WHY = {
   copies_evidence: "It copies words out of sessions.", holds_a_secret: "A credential stands in its text.", holds_personal_data: "Somebody's personal data stand in its text.", hides_text: "Its text hides something from whoever reads it.",
   names_a_destination: "Its text names an address to send to.", addresses_a_judge: "Its text speaks to whoever judges.", reaches_out: "A guard that runs foreign code or asks a service is for people to add.",
   passes_failures: "Its clause would let pass what it failed to judge.", not_corroborated: "Too few people or sessions stand behind it.", other_app: "What one app taught is not carried to another.", narrows_nothing: "It says that it takes room away, and may give some.",
+  not_from_people: "It says that it picks what people wrote, and brings something else.", one_voice: "It harms more sessions than allowed, of too few keys to take it back by itself: a person has to decide.",
   no_headroom: "What is wrong on record may be nothing.", not_better: "It wins nothing, or loses more.", disturbs: "It disturbs honest work.", holdout_leaked: "Whoever proposed it may have seen what was kept back.",
   holdout_too_small: "Too few labelled sessions are kept back to tell.", not_significant: "The gain may be luck.",
   lost_an_anchor: "A marked session would be judged less rightly.", no_anchors: "No session is marked as an anchor.", over_budget: "It may disturb more honest work than allowed.",

@@ -1,7 +1,7 @@
 """Runs apart: optimizers in a process of their own, which shares no interpreter with requests.
 
-While nobody calls, it is as nice as other work beside the gateway. With the first request it becomes work that may
-wait: from then on it has of the processors what nobody else wants. Whoever leaves ends the process; so does the
+While nobody calls, it is a process like any other. With the first request it becomes work that may wait: from then on
+it has of the processors what nobody else wants. Whoever leaves ends the process; so does the
 gateway's stop; after a kill the next run goes on where it was.
 """
 
@@ -42,7 +42,6 @@ from supervisors.optimizers.model import ModelFailed
 _LOOK_SECONDS: Final = 0.25
 """How often it is asked whether anybody waits."""
 
-_NICE: Final = 10
 _NICEST: Final = 19
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -84,22 +83,18 @@ class _Manners:
         self._pid = pid
         self._busy = busy
         self._waits = False
-        self._be(_NICE)
 
     def mind(self) -> None:
         """Let it wait for everybody once requests come."""
         if self._waits or not self._busy():
             return
         self._waits = True
-        self._be(_NICEST)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._pid, _NICEST)
         if sys.platform == "linux":
             # Niceness alone lets whoever runs finish its slice, some milliseconds; such work is interrupted at once.
             with suppress(OSError):
                 os.sched_setscheduler(self._pid, os.SCHED_IDLE, os.sched_param(0))
-
-    def _be(self, nice: int) -> None:
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self._pid, nice)
 
 
 def _served(
