@@ -229,6 +229,16 @@ def test_a_run_spends_no_more_than_it_may_and_says_so(tmp_path: Path) -> None:
             assert not any(each["state"] == "waiting" for each in found["proposals"] if "propag" in each["author"])
 
 
+def test_a_run_whose_model_is_slow_ends_in_time_and_says_so(tmp_path: Path) -> None:
+    with running_model(Mind()) as model:
+        more = settings(tmp_path, model).replace("budget = 0.25\n", "budget = 0.25\nminutes_per_run = 0.0001\n")
+        with standing(tmp_path, more=more) as house:
+            labelled(house)
+            found = optimized(house, "--with", "reflective")
+            assert found["failures"] == {"reflective: budget_spent": 1}
+            assert found["calls"] == len(model.calls) <= 1
+
+
 def test_how_often_each_guard_was_wrong_is_shown_with_intervals(tmp_path: Path) -> None:
     with running_model(Mind()) as model:
         more = settings(tmp_path, model)
