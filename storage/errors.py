@@ -45,6 +45,14 @@ class StorageFailed(StepwardenError):
         return "Check free space and the health of the disk under the data directory; writing resumes by itself."
 
 
+class NeverTaken(StorageFailed):
+    """A write that no database takes, however often it is tried: a value out of range, a broken constraint."""
+
+    def remedy(self) -> str:
+        """It is a mistake of ours."""
+        return "Report it with this line of the log: the write is left out, and what else waits is written."
+
+
 class OriginFixed(StepwardenError):
     """The configuration names the audit log otherwise than it was named when it began."""
 

@@ -15,7 +15,7 @@ import msgspec
 
 from policies.vocabulary.audit import GATEWAY, Entry, LogOpened, Receipt, receipt_of
 from storage.entry_lines import EntryLines, nanoseconds_of
-from storage.errors import OriginFixed, StorageFailed
+from storage.errors import NeverTaken, OriginFixed, StorageFailed
 from storage.files import ReadFiles, WriteFile
 from storage.release import release
 from storage.schema import Schema
@@ -23,6 +23,7 @@ from storage.schema import Schema
 Statement: TypeAlias = tuple[str, Sequence[Any]]
 """One SQL statement and its values."""
 
+_NEVER = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError, UnicodeError)
 _INSERT = "INSERT INTO audit_group (first, count, lines) VALUES (?, ?, ?)"
 _GROUPS = """
 WITH start (at) AS (
@@ -120,7 +121,8 @@ class Ledger:
     def append(self, work: Sequence[Statement], *, entries: Sequence[Entry]) -> Kept:
         """The same for whoever needs few of the receipts: the lines of the entries, in order.
 
-        Raises `StorageFailed`, and then nothing was done; `EntryTooLong` or `UnicodeEncodeError` before anything is.
+        Raises `StorageFailed`, and then nothing was done (`NeverTaken` where trying again is in vain); `EntryTooLong`
+        or `UnicodeEncodeError` before anything is.
         """
         with self.lock:
             first = self._lines.next
@@ -132,7 +134,10 @@ class Ledger:
                 if lines:
                     self._file.connection.execute(_INSERT, (first, len(lines), b"\n".join(lines)))
                 self._file.commit()
-            except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            except _NEVER as error:
+                self._file.rollback()
+                raise NeverTaken("writing ledger.db", error) from error
+            except sqlite3.Error as error:
                 self._file.rollback()
                 raise StorageFailed("writing ledger.db", error) from error
             if lines:

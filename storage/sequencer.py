@@ -16,7 +16,7 @@ import msgspec
 
 from policies.errors import StepwardenError
 from policies.vocabulary.audit import GATEWAY, Entry, IngestDropped, Receipt, receipt_of
-from storage.errors import StorageFailed
+from storage.errors import NeverTaken, StorageFailed
 from storage.ledger import Kept, Ledger, Statement
 
 log = logging.getLogger("stepwarden.audit")
@@ -234,6 +234,8 @@ class Sequencer:
         """Write a group; what cannot be written goes back, or fails for those who wait. False where it failed."""
         try:
             self._write(group)
+        except NeverTaken as error:
+            self._one_by_one(group, error)
         except StorageFailed as error:
             self._failed(group, error)
             return False
@@ -256,12 +258,13 @@ class Sequencer:
             _refuse(waiter, error)
 
     def _one_by_one(self, group: Sequence[_Item], error: Exception) -> None:
-        """An entry that is no entry must not keep the others out."""
+        """What can never be written must not keep the others out."""
         if len(group) > 1:
             for item in group:
                 self._commit([item])
             return
-        log.error("an audit entry cannot be written", extra={"reason": type(error).__name__})
+        reason = str(error) if isinstance(error, NeverTaken) else type(error).__name__
+        log.error("what was to be written to ledger.db never can be, and is left out", extra={"reason": reason})
         with self._changed:
             self._lose(entries=len(group[0].entries), rows=group[0].rows)
         for waiter in _waiters(group):

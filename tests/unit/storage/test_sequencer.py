@@ -10,7 +10,7 @@ import pytest
 
 from policies.vocabulary.audit import ApiKeyRevoked, ContentRead, receipt_of
 from storage import sequencer as sequencer_module
-from storage.errors import StorageFailed
+from storage.errors import NeverTaken, StorageFailed
 from storage.ledger import Ledger
 from storage.sequencer import Sequencer
 from tests.fakes.audit import assert_holds
@@ -149,6 +149,24 @@ def test_an_entry_that_cannot_be_encoded_keeps_no_other_out(ledger: Ledger) -> N
     with pytest.raises(UnicodeEncodeError):
         bad.result(10)
     good.result(10)
+    assert sequencer.close()
+    assert [each["key"] for each in kept(ledger) if "key" in each] == ["key_1", "key_2", "key_3"]
+
+
+@pytest.mark.parametrize("number", [1 << 63, None], ids=["out of range", "against a constraint"])
+def test_a_statement_that_no_database_takes_keeps_nothing_else_out(ledger: Ledger, number: int | None) -> None:
+    never = "INSERT INTO supervisor_account (account, at_ns, tokens, micro_usd) VALUES ('day', ?, 0, 0)"
+    sequencer = Sequencer(ledger)
+    with ledger.lock:
+        sequencer.put(entry(1))
+        sequencer.put(work=[(never, (number,))])
+        bad = sequencer.commit([(never, (number,))])
+        sequencer.put(entry(2))
+        good = sequencer.durable(entry(3))
+    with pytest.raises(NeverTaken):
+        bad.result(10)
+    good.result(10)
+    assert sequencer.state().failing is None
     assert sequencer.close()
     assert [each["key"] for each in kept(ledger) if "key" in each] == ["key_1", "key_2", "key_3"]
 
