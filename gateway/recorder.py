@@ -24,18 +24,17 @@ log = logging.getLogger("stepwarden.recorder")
 T = TypeVar("T")
 
 _PAUSE_SECONDS = 0.025
-_LONGEST_PAUSE_SECONDS = 0.25
-"""How long finished exchanges gather before they are written together: every batch costs five commits, and of one with
-two hundred exchanges each costs an eighth less than of one with fifty."""
+_BUSY_PAUSE_SECONDS = 0.1
+"""How long finished exchanges gather before they are written together: every batch costs three commits."""
 
-_BUSY = 200.0
-"""Exchanges a second from which on they gather twice as long each time."""
+_BUSY = 8
+"""Exchanges in a batch from which on the next one gathers longer."""
 
 _BATCH = 256
 _BATCH_BYTES = 4 << 20
 """What gathers in a pause is written in one batch, long sessions too: they wait in memory either way."""
 
-_ENOUGH_BYTES = 3 << 20
+_ENOUGH_BYTES = 2 << 20
 """Bodies that are written without waiting for the pause to end: what gathers under 60 KB requests is memory held."""
 
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -106,8 +105,6 @@ class Recorder:
         self._failing = False
         self._swept = 0.0
         self._pause = _PAUSE_SECONDS
-        self._taken = time.monotonic()
-        """When a batch was last begun."""
         self._thread = threading.Thread(target=self._run, name="stepwarden-writer", daemon=True)
 
     def start(self) -> None:
@@ -173,8 +170,8 @@ class Recorder:
                 self._wake.wait(self._pause)
                 self._wake.clear()
             jobs = [self._jobs.popleft() for _ in range(len(self._jobs))]
-            waiting, before, self._taken = len(self._waiting), self._taken, time.monotonic()
-            self._pause = pause_after(self._pause, waiting, self._taken - before)
+            waiting = len(self._waiting)
+            self._pause = _BUSY_PAUSE_SECONDS if waiting >= _BUSY else _PAUSE_SECONDS
             self._write_all(until=waiting)
             for job, future in jobs:
                 _fulfil(job, future)
@@ -279,12 +276,6 @@ class Recorder:
                     step, call_span_id=found.span_id, call_ended_ns=found.ended_ns, tool=step.tool or found.tool
                 )
         return step
-
-
-def pause_after(pause: float, gathered: int, seconds: float) -> float:
-    """How long the next batch gathers, seconds, after a pause in which so many came in so many seconds."""
-    busy = gathered > 0 and gathered >= _BUSY * seconds
-    return min(2 * pause, _LONGEST_PAUSE_SECONDS) if busy else _PAUSE_SECONDS
 
 
 def _weight(recording: Recording) -> int:

@@ -71,6 +71,17 @@ class DirectoryExposed(StepwardenError):
         return f"Have its owner run `chmod 700 {self.path}`, or set `data_dir` in [gateway] to a directory of your own."
 
 
+class NoDirectory(StepwardenError):
+    """The data directory is none, and cannot be made."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be the data directory ({reason})")
+
+    def remedy(self) -> str:
+        """Another place."""
+        return "Set `data_dir` in [gateway], or `--data-dir`, to a directory that is there or can be made."
+
+
 class KeyFileExposed(StepwardenError):
     """`seal.key` can be read by others than its owner."""
 

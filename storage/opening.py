@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from storage.errors import DirectoryExposed, WrongSealKey
+from storage.errors import DirectoryExposed, NoDirectory, WrongSealKey
 from storage.seal import create_seal_key, load_seal_key
 from storage.secret import Secret
 
@@ -13,11 +13,17 @@ _OTHERS = 0o077
 
 
 def make_directory(path: Path) -> None:
-    """Make the data directory with mode 0700, or close one of ours that others can enter. Raises `DirectoryExposed`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Make the data directory with mode 0700, or close one of ours that others can enter.
+
+    Raises `NoDirectory` or `DirectoryExposed`.
+    """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
-    except FileExistsError:
+    except OSError as error:
+        if not path.is_dir():
+            reason = "it is something else" if path.exists() else error.strerror or type(error).__name__
+            raise NoDirectory(path, reason) from error
         _close_to_others(path)
     else:
         # `mkdir` asked the umask first.
@@ -27,7 +33,7 @@ def make_directory(path: Path) -> None:
 def _close_to_others(path: Path) -> None:
     found = path.stat()
     mode = stat.S_IMODE(found.st_mode)
-    if not stat.S_ISDIR(found.st_mode) or not mode & _OTHERS:
+    if not mode & _OTHERS:
         return
     # A sticky directory, /tmp say, is shared on purpose: to close it would break what others do there.
     if found.st_uid != os.geteuid() or mode & stat.S_ISVTX:

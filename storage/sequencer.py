@@ -24,7 +24,7 @@ log = logging.getLogger("stepwarden.audit")
 _GROUP = 256
 """Entries of one commit, and how many end the gathering early."""
 
-_GATHER_SECONDS = 0.25
+_GATHER_SECONDS = 0.1
 _RETRY_SECONDS = 0.25
 _LIMIT = 65_536
 """Entries that wait at most; what comes beyond is dropped, and that is an entry itself."""

@@ -110,11 +110,11 @@ class Store(Reads):
                 self.grants = ToolGrants(self.ledger, key)
                 self.optimizer_steps = StepBook(self.ledger)
                 self.aliases = Aliases(self.ledger)
-                intents = CallIntents(path)
-                opened.callback(intents.close)
+                self._intents = CallIntents(path)
+                opened.callback(self._intents.close)
                 self.sequencer = Sequencer(self.ledger)
                 opened.callback(self.sequencer.close)
-                self.supervisor_calls = CallBook(self.ledger, self.sequencer, intents)
+                self.supervisor_calls = CallBook(self.ledger, self.sequencer, self._intents)
                 self.canaries = CanaryBook(self.ledger, self.sequencer)
                 self.publisher = Publisher(
                     self.ledger, lambda: open_log(path, self.ledger.origin), adopt=partial(adopt_next, path)
@@ -180,8 +180,8 @@ class Store(Reads):
 
         `remembered` bounds how many contents and states per month are known without asking the file. `origin` names
         the audit log where it begins; None leaves that to chance, and an older log its name. Raises
-        `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`, `KeyFileBroken`,
-        `OriginFixed` or `StorageFailed`.
+        `NoDirectory`, `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`,
+        `KeyFileBroken`, `OriginFixed` or `StorageFailed`.
         """
         try:
             return cls(path, content=content, retention_days=retention_days, remembered=remembered, origin=origin)
@@ -290,6 +290,7 @@ class Store(Reads):
             return
         self._closed = True
         self.sequencer.close()
+        self._intents.close()
         self.publisher.stop()
         self._readers.close()
         self._writer.close()

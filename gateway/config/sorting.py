@@ -8,7 +8,8 @@ from gateway.config.sections import NAMED, PLAIN, elsewhere, settings_of
 from gateway.config.table import Table
 from gateway.config.written import Given, Mistake, Origin, mistaken, nearest
 
-_LATER_SECTIONS = ("policy", "clause")
+_OF_POLICIES = ("policy", "clause")
+_A_FILE = "Move it to a file of its own beside this one, and name that in `policy` of an [app.NAME]: docs/POLICIES.md."
 
 
 class Tables:
@@ -28,9 +29,9 @@ class Tables:
 
     def _sort(self, given: Given) -> None:
         section = given.path[0]
-        if section in _LATER_SECTIONS:
+        if section in _OF_POLICIES:
             if len(given.path) == 1 or given.text:
-                self._say(given, f"[{section}] is not built yet", "Remove it; it arrives with a later version.")
+                self._say(given, f"[{section}] belongs in a policy's file, not in the configuration", _A_FILE)
         elif section in PLAIN:
             self._sort_plain(given, section)
         elif section in NAMED:

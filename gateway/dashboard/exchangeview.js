@@ -83,7 +83,7 @@ export class ExchangeView {
         ["finish", x.finish_reasons.join(", ")], ["note", x.note],
       ]),
       this.why.advice ? h("p.advice", {}, this.why.advice) : null,
-      h("section.changed", { hidden: !(this.compared && compare), "aria-label": "What the request changed since the turn before" }),
+      h("section.changed", { hidden: !(this.compared && compare), tabindex: "0", "aria-label": "What the request changed since the turn before" }),
       h("div.columns", {},
         h("div.rendered", { tabindex: "0", role: "region", "aria-label": "What was new" },
           steps.length ? this.steps(steps, why) : h("p.dim", {}, "This exchange carries no steps."),

@@ -31,17 +31,22 @@ function tiles(found) {
   return h("div.tiles", {},
     h("div.tile", {}, h("div.label", {}, "Calls to the model"), h("div.value", {}, count(total)), h("div.note", {}, failed ? `${count(failed)} came to nothing` : total ? "all came to an answer" : "none in this span"),
       sparkline(found.slots, { label: "Calls over time", width: 240, height: 40 })),
-    found.budgets.map(budget),
+    found.budgets.flatMap(budget),
     h("div.tile", {}, h("div.label", {}, "Waiting to be read"), h("div.value", {}, count(found.waiting)), h("div.note", {}, `of ${count(found.supervisor.room)} steps there is room for`),
       gauge(found.waiting, found.supervisor.room, "Steps that wait")),
     canaries(found));
 }
 
+// A tile for each limit there is: a model without a known price takes tokens alone, and its dollars say nothing.
 function budget(each) {
-  const [spent, limit, say] = each.limit_micro_usd !== null ? [each.spent_micro_usd, each.limit_micro_usd, money] : [each.spent_tokens, each.limit_tokens, (value) => `${count(value)} tokens`];
-  return h("div.tile", {}, h("div.label", {}, `Budget left today (UTC)${each.app ? `, app ${each.app}` : ""}`),
-    h("div.value", {}, limit === null ? "no limit" : say(Math.max(0, limit - spent))), h("div.note", {}, limit === null ? `${say(spent)} spent` : `${say(spent)} of ${say(limit)} spent`),
-    limit === null ? null : gauge(spent, limit, "Budget spent"));
+  const unpriced = each.spent_tokens && !each.spent_micro_usd;
+  const limits = [[each.spent_micro_usd, each.limit_micro_usd, money, unpriced], [each.spent_tokens, each.limit_tokens, (value) => `${count(value)} tokens`, false]];
+  const held = limits.filter(([, limit]) => limit !== null);
+  return (held.length ? held : limits.slice(1)).map(([spent, limit, say, unknown]) =>
+    h("div.tile", {}, h("div.label", {}, `Budget left today (UTC)${each.app ? `, app ${each.app}` : ""}`),
+      h("div.value", {}, limit === null ? "no limit" : say(Math.max(0, limit - spent))),
+      h("div.note", {}, limit === null ? `${say(spent)} spent` : `${say(spent)} of ${say(limit)} spent${unknown ? "; so far calls were free, or have no known price" : ""}`),
+      limit === null ? null : gauge(spent, limit, "Budget spent")));
 }
 
 function canaries(found) {

@@ -125,6 +125,8 @@ def _changes(browser: Browser) -> None:
         session = told_session(standing)
         page = opened.page
         _open(page, "#/proposals", ".ladder")
+        page.click("text=Hold it against recorded history")
+        page.wait_for_selector(".flips")
         page.screenshot(path=FOLDER / "proposals.png")
         page.fill("#search input", "friday at 19:1")
         page.press("#search input", "Enter")

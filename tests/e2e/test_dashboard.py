@@ -238,18 +238,24 @@ def test_hostile_text_is_only_ever_text(browser: Browser, standing: Stage, prepa
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_serious_fault_for_who_cannot_see_it(browser: Browser, standing: Stage, scheme: str) -> None:
+def test_no_page_has_a_serious_fault_for_who_cannot_see_it(
+    browser: Browser, standing: Stage, prepared: Prepared, scheme: str
+) -> None:
     axe = (environment("node") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
     waiting = standing.payment()
     with tab(browser, standing.url, color_scheme=scheme) as opened:
         page = opened.page
         found: list[str] = []
-        for address in (*PAGES, f"sessions/{rejected(standing)}"):
+        for address in (*PAGES, f"sessions/{rejected(standing)}", f"sessions/{prepared.revised}"):
             page.goto(f"/#/{address}")
             expect(page.locator("main h1").first).to_be_visible()
             page.wait_for_timeout(400) if address == "live" else expect(
                 page.locator(".empty, .row, tbody tr, .hold").first
             ).to_be_visible()
+            if prepared.revised in address:
+                page.locator(".row", has_text="Be long").click()
+                page.locator("button", has_text="What changed").click()
+                expect(page.locator(".changed ins").first).to_be_visible()
             page.evaluate(axe)
             report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             found += [

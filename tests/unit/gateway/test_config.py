@@ -123,6 +123,8 @@ def test_an_environment_form_finds_a_provider_with_a_hyphen(tmp_path: Path) -> N
     [
         ("[gateway]\nprot = 1\n", 2, "unknown setting `prot`", "`port`"),
         ("[gatway]\nport = 1\n", 1, "unknown section [gatway]", "`gateway`"),
+        ("[policy]\nid = 'mail'\n", 1, "belongs in a policy's file", "[app.NAME]"),
+        ("[[clause]]\nid = 'no-mail'\n", 1, "belongs in a policy's file", "docs/POLICIES.md"),
         ("[gateway]\nbody_bytes = 5000\n", 2, "unknown setting `body_bytes`", "[limits]"),
         ('[gateway]\n\nport = "8787"\n', 3, "`port`", "CONFIG.md"),
         ("[gateway]\nport = 70000\n", 2, "65535", "CONFIG.md"),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.recorder import Recorder, pause_after
+from gateway.recorder import Recorder
 from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Body, Exchange, Recording
 from policies.vocabulary.steps import SeenCall, Step, StepKind
@@ -97,25 +97,6 @@ def test_what_is_put_is_written_in_its_order() -> None:
         assert max(map(len, shelf.batches)) <= 256
         state = recorder.state()
         assert (state.recorded, state.dropped, state.waiting, state.waiting_bytes) == (600, 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("pause", "gathered", "seconds", "then"),
-    [
-        (0.025, 0, 0.025, 0.025),
-        (0.025, 4, 0.025, 0.025),
-        (0.025, 5, 0.025, 0.05),
-        (0.05, 9, 0.05, 0.025),
-        (0.2, 40, 0.2, 0.25),
-        (0.25, 50, 0.25, 0.25),
-        (0.25, 49, 0.25, 0.025),
-    ],
-)
-def test_only_what_keeps_coming_quickly_waits_for_more(
-    pause: float, gathered: int, seconds: float, then: float
-) -> None:
-    """Alone, an exchange is durable in a blink; of two hundred a second each waits up to a quarter of one."""
-    assert pause_after(pause, gathered, seconds) == then
 
 
 def test_what_waits_at_the_end_is_written() -> None:

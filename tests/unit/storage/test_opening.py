@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from storage.errors import DirectoryExposed, DirectoryInUse, KeyFileBroken, KeyFileExposed, SchemaTooNew, WrongSealKey
+from storage.errors import (
+    DirectoryExposed,
+    DirectoryInUse,
+    KeyFileBroken,
+    KeyFileExposed,
+    NoDirectory,
+    SchemaTooNew,
+    WrongSealKey,
+)
 from storage.opening import make_directory
 from storage.schema import Schema, statements
 from storage.store import Store, wal_reset_exposed
@@ -73,6 +81,16 @@ def test_a_shared_directory_is_refused_and_left_as_it_is(folder: Path) -> None:
     assert "data_dir" in raised.value.remedy()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_a_place_where_no_directory_can_be_is_said_with_what_to_do(tmp_path: Path, inside: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(NoDirectory) as raised:
+        Store.open(file / inside)
+    assert "data_dir" in raised.value.remedy()
+    assert file.read_text() == "mine"
 
 
 def test_a_directory_of_somebody_else_that_others_can_enter_is_refused(folder: Path) -> None:

@@ -178,6 +178,16 @@ def test_what_is_not_known_stays_at_the_ceiling(store: Store) -> None:
     assert [each.end.why for each in store.supervisor_calls.list() if each.end] == ["timed_out", "overloaded"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process holds open stands in /proc")
+def test_a_store_that_is_closed_holds_no_file_open(folder: Path) -> None:
+    store = Store.open(folder)
+    begin(store, call())
+    store.close()
+    descriptors = [*Path("/proc/self/fd").iterdir()]
+    held = [each.readlink() for each in descriptors if each.is_symlink()]
+    assert [path for path in held if path.is_relative_to(folder)] == []
+
+
 def test_a_call_that_is_begun_twice_counts_once(store: Store) -> None:
     begun(store, call(), call())
     assert store.supervisor_calls.spent(DAY).tokens == 100
