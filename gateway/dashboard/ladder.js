@@ -31,7 +31,7 @@ const WHY = {
   lost_an_anchor: "A marked session would be judged less rightly.", no_anchors: "No session is marked as an anchor.", over_budget: "It may disturb more honest work than allowed.",
   too_little_honest_traffic: "Too few honest sessions to show that it disturbs none.", second_disagrees: "A second judge would not choose it.", order_matters: "A second judge answers otherwise in the other order, so its word is worth nothing.", no_second: "There is no second judge.",
   watching: "Not watched for long enough yet.", shadow_interferes: "On live traffic it would stop more than allowed.", needs_a_person: "A person has to decide.", person_refused: "A person refused it.", person_approved: "A person approved it.",
-  too_many_by_itself: "As many changes as may come by themselves in a day have come; a person can let it pass.", comparing: "Not enough sessions yet.", not_worse: "The sessions under it come to harm no more often.", one_voice: "The figures speak against it, on the word of too few; a person looks at it.", worse_live: "It harms more sessions than allowed.",
+  too_many_by_itself: "As many changes as may come by themselves in a day have come; a person can let it pass.", comparing: "Not enough sessions yet.", not_worse: "The sessions under it come to harm no more often.", worse_live: "It harms more sessions than allowed.",
   refused_before: "The same was refused before.", cooling_down: "What it touches rests after a rollback.", overtaken: "What it was made from is no longer in force.", cannot_be_watched: "What it changes has to ask somebody, and cannot be watched beside live traffic.",
 };
 const SHARES = new Set(["at_most", "total_at_most"]);

@@ -35,7 +35,9 @@ def literal(file: str, name: str) -> str:
 def keys(file: str, name: str) -> set[str]:
     """The names of an object's members; words inside strings are none."""
     bare = re.sub(r'"(?:[^"\\]|\\.)*"|`[^`]*`', "''", literal(file, name))
-    return set(re.findall(r"(?:[{,]|^)\s*(\w+):", bare, re.MULTILINE))
+    found = re.findall(r"(?:[{,]|^)\s*(\w+):", bare, re.MULTILINE)
+    assert len(found) == len(set(found)), "of two words for one thing the first is never seen"
+    return set(found)
 
 
 def firsts(file: str, name: str) -> list[str]:
