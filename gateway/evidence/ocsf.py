@@ -82,9 +82,9 @@ ELSEWHERE: Final = frozenset({
     "request.accepted", "request.completed", "request.failed", "stream.aborted", "step.recorded", "guard.decision",
     "action.blocked", "action.modified", "action.escalated", "override.used", "kill_switch",
     "log.opened", "log.key_rotated", "checkpoint.witnessed", "verify.run", "ingest.dropped", "clock.skew",
-    "retention.applied", "content.erased", "legal_hold.set", "legal_hold.released",
+    "retention.applied", "content.erased", "legal_hold.set", "legal_hold.released", "optimizer.heard",
 })  # fmt: skip
-"""Types that give no event of their own: an exchange's events tell of it, or it is about the log and its keeping."""
+"""Types that give no event of their own: an exchange's or a proposal's tell of it, or it is about the log's keeping."""
 
 _UPDATE_FINDING = 2
 _SAID: Final[Mapping[str, str]] = {

@@ -33,8 +33,9 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 COUNTED: Final = frozenset({
     "log.opened", "request.accepted", "request.completed", "request.failed", "stream.aborted", "step.recorded",
+    "optimizer.heard",
 })  # fmt: skip
-"""Types that belong to no section: the figures of the record tell of what they seal."""
+"""Types that belong to no section: the figures of the record tell of what they seal, proposals of who made them."""
 
 NOTABLE: Final = frozenset(SECTIONS) - {"flagged", "read", "supervised"}
 """Sections whose entries get a receipt of their own."""

@@ -25,6 +25,9 @@ from tests.unit.gateway.test_standing import House
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
 
+_RUN = b"gateway.optimizing.process"
+
+
 class Office:
     """An office where nothing happened yet."""
 
@@ -89,9 +92,9 @@ class Desk:
 
 
 def children() -> list[int]:
-    """The processes this thread started."""
+    """The runs that this thread started; other tests may have started other processes."""
     listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
-    return [int(each) for each in listed.split()]
+    return [int(each) for each in listed.split() if _RUN in Path(f"/proc/{each}/cmdline").read_bytes()]
 
 
 @pytest.fixture
