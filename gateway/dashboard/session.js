@@ -66,6 +66,7 @@ class SessionView {
     this.mark();
     this.report();
     if (!this.wanted) this.choose(this.strongest());
+    await this.read(0, this.rows.length); // before the rest, which takes the gateway a while where a session is long
     await this.rest(page.next);
     if (this.wanted) this.find(this.wanted);
   }
@@ -287,20 +288,22 @@ class SessionView {
     return text === null ? h("span.dim", {}, step.unread ? `not readable: ${step.unread}` : "not kept") : h("span", {}, text);
   }
 
-  // Texts of what is in sight, a page at a time: each page is an entry in the audit log.
-  async seen(first, last) {
+  seen(first, last) {
     clearTimeout(this.soon);
-    this.soon = setTimeout(async () => {
-      const missing = this.rows.slice(first, last).find((row) => row.step && !this.asked.has(row.turn.number));
-      if (!missing || this.closed) return;
-      const from = this.turns.indexOf(missing.turn);
-      const page = this.turns.slice(from, from + PREVIEW_TURNS);
-      for (const turn of page) this.asked.add(turn.number);
-      const after = from > 0 ? this.turns[from - 1].number : 0;
-      const found = await get(`${this.path}/steps`, { text: PREVIEW, after, turns: page.length }).catch(() => null);
-      for (const step of found?.steps ?? []) this.previews.set(`${step.exchange_id}.${step.seq}`, step.text?.replace(/\s+/g, " ") ?? null);
-      this.list.again();
-    }, 60);
+    this.soon = setTimeout(() => this.read(first, last), 60);
+  }
+
+  // Texts of what is in sight, a page at a time: each page is an entry in the audit log.
+  async read(first, last) {
+    const missing = this.rows.slice(first, last).find((row) => row.step && !this.asked.has(row.turn.number));
+    if (!missing || this.closed) return;
+    const from = this.turns.indexOf(missing.turn);
+    const page = this.turns.slice(from, from + PREVIEW_TURNS);
+    for (const turn of page) this.asked.add(turn.number);
+    const after = from > 0 ? this.turns[from - 1].number : 0;
+    const found = await get(`${this.path}/steps`, { text: PREVIEW, after, turns: page.length }).catch(() => null);
+    for (const step of found?.steps ?? []) this.previews.set(`${step.exchange_id}.${step.seq}`, step.text?.replace(/\s+/g, " ") ?? null);
+    this.list.again();
   }
 
   choose(index) {
