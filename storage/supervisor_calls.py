@@ -5,6 +5,7 @@ a slot holds it (`storage/call_intents.py`), and what a process that was killed 
 start. A call that never ended counts at its ceiling for good.
 """
 
+import logging
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, final
@@ -14,8 +15,11 @@ import msgspec
 from policies.vocabulary.audit import Receipt
 from policies.vocabulary.supervisor_calls import CallEnd, CallSeat, CallState, Purpose, Spent, SupervisorCall
 from storage.call_intents import CallIntents
+from storage.errors import NeverTaken
 from storage.ledger import Ledger, Statement
 from storage.sequencer import Sequencer
+
+_LOG: Final = logging.getLogger("stepwarden.storage")
 
 _ENDS: Final = tuple([name for name in CallEnd.__struct_fields__ if name not in ("call_id", "state")])
 _COLUMNS: Final = (*SupervisorCall.__struct_fields__, "state", *_ENDS)
@@ -64,9 +68,12 @@ class CallBook:
         self._ledger = ledger
         self._sequencer = sequencer
         self._intents = intents
-        if intents.found:
-            ledger.write([statement for call in intents.found for statement in _begun(call)], entries=())
-            intents.wipe_found()
+        for call in intents.found:
+            try:
+                ledger.write(_begun(call), entries=())
+            except NeverTaken as error:  # it was left out before, too, and must not keep every later start from opening
+                _LOG.error("a call to the supervisor's model can never be written down", extra={"reason": str(error)})
+        intents.wipe_found()
 
     def spent(self, account: str) -> Spent:
         """What an account has spent so far. Raises `StorageFailed`."""

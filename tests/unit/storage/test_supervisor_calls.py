@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,18 @@ def test_a_kill_before_the_ledger_has_a_call_loses_none(folder: Path) -> None:
         for account in (DAY, APP, SESSION):
             assert store.supervisor_calls.spent(account) == Spent(tokens=100 * count, micro_usd=1000 * count)
         store.close()
+
+
+def test_a_call_that_no_ledger_ever_takes_keeps_no_later_start_from_opening(folder: Path) -> None:
+    Store.open(folder).close()
+    intents = CallIntents(folder)
+    never = call(1, at_ns=1 << 63)
+    for one in (never, call(2)):
+        assert intents.keep(one) is not None
+    intents.close()
+    for _ in range(2):
+        with closing(Store.open(folder)) as store:
+            assert [each.call.call_id for each in store.supervisor_calls.list()] == [call(2).call_id]
 
 
 def test_no_call_waits_for_a_disk_while_there_are_slots_and_all_are_kept(store: Store) -> None:
