@@ -390,7 +390,7 @@ class DataPlane:
         self, passage: Passage, shown: Presented | None, headers: forward.Headers, body: bytes
     ) -> Attempt:
         """Send a body in a caller's place, as an exchange of its own beside the caller's. Raises `Refused`."""
-        child = passage.child(new_id(time.time_ns()), body)
+        child = passage.child(new_id(passage.now()), body)
         await self.keeper.open(
             Opening(
                 accepted=child.accepted(),
@@ -703,7 +703,8 @@ def _refuse_unless_answer(status: int, observation: Observation, first: bytes) -
     """Raise `NotAnAnswer` for HTML and for nothing under status 200."""
     if status != 200:  # noqa: PLR2004 - OK
         return
-    if observation.is_nothing(first):
+    found = observation.no_answer(first)
+    if found == "nothing":
         raise NotAnAnswer("The provider answered 200 with an empty body.")
-    if observation.is_markup(first):
+    if found == "page":
         raise NotAnAnswer("The provider answered 200 with a web page; a proxy or login page may stand in between.")

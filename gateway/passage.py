@@ -199,7 +199,7 @@ class Passage:
         """The passage of a request of ours in this caller's place. Raises `Undecodable`, or `TooDeep`."""
         other = Passage(
             exchange_id=exchange_id,
-            started_ns=time.time_ns(),
+            started_ns=self.now(),
             provider=self.provider,
             dialect=self.dialect,
             operation=self.operation,
@@ -442,11 +442,13 @@ class Passage:
             return None
         now = self.now()
         closed = self.observation.parts if self.observation is not None else []
-        seen, self._glimpsed = self._glimpsed, len(self._request_steps()) + len(closed)
+        asked = self._request_steps()
+        seen, self._glimpsed = self._glimpsed, len(asked) + len(closed)
         if seen == self._glimpsed:
             return None
         steps = self._steps(closed, now)
-        texts = [*(self._asked_text(step) for step in self._request_steps()), *(part.text for part in closed)]
+        later = closed[max(seen - len(asked), 0) :]
+        texts = [*(self._asked_text(step) for step in asked[seen:]), *(part.text for part in later)]
         return Glimpse(
             exchange_id=self.exchange_id,
             app=principal.app,
@@ -454,7 +456,7 @@ class Passage:
             model=view.model,
             started_ns=self.started_ns,
             steps=steps[seen:],
-            texts=tuple([text[:GLIMPSED] for text in texts[seen:]]),
+            texts=tuple([text[:GLIMPSED] for text in texts]),
         )
 
     def _asked_text(self, step: Step) -> str:

@@ -176,11 +176,11 @@ class LiveFeed:
 
     def publish(self, recording: Recording) -> None:
         """Show one recording to everyone who may see its app."""
-        shown = self._shown.pop(recording.exchange.exchange_id, set[_Seen]())
+        shown = self._shown.pop(recording.exchange.exchange_id, None)
         watching = self._watching(recording.exchange.app)
         if not watching:
             return
-        events = self._events(recording, shown)
+        events = self._events(recording, shown or set[_Seen]())
         for channel in watching:
             channel.tell(events)
 

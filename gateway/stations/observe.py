@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway.config import Limits
 from gateway.decoding import Bomb, Decoder, Undecoded
@@ -140,16 +140,16 @@ class Observation:
         opening = first.lstrip(_BLANK)
         return bool(opening) and opening[0] in _EVENT_OPENINGS
 
-    def is_markup(self, first: bytes) -> bool:
-        """Whether a body that begins so is a page: by its media type, or by its first letter; takes nothing."""
-        return self.head.is_page or (self._opening(first) or b"")[:_GLANCE].lstrip(_BLANK).startswith(b"<")
+    def no_answer(self, first: bytes) -> Literal["nothing", "page"] | None:
+        """What a body that begins so is in place of an answer; takes nothing.
 
-    def is_nothing(self, first: bytes) -> bool:
-        """Whether a body that begins so is over and holds nothing, blanks at most; takes nothing."""
+        `nothing`: it is over and holds blanks at most. `page`: by its media type, or by its first letter.
+        """
         opening = self._opening(first)
-        if not opening:
-            return opening is not None
-        return self.head.length == len(first) and not opening.strip(_BLANK)
+        if opening is not None and not opening.strip(_BLANK) and (not opening or self.head.length == len(first)):
+            return "nothing"
+        is_page = self.head.is_page or (opening or b"")[:_GLANCE].lstrip(_BLANK).startswith(b"<")
+        return "page" if is_page else None
 
     def _opening(self, first: bytes) -> bytes | None:
         """What these first bytes of the body say, as far as it takes to tell; None where they do not say it yet."""

@@ -138,10 +138,10 @@ def lead(body: bytes, view: RequestView, key: bytes) -> tuple[int, int] | None:
 
 def _around(body: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Where the array stands whose first element begins, and whose last ends, there; None where it holds others."""
-    before, after = body[:start].rstrip(_BLANK), body[end:].lstrip(_BLANK)
-    if not (before.endswith(b"[") and after.startswith(b"]")):
+    opens, closes = body.rfind(b"[", 0, start), body.find(b"]", end)
+    if min(opens, closes) < 0 or body[opens + 1 : start].strip(_BLANK) or body[end:closes].strip(_BLANK):
         return None
-    return len(before) - 1, len(body) - len(after) + 1
+    return opens, closes + 1
 
 
 def _has_member(body: bytes, key: bytes) -> bool:
