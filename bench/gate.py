@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.conditions import conditions
+from bench.conditions import conditions, load_average
 from bench.monitor import Caller
 from bench.processes import settle
 from gateway.demo.background import BackgroundProvider
@@ -121,7 +121,7 @@ def measured(provider: BackgroundProvider, calls: int, delay_ms: float) -> dict[
         }
     found: dict[str, Any] = {
         "calls": calls,
-        "load_average": [round(each, 2) for each in os.getloadavg()],
+        "load_average": load_average(),
         "p50_ms_without": round(statistics.median(times["none"]), 2),
         "p50_ms_fsync": round(statistics.median(fsync), 2),
     }
@@ -157,13 +157,14 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=50.0)
     parser.add_argument("--json", type=Path, dest="json_file")
     given = parser.parse_args()
+    told = conditions("anthropic")
     with running_provider() as provider:
         turn = Turn(text="Now.", calls=(Call("call_1", "launch", '{"at":"noon"}'),), reply_id="bench01")
         provider.script = always(say("anthropic", turn))
         found = measured(provider, given.calls, given.delay_ms)
     print(json.dumps(found, indent=1))
     if given.json_file is not None:
-        given.json_file.write_text(json.dumps({"conditions": conditions("anthropic"), **found}, indent=1) + "\n")
+        given.json_file.write_text(json.dumps({"conditions": told, **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

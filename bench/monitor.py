@@ -109,7 +109,8 @@ def throughput(provider: BackgroundProvider, steps: int) -> dict[str, Any]:
         began = time.monotonic()
         sizes = sent(house, steps)
         sending = time.monotonic() - began
-        while house.status()["counters"]["monitor_read"] < steps and time.monotonic() - began < _LONGEST_SECONDS:
+        until = time.monotonic() + _LONGEST_SECONDS
+        while house.status()["counters"]["monitor_read"] < steps and time.monotonic() < until:
             time.sleep(0.2)
         took = time.monotonic() - began
         sizes.append(memory(house.gateway.process.pid).largest_rss)
@@ -129,8 +130,8 @@ def throughput(provider: BackgroundProvider, steps: int) -> dict[str, Any]:
 
 
 def _second_half(sizes: list[float]) -> float:
-    """How much was added from the middle on."""
-    return sizes[-1] - sizes[len(sizes) // 2]
+    """How much was added after half of the steps had been sent; what came after the last is in it, if it was read."""
+    return sizes[-1] - sizes[_SIZES // 2]
 
 
 def overload(provider: BackgroundProvider, calls: int) -> dict[str, Any]:
@@ -168,13 +169,13 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=400)
     parser.add_argument("--json", type=Path, dest="json_file")
     given = parser.parse_args()
+    told = conditions("anthropic") | {"pinning": "none"}
     with running_provider() as provider:
         provider.script = always(say("anthropic", Turn(text="I keep it.", reply_id="bench01")))
         found = {"throughput": throughput(provider, given.steps), "overload": overload(provider, given.calls)}
     for name, figures in found.items():
         print(f"{name}: " + ", ".join([f"{key} {value}" for key, value in figures.items()]))
     if given.json_file is not None:
-        told = conditions("anthropic") | {"pinning": "none"}
         given.json_file.write_text(json.dumps({"conditions": told, **found}, indent=1) + "\n")
 
 

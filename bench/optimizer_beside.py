@@ -2,7 +2,6 @@
 
 import argparse
 import http.client
-import os
 import threading
 import time
 from collections.abc import Generator
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 from rich.progress import track
 
+from bench.processes import children_cpu_seconds, tree
 from bench.sheet import Sheet, table
 from gateway.cli import client
 from gateway.cli.following import followed
@@ -34,7 +34,6 @@ WARM: Final = 50
 
 _HEADERS: Final = {"content-type": "application/json", "x-api-key": "sk-bench", "anthropic-version": "2023-06-01"}
 _AT_A_TIME: Final = 4
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class _Caller:
@@ -70,9 +69,9 @@ def beside(args: argparse.Namespace) -> Sheet:
                     caller = _Caller(gateway.url)
                     for _ in range(WARM):
                         caller.call(next(orders), given_away=False)
-                    cpu, began = _cpu_seconds(gateway.pid), time.monotonic()
+                    cpu, began = children_cpu_seconds(gateway.pid), time.monotonic()
                     found[busy] = [caller.call(next(orders), given_away=False)[0] for _ in range(REQUESTS)]
-                    shares += [(_cpu_seconds(gateway.pid) - cpu) / (time.monotonic() - began)] if busy else []
+                    shares += [(children_cpu_seconds(gateway.pid) - cpu) / (time.monotonic() - began)] if busy else []
                     runs += busy and running.is_set()
             alone += found[False]
             together += found[True]
@@ -84,7 +83,7 @@ def beside(args: argparse.Namespace) -> Sheet:
     ]
     summary = (
         f"Runs over {sessions} labelled sessions beside one caller, in turn with none, {ROUNDS} rounds of {REQUESTS} "
-        f"requests each way; in {runs} of them a run lasted to the end of the round, and its process had "
+        f"requests each way; in {runs} of them a run lasted to the end of the round, and their processes had "
         f"{100 * median(shares):.0f} % of one processor meanwhile (median). The median of requests moves by "
         f"{100 * moved:+.1f} % (rounds: {100 * (min(ratios) - 1):+.1f} to {100 * (max(ratios) - 1):+.1f} %, "
         f"median {100 * (median(ratios) - 1):+.1f} %); less than 5 % is wanted. With no request beside it, a run took "
@@ -165,7 +164,8 @@ def _run(gateway: RunningGateway) -> Generator[threading.Event]:
     finally:
         over.set()
         thread.join()
-        _settled_process(gateway.pid)
+        while len(tree(gateway.pid)) > 1:  # nobody follows it any more, and the next round is to be without one
+            time.sleep(0.05)
 
 
 def _going_on(name: str, running: threading.Event, over: threading.Event) -> bool:
@@ -178,31 +178,6 @@ def _going_on(name: str, running: threading.Event, over: threading.Event) -> boo
 @contextmanager
 def _nothing() -> Generator[threading.Event]:
     yield threading.Event()
-
-
-def _process_of(gateway: int) -> Path | None:
-    """The process of a gateway's run, as Linux shows it."""
-    for each in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            of = int((each / "stat").read_text().rpartition(")")[2].split()[1])
-            if of == gateway and b"gateway.optimizing.process" in (each / "cmdline").read_bytes():
-                return each
-    return None
-
-
-def _settled_process(gateway: int) -> None:
-    """Wait until a run that nobody follows any more has ended: the next round is to be without one."""
-    while _process_of(gateway) is not None:
-        time.sleep(0.05)
-
-
-def _cpu_seconds(gateway: int) -> float:
-    """What the run's process had of the processors so far."""
-    process = _process_of(gateway)
-    if process is None:
-        return 0.0
-    fields = (process / "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _quantile(values: list[float], part: float) -> float:
