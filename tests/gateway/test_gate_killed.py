@@ -73,6 +73,7 @@ def test_every_call_that_was_sent_is_in_the_ledger_however_often_it_is_killed(tm
         with standing(tmp_path, more=more, workers=2, environment=ENVIRONMENT) as house:
             calls = calls_of(house)
         sent = len(model.calls)
+        assert sent, "else nothing was under way when it was killed"
         assert sent <= len(calls) <= sent + KILLS * CALLERS  # one that was begun may not have been sent any more
         assert sum(map(sum, model.tokens)) <= BUDGET
         counted = [
