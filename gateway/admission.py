@@ -48,7 +48,7 @@ class Admission:
                 return Principal(role="app", app="default")
             raise Unauthenticated("This gateway wants one of its own keys, and the request shows none.")
         key = self._find(secret)
-        if key is None or key.role != "app" or not self._active(key):
+        if key is None or key.role != "app" or not key.is_valid(self._now_ns()):
             raise Unauthenticated("The gateway key is unknown, revoked, expired or not for applications.")
         return Principal(role="app", app=key.app, key_id=key.key_id, budgeted=key.budget_micro_usd is not None)
 
@@ -92,9 +92,6 @@ class Admission:
                 self._found.clear()
             self._found[secret] = key
         return key
-
-    def _active(self, key: Key) -> bool:
-        return key.revoked_ns is None and (key.expires_ns is None or key.expires_ns > self._now_ns())
 
 
 _REMEMBERED = 4096

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from policies.asking import Asking
-from policies.evaluate import Ruleset
+from policies.evaluate import Ruleset, ruleset_of
 from policies.examples import scene_of, tags_of, threshold
 from policies.guards.judge import divided
 from policies.rules import Rule
@@ -30,7 +30,7 @@ class Decided:
 
     def _of(self, app: str) -> Mapping[Seat, Sequence[Canary]]:
         rulesets = self._rulesets()
-        ruleset = rulesets.get(app) or rulesets.get("default")
+        ruleset = ruleset_of(rulesets, app)
         if ruleset is None:
             return {}
         known = self._found.get(app)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from policies.afterwards import sampled
-from policies.evaluate import Ruleset
+from policies.evaluate import Ruleset, ruleset_of
 from policies.risk import risk_of
 from policies.vocabulary.clauses import Severity
 from policies.vocabulary.judgements import StepJudgement
@@ -72,7 +72,7 @@ class Intake:
     def _awaiting(self, row: RecordedRow, rulesets: Mapping[str, Ruleset]) -> Iterator[Awaiting]:
         """The steps of an exchange that clauses leave to the monitor."""
         judged, app = row.judged, row.exchange.app
-        ruleset = rulesets.get(app) or rulesets.get("default")
+        ruleset = ruleset_of(rulesets, app)
         if judged is None or ruleset is None or row.exchange.join is None:
             return
         said = {each.seq: each for each in judged.steps}

@@ -15,7 +15,7 @@ from gateway.keeper import LocalKeeper
 from gateway.supervisor import Supervisor, new_fence
 from gateway.wire.dialects import dialects
 from policies.afterwards import charges_of, ruling
-from policies.evaluate import Ruleset
+from policies.evaluate import Ruleset, ruleset_of
 from policies.guards.judge import Charge
 from policies.vocabulary.canaries import Sight
 from policies.vocabulary.critiques import Opinion, Seat
@@ -129,8 +129,7 @@ class InForceClauses:
         return ALLOW if ruleset is None else ruling(ruleset, opinions)
 
     def _of(self, app: str) -> Ruleset | None:
-        found = self._rulesets()
-        return found.get(app) or found.get("default")
+        return ruleset_of(self._rulesets(), app)
 
 
 class CritiquesKept:

@@ -132,12 +132,12 @@ class Standing:
 
     def of(self, app: str) -> str | None:
         """The revision in force for an app; None where its files are. Apps nobody configured follow `default`."""
-        stand = self._stands.get(app if app in self._config.apps else "default")
+        stand = self._stands.get(self._config.followed(app))
         return None if stand is None else stand.kept.revision.digest
 
     def line(self, app: str) -> Line:
         """What sessions of an app may run under. Apps nobody configured follow `default`, and are watched with it."""
-        return self._lines.get(app if app in self._config.apps else "default", Line())
+        return self._lines.get(self._config.followed(app), Line())
 
     def apps(self) -> tuple[str, ...]:
         """The apps that name policies."""

@@ -22,7 +22,7 @@ from policies.vocabulary.steps import Side, StepKind
 if TYPE_CHECKING:  # the kinds of guards and their libraries weigh 13 MB, which judging nothing needs none of
     from policies.vocabulary.clauses import Policy
 
-__all__ = ["UNJUDGED", "Judgement", "Need", "Ruleset", "Settings"]
+__all__ = ["UNJUDGED", "Judgement", "Need", "Ruleset", "Settings", "ruleset_of"]
 
 Builder: TypeAlias = Callable[[Any], Guard | Asked]
 """Makes a guard from its spec."""
@@ -192,3 +192,8 @@ def _asked(rules: Iterable[Rule], guards: Sequence[Guard | Asked]) -> dict[int, 
     numbers = [number for rule in rules for _, number in rule.places]
     found = {number: guards[number] for number in numbers}
     return {number: guard for number, guard in found.items() if isinstance(guard, Asked) and not _is_later(guard)}
+
+
+def ruleset_of(rulesets: Mapping[str, Ruleset], app: str) -> Ruleset | None:
+    """The clauses of an app, of those of all; apps without any of their own follow `default`."""
+    return rulesets.get(app) or rulesets.get("default")

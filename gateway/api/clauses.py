@@ -16,7 +16,7 @@ from gateway.api import answers
 from gateway.api.access import SUFFICES, NotAllowed, requires, scope_of, sees
 from gateway.api.ports import Desk, InForce, ModeReader, Records
 from policies.errors import StepwardenError
-from policies.evaluate import Ruleset
+from policies.evaluate import Ruleset, ruleset_of
 from policies.mistakes import nearest
 from policies.rules import Rule
 from policies.vocabulary.bands import outcome
@@ -155,7 +155,7 @@ async def change_mode(
 def _meant(in_force: InForce, name: str, app: str) -> list[Rule]:
     """The rules of this name, in every app that is meant. Raises `NoSuchClause`."""
     rulesets = in_force.rulesets()
-    meant = rulesets.values() if app == EVERY else [rulesets.get(app) or rulesets.get("default")]
+    meant = rulesets.values() if app == EVERY else [ruleset_of(rulesets, app)]
     rules = [rule for ruleset in meant if ruleset is not None for rule in ruleset.rules]
     found = [rule for rule in rules if rule.name == name]
     if not found:

@@ -23,7 +23,7 @@ from gateway.api.retention import Who
 from gateway.api.sessions import visible
 from policies.afterwards import judged_clauses
 from policies.errors import StepwardenError
-from policies.evaluate import Ruleset
+from policies.evaluate import Ruleset, ruleset_of
 from policies.trail import utf8
 from policies.vocabulary.critiques import Opinion, Quote
 from policies.vocabulary.exchanges import Exchange
@@ -108,8 +108,7 @@ async def critique_session(
 ) -> answers.Asked:
     """Put a recorded session before the supervisor now, ahead of whatever else waits."""
     row = visible(records, principal, session_id)
-    rulesets = in_force.rulesets()
-    ruleset = rulesets.get(row.app) or rulesets.get("default")
+    ruleset = ruleset_of(in_force.rulesets(), row.app)
     if ruleset is None:
         raise NothingToAsk("no clause is in force for the app of this session")
     recorded = await asyncio.to_thread(records.steps, row.session_id)
@@ -174,8 +173,7 @@ async def label_step(
 
 def _clauses(exchange: Exchange, records: Records, books: Books, in_force: InForce) -> set[str]:
     """What a label of one of its steps can be about."""
-    rulesets = in_force.rulesets()
-    ruleset = rulesets.get(exchange.app) or rulesets.get("default")
+    ruleset = ruleset_of(in_force.rulesets(), exchange.app)
     known = set[str]() if ruleset is None else {rule.name for rule in ruleset.rules}
     judged = records.judged(exchange.exchange_id)
     if judged is not None:

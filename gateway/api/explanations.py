@@ -18,7 +18,7 @@ from gateway.api.looks import look
 from gateway.api.ports import Audit, Books, InForce, ModeReader, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.contents import Placed
-from policies.evaluate import Ruleset
+from policies.evaluate import Ruleset, ruleset_of
 from policies.mistakes import BadPolicy
 from policies.trail import utf8
 from policies.vocabulary.coverage import Examined
@@ -94,7 +94,7 @@ def _ruleset(in_force: InForce, app: str) -> Ruleset | None:
         found = in_force.rulesets()
     except BadPolicy:
         return None
-    return found.get(app) or found.get("default")
+    return ruleset_of(found, app)
 
 
 def _out_of_force(exchange: Exchange, judged: Judged | None, modes: ModeReader) -> tuple[answers.OutOfForce, ...]:

@@ -71,6 +71,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(mistakes)
         return cls(**_settled(reading, here), file=path)
 
+    def followed(self, name: str) -> str:
+        """The app whose policies and revisions an app is under: its own, or `default` where nobody configured it."""
+        return name if name in self.apps else "default"
+
     def app(self, name: str) -> App:
         """The settings of an app; apps nobody configured follow `default`."""
         return self.apps.get(name) or msgspec.structs.replace(self.apps["default"], name=name)

@@ -371,11 +371,7 @@ def _keys_of(store: Store, config: Config, app: str) -> int:
     """How many keys may call for an app; for `default`, those of apps that nobody configured, too."""
     now_ns = time.time_ns()
     return sum(
-        key.role == "app"
-        and key.revoked_ns is None
-        and (key.expires_ns is None or key.expires_ns > now_ns)
-        and (key.app if key.app in config.apps else "default") == app
-        for key in store.keys.list()
+        key.role == "app" and key.is_valid(now_ns) and config.followed(key.app) == app for key in store.keys.list()
     )
 
 

@@ -27,6 +27,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     spent_micro_usd: int = 0
 
+    def is_valid(self, now_ns: int) -> bool:
+        """Whether it may be used at a moment: neither revoked nor expired."""
+        return self.revoked_ns is None and (self.expires_ns is None or self.expires_ns > now_ns)
+
 
 class Principal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who makes this request, once decided."""
