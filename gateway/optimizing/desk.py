@@ -121,8 +121,7 @@ class RevisionDesk:
                 choices=instruction_set(self._config, app).choices,
                 lines=self._lines(app, standing.parameters(app)),
             )
-            for app in standing.apps()
-            if apps in (None, app)
+            for app in self._wanted(apps)
         ]
         return Errand(
             run=secrets.token_bytes(_RUN_BYTES),
@@ -155,8 +154,7 @@ class RevisionDesk:
         from gateway.optimizing.episodes import recorded_episodes  # noqa: PLC0415 - see above
 
         episodes = recorded_episodes(self._store, self._config)
-        wanted = [app for app in self._in_force().apps() if apps in (None, app)]
-        return answers.Wrongs(apps=tuple([self._app_wrongs(app, episodes) for app in wanted]))
+        return answers.Wrongs(apps=tuple([self._app_wrongs(app, episodes) for app in self._wanted(apps)]))
 
     def _app_wrongs(self, app: str, episodes: "RecordedEpisodes") -> answers.AppWrongs:
         return answers.app_wrongs(app, episodes.records(app, self._rest), self._store.revisions.counted(app))
@@ -241,7 +239,7 @@ class RevisionDesk:
         dialect = dialects().by_name().get(exchange.dialect)
         if dialect is None:
             raise NotRebuilt("its wire is not read here")
-        named = exchange.app if exchange.app in self._config.apps else "default"
+        named = self._config.followed(exchange.app)
         return forwarded(
             exchange, judged, body, dialect=dialect, config=self._config, find=lambda _, name: self._before(named, name)
         )
@@ -253,6 +251,10 @@ class RevisionDesk:
         if standing is None:
             raise NoPolicies("no app names a policy, so there is nothing to revise")
         return standing
+
+    def _wanted(self, apps: str | None) -> tuple[str, ...]:
+        """The apps that are asked about: one, or all that name policies."""
+        return tuple(app for app in self._in_force().apps() if apps in (None, app))
 
     def _model(self, names: tuple[str, ...]) -> "Callable[[str], Model] | None":
         """The model that a run asks, on the account of an app; None where none of its optimizers does."""
@@ -281,8 +283,9 @@ class RevisionDesk:
         if standing is not None and app in standing.apps() and (now := standing.parameters(app)).digest == digest:
             return now
         kept: Sequence[Kept] = self._store.revisions.every(app=app, limit=_MOST)
-        named = (each for each in kept if digest in (each.revision.parameters, each.parameters.digest))
-        return next((each.parameters for each in named), None)
+        recorded = next((each.parameters for each in kept if each.revision.parameters == digest), None)
+        # What an earlier version kept may be called otherwise by now; that costs a hash of each, and is rare.
+        return recorded or next((each.parameters for each in kept if each.parameters.digest == digest), None)
 
     def _revision(self, kept: "Kept") -> answers.Revision:
         now = self._store.revisions.in_force(kept.revision.app)

@@ -176,13 +176,12 @@ class RecordedEpisodes:
 
     def _spoken(self, app: str, rest: Callable[[], None]) -> Iterator[tuple[_Session, list[Signal]]]:
         labels = self._labels.heard(app, limit=EVERY)
-        holds = [hold for state in _DECIDED for hold in self._holds.list(state=state, app=app, limit=EVERY)]
         given: dict[str, list[LabelGiven]] = defaultdict(list)
         decided: dict[str, list[Hold]] = defaultdict(list)
         for label in labels:
             if label.session_id is not None:
                 given[label.session_id].append(label)
-        for hold in holds:
+        for hold in self._decided(app):
             if hold.ask.session_id is not None:
                 decided[hold.ask.session_id].append(hold)
         for session_id in sorted(given.keys() | decided.keys()):
@@ -191,13 +190,17 @@ class RecordedEpisodes:
                 yield session, self._signals(session, given[session_id], decided[session_id])
             rest()
 
+    def _decided(self, app: str) -> list[Hold]:
+        """The holds of an app that a person answered."""
+        return [hold for state in _DECIDED for hold in self._holds.list(state=state, app=app, limit=EVERY)]
+
     def whole(self, row: SessionRow, until_ns: int) -> "Whole | None":
         """One session as far as it had come at a moment; None where it cannot be read back whole."""
         session = self._session(row, until_ns)
         if session is None:
             return None
         labels = self._labels.of_session(row.session_id)
-        holds = [each for each in self._holds.list(app=row.app, limit=EVERY) if each.ask.session_id == row.session_id]
+        holds = [each for each in self._decided(row.app) if each.ask.session_id == row.session_id]
         episode = labelled(session.episode, self._signals(session, labels, holds)) or session.episode
         return Whole(episode=episode, steps=tuple(session.steps))
 

@@ -35,7 +35,6 @@ class LedgerOffice:
         self._steps = steps
         self._gate = gate
         self._model = model
-        self._models: dict[str, Model] = {}
 
     def past(self, app: str) -> Past:
         """See `Office.past`."""
@@ -72,9 +71,7 @@ class LedgerOffice:
         """See `Office.complete`."""
         if self._model is None:
             raise ModelFailed("no model is named")
-        if app not in self._models:
-            self._models[app] = self._model(app)
-        return self._models[app].complete(prompt)
+        return self._model(app).complete(prompt)
 
     def end(self, app: str) -> None:
         """See `Office.end`."""

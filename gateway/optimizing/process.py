@@ -2,8 +2,8 @@
 
     python -m gateway.optimizing.process DESCRIPTOR
 
-`gateway/optimizing/apart.py` starts it, at the lowest priority there is. Whoever started it is at the other end of
-the descriptor; where nobody is there any more, it ends.
+`gateway/optimizing/apart.py` starts it, and lets it wait for everybody once requests come. Whoever started it is at the
+other end of the descriptor; where nobody is there any more, it ends.
 """
 
 import logging
@@ -159,7 +159,7 @@ def main() -> int:
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
             _LOG.error("a run of optimizers cannot go on", extra={"error": type(error).__name__})
             office.tell(Broken(kind=type(error).__name__))
-    except (BrokenPipeError, ConnectionError, EOFError):
+    except (ConnectionError, EOFError):
         return 1
     return 0
 

@@ -90,7 +90,8 @@ class Workshop:
         if names:
             said = [_said(each) for each in episodes]
             subject = digest([wanted.parameters.digest, names, errand.gate, errand.share, said])
-            run = self._office.begin(app, subject, since=self._office.past(app).newest)
+            newest = max([past.newest, *[each.number for each in hearing.tried if each.number is not None]])
+            run = self._office.begin(app, subject, since=newest)
             until = time.monotonic() + errand.seconds
             metered = Metered(_OfficeModel(self._office, app), errand.spending, late=lambda: time.monotonic() > until)
             hearing.begin(
