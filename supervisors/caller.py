@@ -55,6 +55,11 @@ class Unserved(Exception):
         self.why = why
         self.retry_after_seconds = retry_after_seconds
 
+    @property
+    def failure(self) -> str:
+        """The word that is recorded."""
+        return self.why
+
 
 class LedgerFailed(Exception):
     """The ledger could not be read or written; nothing was sent."""

@@ -33,6 +33,9 @@ class Opined(msgspec.Struct, frozen=True, kw_only=True):
     """What one view said, with what it took; `failed` where it said nothing."""
 
     view: View
+    charges: tuple[Charge, ...]
+    """What it was asked about."""
+
     said: Said | None = None
     failed: Unserved | Malformed | None = None
     calls: tuple[Consumed, ...] = ()
@@ -40,7 +43,7 @@ class Opined(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failure(self) -> str | None:
         """Why it said nothing, in the words that are recorded."""
-        return self.failed.why if isinstance(self.failed, Unserved) else self.failed and self.failed.failure
+        return None if self.failed is None else self.failed.failure
 
 
 class Critic:
@@ -62,7 +65,7 @@ class Critic:
         if not spoken and await self.word(matter) == "ok":
             names = sorted({charge.clause for charge in matter.charges})
             return Said(opinions=tuple([Opinion(clause=name, label="ok", score=0) for name in names]))
-        said = _worst(await self.views(matter), matter.charges)
+        said = _worst(await self.views(matter))
         opinions = [_doubted(opinion, spoken) for opinion in said.opinions]
         return msgspec.structs.replace(said, opinions=tuple(opinions))
 
@@ -88,7 +91,7 @@ class Critic:
         except (Unserved, Malformed) as error:
             failed = error
         self.calls += critic.calls
-        return Opined(view=view, said=said, failed=failed, calls=tuple(critic.calls))
+        return Opined(view=view, charges=tuple(matter.charges), said=said, failed=failed, calls=tuple(critic.calls))
 
     async def critique(self, matter: Matter, view: View = "policy") -> Said:
         """A critique, its quotes found where it says. Raises `Unserved` or `Malformed`."""
@@ -120,7 +123,7 @@ class Critic:
         return answered.completion
 
 
-def _worst(opined: Sequence[Opined], charges: Sequence[Charge]) -> Said:
+def _worst(opined: Sequence[Opined]) -> Said:
     """One opinion for each clause: the worst of all views, where one that is missing is unsure.
 
     Raises what kept the first view from an answer: without it there are clauses that nobody looked at.
@@ -128,7 +131,7 @@ def _worst(opined: Sequence[Opined], charges: Sequence[Charge]) -> Said:
     first = opined[0]
     if first.said is None:
         raise first.failed or Malformed("empty")
-    said = [(each, opinion) for each in opined for opinion in _opinions(each, charges)]
+    said = [(each, opinion) for each in opined for opinion in _opinions(each)]
     names = [opinion.clause for opinion in first.said.opinions]
     worst = [max([pair for pair in said if pair[1].clause == name], key=_how_bad) for name in names]
     blaming = max(worst, key=_how_bad)[0].said or first.said
@@ -139,15 +142,14 @@ def _how_bad(pair: tuple[Opined, Opinion]) -> tuple[bool, Score]:
     return pair[1].label != "ok", pair[1].score
 
 
-def _opinions(opined: Opined, charges: Sequence[Charge]) -> Sequence[Opinion]:
+def _opinions(opined: Opined) -> Sequence[Opinion]:
     """What a view says; of a view that says nothing, that it cannot tell of the clauses it was asked about."""
     if opined.said is not None:
         return opined.said.opinions
     missing = f"The {opined.view} view gave no answer ({opined.failure})."
     return [
         Opinion(clause=charge.clause, label="unsure", score=UNSURE, feedback=missing, view=opined.view)
-        for charge in charges
-        if charge.severity == "critical"
+        for charge in opined.charges
     ]
 
 

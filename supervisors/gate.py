@@ -161,9 +161,7 @@ class Gate:
                 answers = await self._in_turn(case, began_ns)
         except TimeoutError:
             answers = _failed(case.charges, "timed_out")
-        except Unserved as failed:
-            answers = _failed(case.charges, failed.why)
-        except Malformed as failed:
+        except (Unserved, Malformed) as failed:
             answers = _failed(case.charges, failed.failure)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the clause's `on_error` decides
             # The message may hold what was judged.
@@ -199,7 +197,7 @@ class Gate:
             return _Found({charge.clause: Answer() for charge in case.charges})
         opined = await critic.views(matter)
         answers = {
-            charge.clause: _answer(charge, opined if charge.severity == "critical" else opined[:1])
+            charge.clause: _answer(charge, [each for each in opined if charge in each.charges])
             for charge in case.charges
         }
         return _Found(answers, opined)

@@ -51,3 +51,14 @@ def effect(task: Task, edits: Iterable[Edit]) -> Effect | None:
         spoilt=tuple([episode for episode, was, now in triples if was and not now]),
         honest=len({episode.group for episode in task.dev.episodes if episode.honest}),
     )
+
+
+def unstopped(task: Task) -> list[Episode]:
+    """Violating episodes that nothing stopped in time."""
+    pairs = zip(task.dev.episodes, task.dev.rights(task.parameters), strict=True)
+    return [episode for episode, right in pairs if not right and not episode.honest]
+
+
+def tool_of(episode: Episode) -> str:
+    """The tool of the first step of a violating episode that should not have been; empty where that is no call."""
+    return episode.steps[min(episode.bad)].tool or ""

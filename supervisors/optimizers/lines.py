@@ -12,7 +12,8 @@ import msgspec
 
 from policies.statistics import more_often
 from policies.vocabulary.episodes import Episode
-from policies.vocabulary.revisions import AddLine, Choice, DeleteLine, Proposal
+from policies.vocabulary.revisions import AddLine, DeleteLine, Proposal
+from supervisors.optimizers.effect import tool_of, unstopped
 from supervisors.optimizers.interface import Ideas, Task, behind, suggest
 
 MOST: Final = 2
@@ -39,13 +40,14 @@ class Lines:
                 why = (
                     f"{len(hurt)} of {len(with_it)} sessions with it went wrong, {len(others)} of {len(without)} others"
                 )
-                yield self._suggested(task, DeleteLine(line=line.id), hurt, why)
+                yield suggest(self, task, [DeleteLine(line=line.id)], support=behind(hurt), why=why, aim="tries")
 
     def _picked(self, task: Task) -> list[Proposal]:
         known = {line.id for line in task.parameters.instructions}
+        left = unstopped(task)
         found: list[tuple[float, int, Proposal]] = []
         for place, choice in enumerate(task.choices):
-            wrong = _about(task, choice)
+            wrong = [episode for episode in left if not choice.tools or tool_of(episode) in choice.tools]
             if choice.line.id in known or not wrong:
                 continue
             with_it, _ = _apart(task.dev.episodes, choice.line.id)
@@ -53,16 +55,11 @@ class Lines:
             # As a coin that nobody threw: what was never tried stands before what did as badly as well.
             well = (len(with_it) - hurt + 1) / (len(with_it) + 2)
             why = f"it is about what went wrong in {len(wrong)} sessions; with it {hurt} of {len(with_it)} did"
-            proposal = self._suggested(task, AddLine(line=choice.line), wrong, why)
+            support = msgspec.structs.replace(behind(wrong), library=f"lines/{choice.line.id}")
+            proposal = suggest(self, task, [AddLine(line=choice.line)], support=support, why=why, aim="tries")
             if proposal.digest not in task.memory.refused:
                 found.append((-well * len(wrong), place, proposal))
         return [proposal for _, _, proposal in sorted(found, key=lambda each: each[:2])[:MOST]]
-
-    def _suggested(self, task: Task, edit: AddLine | DeleteLine, behind_it: Sequence[Episode], why: str) -> Proposal:
-        support = behind(behind_it)
-        if isinstance(edit, AddLine):
-            support = msgspec.structs.replace(support, library=f"lines/{edit.line.id}")
-        return suggest(self, task, [edit], support=support, why=why, aim="tries")
 
 
 def _apart(episodes: Sequence[Episode], line: str) -> tuple[list[Episode], list[Episode]]:
@@ -73,13 +70,3 @@ def _apart(episodes: Sequence[Episode], line: str) -> tuple[list[Episode], list[
 
 def _bad(episodes: Sequence[Episode]) -> list[Episode]:
     return [episode for episode in episodes if episode.bad]
-
-
-def _about(task: Task, choice: Choice) -> list[Episode]:
-    """Episodes that went wrong, and were not stopped in time, in a step that the item is about."""
-    pairs = zip(task.dev.episodes, task.dev.rights(task.parameters), strict=True)
-    return [
-        episode
-        for episode, right in pairs
-        if episode.bad and not right and (not choice.tools or episode.steps[min(episode.bad)].tool in choice.tools)
-    ]

@@ -15,7 +15,7 @@ from policies.digests import digest
 from policies.guards.pattern import PatternRule, PatternSpec
 from policies.vocabulary.episodes import Episode
 from policies.vocabulary.revisions import AddGuard
-from supervisors.optimizers.effect import effect
+from supervisors.optimizers.effect import effect, tool_of, unstopped
 from supervisors.optimizers.interface import Ideas, Task, behind, suggest
 from supervisors.optimizers.places import place_for_calls
 
@@ -43,8 +43,8 @@ class Patterns:
 
     def propose(self, task: Task) -> Ideas:
         """One guard with the runs that win most, beside the clause that stops most of these calls."""
-        wrong = _wrong(task)
-        place = place_for_calls(task, frozenset(_tool(episode) for episode in wrong))
+        wrong = unstopped(task)
+        place = place_for_calls(task, frozenset(tool_of(episode) for episode in wrong))
         chosen = _chosen(task, wrong)
         if place is None or not chosen:
             return Ideas()
@@ -56,16 +56,6 @@ class Patterns:
             return Ideas()
         why = f"{len(rules)} runs of words stand in {len(said.mended)} violating runs that nothing stopped"
         return Ideas(proposals=(suggest(self, task, [edit], support=behind(said.mended), why=why),))
-
-
-def _wrong(task: Task) -> list[Episode]:
-    """Violating episodes that nothing stopped in time."""
-    pairs = zip(task.dev.episodes, task.dev.rights(task.parameters), strict=True)
-    return [episode for episode, right in pairs if not right and not episode.honest]
-
-
-def _tool(episode: Episode) -> str:
-    return episode.steps[min(episode.bad)].tool or ""
 
 
 def _chosen(task: Task, wrong: list[Episode]) -> list[tuple[str, ...]]:
