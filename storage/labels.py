@@ -11,8 +11,8 @@ from policies.vocabulary.audit import BLIND_BYTES, OWNER, LabelRecorded, commitm
 from policies.vocabulary.labels import LabelGiven
 from storage.aliases import Aliases
 from storage.ledger import Ledger, Reading
+from storage.partitions import DAY_NS
 
-_DAY_NS: Final = 24 * 3600 * 1_000_000_000
 _A_DAY: Final = 1000
 """Labels of one voice that are read of a day."""
 
@@ -42,18 +42,16 @@ class LabelReads:
             "SELECT *, row_number() OVER (PARTITION BY actor, CASE actor WHEN ? THEN by END, at_ns / ? "
             "ORDER BY id DESC) AS place FROM label WHERE app = ?"
         )
-        names = LabelGiven.__struct_fields__
-        query = f"SELECT {_COLUMNS} FROM ({numbered}) WHERE place <= ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - ours
-        rows = self._reading.read(query, (OWNER, _DAY_NS, app, _A_DAY, limit))
-        return [msgspec.convert(dict(zip(names, row, strict=True)), LabelGiven) for row in rows]
+        kept = "WHERE place <= ? ORDER BY id DESC LIMIT ?"
+        return self._given(kept, OWNER, DAY_NS, app, _A_DAY, limit, among=f"({numbered})")
 
     def list(self, *, app: str | None = None, limit: int = 1000) -> list[LabelGiven]:
         """Labels, newest first."""
         return self._given("WHERE app = ifnull(?, app) ORDER BY id DESC LIMIT ?", app, limit)
 
-    def _given(self, where: str, *values: str | int | None) -> "list[LabelGiven]":
+    def _given(self, where: str, *values: str | int | None, among: str = "label") -> "list[LabelGiven]":
         names = LabelGiven.__struct_fields__
-        rows = self._reading.read(f"SELECT {_COLUMNS} FROM label {where}", values)  # noqa: S608 - our names
+        rows = self._reading.read(f"SELECT {_COLUMNS} FROM {among} {where}", values)  # noqa: S608 - our names
         return [msgspec.convert(dict(zip(names, row, strict=True)), LabelGiven) for row in rows]
 
 

@@ -33,7 +33,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """Ascending; 0 before it is kept."""
 
 
-_COLUMNS: Final = "run, app, optimizer, proposals, known, failures, calls, tokens, began_ns, ended_ns"
+_COLUMNS: Final = ", ".join(Heard.__struct_fields__[:-1])
 
 
 @final

@@ -6,9 +6,9 @@ back is to point at an earlier one.
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b, sha256
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, TypeVar, final
 
 import msgspec
 
@@ -42,8 +42,9 @@ ProposalState: TypeAlias = Literal["waiting", "refused", "rejected", "canary", "
 Statements: TypeAlias = list[Statement]
 Entries: TypeAlias = list[Entry]
 Several: TypeAlias = list["Filed"]
-Keeping: TypeAlias = list["Kept"]
 """The book has a method of the name `list`."""
+
+T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("stepwarden.revisions")
 
@@ -218,7 +219,7 @@ class RevisionBook:
             f"OR (state = 'waiting' AND (? OR NOT EXISTS ({for_a_person}))) "
             "OR (state = 'active' AND id IN (SELECT proposal FROM proposal_trial)) ORDER BY id"
         )
-        return self._readable(self._ledger.read(query, (asleep,)))
+        return [*_readable(self._ledger.read(query, (asleep,)), self._filed, "proposal")]
 
     def ever(self, app: str) -> bool:
         """Whether any proposal for an app was ever in force for all its sessions."""
@@ -267,7 +268,7 @@ class RevisionBook:
             f"SELECT {_COLUMNS} FROM proposal WHERE app = ifnull(?, app) AND state = ifnull(?, state) "  # noqa: S608
             "ORDER BY id DESC LIMIT ?"
         )
-        return self._readable(self._ledger.read(query, (app, state, limit)))
+        return [*_readable(self._ledger.read(query, (app, state, limit)), self._filed, "proposal")]
 
     def memory(self, app: str, *, cooldown_ns: int, until: int | None = None) -> Memory:
         """What the gate has to remember of an app: what was refused for good, and what rests after a rollback.
@@ -406,16 +407,8 @@ class RevisionBook:
     def every(self, *, app: str | None = None, limit: int = 200) -> tuple[Kept, ...]:
         """Everything that was ever put in force, newest first."""
         query = "SELECT revision_id, content FROM revision WHERE app = ifnull(?, app) ORDER BY at_ns DESC LIMIT ?"
-        found: Keeping = []
-        for name, sealed in self._ledger.read(query, (app, limit)):
-            try:
-                found.append(_kept(self._sealer.open(sealed, name.encode())))
-            except msgspec.MsgspecError as error:
-                _LOG.error(
-                    "a revision cannot be read: a guard of another version, say",
-                    extra={"revision": name, "error": type(error).__name__},
-                )
-        return tuple(found)
+        rows = self._ledger.read(query, (app, limit))
+        return tuple(_readable(rows, lambda row: _kept(self._sealer.open(row[1], row[0].encode())), "revision"))
 
     def chain(self, app: str) -> tuple[Kept, ...]:
         """What is in force and everything it goes back to, newest first."""
@@ -479,19 +472,6 @@ class RevisionBook:
 
     def _seal(self, content: msgspec.Struct, name: str) -> bytes:
         return self._sealer.seal(_encode(content), name.encode())
-
-    def _readable(self, rows: Sequence[tuple[Any, ...]]) -> Several:
-        """Proposals as far as this version can read them: one that it cannot keeps no other from going on."""
-        found: Several = []
-        for row in rows:
-            try:
-                found.append(self._filed(row))
-            except msgspec.MsgspecError as error:
-                _LOG.error(
-                    "a proposal cannot be read: a guard of another version, say",
-                    extra={"proposal": row[0], "error": type(error).__name__},
-                )
-        return found
 
     def _filed(self, row: tuple[Any, ...]) -> Filed:
         number, name, state, content, climb, filed_ns, by, reason, decided_ns = row
@@ -565,3 +545,15 @@ def _agreed(found: Filed, answer: Review | None, alias: str | None, now_ns: int)
 
 def _committed(blind: bytes, reason: str | None) -> str | None:
     return None if reason is None else commitment(blind, sha256(reason.encode()).digest())
+
+
+def _readable(rows: Iterable[tuple[Any, ...]], read: Callable[[tuple[Any, ...]], T], what: str) -> Iterator[T]:
+    """As far as this version can read them: one that it cannot keeps no other from going on."""
+    for row in rows:
+        try:
+            yield read(row)
+        except msgspec.MsgspecError as error:
+            _LOG.error(
+                f"a {what} cannot be read: a guard of another version, say",
+                extra={what: row[0], "error": type(error).__name__},
+            )
