@@ -371,9 +371,9 @@ class RemoteKeeper(_Frames):
     def close(self, recording: Recording) -> None:
         """See `Keeper.close`; of what a stalled keeper cannot take, it gets only the news that it is lost."""
         exchange_id = recording.exchange.exchange_id
-        if self.transport is None or self.transport.is_closing():
+        if not self.connected:
             log.error("exchange not recorded: no keeper", extra={"exchange": exchange_id})  # counted at the other end
-        elif self.transport.get_write_buffer_size() > self._queue_bytes:
+        elif self.unsent() > self._queue_bytes:
             self.lose(exchange_id, "the keeper is too slow")
         else:
             self.say((0, "close", recording))

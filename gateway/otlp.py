@@ -35,11 +35,13 @@ BRANCH_CURSOR = "otlp-branches"
 """Name of the cursor behind which no branch still waits for its `invoke_agent` span."""
 
 BESIDE_CURSOR = "otlp-beside"
+"""Name of the cursor behind which every span of what became of proposals reached the collector."""
+
 OPTIMIZER_CURSOR = "otlp-optimizers"
+"""Name of the cursor behind which every span of an optimizer that was heard reached the collector."""
 
 Beside: TypeAlias = Callable[[int, int], tuple[list[Span], int]]
 """Gives spans behind a place, at most so many, with the place behind them."""
-"""Name of the cursor behind which every span of no exchange reached the collector."""
 
 _TRACES = "/v1/traces"
 _LONGEST_WAIT = 60.0

@@ -64,7 +64,7 @@ def request_changes(before: WholeRequest, after: WholeRequest, dialect: Dialect)
     """Compare two requests of one dialect."""
     one, other = (_Asked(each, dialect) for each in (before, after))
     history, kept, appended = _history(one, other)
-    was, now = one.lead("instructions"), other.lead("instructions")
+    was, now = one.instructions(), other.instructions()
     return RequestChanges(
         settings=tuple(_by_name(one.settings(), other.settings())),
         instructions=None if was == now else Changed(name="instructions", before=was, after=now),
@@ -99,9 +99,10 @@ class _Asked:
         fields = _FIELDS.decode(self._body)
         return {name: _in_order(bytes(value)) for name, value in fields.items() if name not in _TOLD_APART}
 
-    def lead(self, kind: LeadKind) -> str | None:
+    def instructions(self) -> str | None:
         """The text of what stands before the conversation; None where there is none."""
-        found = [part.text for cut in self._cuts(kind) for part in self._dialect.parts(self._body, self._view, cut)]
+        cuts = self._cuts("instructions")
+        found = [part.text for cut in cuts for part in self._dialect.parts(self._body, self._view, cut)]
         return "\n".join(found) if found else None
 
     def tools(self) -> Mapping[str, str]:

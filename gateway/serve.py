@@ -582,15 +582,16 @@ class _Crew:
 
     def hang_up(self) -> None:
         """Let every worker read its policies anew."""
-        for worker in self._workers:
-            if worker.pid is not None and worker.is_alive():
-                os.kill(worker.pid, signal.SIGHUP)
+        self._signal(signal.SIGHUP)
 
     def cut(self) -> None:
         """Let no worker wait for its open requests any more."""
+        self._signal(signal.SIGUSR1)
+
+    def _signal(self, which: signal.Signals) -> None:
         for worker in self._workers:
             if worker.pid is not None and worker.is_alive():
-                os.kill(worker.pid, signal.SIGUSR1)
+                os.kill(worker.pid, which)
 
     async def watch(self, stopping: asyncio.Event) -> None:
         """Start dead workers again until told to stop."""

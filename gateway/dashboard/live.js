@@ -5,7 +5,7 @@ import { h, put } from "./dom.js";
 import { feedState, listen } from "./feed.js";
 import { clock, count, money, plural, short, took } from "./format.js";
 import { HoldCard } from "./holdcard.js";
-import { empty, exchangeLink, kind, sessionLink, sparkline, time, verdict } from "./parts.js";
+import { empty, ending, exchangeLink, kind, sessionLink, sparkline, time, verdict } from "./parts.js";
 
 const ROWS = 300;
 const SECONDS = 60;
@@ -208,7 +208,6 @@ function stepRow(step, others = []) {
 
 function turnRow(exchange) {
   const ms = Date.parse(exchange.ended_at) - Date.parse(exchange.started_at);
-  const bad = exchange.outcome !== "complete" || exchange.status >= 400 || exchange.error_type;
   return h("li.turn", {},
     h("time", { datetime: exchange.ended_at }, clock(exchange.ended_at)),
     exchangeLink(exchange.join?.session_id, exchange.exchange_id),
@@ -216,5 +215,5 @@ function turnRow(exchange) {
     h("span.what.dim", {}, h("b", {}, exchange.dialect === "mcp" ? exchange.operation : exchange.model ?? exchange.model_requested ?? exchange.path),
       [exchange.app, took(ms), ...(exchange.usage.input_tokens === null && exchange.usage.output_tokens === null ? [] : [`${count(exchange.usage.input_tokens)} in`, `${count(exchange.usage.output_tokens)} out`]),
         exchange.cost_micro_usd ? money(exchange.cost_micro_usd) : null].filter(Boolean).join(" · ")),
-    h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, exchange.error_type ?? exchange.outcome.replaceAll("_", " ")) : null, verdict(exchange.verdict)));
+    h("span.marks", {}, ending(exchange), verdict(exchange.verdict)));
 }

@@ -17,6 +17,10 @@ export function verdict(name, shadow = "allow", reason = null) {
   return made;
 }
 
+// How an exchange ended, where that was not well.
+export const ending = (each) => (each.outcome !== "complete" || each.status >= 400 || each.error_type
+  ? h("span.verdict.v-reject", {}, each.error_type ?? each.outcome.replaceAll("_", " ")) : null);
+
 export function kind(name) {
   const [mark, word] = KINDS[name] ?? ["?", name];
   return h("span.kind", { class: `k-${name}` }, h("span.mark", { "aria-hidden": "true" }, mark), word);

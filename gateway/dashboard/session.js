@@ -7,7 +7,7 @@ import { listen } from "./feed.js";
 import { STRENGTH, clauseName, clock, count, few, full, money, plural, short, took } from "./format.js";
 import { LongList } from "./list.js";
 import { spanMark, spanView } from "./reported.js";
-import { failure, fidelity, kind, labelled, opinion, verdict } from "./parts.js";
+import { ending, failure, fidelity, kind, labelled, opinion, verdict } from "./parts.js";
 
 const HEIGHT = 26;
 const PAGE = 80; // turns that are drawn before anything else is asked for
@@ -250,12 +250,11 @@ class SessionView {
       ? h("span.what", {}, h("b", {}, count(group.length)), h("span.dim", {}, ` ${group.map((each) => each.tool).join(", ")}`))
       : h("span.what", {}, step.tool ? h("b.tool", {}, step.tool) : null, this.preview(turn, step)),
       h("span.marks", {}, this.saidOf(turn, step), step.findings && step.verdict === "allow" ? h("span.verdict.v-quiet", {}, plural(step.findings, "finding")) : null, verdict(step.verdict, step.shadow, step.reason)), this.bar(turn, step)];
-    const bad = turn.outcome !== "complete" || turn.status >= 400 || turn.error_type;
     return [gutter, h("time", {}, clock(turn.started_at)),
       h("span.what", {}, h("b", {}, turn.dialect === "mcp" ? [turn.operation, turn.steps.find((each) => each.kind === "tool_call")?.tool].filter(Boolean).join(" ") : turn.model ?? "?"),
         h("span.dim", {}, turn.dialect === "mcp" ? took(turn.took_ms) : `${took(turn.took_ms)} · ${count(turn.input_tokens)} → ${count(turn.output_tokens)} · ${money(turn.cost_micro_usd)}`),
         turn.in_place_of ? h("span.tag", { title: "The provider was asked again in the caller's place" }, "asked again") : null, turn.retry ? h("span.tag", {}, `retry ${turn.retry}`) : null),
-      h("span.marks", {}, bad ? h("span.verdict.v-reject", {}, turn.error_type ?? turn.outcome.replaceAll("_", " ")) : null), this.bar(turn, null)];
+      h("span.marks", {}, ending(turn)), this.bar(turn, null)];
   }
 
   drawSpan(span) {
