@@ -21,6 +21,9 @@ FLAGS = (
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
+READ = ".r-step .what span:not(.dim)"
+"""The beginning of a step's text in the tree of a session."""
+
 _LISTENING = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>

@@ -14,17 +14,14 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from tests.e2e.browser import running_browser, tab
+from tests.e2e.browser import READ, running_browser, tab
 from tests.e2e.dashboard_stage import fill, long_session, stage
 
 STEPS = 10_000
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-_READ = ".r-step .what span:not(.dim)"
-"""The beginning of a step's text in the tree."""
-
 _NOTE_READ = f"""
 new MutationObserver((_, observer) => {{
-  if (!document.querySelector({json.dumps(_READ)})) return;
+  if (!document.querySelector({json.dumps(READ)})) return;
   observer.disconnect();
   requestAnimationFrame(() => setTimeout(() => {{ document.documentElement.dataset.readAt = performance.now(); }}));
 }}).observe(document, {{ childList: true, subtree: true }});

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.e2e.browser import PHONE, running_browser, tab
+from tests.e2e.browser import PHONE, READ, running_browser, tab
 from tests.e2e.dashboard_stage import Stage, earlier_day, fill, revised_session, stage
 from tests.e2e.overseen_stage import changed_tool, labelled_before, overseen, promise
 from tests.e2e.palette import shrunk
@@ -20,8 +20,6 @@ from tests.e2e.proposed_stage import learning, proposed, told_session
 from tests.gateway.house import waited
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
-READ = ".r-step .what span:not(.dim)"
-"""The beginning of a step's text in the tree."""
 
 
 def _pages(session: str) -> dict[str, tuple[str, str]]:

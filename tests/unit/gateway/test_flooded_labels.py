@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import msgspec
-
 from gateway.api.reading import Reader
 from gateway.contents import Reach
 from gateway.optimizing.episodes import RecordedEpisodes
@@ -57,5 +55,5 @@ def test_whoever_labels_very_much_keeps_nobody_else_from_being_read(tmp_path: Pa
     heard = store.labels.heard("default", limit=2000)
     assert [each.actor for each in heard].count("key_anna") == 1
     assert len(heard) == 1001
-    assert msgspec.structs.asdict(heard[0])["step_id"] == "e.2999", "the newest first"
+    assert heard[0].step_id == "e.2999", "the newest first"
     store.close()

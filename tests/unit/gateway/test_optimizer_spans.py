@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 
 from gateway.otlp import BESIDE_CURSOR, OPTIMIZER_CURSOR, ExportSettings, OtlpExporter
@@ -64,7 +63,7 @@ def test_every_optimizer_that_was_heard_is_a_span_once_and_those_of_a_run_share_
     assert len({span.span_id for span in told}) == 3
     assert [span.name for span in spans if span not in told] == ["revise shadow"]
     assert (recorded.cursors[OPTIMIZER_CURSOR], recorded.cursors[BESIDE_CURSOR]) == ("3", "1")
-    assert msgspec.structs.asdict(HEARD[2])["proposals"] == _number(told[2], "stepwarden.optimizer.proposals")
+    assert HEARD[2].proposals == _number(told[2], "stepwarden.optimizer.proposals")
 
 
 def _number(span: object, name: str) -> int:

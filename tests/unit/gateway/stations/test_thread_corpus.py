@@ -18,11 +18,12 @@ import pytest
 from gateway.stations.asks import Ask, Done
 from gateway.stations.states import scope_of
 from gateway.stations.thread import Threader
+from gateway.wire.fingerprint import is_telling
 from policies.vocabulary.sessions import Join
+from policies.vocabulary.steps import Part
 
 CORPUS = Path(__file__).parents[3] / "corpus" / "threads"
 VOICES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
-TELLING = 64
 ASK_FIELDS = {
     "provider", "explicit_session", "agent_session", "agent_id", "parent_agent_id", "agent_name", "conversation_id",
     "previous_response_id", "user_id", "session_hint", "prompt_cache_key", "retry",
@@ -161,7 +162,7 @@ class Play:
                 complete=complete,
                 failed=bool(do.get("failed")),
                 fingerprints=fingerprints,
-                telling=len(fingerprints) == 1 and len(reply or "") >= TELLING,
+                telling=len(fingerprints) == 1 and is_telling([Part(kind="model_text", text=reply or "")]),
                 response_id=do.get("response_id"),
                 conversation_id=do.get("reply_conversation"),
                 calls=tuple(do.get("calls", ())),

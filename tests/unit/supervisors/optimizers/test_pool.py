@@ -54,7 +54,7 @@ def test_what_is_no_typed_answer_is_a_failure(text: str) -> None:
     assert found.why == "not_typed"
 
 
-def test_a_fence_of_markdown_is_forgiven_and_counters_are_ours() -> None:
+def test_a_fence_of_markdown_is_forgiven_and_an_end_is_ours() -> None:
     text = '{"edits": [{"edit": "add_line", "line": {"id": "a", "text": "Ask.", "expires_ns": 1}}]}'
     answer = decode(f"```json\n{text}\n```")
     assert isinstance(answer, Answer)
