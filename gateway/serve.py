@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 import uvloop
 
-from gateway import logs, memory, sockets
+from gateway import logs, memory, sockets, struct_types
 from gateway.activation import activation
 from gateway.alerts.bell import Bell
 from gateway.alerts.occurrences import Occurrence, State
@@ -112,6 +112,7 @@ def run(config: Config) -> int:
 def _settle_process() -> None:
     """What a long-lived process sets once: logs, thread switching, allocation."""
     logs.configure()
+    struct_types.work_out()
     sys.setswitchinterval(_SWITCH_SECONDS)
     memory.share_one_arena()
     gc.set_threshold(*_COLLECT)
@@ -119,6 +120,7 @@ def _settle_process() -> None:
 
 def _leave_alone() -> None:
     """Keep the collector off everything that was made to serve, policies included: it stays to the end."""
+    struct_types.work_out()  # of what was loaded since
     gc.collect()
     gc.freeze()
     gc.enable()

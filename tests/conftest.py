@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from gateway.demo.background import BackgroundProvider
+from gateway.struct_types import work_out
 from tests.fakes.provider import running_provider
 
 # How long one example takes says more of who else uses the machine than of the code.
@@ -32,3 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have the files that start gateways run first: one begun last would run on while all other processes are done."""
     long = Path(__file__).with_name("gateway")
     items.sort(key=lambda item: item.path.parent != long)
+
+
+def pytest_collection_finish() -> None:
+    """Complete the types of everything that was imported, as a gateway does: tests start threads, too."""
+    work_out()

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from gateway import logs
+from gateway import logs, struct_types
 from gateway.api.reading import Reader
 from gateway.optimizing.episodes import RecordedEpisodes
 from gateway.optimizing.errands import (
@@ -148,6 +148,7 @@ def carried_out(errand: Errand, office: Correspondence) -> tuple[AppRun, ...]:
 def main() -> int:
     """The whole life of the process; its exit code."""
     logs.configure()
+    struct_types.work_out()
     link: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
     office = Correspondence(link)
     try:
