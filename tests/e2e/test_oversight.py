@@ -27,9 +27,17 @@ class Overseen:
     stage: Stage
     session: str
 
-    @property
-    def pages(self) -> tuple[str, ...]:
-        return ("supervision", "tools", f"sessions/{self.session}")
+    def pages(self, page: Page) -> Iterator[str]:
+        """Go to each page in turn; its address, once what it is about stands there."""
+        for address, sign in (("supervision", ".diagram"), ("tools", ".tools table")):
+            page.goto(f"/#/{address}")
+            expect(page.locator(sign).first).to_be_visible()
+            yield address
+        page.goto(f"/#/sessions/{self.session}")
+        expect(page.locator(".r-step").first).to_be_visible()
+        page.locator("[role=listbox]").press("End")
+        expect(page.locator(".r-step .verdict").first).to_be_visible()
+        yield f"sessions/{self.session}"
 
     def marks(self) -> dict[str, Any]:
         return self.stage.api(f"/api/sessions/{self.session}/marks")
@@ -133,9 +141,7 @@ def test_these_pages_have_no_serious_fault_for_who_cannot_see_them(
     axe = (environment("node") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
     found: list[str] = []
     with tab(browser, overseen.stage.url, color_scheme=scheme) as opened:
-        for address in overseen.pages:
-            opened.page.goto(f"/#/{address}")
-            expect(opened.page.locator(".diagram, .tools table, .r-step .verdict").first).to_be_visible()
+        for address in overseen.pages(opened.page):
             opened.page.evaluate(axe)
             report = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             found += [
@@ -150,9 +156,7 @@ def test_these_pages_have_no_serious_fault_for_who_cannot_see_them(
 
 def test_on_a_phone_these_pages_are_not_cut_off(browser: Browser, overseen: Overseen) -> None:
     with tab(browser, overseen.stage.url, viewport=PHONE, is_mobile=True, has_touch=True) as opened:
-        for address in overseen.pages:
-            opened.page.goto(f"/#/{address}")
-            expect(opened.page.locator(".diagram, .tools table, .r-step .verdict").first).to_be_visible()
+        for address in overseen.pages(opened.page):
             wide = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
             assert wide[0] <= wide[1], address
         opened.assert_clean()
