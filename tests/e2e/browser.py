@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.e2e.environments.install import environment
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -25,10 +27,11 @@ READ = ".r-step .what span:not(.dim)"
 """The beginning of a step's text in the tree of a session."""
 
 _LISTENING = """
-window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
-  window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+  violated(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
 """
+
+_AXE = "axe.run(document, {resultTypes: ['violations']})"
 
 
 class NoBrowser(Exception):
@@ -44,15 +47,36 @@ class Tab:
     """Exceptions, errors on the console, dialogs: anything a clean page has none of."""
     foreign: list[str] = field(default_factory=list)
     """Addresses elsewhere that were asked for."""
+    violations: list[str] = field(default_factory=list)
+    """What the Content-Security-Policy had to stop, on every page that was loaded here."""
 
-    def violations(self) -> list[str]:
-        """What the page's Content-Security-Policy had to stop."""
-        return self.page.evaluate("window.violations")
+    def arrive(self, address: str, sign: str = "main h1") -> None:
+        """Load a page anew until `sign` is there, so that nothing which the page before left can pass for it."""
+        self.page.goto("about:blank")
+        self.page.goto(f"/#/{address}")
+        expect(self.page.locator(sign).first).to_be_visible()
+
+    def serious_faults(self) -> list[str]:
+        """What axe finds here that is serious for who cannot see the page."""
+        self.page.evaluate((environment("node") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8"))
+        return [
+            f"{self.page.url}: {each['id']} ({each['impact']}): {node['html'][:160]} {node['failureSummary'][:300]}"
+            for each in self.page.evaluate(_AXE)["violations"]
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"]
+        ]
+
+    def violated(self, said: str) -> None:
+        self.violations.append(said)
+
+    def assert_not_cut_off(self) -> None:
+        wide, screen = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide <= screen, self.page.url
 
     def assert_clean(self) -> None:
         assert self.errors == []
         assert self.foreign == []
-        assert self.violations() == []
+        assert self.violations == []
 
 
 @contextmanager
@@ -80,6 +104,7 @@ def tab(browser: Browser, url: str, *, refused: bool = False, **options: object)
         page = context.new_page()
         page.set_default_timeout(30_000)
         made = Tab(page)
+        page.expose_function("violated", made.violated)
         page.on("pageerror", lambda error: made.errors.append(f"exception: {error}"))
         page.on("dialog", lambda dialog: (made.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on(

@@ -11,7 +11,6 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.browser import PHONE, tab
 from tests.e2e.dashboard_stage import MINUTE_NS, Stage, Turn, fill, session_of
-from tests.e2e.environments.install import environment
 from tests.e2e.proposed_stage import APP, CLAUSE, HOSTILE, filed, learning, proposed, told_session
 from tests.gateway.house import waited
 
@@ -272,20 +271,11 @@ def test_policies_show_when_each_clause_found_something(page: Page, learned: Lea
 def test_these_pages_have_no_serious_fault_for_who_cannot_see_them(
     browser: Browser, learned: Learned, scheme: str
 ) -> None:
-    axe = (environment("node") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
     found: list[str] = []
     with tab(browser, learned.stage.url, color_scheme=scheme) as opened:
-        for address, waits_for in addresses(learned):
-            opened.page.goto(f"/#/{address}")
-            expect(opened.page.locator(waits_for).first).to_be_visible()
-            opened.page.evaluate(axe)
-            report = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-            found += [
-                f"{address}: {each['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
-                for each in report["violations"]
-                if each["impact"] in ("serious", "critical")
-                for node in each["nodes"]
-            ]
+        for address, sign in addresses(learned):
+            opened.arrive(address, sign)
+            found += opened.serious_faults()
         opened.assert_clean()
     assert found == []
 
@@ -301,9 +291,7 @@ def addresses(learned: Learned) -> tuple[tuple[str, str], ...]:
 
 def test_on_a_phone_these_pages_are_not_cut_off(browser: Browser, learned: Learned) -> None:
     with tab(browser, learned.stage.url, viewport=PHONE, is_mobile=True, has_touch=True) as opened:
-        for address, waits_for in addresses(learned):
-            opened.page.goto(f"/#/{address}")
-            expect(opened.page.locator(waits_for).first).to_be_visible()
-            wide = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-            assert wide[0] <= wide[1], address
+        for address, sign in addresses(learned):
+            opened.arrive(address, sign)
+            opened.assert_not_cut_off()
         opened.assert_clean()

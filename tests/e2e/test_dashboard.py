@@ -18,7 +18,6 @@ from tests.e2e.dashboard_stage import (
     revised_session,
     stage,
 )
-from tests.e2e.environments.install import environment
 
 pytestmark = pytest.mark.e2e
 
@@ -202,6 +201,12 @@ def test_findings_stand_on_the_very_characters(page: Page, standing: Stage) -> N
     expect(page.locator("pre.raw").first).to_contain_text('"max_tokens"')
 
 
+def assert_inert(page: Page) -> None:
+    assert page.evaluate("window.pwned") is None, page.url
+    unwanted = page.locator("main script, main iframe, main img, main form[action], main base, main meta")
+    assert unwanted.count() == 0, page.url
+
+
 def test_hostile_text_is_only_ever_text(browser: Browser, standing: Stage, prepared: Prepared) -> None:
     with tab(browser, standing.url) as opened:
         page = opened.page
@@ -217,6 +222,7 @@ def test_hostile_text_is_only_ever_text(browser: Browser, standing: Stage, prepa
         expect(page.locator(".rendered")).to_contain_text(TEXTS[-1])
         page.locator("text=Raw wire").click()
         expect(page.locator("pre.raw").first).to_be_visible()
+        assert_inert(page)
         page.goto("/#/live")
         expect(page.locator(".state.ok")).to_be_visible()
         for text in TEXTS:
@@ -228,12 +234,11 @@ def test_hostile_text_is_only_ever_text(browser: Browser, standing: Stage, prepa
                 timeout=30,
             )
         expect(page.locator(".stream .step", has_text="window.pwned = 'script'").first).to_be_visible()
+        assert_inert(page)
         for address in (*PAGES, f"sessions?model={TEXTS[1]}", f"sessions/{TEXTS[1]}".replace("/anim", "")):
-            page.goto(f"/#/{address}")
-            expect(page.locator("main h1, main .failure").first).to_be_visible()
-        assert page.evaluate("window.pwned") is None
-        assert page.locator("main script, main iframe, main img, main form[action], main base, main meta").count() == 0
-        assert opened.violations() == []
+            opened.arrive(address, "main h1, main .failure")
+            assert_inert(page)
+        assert opened.violations == []
         assert opened.foreign == []
 
 
@@ -241,14 +246,12 @@ def test_hostile_text_is_only_ever_text(browser: Browser, standing: Stage, prepa
 def test_no_page_has_a_serious_fault_for_who_cannot_see_it(
     browser: Browser, standing: Stage, prepared: Prepared, scheme: str
 ) -> None:
-    axe = (environment("node") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
     waiting = standing.payment()
     with tab(browser, standing.url, color_scheme=scheme) as opened:
         page = opened.page
         found: list[str] = []
         for address in (*PAGES, f"sessions/{rejected(standing)}", f"sessions/{prepared.revised}"):
-            page.goto(f"/#/{address}")
-            expect(page.locator("main h1").first).to_be_visible()
+            opened.arrive(address)
             page.wait_for_timeout(400) if address == "live" else expect(
                 page.locator(".empty, .row, tbody tr, .hold").first
             ).to_be_visible()
@@ -256,14 +259,7 @@ def test_no_page_has_a_serious_fault_for_who_cannot_see_it(
                 page.locator(".row", has_text="Be long").click()
                 page.locator("button", has_text="What changed").click()
                 expect(page.locator(".changed ins").first).to_be_visible()
-            page.evaluate(axe)
-            report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-            found += [
-                f"{address}: {each['id']} ({each['impact']}): {node['html'][:160]} {node['failureSummary'][:300]}"
-                for each in report["violations"]
-                if each["impact"] in ("serious", "critical")
-                for node in each["nodes"]
-            ]
+            found += opened.serious_faults()
         assert found == []
         opened.assert_clean()
     hold = standing.api("/api/holds", only="waiting")["holds"][0]["hold_id"]
@@ -274,10 +270,8 @@ def test_no_page_has_a_serious_fault_for_who_cannot_see_it(
 def test_on_a_phone_nothing_is_cut_off_at_the_side(browser: Browser, standing: Stage) -> None:
     with tab(browser, standing.url, viewport=PHONE, is_mobile=True, has_touch=True) as opened:
         for address in (*PAGES, f"sessions/{rejected(standing)}"):
-            opened.page.goto(f"/#/{address}")
-            expect(opened.page.locator("main h1").first).to_be_visible()
-            wide = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-            assert wide[0] <= wide[1], address
+            opened.arrive(address)
+            opened.assert_not_cut_off()
         opened.assert_clean()
 
 
@@ -374,7 +368,7 @@ def test_signing_in_sets_a_cookie_no_script_reads_and_signing_out_ends_it(
         expect(page.locator("input[name=key]")).to_be_visible()
         again = httpx.get(f"{standing.url}/api/me", cookies={"stepwarden": cookie["value"]})
         assert again.status_code == 401
-        assert opened.violations() == []
+        assert opened.violations == []
 
 
 def test_a_cookie_that_is_over_leads_back_to_signing_in(browser: Browser, locked: tuple[Stage, dict[str, str]]) -> None:
@@ -389,7 +383,7 @@ def test_a_cookie_that_is_over_leads_back_to_signing_in(browser: Browser, locked
         page.locator(".sessions tbody a").first.click()
         expect(page.locator("input[name=key]")).to_be_visible()
         expect(page.locator(".sessionhead, .rendered")).to_have_count(0)
-        assert opened.violations() == []
+        assert opened.violations == []
 
 
 def test_auditors_see_what_waits_and_change_nothing(browser: Browser, locked: tuple[Stage, dict[str, str]]) -> None:

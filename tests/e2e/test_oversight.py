@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import PHONE, tab
+from tests.e2e.browser import PHONE, Tab, tab
 from tests.e2e.dashboard_stage import Stage
-from tests.e2e.environments.install import environment
 from tests.e2e.overseen_stage import CLAUSE, OFFICE, changed_tool, labelled_before, promise
 from tests.e2e.overseen_stage import overseen as overseen_stage
 from tests.gateway.house import waited
@@ -27,17 +26,13 @@ class Overseen:
     stage: Stage
     session: str
 
-    def pages(self, page: Page) -> Iterator[str]:
-        """Go to each page in turn; its address, once what it is about stands there."""
-        for address, sign in (("supervision", ".diagram"), ("tools", ".tools table")):
-            page.goto(f"/#/{address}")
-            expect(page.locator(sign).first).to_be_visible()
-            yield address
-        page.goto(f"/#/sessions/{self.session}")
-        expect(page.locator(".r-step").first).to_be_visible()
-        page.locator("[role=listbox]").press("End")
-        expect(page.locator(".r-step .verdict").first).to_be_visible()
-        yield f"sessions/{self.session}"
+    def each_page(self, opened: Tab) -> Iterator[None]:
+        """Go to each page in turn, until what it is about stands there."""
+        yield opened.arrive("supervision", ".diagram")
+        yield opened.arrive("tools", ".tools table")
+        opened.arrive(f"sessions/{self.session}", ".r-step")
+        opened.page.locator("[role=listbox]").press("End")
+        yield expect(opened.page.locator(".r-step .verdict").first).to_be_visible()
 
     def marks(self) -> dict[str, Any]:
         return self.stage.api(f"/api/sessions/{self.session}/marks")
@@ -138,27 +133,18 @@ def test_a_changed_tool_is_read_and_accepted(page: Page, overseen: Overseen) -> 
 def test_these_pages_have_no_serious_fault_for_who_cannot_see_them(
     browser: Browser, overseen: Overseen, scheme: str
 ) -> None:
-    axe = (environment("node") / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
     found: list[str] = []
     with tab(browser, overseen.stage.url, color_scheme=scheme) as opened:
-        for address in overseen.pages(opened.page):
-            opened.page.evaluate(axe)
-            report = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-            found += [
-                f"{address}: {each['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
-                for each in report["violations"]
-                if each["impact"] in ("serious", "critical")
-                for node in each["nodes"]
-            ]
+        for _ in overseen.each_page(opened):
+            found += opened.serious_faults()
         opened.assert_clean()
     assert found == []
 
 
 def test_on_a_phone_these_pages_are_not_cut_off(browser: Browser, overseen: Overseen) -> None:
     with tab(browser, overseen.stage.url, viewport=PHONE, is_mobile=True, has_touch=True) as opened:
-        for address in overseen.pages(opened.page):
-            wide = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-            assert wide[0] <= wide[1], address
+        for _ in overseen.each_page(opened):
+            opened.assert_not_cut_off()
         opened.assert_clean()
 
 
