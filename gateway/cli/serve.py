@@ -25,6 +25,6 @@ def serve(
     config = load_config(
         config_file, gateway__host=host, gateway__port=port, gateway__workers=workers, gateway__data_dir=data_dir
     )
-    from gateway.serve import run
+    from gateway.serving.gateway import run
 
     return run(config)
