@@ -60,8 +60,8 @@ class RecordStore(Protocol):
         """Take note, beside the record, of an exchange that is not in it."""
         ...
 
-    def drop_expired(self, now_ns: int) -> list[str]:
-        """Delete what retention no longer keeps; the names of what went."""
+    def sweep(self, now_ns: int) -> list[str]:
+        """Delete what retention no longer keeps, unless the clock leapt; the names of what went."""
         ...
 
 
@@ -247,7 +247,7 @@ class Recorder:
             return
         self._swept = time.monotonic()
         try:
-            gone = self._store.drop_expired(time.time_ns())
+            gone = self._store.sweep(time.time_ns())
         except StepwardenError as error:
             log.warning("retention failed", extra={"reason": str(error)})
         else:

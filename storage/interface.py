@@ -39,8 +39,8 @@ class RecordingStore(Protocol):
         """Remember how far a reader of the record has come."""
         ...
 
-    def drop_expired(self, now_ns: int) -> list[str]:
-        """Drop whole partitions that retention no longer keeps; their names."""
+    def sweep(self, now_ns: int) -> list[str]:
+        """Drop whole partitions that retention no longer keeps, unless the clock leapt; their names."""
         ...
 
 

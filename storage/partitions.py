@@ -12,6 +12,11 @@ def day_of(at_ns: int) -> str:
     return _name(at_ns // DAY_NS)
 
 
+def end_of(day: str) -> int:
+    """When a day is over, by its name."""
+    return ((datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) - _EPOCH).days + 1) * DAY_NS
+
+
 def month_of(day: str) -> str:
     """`YYYYMM` of a day."""
     return day[:6]

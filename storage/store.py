@@ -12,6 +12,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, final
 
+import msgspec
+
 from policies.vocabulary.audit import GATEWAY, KillSwitch, RetentionApplied
 from policies.vocabulary.erasures import Erasure, Order
 from policies.vocabulary.exchanges import Recording
@@ -30,6 +32,7 @@ from storage.files import ReadFiles, sizes
 from storage.holds import HoldBook
 from storage.keys import KeyRing
 from storage.labels import LabelBook
+from storage.leaps import Clock, looked
 from storage.ledger import Ledger
 from storage.legal_holds import LegalHolds
 from storage.lock import DirectoryLock
@@ -38,7 +41,7 @@ from storage.monitor_queue import MonitorQueue
 from storage.opening import make_directory, seal_key_of
 from storage.optimizer_runs import RunBook
 from storage.optimizer_steps import StepBook, expired_steps
-from storage.partitions import DAY_NS, day_of
+from storage.partitions import DAY_NS, day_of, end_of
 from storage.pseudonyms import Pseudonyms
 from storage.publisher import Publisher, open_log
 from storage.reads import Reads
@@ -66,6 +69,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("stepwarden.storage")
 
 _REMEMBERED = 2048
+_CLOCK = "clock"
+"""Name of the cursor that says what the clock was when retention was applied last."""
+
 _WAL_RESET_FIXED = (3, 51, 3)
 _WAL_RESET_BACKPORTED = {(3, 44): 6, (3, 50): 7}
 
@@ -259,12 +265,35 @@ class Store(Reads):
         """Remember how far a reader of the record has come."""
         self._writer.save_cursor(name, value)
 
+    def sweep(self, now_ns: int) -> list[str]:
+        """Carry through erasures, and drop what retention no longer keeps, unless the clock leapt; names of what went.
+
+        Raises `StorageFailed`.
+        """
+        self._finish_erasures()
+        clock = looked(self._clock(now_ns), now_ns)
+        self.save_cursor(_CLOCK, msgspec.json.encode(clock).decode())
+        if clock.leapt:
+            log.warning(
+                "the clock is days beyond what it was: retention deletes nothing until it has gone on for a day",
+                extra={"before": day_of(clock.believed_ns), "now": day_of(now_ns)},
+            )
+            return []
+        return self.drop_expired(now_ns)
+
+    def _clock(self, now_ns: int) -> Clock:
+        """What the clock said at the last sweep; before there were any, the end of the last day that was recorded."""
+        known = self.cursor(_CLOCK)
+        if known is not None:
+            return msgspec.json.decode(known, type=Clock)
+        days = self._days.newest_first()
+        return Clock(believed_ns=end_of(days[0]) if days else now_ns)
+
     def drop_expired(self, now_ns: int) -> list[str]:
         """Drop the day and month files retention no longer keeps, but for what must be kept; returns their names.
 
         The audit log says so first. Raises `StorageFailed`.
         """
-        self._finish_erasures()
         held = self.legal_holds.held()
         kept = [ties for ties in map(self.ties, sorted(held)) if ties is not None]
         before = day_of(now_ns - self._retention_days * DAY_NS)

@@ -13,4 +13,4 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """`encrypted` keeps bodies sealed; `digest` keeps only their hashes."""
 
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 190
-    """Days after which what was recorded is deleted, day by day."""
+    """Days after which what was recorded is deleted, day by day; a day later where the clock leapt."""

@@ -1,7 +1,6 @@
 """The live feed of a gateway process: a viewer that stops reading holds nobody up and costs what its buffers hold."""
 
 import json
-import re
 import secrets
 import socket
 from collections.abc import Generator
@@ -13,7 +12,8 @@ import pytest
 
 from gateway.demo import render
 from gateway.demo.answers import Answer, Gate
-from tests.fakes.provider import always, events
+from tests.fakes.provider import CALL, THOUGHT, TOOL_TURN, always, events
+from tests.fakes.screen import events as happened
 from tests.gateway.house import ANTHROPIC, House, standing
 
 LITTLE, MUCH = 16 << 10, 1 << 20
@@ -102,23 +102,37 @@ def test_a_caller_that_knows_no_chunks_is_sent_none(tmp_path: Path, workers: int
         assert {line.partition(b" ")[0] for line in lines} <= {b"event:", b"id:", b"data:", b"", b":"}
 
 
+def in_parts(sent: list[bytes]) -> tuple[list[bytes | Gate], list[Gate]]:
+    """An answer that stops after each block until its gate is opened."""
+    body: list[bytes | Gate] = []
+    gates: list[Gate] = []
+    for event in sent:
+        body.append(event)
+        if b"content_block_stop" in event:
+            gates.append(Gate())
+            body.append(gates[-1])
+    return body, gates
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_steps_are_seen_while_the_answer_still_streams_and_none_of_them_twice(tmp_path: Path, workers: int) -> None:
-    with standing(tmp_path, workers=workers) as house, viewer(house, MUCH) as watching:
-        gate, sent = Gate(), events(ANTHROPIC.name)
-        house.provider.script = always(
-            Answer(headers=render.SSE, body=(*sent[:-1], gate, sent[-1]), transfer="chunked")
-        )
+def test_steps_are_seen_as_they_happen_each_in_its_own_words_and_once(tmp_path: Path, workers: int) -> None:
+    with standing(tmp_path, workers=workers) as house, viewer(house, MUCH, version="1.0") as watching:
+        body, gates = in_parts(events(ANTHROPIC.name, TOOL_TURN))
+        house.provider.script = always(Answer(headers=render.SSE, body=tuple(body), transfer="chunked"))
         with house.wire() as wire:
-            wire.send(ANTHROPIC.call(stream=True)).head()
-            said = told(watching, b"event: begun\n")
-            while said.count(b'"side":"response"') < 1:
+            exchange = wire.send(ANTHROPIC.call(stream=True)).head().exchange
+            said = b""
+            for count, gate in enumerate(gates, 1):
+                while said.count(b'"side":"response"') < count:
+                    said += watching.recv(1 << 20)
+                assert b"event: exchange\n" not in said, "the answer has not ended"
+                gate.open()
+            while b"event: exchange\n" not in said:
                 said += watching.recv(1 << 20)
-            assert b"event: exchange\n" not in said, "the answer has not ended"
-            assert b'"kind":"user_input"' in said
-            gate.open()
-            said += told(watching, b"event: exchange\n")
-        steps = re.findall(rb"id: (\S+)\ndata: {\"step_id\"", said)
-        exchange = re.findall(rb"event: exchange\nid: (\S+)", said)[0]
-        assert len(steps) == len(set(steps))
-        assert {step.partition(b".")[0] for step in steps} == {exchange}
+        shown = happened(said.partition(b"event: exchange\n")[0])
+        assert [name for name, _ in shown] == ["begun", *["step"] * (len(shown) - 1)]
+        house.facts(exchange)
+        kept = json.loads(house.control(f"/api/exchanges/{exchange}?text=10000")[1])["steps"]
+        steps = [(data["step_id"], data["side"], data["text"]) for _, data in shown[1:]]
+        assert steps == [(each["step_id"], each["side"], each["text"]) for each in kept]
+        assert [text for _, side, text in steps if side == "response"] == [THOUGHT, TOOL_TURN.text, CALL.arguments]

@@ -63,7 +63,7 @@ class Shelf:
     def lost(self) -> None:
         self.missing += 1
 
-    def drop_expired(self, now_ns: int) -> list[str]:  # noqa: ARG002 - nothing here grows old
+    def sweep(self, now_ns: int) -> list[str]:  # noqa: ARG002 - nothing here grows old
         return []
 
     @property

@@ -97,6 +97,11 @@ def children() -> list[int]:
     return [int(each) for each in listed.split() if _RUN in Path(f"/proc/{each}/cmdline").read_bytes()]
 
 
+def manners() -> list[tuple[int, int]]:
+    """How these stand behind others: class and niceness."""
+    return [(os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid)) for pid in children()]
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
@@ -104,20 +109,16 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_while_nobody_calls_a_run_is_a_process_like_any_other(desk: Desk) -> None:
     seen: list[tuple[int, int]] = []
-
-    def heard() -> None:
-        seen.extend((os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid)) for pid in children())
-
-    (found,) = desk.run(heard)
+    (found,) = desk.run(lambda: seen.extend(manners()))
     assert (found.app, found.episodes) == ("default", 0)
     assert seen == [(os.SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0))]
     assert children() == []
 
 
 def test_once_requests_come_it_waits_for_everybody(desk: Desk) -> None:
-    seen: list[int] = []
-    desk.run(lambda: seen.extend(os.sched_getscheduler(pid) for pid in children()), busy=True)
-    assert seen == [os.SCHED_IDLE]
+    seen: list[tuple[int, int]] = []
+    desk.run(lambda: seen.extend(manners()), busy=True)
+    assert seen == [(os.SCHED_IDLE, 19)], "where the system has no such class, its niceness is all there is"
 
 
 def test_who_leaves_ends_the_process(desk: Desk) -> None:

@@ -1,6 +1,9 @@
 """Retention: whole files go, and nothing that a kept day needs."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from storage.store import Store
 from tests.unit.storage.stored import START_NS, recording
@@ -53,3 +56,46 @@ def test_many_expired_sessions_go_in_small_steps(folder: Path) -> None:
     assert store.sessions() == []
     assert store.stats().exchanges == 0
     store.close()
+
+
+def swept(folder: Path, times: Sequence[float]) -> list[list[str]]:
+    """What goes at sweeps so many days after the one thing that is recorded, each by a process of its own."""
+    found: list[list[str]] = []
+    for days in times:
+        store = Store.open(folder, retention_days=10)
+        found.append(store.sweep(START_NS + round(days * DAY)))
+        store.close()
+    return found
+
+
+GONE = ["spans-20251123.db", "content-202511.db"]
+
+
+@pytest.mark.parametrize("known", [[], [0.1, 2]], ids=["never swept", "swept before"])
+def test_a_clock_that_leaps_deletes_nothing_until_it_has_gone_on_for_a_day(folder: Path, known: list[float]) -> None:
+    store = Store.open(folder)
+    store.append([recording(1)])
+    store.close()
+    assert not any(swept(folder, known))
+    found = swept(folder, [400, 400.5, 400.9, 401.1])
+    assert found == [[], [], [], GONE]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [pytest.param([2.1, 2.2], id="it is set right"), pytest.param([800, 800.9], id="it leaps once more")],
+)
+def test_a_clock_that_does_not_go_on_from_where_it_leapt_deletes_nothing(folder: Path, later: list[float]) -> None:
+    store = Store.open(folder)
+    store.append([recording(1)])
+    store.close()
+    assert not any(swept(folder, [2, 400, 400.5, *later]))
+    assert len(list(folder.glob("spans-*.db"))) == 1
+
+
+def test_a_clock_that_goes_on_is_followed(folder: Path) -> None:
+    store = Store.open(folder)
+    store.append([recording(1)])
+    store.close()
+    assert swept(folder, [1, 3, 5.5, 8, 10]) == [[], [], [], [], []]
+    assert swept(folder, [12]) == [GONE[:1]], "of its month, other days are kept"
