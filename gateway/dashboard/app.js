@@ -29,8 +29,7 @@ const OTHERS = { exchanges: exchange, search: searchPage };
 const main = document.getElementById("main");
 const pages = document.getElementById("pages");
 const search = document.getElementById("search");
-let leave = () => {};
-let turn = 0;
+let visit = new AbortController(); // of a page; over once somebody goes on to another
 
 // What the address says: `#/sessions/ID?turn=T` is page `sessions`, id `ID` and a query.
 function place() {
@@ -39,12 +38,14 @@ function place() {
   return { page: page || "live", id, query: new URLSearchParams(query) };
 }
 
+// A page draws itself with `draw` for as long as its visit lasts, and hears by a signal when that is over. One that is only
+// then answered by the gateway ends there: it must not take the place of the page that came after it.
 async function show() {
-  const mine = ++turn;
+  visit.abort();
+  visit = new AbortController();
+  const { signal } = visit;
   const where = place();
   const page = where.page === "sessions" && where.id ? session : OTHERS[where.page] ?? PAGES.find(([name]) => name === where.page)?.[2];
-  leave();
-  leave = () => {};
   for (const link of pages.children) {
     if (link.dataset.page === where.page) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -55,13 +56,15 @@ async function show() {
     put(main, failure(new Refusal(404, { message: "There is no such page.", remedy: "" })));
     return;
   }
+  const draw = (...content) => {
+    signal.throwIfAborted();
+    put(main, ...content);
+  };
   try {
-    const left = await page(main, where);
-    if (mine === turn) leave = left ?? (() => {});
-    else left?.();
+    await page(draw, where, signal);
   } catch (error) {
-    if (mine === turn && !(error instanceof Refusal && error.status === 401)) put(main, failure(error));
-    if (!(error instanceof Refusal)) throw error;
+    if (!signal.aborted && !(error instanceof Refusal && error.status === 401)) put(main, failure(error));
+    if (!(error instanceof Refusal) && error !== signal.reason) throw error;
   }
 }
 
@@ -84,8 +87,7 @@ async function leaveForGood() {
 
 function askWho() {
   if (main.querySelector(".signin")) return;
-  leave();
-  leave = () => {};
+  visit.abort();
   closeFeed();
   pages.hidden = search.hidden = true;
   put(document.getElementById("who"));
@@ -104,13 +106,14 @@ function countHolds(kind, hold) {
   recount();
 }
 
-let recounting;
+let recounting, counted = 0;
 function recount() {
   recounting ??= setTimeout(async () => {
     recounting = undefined;
+    const mine = ++counted;
     const { counters } = await get("/api/status").catch(() => ({ counters: {} }));
     const badge = document.getElementById("waiting");
-    if (!badge) return;
+    if (!badge || mine !== counted) return; // answers may overtake one another
     const count = counters.holds_waiting ?? 0;
     badge.hidden = count === 0;
     put(badge, count, h("span.unseen", {}, " waiting"));

@@ -12,9 +12,9 @@ const COMMON = new Set(["v", "seq", "ts", "type", "actor", "tenant", "exchange",
 const SAID = ["decision", "verdict", "outcome", "status", "reason", "what", "clause", "mode", "hold", "key", "role", "provider", "operation", "by", "basis", "count", "session", "policy", "config"];
 const KINDS = ["request.", "guard.", "action.", "human.", "label.", "critique.", "canary.", "session.", "stream.", "override.", "kill_switch", "config.", "clause.", "apikey.", "access.", "content.", "tool.", "tool_server.", "optimizer.", "proposal.", "revision.", "legal_hold.", "retention.", "step.", "checkpoint.", "verify.", "ingest.", "clock.", "log."];
 
-export async function audit(main, where) {
+export async function audit(draw, where) {
   if (!may("audit")) {
-    put(main, h("div.page", {}, h("h1", {}, "Audit"), empty("The audit log is for the roles auditor and admin.", "`stepwarden keys create --role auditor` makes a key for it.")));
+    draw(h("div.page", {}, h("h1", {}, "Audit"), empty("The audit log is for the roles auditor and admin.", "`stepwarden keys create --role auditor` makes a key for it.")));
     return;
   }
   const kind = where.query.get("kind") ?? "";
@@ -28,7 +28,7 @@ export async function audit(main, where) {
   const origin = h("p.dim", {}, localStorage.getItem(KEPT) ? "This key is kept in this browser." : "This key comes from the gateway itself: compare it with the one you were given. What you enter is kept in this browser.");
   let next;
 
-  put(main, h("div.page.audit", {},
+  draw(h("div.page.audit", {},
     h("div.bar", {}, h("h1", {}, "Audit"), h("span.dim", {}, plural(first.size, "entry", "entries")),
       h("label", {}, h("span.unseen", {}, "Type of entry"), h("select", { onchange: (event) => { location.hash = event.target.value ? `#/audit?kind=${encodeURIComponent(event.target.value)}` : "#/audit"; } },
         ["", ...KINDS].map((each) => h("option", { value: each, selected: each === kind }, each ? each.replace(/\.$/, "") : "all types")))),

@@ -1,13 +1,13 @@
 // Costs and latency over time.
 
 import { get } from "./api.js";
-import { h, put } from "./dom.js";
+import { h } from "./dom.js";
 import { count, money, span, took } from "./format.js";
 import { empty, segments, sparkline, table } from "./parts.js";
 
 const SPANS = [["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"]];
 
-export async function costs(main, where) {
+export async function costs(draw, where) {
   const since = where.query.get("since") ?? "24h";
   const found = await get("/api/usage", { since, slots: 60 });
   const t = found.total;
@@ -15,7 +15,7 @@ export async function costs(main, where) {
   const tile = (label, value, values, second = null, note = null) => h("div.tile", {},
     h("div.label", {}, label), h("div.value", {}, value), note ? h("div.note", {}, note) : null,
     sparkline(values, { label: `${label} over time`, width: 240, height: 40, second }));
-  put(main, h("div.page.costs", {},
+  draw(h("div.page.costs", {},
     h("div.bar", {}, h("h1", {}, "Costs and latency"),
       segments("Span of time", SPANS.map(([value, label]) => [`#/costs?since=${value}`, label]), `#/costs?since=${since}`),
       h("span.dim", {}, span(found.since, found.until))),

@@ -45,8 +45,8 @@ export function announce(text) {
   document.getElementById("announce").textContent = text;
 }
 
-// A question in a dialog; gives the form's values, or null where it was left.
-export function ask({ title, text, fields = [], yes, danger = false }) {
+// A question in a dialog; gives the form's values, or null where it was left. `no` is null where there is nothing to leave.
+export function ask({ title, text, fields = [], yes, no = "Cancel", danger = false }) {
   return new Promise((answered) => {
     const inputs = fields.map((field) =>
       h("label.field", {}, h("span", {}, field.label),
@@ -63,7 +63,7 @@ export function ask({ title, text, fields = [], yes, danger = false }) {
         text ? h("p", {}, text) : null,
         inputs,
         h("div.actions", {},
-          h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
+          no ? h("button", { type: "button", onclick: () => dialog.close() }, no) : null,
           h(danger ? "button.danger" : "button.primary", { value: "yes" }, yes))));
     dialog.addEventListener("close", () => {
       const form = dialog.querySelector("form");

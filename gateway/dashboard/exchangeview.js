@@ -25,11 +25,12 @@ export class ExchangeView {
     this.turn = 0;
   }
 
+  // Another step of an exchange that is still being asked for is where its drawing will point.
   async show(id, seq = null) {
-    const mine = ++this.turn;
+    this.seq = seq;
     if (this.id !== id) {
       this.id = id;
-      this.seq = seq;
+      const mine = ++this.turn;
       const path = `/api/exchanges/${encodeURIComponent(id)}`;
       try {
         const [detail, why] = await Promise.all([get(path, { text: LONGEST }), get(`${path}/explanation`)]);
@@ -38,12 +39,13 @@ export class ExchangeView {
         this.why = why;
         this.draw();
       } catch (error) {
-        if (mine === this.turn) put(this.element, failure(error));
+        if (mine !== this.turn) return;
+        put(this.element, failure(error));
         this.id = null;
         return;
       }
     }
-    this.point(seq);
+    this.point(this.seq);
   }
 
   // Something else is shown in its place.

@@ -54,7 +54,9 @@ export class HoldCard {
       announce(`${approve ? "Approved" : "Rejected"}: ${hold.tool ?? hold.kind}`);
       this.decided(hold);
     } catch (error) {
-      put(this.wrong, failure(error));
+      // A card goes as soon as somebody else decides; whoever was still writing is told all the same.
+      if (this.element.isConnected) put(this.wrong, failure(error));
+      else await ask({ title: error.message, text: error.remedy, yes: "Close", no: null });
     }
   }
 }

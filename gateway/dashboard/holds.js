@@ -6,21 +6,23 @@ import { listen } from "./feed.js";
 import { HoldCard } from "./holdcard.js";
 import { empty } from "./parts.js";
 
-export async function holds(main) {
+export async function holds(draw, where, signal) {
   const waiting = h("div.cards");
   const decided = h("div.cards");
   const past = h("section", { hidden: true }, h("h2", {}, "Decided"), decided);
   const count = h("span.dim");
-  let cards = [], at = -1;
+  let cards = [], at = -1, asked = 0, loading;
 
-  put(main, h("div.page.holds", {},
+  draw(h("div.page.holds", {},
     h("div.bar", {}, h("h1", {}, "Holds"), count, h("span.grow"),
       h("span.keys", {}, h("kbd", {}, "j"), h("kbd", {}, "k"), " move  ", h("kbd", {}, "a"), " approve  ", h("kbd", {}, "r"), " reject")),
     h("section", { "aria-label": "Waiting" }, waiting),
     past));
 
   async function load() {
+    const mine = ++asked;
     const found = (await get("/api/holds")).holds;
+    if (mine !== asked) return; // answers may overtake one another
     const open = found.filter((each) => each.state === "waiting").reverse();
     cards = open.map((each) => new HoldCard(each, { decided: load }));
     put(count, open.length ? `${open.length} waiting` : "");
@@ -47,17 +49,17 @@ export async function holds(main) {
     event.preventDefault();
   }
 
-  await load();
   addEventListener("keydown", key);
-  let loading;
+  // Before the first look, so that no hold is missed that begins to wait meanwhile.
   const stop = listen((what) => {
     if (what === "hold") loading ??= setTimeout(() => { loading = undefined; load(); }, 100);
   });
   const ticking = setInterval(() => cards.forEach((each) => each.tick()), 1000);
-  return () => {
+  signal.addEventListener("abort", () => {
     stop();
     clearInterval(ticking);
     clearTimeout(loading);
     removeEventListener("keydown", key);
-  };
+  });
+  await load();
 }

@@ -11,7 +11,8 @@ export class LongList {
     this.inner = h("div.rows", { role: "presentation" });
     this.element = h("div.longlist", {
       role: "listbox", tabindex: "0", "aria-label": label,
-      onscroll: () => this.later(), onkeydown: (event) => this.key(event), onclick: (event) => this.click(event),
+      onscroll: () => this.later(), onkeydown: (event) => this.key(event),
+      onmousedown: (event) => this.press(event), onclick: (event) => this.click(event),
     }, this.inner);
     this.watcher = new ResizeObserver(() => this.later());
     this.watcher.observe(this.element);
@@ -74,6 +75,14 @@ export class LongList {
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in moves)) return;
     event.preventDefault();
     this.choose(Math.max(0, Math.min(this.count - 1, this.at + moves[event.key])));
+  }
+
+  // A row is chosen as it is pressed: one that is drawn anew before it is let go hears of no click.
+  press(event) {
+    if (event.button !== 0 || !event.target.closest("[data-index]") || event.target.closest("a, button")) return;
+    event.preventDefault();
+    this.element.focus({ preventScroll: true });
+    this.click(event);
   }
 
   click(event) {

@@ -13,7 +13,7 @@ const SHOWN = 12;
 const DRAW_MS = 400;
 const ASK_MS = 10_000;
 
-export async function live(main) {
+export async function live(draw, where, signal) {
   const stream = h("ol.stream", { "aria-label": "Steps, newest first" });
   const cards = h("div.cards");
   const active = h("div.active");
@@ -24,11 +24,12 @@ export async function live(main) {
   const pending = [], tools = [];
   const sessions = new Map();
   const holds = new Map();
+  const told = new Set(); // holds the feed spoke of: it knows better than what was asked for before
   const underway = new Map(); // by exchange: what it is, from its first sight to its end
   const fresh = new Map(); // by exchange: how many of its steps were told
   let paused = false, due, drawing, asking;
 
-  put(main, h("div.livepage", {},
+  draw(h("div.livepage", {},
     h("section", { "aria-labelledby": "live-h" },
       h("div.bar", {}, h("h1", { id: "live-h" }, "Live"), state, h("span.grow"), pace, pause),
       stream),
@@ -38,7 +39,7 @@ export async function live(main) {
     paused = on;
     pause.setAttribute("aria-pressed", String(on));
     pause.textContent = on ? "Go on" : "Pause";
-    draw();
+    drawSteps();
   }
 
   function drawState() {
@@ -56,7 +57,9 @@ export async function live(main) {
   const newestSessions = () => [...sessions.values()].sort((a, b) => b.last_at.localeCompare(a.last_at));
 
   function drawActive() {
-    drawing = undefined;
+    // A card that is drawn anew while it is pressed would hear of no click.
+    drawing = active.matches(":active") ? setTimeout(drawActive, DRAW_MS) : undefined;
+    if (drawing) return;
     const newest = newestSessions().slice(0, SHOWN);
     put(active, newest.length ? newest.map((each) =>
       h("a.sessioncard", { href: `#/sessions/${encodeURIComponent(each.session_id)}` },
@@ -76,7 +79,7 @@ export async function live(main) {
       [...holds.values()].map((card) => card.element));
   }
 
-  function draw() {
+  function drawSteps() {
     due = undefined;
     if (paused || pending.length === 0) return;
     const made = document.createDocumentFragment();
@@ -96,7 +99,7 @@ export async function live(main) {
   function add(...rows) {
     pending.push(...rows);
     if (pending.length > 2 * ROWS) pending.splice(0, ROWS);
-    if (!paused) due ??= requestAnimationFrame(draw);
+    if (!paused) due ??= requestAnimationFrame(drawSteps);
   }
 
   function heard(what, data) {
@@ -117,6 +120,7 @@ export async function live(main) {
       sessions.set(data.session_id, { ...known, last_at: data.started_at });
       drawing ??= setTimeout(drawActive, DRAW_MS);
     } else if (what === "hold") {
+      told.add(data.hold_id);
       heldOrNot(data);
     } else if (what === "dropped") {
       add({ make: () => h("li.note", {}, `${count(data.events)} events came faster than this browser read them and are not shown; the record has them all.`) });
@@ -172,6 +176,12 @@ export async function live(main) {
     if (underway.size) drawActive();
   }, 1000);
   const stop = listen(heard);
+  signal.addEventListener("abort", () => {
+    stop();
+    clearInterval(ticking);
+    clearTimeout(drawing);
+    clearTimeout(asking);
+  });
   drawState();
   drawPace();
   const [listed, recent, waiting] = await Promise.all([
@@ -179,16 +189,10 @@ export async function live(main) {
     may("holds") ? get("/api/holds", { only: "waiting" }) : { holds: [] }]);
   for (const each of listed.sessions) sessions.set(each.session_id, each);
   drawActive();
-  for (const each of waiting.holds.reverse()) heldOrNot(each);
+  for (const each of waiting.holds.reverse()) if (!told.has(each.hold_id)) heldOrNot(each);
   if (recent.exchanges.length) stream.append(h("li.note.before", {}, "Turns from before you came; steps appear above as they happen."), ...recent.exchanges.map(turnRow));
   else stream.append(h("li", {}, empty("Nothing yet.", "Point an agent at this gateway and its steps appear here as they happen:",
     h("code", {}, `ANTHROPIC_BASE_URL=${location.origin}/anthropic`), h("code", {}, `OPENAI_BASE_URL=${location.origin}/openai/v1`))));
-  return () => {
-    stop();
-    clearInterval(ticking);
-    clearTimeout(drawing);
-    clearTimeout(asking);
-  };
 }
 
 // A span of time that is still running, without the digits that would flicker.

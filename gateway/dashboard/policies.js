@@ -5,22 +5,23 @@ import { announce, ask, h, put } from "./dom.js";
 import { clauseName, count, full, plural, stronger } from "./format.js";
 import { empty, failure, sparkline, table } from "./parts.js";
 
-export async function policies(main, where) {
+export async function policies(draw, where) {
   const found = await get("/api/clauses");
   const wanted = where.query.get("clause");
   const wrong = h("div");
   const change = async (app, clause) => {
     try {
-      if (await changed(app, clause)) await policies(main, where);
+      if (await changed(app, clause)) await policies(draw, where);
     } catch (error) {
       put(wrong, failure(error));
       wrong.scrollIntoView();
     }
   };
-  put(main, h("div.page.policies", {}, wrong,
+  const page = h("div.page.policies", {}, wrong,
     h("div.bar", {}, h("h1", {}, "Policies"), h("span.dim", {}, `counted over the newest ${plural(found.counted, "exchange")}`)),
-    found.apps.length ? found.apps.map((app) => section(app, wanted, change)) : empty("No policy is in force.", "Name one in stepwarden.toml: [app.default] policy = [\"agent-baseline\"]; `stepwarden init` writes a file to start from.")));
-  main.querySelector(".clause.chosen")?.scrollIntoView({ block: "center" });
+    found.apps.length ? found.apps.map((app) => section(app, wanted, change)) : empty("No policy is in force.", "Name one in stepwarden.toml: [app.default] policy = [\"agent-baseline\"]; `stepwarden init` writes a file to start from."));
+  draw(page);
+  page.querySelector(".clause.chosen")?.scrollIntoView({ block: "center" });
 }
 
 // Break glass: a clause out of force for a while, on a person's word, or back in force. Kept in the audit log.

@@ -16,21 +16,21 @@ const STATES = {
 const SHOWN = [["", "All"], ["waiting", "Waiting"], ["active", "In force"], ["refused", "Refused"]];
 const DIRECTIONS = { tightens: "No step can be judged more mildly by it", neutral: "Every step is judged alike", loosens: "Some step may be judged more mildly" };
 
-export async function proposals(main, where) {
+export async function proposals(draw, where, signal) {
   const tabs = segments("What is shown", [["#/proposals", "Proposals"], ["#/proposals/revisions", "Revisions"]], where.id === "revisions" || !may("holds") ? "#/proposals/revisions" : "#/proposals");
   const head = (...more) => h("div.bar", {}, h("h1", {}, "Proposals"), may("holds") ? tabs : h("span.dim", {}, "Proposals are shown to auditors, operators and admins; this is what was put in force."), h("span.grow"), more);
   if (where.id === "revisions" || !may("holds")) {
-    await revisions(main, head);
-    return null;
+    await revisions(draw, head);
+    return;
   }
-  const page = new ProposalsPage(main, where, head);
+  const page = new ProposalsPage(draw, where, head);
+  signal.addEventListener("abort", () => page.leave());
   await page.load();
-  return () => page.leave();
 }
 
 class ProposalsPage {
-  constructor(main, where, head) {
-    Object.assign(this, { main, where, head, running: null });
+  constructor(draw, where, head) {
+    Object.assign(this, { put: draw, where, head, running: null });
   }
 
   async load() {
@@ -43,7 +43,7 @@ class ProposalsPage {
     const detail = h("article.proposal", { "aria-label": "Proposal", tabindex: "-1" });
     const address = (value) => (value ? `#/proposals?only=${value}` : "#/proposals");
     const run = may("decide") ? h("button", { type: "button", onclick: () => this.run(run) }, "Look for proposals") : null;
-    put(this.main, h("div.page.proposals", {}, this.head(run), this.wrong,
+    this.put(h("div.page.proposals", {}, this.head(run), this.wrong,
       this.listed.length === 0 ? empty("Nothing was proposed yet.", h("span", {}, "Optimizers learn from labels, decided holds and critiques: label steps on their session's page, then look for proposals here, or run ", h("code", {}, "stepwarden optimize"), ".")) :
       h("div.split", {}, h("div.listside", {}, h("div.bar", {}, segments("State", SHOWN.map(([value, label]) => [address(value), label]), address(only)), h("span.dim", {}, plural(shown.length, "proposal"))),
         h("ul.proposallist", {}, shown.map((each) => this.item(each)))), detail)));

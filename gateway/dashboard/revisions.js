@@ -6,19 +6,19 @@ import { announce, ask, h, put } from "./dom.js";
 import { full, plural } from "./format.js";
 import { empty, facts, failure, time } from "./parts.js";
 
-export async function revisions(main, head) {
+export async function revisions(draw, head) {
   const { revisions: found } = await get("/api/revisions");
   const wrong = h("div");
   const apps = Map.groupBy(found, (each) => each.app);
   const again = async (work) => {
     try {
-      if (await work()) await revisions(main, head);
+      if (await work()) await revisions(draw, head);
     } catch (error) {
       put(wrong, failure(error));
       wrong.scrollIntoView();
     }
   };
-  put(main, h("div.page.revisions", {}, head(), wrong,
+  draw(h("div.page.revisions", {}, head(), wrong,
     apps.size ? [...apps].map(([app, of]) => chain(app, of, again)) : empty("Nothing was put in force in place of policy files yet.", "The first proposal that a person approves begins the chain.")));
 }
 

@@ -10,20 +10,20 @@ import { sought } from "./sought.js";
 const SINCE = [["", "any time"], ["1h", "last hour"], ["24h", "last 24 hours"], ["7d", "last 7 days"], ["30d", "last 30 days"]];
 const MOST = 10_000;
 
-export async function search(main) {
+export async function search(draw, where, signal) {
   if (!may("search")) {
-    put(main, h("div.page", {}, h("h1", {}, "Search"), empty("Contents are searched by the roles auditor, operator and admin.", "Sessions and exchanges are found by their ids in the field above.")));
-    return null;
+    draw(h("div.page", {}, h("h1", {}, "Search"), empty("Contents are searched by the roles auditor, operator and admin.", "Sessions and exchanges are found by their ids in the field above.")));
+    return;
   }
   const { apps } = await get("/api/search");
   if (!apps.length) {
-    put(main, h("div.page", {}, h("h1", {}, "Search"), empty("No app allows its contents to be searched.",
+    draw(h("div.page", {}, h("h1", {}, "Search"), empty("No app allows its contents to be searched.",
       h("span", {}, "Contents lie sealed. In stepwarden.toml, ", h("code", {}, "search = true"), " in ", h("code", {}, "[app.NAME]"), " lets auditors and operators look for words in them; every search is kept in the audit log."))));
-    return null;
+    return;
   }
   const page = new SearchPage(apps);
-  page.open(main);
-  return () => page.leave();
+  page.open(draw);
+  signal.addEventListener("abort", () => page.leave());
 }
 
 class SearchPage {
@@ -32,7 +32,7 @@ class SearchPage {
     this.running = null;
   }
 
-  open(main) {
+  open(draw) {
     const { ask } = sought;
     this.words = h("input", { name: "words", type: "search", value: sought.words ?? "", required: true, minlength: 3, maxlength: 200, "aria-label": "Words to look for", placeholder: "Words, as they stand there", autocomplete: "off", spellcheck: "false" });
     const select = (name, label, choices) => h("label", {}, h("span.unseen", {}, label), h("select", { name }, choices.map(([value, text]) => h("option", { value, selected: value === (ask[name] ?? "") }, text))));
@@ -44,7 +44,7 @@ class SearchPage {
     this.said = h("p.dim", { role: "status" });
     this.named = h("p.dim");
     this.list = h("ol.places", { "aria-label": "Steps that hold the words" });
-    put(main, h("div.page.search", {}, h("div.bar", {}, h("h1", {}, "Search"), h("span.dim", {}, "in recorded contents")), this.form, this.far, this.said, this.named, this.list));
+    draw(h("div.page.search", {}, h("div.bar", {}, h("h1", {}, "Search"), h("span.dim", {}, "in recorded contents")), this.form, this.far, this.said, this.named, this.list));
     this.words.focus();
     if (sought.report === null && sought.words) this.run();
     else this.again();
@@ -59,19 +59,22 @@ class SearchPage {
   async run() {
     const asked = new FormData(this.form);
     const words = asked.get("words");
-    Object.assign(sought, { words, ask: { app: asked.get("app"), since: asked.get("since") }, found: [], report: null });
+    const found = [];
+    const isMine = () => sought.found === found; // other words may be sought before this search has ended
+    Object.assign(sought, { words, ask: { app: asked.get("app"), since: asked.get("since") }, found, report: null });
     this.running = new AbortController();
     this.button.textContent = "Stop";
     this.far.hidden = false;
     put(this.list);
     put(this.said, "Opening and reading…");
     try {
-      sought.report = await follow("/api/search", { words, app: asked.get("app") || null, since: asked.get("since") || null, most: MOST }, (name, data) => this.hear(name, data), this.running.signal);
+      const report = await follow("/api/search", { words, app: asked.get("app") || null, since: asked.get("since") || null, most: MOST }, (name, data) => isMine() && this.hear(name, data), this.running.signal);
+      if (isMine()) sought.report = report;
       this.tell();
       announce(this.said.textContent);
     } catch (error) {
       if (error.name === "AbortError") {
-        sought.report = { stopped: true };
+        if (isMine()) sought.report = { stopped: true };
         this.tell();
       } else {
         put(this.said, failure(error));

@@ -16,10 +16,10 @@ const PREVIEW_TURNS = 20;
 // A wire shows a call as it happens, and its result in the next request.
 const USUAL = { tool_result: "projected" };
 
-export async function session(main, where) {
+export async function session(draw, where, signal) {
   const view = new SessionView(where.id, where.query.get("turn"), where.query.get("step"));
-  await view.open(main);
-  return () => view.close();
+  signal.addEventListener("abort", () => view.close());
+  await view.open(draw);
 }
 
 // Definitions of tools come by the dozen and say little one by one: those that nothing was said of stand in one row.
@@ -38,7 +38,8 @@ class SessionView {
     Object.assign(this, { id, wanted, step: step === null ? null : Number(step), turns: [], spans: [], told: true, detailed: null, rows: [], branches: new Map(), only: null, previews: new Map(), asked: new Set(), last: 0, total: 0, marks: new Map(), labels: new Map(), said: null });
   }
 
-  async open(main) {
+  async open(draw) {
+    this.stop = listen((what, data) => this.heard(what, data));
     const path = `/api/sessions/${encodeURIComponent(this.id)}`;
     // Branches come with the session, turns a page at a time: a long session is drawn from its first page on.
     const [page, listed] = await Promise.all([get(`${path}/turns`, { limit: PAGE }), get(`${path}/branches`)]);
@@ -54,7 +55,7 @@ class SessionView {
     });
     this.head = h("div.sessionhead");
     this.chips = h("div.chips", { role: "group", "aria-label": "Branches" });
-    put(main, h("div.sessionpage", {}, this.head,
+    draw(h("div.sessionpage", {}, this.head,
       h("div.split", {},
         h("section.treeside", { "aria-label": "Turns and steps" }, this.chips, this.list.element),
         h("section.detailside", { "aria-label": "What was chosen" }, this.view.element))));
@@ -62,24 +63,26 @@ class SessionView {
     this.add(page.turns);
     this.drawChips();
     put(this.view.element, h("p.hint", {}, "Choose a turn or a step: ", h("kbd", {}, "↑"), h("kbd", {}, "↓"), " move."));
-    this.stop = listen((what, data) => this.heard(what, data));
+    if (this.missed) this.catchUpSoon();
     this.mark();
     this.report();
     if (!this.wanted) this.choose(this.strongest());
     await this.read(0, this.rows.length); // before the rest, which takes the gateway a while where a session is long
     await this.rest(page.next);
-    if (this.wanted) this.find(this.wanted);
+    if (this.wanted && !this.closed) this.find(this.wanted);
   }
 
   close() {
     this.closed = true;
     this.stop?.();
     this.list?.close();
+    for (const each of [this.loading, this.opening, this.soon]) clearTimeout(each);
   }
 
   async rest(next) {
     while (next !== null && !this.closed) {
       const page = await get(`${this.path}/turns`, { after: next, limit: 1000 });
+      if (this.closed) return;
       this.add(page.turns);
       if (this.wanted && page.turns.some((turn) => turn.exchange_id === this.wanted)) this.find(this.wanted);
       next = page.next;
@@ -126,8 +129,9 @@ class SessionView {
     this.branches = lanes;
   }
 
+  // Turns after those that are known: the rest of a long session and what happens meanwhile come side by side.
   add(turns) {
-    for (const turn of turns) {
+    for (const turn of turns.filter((each) => each.number > this.last)) {
       turn.start = Date.parse(turn.started_at);
       this.turns.push(turn);
       this.last = turn.number;
@@ -310,6 +314,7 @@ class SessionView {
   }
 
   async chosen(row) {
+    this.wanted = null; // who chose a row before another was found stays there
     this.view.element.parentElement.classList.add("open");
     if (row.span) {
       clearTimeout(this.opening);
@@ -347,17 +352,25 @@ class SessionView {
   }
 
   heard(what, data) {
-    if (what !== "exchange" || data.join?.session_id !== this.id) return;
-    this.loading ??= setTimeout(async () => {
-      const [page, listed] = await Promise.all([get(`${this.path}/turns`, { after: this.last, limit: 1000 }), get(`${this.path}/branches`)]).finally(() => { this.loading = undefined; });
-      if (this.closed) return;
-      this.summary = listed.session;
-      this.know(listed.branches);
-      this.keep(() => this.add(page.turns));
-      this.drawHead();
-      this.drawChips();
-      this.mark();
-    }, 300);
+    if (what !== "exchange") return;
+    if (!this.list) this.missed = true; // whose exchanges are ours is only known with the first answer
+    else if (data.join?.session_id === this.id) this.catchUpSoon();
+  }
+
+  catchUpSoon() {
+    this.loading ??= setTimeout(() => this.catchUp(), 300);
+  }
+
+  async catchUp() {
+    this.loading = undefined; // what is heard from here on may be in none of these answers
+    const [page, listed] = await Promise.all([get(`${this.path}/turns`, { after: this.last, limit: 1000 }), get(`${this.path}/branches`)]);
+    if (this.closed) return;
+    this.summary = listed.session;
+    this.know(listed.branches);
+    this.keep(() => this.add(page.turns));
+    this.drawHead();
+    this.drawChips();
+    this.mark();
   }
 
   async terminate() {

@@ -11,7 +11,7 @@ const SINCE = [["", "any time"], ["15m", "last 15 minutes"], ["1h", "last hour"]
 const AT_LEAST = [["", "any verdict"], ["flag", "flagged or more"], ["redact", "redacted or more"], ["hold", "held or more"], ["reject", "rejected or more"], ["terminate", "terminated"]];
 const COST = [["", "any cost"], ["0.01", "$0.01 or more"], ["0.1", "$0.10 or more"], ["1", "$1 or more"], ["10", "$10 or more"]];
 
-export async function sessions(main, where) {
+export async function sessions(draw, where) {
   const asked = Object.fromEntries(FILTERS.map((name) => [name, where.query.get(name) ?? ""]));
   const [facets, first] = await Promise.all([get("/api/facets"), get("/api/sessions", { ...asked, limit: PAGE })]);
   const listed = new Table({ label: "Sessions", kind: "sessions", columns: ["Session", "App", "Agent", "Models", "#Turns", "#Steps", "#Tokens", "#Cost", "Verdict", "#Active"] });
@@ -27,7 +27,7 @@ export async function sessions(main, where) {
         known.map(([value, text]) => h("option", { value, selected: value === asked[name] }, text))));
   };
 
-  put(main, h("div.page", {},
+  draw(h("div.page", {},
     h("div.bar", {}, h("h1", {}, "Sessions"), shown),
     h("form.filters", { "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
       select("since", "Active since", SINCE),

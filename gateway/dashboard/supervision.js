@@ -1,7 +1,7 @@
 // Supervision: what the supervisor did and may still do, and what its word is worth beside persons'.
 
 import { get } from "./api.js";
-import { h, put } from "./dom.js";
+import { h } from "./dom.js";
 import { clauseName, count, money, plural, span, took } from "./format.js";
 import { empty, exchangeLink, labelled, opinion, segments, sessionLink, sparkline, table, time } from "./parts.js";
 import { reliability } from "./reliability.js";
@@ -9,11 +9,11 @@ import { reliability } from "./reliability.js";
 const LABELS = 30;
 const SPANS = [["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"]];
 
-export async function supervision(main, where) {
+export async function supervision(draw, where) {
   const since = where.query.get("since") ?? "24h";
   const found = await get("/api/supervision", { since });
   const model = found.supervisor;
-  put(main, h("div.page.supervision", {},
+  draw(h("div.page.supervision", {},
     h("div.bar", {}, h("h1", {}, "Supervision"), model ? h("span.mono.dim", {}, `${model.model} · ${model.provider}`) : null,
       segments("Span of time", SPANS.map(([value, label]) => [`#/supervision?since=${value}`, label]), `#/supervision?since=${since}`),
       h("span.dim", {}, span(found.since, found.until))),

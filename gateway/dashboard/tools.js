@@ -7,12 +7,12 @@ import { count, plural } from "./format.js";
 import { pretty } from "./holdcard.js";
 import { empty, failure, table, time } from "./parts.js";
 
-export async function tools(main) {
+export async function tools(draw) {
   const found = await get("/api/mcp/tools");
   const wrong = h("div");
   const approve = async (tool) => {
     try {
-      if (await approved(tool)) await tools(main);
+      if (await approved(tool)) await tools(draw);
     } catch (error) {
       put(wrong, failure(error));
       wrong.scrollIntoView();
@@ -20,7 +20,7 @@ export async function tools(main) {
   };
   const servers = Map.groupBy(found.tools, (each) => each.server);
   const changed = found.tools.filter((each) => each.state === "changed").length;
-  put(main, h("div.page.tools", {}, wrong,
+  draw(h("div.page.tools", {}, wrong,
     h("div.bar", {}, h("h1", {}, "Tools"), h("span.dim", {}, `${plural(servers.size, "MCP server")}, ${plural(found.tools.length, "tool")}`),
       changed ? h("span.verdict.v-hold", {}, `${plural(changed, "tool")} changed since accepted`) : null),
     servers.size ? [...servers].map(([name, of]) => server(name, of, approve)) : empty("No MCP server was used yet.", "[mcp.NAME] in stepwarden.toml puts one behind this gateway; its tools are pinned as they are first seen.")));

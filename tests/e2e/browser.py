@@ -22,6 +22,8 @@ FLAGS = (
 )
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+TALL = {"width": 1440, "height": 4000}
+"""Holds every row of a list that else draws only what is in sight."""
 
 READ = ".r-step .what span:not(.dim)"
 """The beginning of a step's text in the tree of a session."""

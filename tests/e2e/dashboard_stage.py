@@ -17,16 +17,18 @@ import msgspec
 from gateway import sockets
 from gateway.config import Config
 from gateway.demo import guarded, story
-from gateway.demo.agent import Event
+from gateway.demo.agent import Ended, Event
 from gateway.demo.playback import Run
 from gateway.ids import new_id, new_span
 from gateway.steps import Place, reply_steps, request_steps
+from gateway.times import rfc3339
 from gateway.wire.dialects import dialects
 from policies.vocabulary.exchanges import Body, Exchange, Recording
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.usage import Usage
 from storage.store import Store
 from tests.fakes.gateway import GatewayProcess, running_gateway
+from tests.gateway.house import waited
 
 POLICIES = """
 [app.default]
@@ -54,8 +56,21 @@ class Stage:
         return self.gateway.url
 
     def run(self, run: Run) -> list[Event]:
-        """Live a run to its end."""
-        return list(story.tell(f"{self.url}/anthropic", [run]))
+        """Live a run to its end, until all of it is on record: the agent has its last answer a little before."""
+        began = rfc3339(time.time_ns())
+        events = list(story.tell(f"{self.url}/anthropic", [run]))
+        self.recorded(sum(each.requests for each in events if isinstance(each, Ended)), since=began)
+        return events
+
+    def recorded(self, exchanges: int, *, since: str) -> None:
+        """Wait until so many exchanges that callers began since then are on record."""
+
+        def all_of_them() -> bool | None:
+            listed = self.api("/api/exchanges", limit=200)["exchanges"]
+            asked = [each for each in listed if each["started_at"] >= since and each["in_place_of"] is None]
+            return len(asked) >= exchanges or None
+
+        waited(all_of_them)
 
     def payment(self) -> "Waiting":
         """An agent that wants to pay, and waits for a person: it goes on in a thread of its own."""
@@ -64,6 +79,17 @@ class Stage:
         waiting.thread.start()
         self.agents.append(waiting.thread)
         return waiting
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """An agent waits for a person meanwhile; approved at the end, so that nothing waits for whoever comes after."""
+        waiting = self.payment()
+        hold = waited(lambda: next(iter(self.api("/api/holds", only="waiting")["holds"]), None))
+        try:
+            yield
+        finally:
+            self.post(f"/api/holds/{hold['hold_id']}/approve", {"by": "test"})
+            waiting.ended()
 
     def api(self, path: str, **query: Any) -> Any:
         """Ask the control plane as the owner."""

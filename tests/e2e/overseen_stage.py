@@ -14,6 +14,7 @@ import httpx
 
 from gateway.config import Config
 from gateway.ids import new_id
+from gateway.times import rfc3339
 from policies.vocabulary.critiques import Blame, Consumed, Critique, Label, Opinion, Quote
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.labels import LabelGiven, StepLabel
@@ -86,8 +87,14 @@ def promise(standing: Stage) -> str:
     """A recorded run in which the model promises what the house does not; the id of its session."""
     airline = next(run for run in standing.told if "airline" in run.name)
     standing.run(airline)
-    listed = waited(lambda: standing.api("/api/sessions", limit=100)["sessions"] or None)
-    return listed[0]["session_id"]
+    return standing.api("/api/sessions", limit=1)["sessions"][0]["session_id"]
+
+
+def read_along(standing: Stage, session: str) -> None:
+    """Wait until the supervisor has read all that the model said in a session, so that its figures stand still."""
+    turns = standing.api(f"/api/sessions/{session}/turns")["turns"]
+    said = sum(step["kind"] == "model_text" for turn in turns for step in turn["steps"])
+    waited(lambda: standing.api("/api/status")["counters"]["monitor_read"] >= said or None, seconds=60)
 
 
 class Office:
@@ -95,13 +102,14 @@ class Office:
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
+        self.sent = 0
         self._client.headers.update({"accept": _ACCEPTED, "stepwarden-session": OFFICE})
         about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "agent", "version": "1"}}
         answer = self._send("initialize", about)
         self._client.headers.update({"mcp-protocol-version": "2025-06-18"})
         if "mcp-session-id" in answer.headers:
             self._client.headers.update({"mcp-session-id": answer.headers["mcp-session-id"]})
-        self._client.post("/mcp/office", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+        self._post({"method": "notifications/initialized"})
 
     def tools(self) -> None:
         """Ask what there is."""
@@ -112,19 +120,25 @@ class Office:
         self._send("tools/call", {"name": tool, "arguments": arguments})
 
     def _send(self, method: str, params: dict[str, Any]) -> httpx.Response:
-        answer = self._client.post("/mcp/office", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        return self._post({"id": 1, "method": method, "params": params})
+
+    def _post(self, message: dict[str, Any]) -> httpx.Response:
+        answer = self._client.post("/mcp/office", json={"jsonrpc": "2.0", **message})
         assert answer.is_success, answer.text
+        self.sent += 1
         return answer
 
 
 def changed_tool(standing: Stage) -> None:
     """An agent sees the server's tools and calls one; then the server changes one of them."""
+    began = rfc3339(time.time_ns())
     with httpx.Client(base_url=standing.url, timeout=30) as client:
         office = Office(client)
         office.tools()
         office.call("get_weather", city="Rome")
         office.call("change")
         office.tools()
+    standing.recorded(office.sent, since=began)
 
 
 def labelled_before(folder: Path) -> None:

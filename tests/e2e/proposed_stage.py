@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from gateway.config import Config
+from gateway.times import rfc3339
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.labels import LabelGiven, StepLabel
 from policies.vocabulary.ladder import Climb, Decision
@@ -196,6 +197,7 @@ def told_session(standing: Stage) -> str:
          "attributes": {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search_docs",
                         "tool.query": "<img src=x onerror=\"window.pwned = 'told'\">"}},
     ])  # fmt: skip
+    standing.recorded(1, since=rfc3339(began_ns))
     return session
 
 

@@ -1,6 +1,7 @@
 """The pages about supervision and tools, in a real browser: critiques on their words, labels, trust, pins."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import PHONE, Tab, tab
 from tests.e2e.dashboard_stage import Stage
-from tests.e2e.overseen_stage import CLAUSE, OFFICE, changed_tool, labelled_before, promise
+from tests.e2e.overseen_stage import CLAUSE, OFFICE, changed_tool, labelled_before, promise, read_along
 from tests.e2e.overseen_stage import overseen as overseen_stage
 from tests.gateway.house import waited
 
@@ -45,6 +46,7 @@ def overseen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Overseen]:
     with overseen_stage(folder) as opened:
         made = Overseen(opened, promise(opened))
         waited(lambda: made.marks()["distrusted"], seconds=60)
+        read_along(opened, made.session)
         changed_tool(opened)
         yield made
 
@@ -87,6 +89,7 @@ def test_a_critique_stands_on_the_words_it_quotes_and_a_person_says_otherwise(pa
     wrong = page.locator(".disagreements tbody tr").first
     expect(wrong).to_contain_text("false alarm")
     wrong.locator("a").first.click()
+    expect(page).to_have_url(re.compile(overseen.session))
     expect(page.locator("mark.m-quote")).to_contain_text(REFUND)
 
 
@@ -101,7 +104,8 @@ def test_supervision_says_what_it_took_and_what_it_is_worth(page: Page, overseen
     page.goto("/#/supervision")
     found = overseen.stage.api("/api/supervision")
     agreement = found["agreement"]
-    expect(page.locator(".tile", has_text="Calls to the model")).to_contain_text(str(sum(found["slots"])))
+    called = page.locator(".tile", has_text="Calls to the model").locator(".value")
+    expect(called).to_have_text(str(sum(found["slots"])))
     expect(page.locator(".tile", has_text="Canaries")).to_contain_text("right")
     expect(page.locator(".tile", has_text="Budget left today")).to_contain_text("of $5.00 spent")
     assert agreement["pairs"] >= 90

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.environments.install import environment
+from tests.fakes.gateway import free_port
 from tests.gateway.house import waited
-from tests.gateway.tool_house import ROOT, ToolHouse, free_port, run, table, tool_house, words
+from tests.gateway.tool_house import ROOT, ToolHouse, run, table, tool_house, words
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

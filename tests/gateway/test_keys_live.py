@@ -60,10 +60,10 @@ def credentials(seen: SeenRequest) -> list[tuple[bytes, bytes]]:
 
 
 def bad_keys(house: House) -> dict[str, Pairs]:
+    soon = datetime.now(UTC) + timedelta(seconds=2)  # one that has passed already is refused, and machines are busy
+    expiring = house.key(name="expiring", expires_at=soon.isoformat())["secret"]
     revoked = house.key(name="revoked")
     house.control(f"/api/keys/{revoked['key']['key_id']}/revoke", method="POST")
-    soon = datetime.now(UTC) + timedelta(milliseconds=300)
-    expiring = house.key(name="expiring", expires_at=soon.isoformat())["secret"]
     viewer = house.key(name="viewer", role="viewer", app="acme")["secret"]
     admin = house.key(name="admin", role="admin", app="*")["secret"]
     good = house.key(name="altered")["secret"]

@@ -34,9 +34,7 @@ def viewer(house: House, room: int, *, who: str = "", version: str = "1.1") -> G
         watching.connect(house.gateway.address)
         host, port = house.gateway.address
         watching.sendall(f"GET /api/live HTTP/{version}\r\nhost: {host}:{port}\r\n{who}\r\n".encode())
-        said = b""
-        while b": watching" not in said:
-            said += watching.recv(4096)
+        told(watching, b": watching")
         yield watching
 
 

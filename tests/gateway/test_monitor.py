@@ -180,7 +180,7 @@ def test_what_is_excluded_costs_nothing_and_the_ledger_is_what_the_provider_coun
             spoken(house, "burn it" if number % 3 == 0 else f"Hello {number}.", session=f"s{number}")
         for number in range(6):
             critiqued(house, 2, f"s{number}")
-        assert house.status()["counters"]["monitor_read"] == 12
+        waited(lambda: house.status()["counters"]["monitor_read"] == 12 or None)  # counted once it is kept
         calls = list(model.calls)
         tokens = [sum(pair) for pair in zip(*model.tokens, strict=True)]
     with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as ledger:
@@ -198,7 +198,7 @@ def test_nothing_is_read_that_the_sample_leaves_out(tmp_path: Path) -> None:
         assert json.loads(body)["clauses"] == [CLAUSE]
         critiqued(house, 2)
         assert {call.wants for call in model.calls} == {"word", "critique"}
-        assert house.status()["counters"]["monitor_read"] == 2
+        waited(lambda: house.status()["counters"]["monitor_read"] == 2 or None)
 
 
 def test_a_supervisor_that_cannot_answer_stops_nobody_and_says_so(tmp_path: Path) -> None:
@@ -208,11 +208,12 @@ def test_a_supervisor_that_cannot_answer_stops_nobody_and_says_so(tmp_path: Path
 
     with supervised(tmp_path, mind=broken) as (house, _):
         assert spoken(house, "burn it").status == 200
+        waited(lambda: "the supervisor did not answer: " in house.gateway.log or None)
+        assert said(house)["waiting"], "for another attempt"
         got = spoken(house, "Go on.", turn=CALL)
         assert [part.tool for part in read(ANTHROPIC, got, stream=False).parts if part.kind == "tool_call"] == [
             "launch"
         ]
-        waited(lambda: said(house)["waiting"] or None)
         assert house.status()["counters"]["monitor_read"] == 0
 
 

@@ -144,7 +144,8 @@ def test_no_secret_turns_up_in_any_file_log_or_answer(tmp_path: Path) -> None:
         secret = house.key(name="k")["secret"]
         viewer = house.key(name="v", role="admin", app="*")["secret"]
         for slot in (b"x-api-key", b"stepwarden-key"):
-            house.ask(request(CHAT.target, CHAT.request_body(stream=True), headers=[JSON, (slot, secret.encode())]))
+            last = request(CHAT.target, CHAT.request_body(stream=True), headers=[JSON, (slot, secret.encode())])
+            house.facts(house.ask(last).exchange)
             house.ask(request(CHAT.target, b"{}", headers=[JSON, (slot, secret.encode()[:-1] + b"!")]))
         asked = request(b"/api/keys", method=b"GET", headers=[(b"authorization", b"Bearer " + viewer.encode())])
         house.ask(asked.replace(b"gateway.test", house.gateway.url.encode()[7:]))

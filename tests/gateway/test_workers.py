@@ -75,9 +75,8 @@ def asked_of_each(house: House, data: bytes) -> list[Response]:
     found: dict[int, Response] = {}
     while len(found) < 2:
         with house.wire() as wire:
-            local = wire.socket.getsockname()[1]
-            answer = wire.send(data).response()
-            found.setdefault(serving(house, local), answer)
+            worker = serving(house, wire.socket.getsockname()[1])  # it may close the connection with its answer
+            found.setdefault(worker, wire.send(data).response())
     return list(found.values())
 
 

@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from tests.fakes.gateway import free_port
 from tests.gateway.house import House, standing, waited
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_policies import settings
@@ -25,12 +26,6 @@ T = TypeVar("T")
 
 OFFICIAL = [sys.executable, "-m", "tests.fakes.tool_server"]
 """The program of a tool server."""
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Remote(NoWord):
 class Odd(Validator):
     """Does what its argument says instead of validating."""
 
-    release = threading.Event()
+    entered, release = threading.Event(), threading.Event()
 
     def __init__(self, way: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -61,6 +61,7 @@ class Odd(Validator):
         if self.way == "names a range beyond the text":
             return FailResult(error_message="", error_spans=[ErrorSpan(start=0, end=len(value) + 1, reason="")])
         if self.way == "waits" and value == "wait":
+            self.entered.set()
             self.release.wait(20)
         return PassResult()
 

@@ -15,7 +15,9 @@ from gateway.refusals import BadFraming, BodyTooLarge, TooSlow
 from gateway.server import DOOR, Door
 from gateway.stations.ingress import ClientGone, check, has_body, read_body, stream_body
 
-LIMITS = Limits(body_bytes=1024, body_seconds=0.05)
+LIMITS = Limits(body_bytes=1024)
+HASTY = Limits(body_bytes=1024, body_seconds=0.05)
+"""For those alone that are too slow."""
 
 
 def arriving() -> Door:
@@ -79,7 +81,7 @@ def test_a_caller_that_leaves_in_the_middle_sent_no_request() -> None:
 
 def test_a_caller_that_falls_silent_is_too_slow() -> None:
     with pytest.raises(TooSlow):
-        asyncio.run(read_body(receiving(parts(b"half", end=False), silent=True), arriving(), [], LIMITS))
+        asyncio.run(read_body(receiving(parts(b"half", end=False), silent=True), arriving(), [], HASTY))
 
 
 def test_a_caller_that_drips_is_too_slow_in_the_end() -> None:
@@ -88,7 +90,7 @@ def test_a_caller_that_drips_is_too_slow_in_the_end() -> None:
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     with pytest.raises(TooSlow):
-        asyncio.run(read_body(drip, arriving(), [(b"content-length", b"1000")], LIMITS))
+        asyncio.run(read_body(drip, arriving(), [(b"content-length", b"1000")], HASTY))
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,13 @@ def names(said: Sequence[bytes]) -> list[list[str]]:
 
 def test_what_comes_in_quick_succession_is_one_write() -> None:
     async def seen() -> list[bytes]:
-        feed = LiveFeed(READABLE, gather_seconds=0.05)
+        feed = LiveFeed(READABLE, gather_seconds=30)
         screen, _ = come(feed)
         feed.publish(recorded())
         await screen.holds(1)
         for _ in range(3):
             feed.publish(recorded())
+        feed.close()
         return await screen.holds(2)
 
     assert names(asyncio.run(seen())) == [ONE, ONE * 3]

@@ -174,10 +174,10 @@ def nested(levels: int) -> list[Any]:
 )
 def test_what_multiplies_is_refused_before_it_runs(schema: Any, value: Any) -> None:
     contract = Contract(schema)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Unusable, match="too_costly"):
         contract.breaches(value)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_an_honest_recursive_schema_is_applied() -> None:
@@ -191,9 +191,9 @@ def test_an_honest_recursive_schema_is_applied() -> None:
 
 def test_a_backtracking_pattern_takes_linear_time() -> None:
     contract = Contract({"pattern": "(a+)+$"})
-    began = time.perf_counter()
+    began = time.process_time()
     assert contract.breaches("a" * 100_000 + "b")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

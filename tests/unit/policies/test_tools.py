@@ -22,9 +22,9 @@ def test_all_else_stands_for_itself() -> None:
 
 
 def test_many_stars_stay_fast() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert not name_matches("*a" * 2000 + "*b", "a" * 100_000)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_any_tag_or_any_name_is_enough() -> None:
@@ -60,10 +60,10 @@ def test_a_longer_name_never_means_fewer(pattern: str, tool: str) -> None:
 
 
 def test_a_name_of_separators_costs_little() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(list(within("." * 100_000 + "launch"))) <= 16
     assert tool_matches("launch", "." * 100_000 + "launch")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_namesake_of_a_tagged_tool_may_do_as_much_and_is_not_known_to_read() -> None:

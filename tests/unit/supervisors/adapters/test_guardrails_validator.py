@@ -180,8 +180,9 @@ def test_who_leaves_does_not_free_the_turn_before_its_text_is_done() -> None:
 
     async def ask() -> str | None:
         await asyncio.wrap_future(one._loaded)
+        await asyncio.wrap_future(one._loaded)
         gone = asyncio.ensure_future(one.ask(Scene(step=Part(kind="model_text", text="wait"))))
-        await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(sys.modules["house_validators"].Odd.entered.wait, 20)
         gone.cancel()
         await asyncio.wait({gone})
         assert one._turn.locked()
