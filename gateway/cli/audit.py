@@ -10,7 +10,7 @@ from gateway.cli.audit_export import export
 from gateway.cli.audit_prove import prove
 from gateway.cli.audit_rotate import rotate
 from gateway.cli.erase import erase
-from gateway.cli.options import load_config, reach, reach_options
+from gateway.cli.options import VKEY, load_config, reach, reach_options
 from policies.errors import StepwardenError
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def audit() -> None:
 @click.option(
     "--trust", "trust_file", type=click.Path(path_type=Path), metavar="F", help="Whom to trust: a tlog-policy file."
 )
-@click.option("--vkey", metavar="V", help="The key of the log, its first or its newest, got from its operator.")
+@click.option(
+    "--vkey", type=VKEY, metavar="V", help="The key of the log, its first or its newest, got from its operator."
+)
 @reach_options
 def verify(
     path: Path | None,

@@ -49,6 +49,26 @@ class Span(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
             self.fail(f"{value!r}: {error}. Write one such as 90s, 30m, 2h, 7d.", param, ctx)
 
 
+class KeyText(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """A text about a signing key, checked for how it is written: a vkey, or the `name_alone`."""
+
+    name = "key"
+
+    def __init__(self, *, name_alone: bool) -> None:
+        self._name_alone = name_alone
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text. Fails where it can be none."""
+        from storage.audit.errors import NoteMalformed
+        from storage.audit.note import check_name, read_vkey
+
+        try:
+            check_name(value) if self._name_alone else read_vkey(value)
+        except NoteMalformed as error:
+            self.fail(f"{value!r}: {str(error).removeprefix('malformed: ')}.", param, ctx)
+        return value
+
+
 class Amount(click.FloatRange):
     """A finite number that is not negative; `nan` is in no range, and is not out of one either."""
 
@@ -65,6 +85,8 @@ class Amount(click.FloatRange):
 TIME = Time()
 SPAN = Span()
 AMOUNT = Amount(min=0)
+VKEY = KeyText(name_alone=False)
+KEY_NAME = KeyText(name_alone=True)
 
 CONFIG_FILE = Path("stepwarden.toml")
 """Read where it exists and no other is named."""
