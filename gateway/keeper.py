@@ -301,7 +301,7 @@ class LocalKeeper:
         join = attended.join if attended else join
         if join is not None and self._is_terminated(join):
             self._threader.finish(Done(exchange_id=opening.accepted.exchange, complete=False, failed=True))
-            raise SessionTerminated("This session was ended by an operator; start a new one.")
+            raise SessionTerminated(join.session_id)
         if opening.priced:
             try:
                 self._admission.reserve(opening.accepted.exchange, opening.secret, opening.ceiling_micro_usd)

@@ -240,7 +240,7 @@ class KeeperSide(_Frames):
         try:
             result = await self._result(call, opening)
         except StepwardenError as error:
-            self.say((call.number, (type(error).__name__, str(error)), None))
+            self.say((call.number, (type(error).__name__, str(error.args[0]) if error.args else ""), None))
         except Exception:
             log.exception("the keeper failed to answer a worker")
             self.say((call.number, (KeeperLost.__name__, "The keeper failed to answer."), None))
@@ -438,7 +438,7 @@ class RemoteKeeper(_Frames):
         return await future
 
 
-def _refusal(name: str, message: str) -> Exception:
-    """The keeper's refusal, made again on this side of the socket."""
+def _refusal(name: str, argument: str) -> Exception:
+    """The keeper's refusal, made again on this side of the socket of what it was made of there."""
     kind: Any = getattr(refusals, name, KeeperLost)
-    return kind(message) if isinstance(kind, type) and issubclass(kind, Refused) else KeeperLost(message)
+    return kind(argument) if isinstance(kind, type) and issubclass(kind, Refused) else KeeperLost(argument)

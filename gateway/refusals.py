@@ -178,9 +178,16 @@ class BudgetExhausted(Refused):
 
 
 class SessionTerminated(Refused):
-    """An operator ended this session."""
+    """A clause, the monitor or an operator ended this session."""
 
     code = "session_terminated"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(session_id)
+        self.headers = ((b"stepwarden-session", session_id.encode()),)
+
+    def __str__(self) -> str:
+        return "This session has ended; start a new one."
 
     def remedy(self) -> str:
         """Nothing: no change to the request opens the session again."""

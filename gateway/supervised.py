@@ -31,7 +31,7 @@ from gateway.wire.gate import Refused as RefusedTurn
 from gateway.wire.interface import Reply, RequestView
 from gateway.wire.jsons import legible, nests_too_deeply
 from gateway.wire.notices import make
-from gateway.wire.turns import Unanswerable
+from gateway.wire.turns import Unanswerable, summed
 from policies.evaluate import Judgement
 from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.keys import Principal
@@ -410,7 +410,7 @@ class SupervisedReply:
         self._rejected = None
         delivered = await self._judged_document(second, plain)
         if resampled:
-            return delivered
+            return summed(document, delivered)
         self._note_holder(attempt, second)
         return self._acts.turns.merge(document, delivered)
 

@@ -19,7 +19,7 @@ class NotATime(StepwardenError):
 
     def remedy(self) -> str:
         """How to write one."""
-        return "Write 2026-11-23T14:00:00Z, or a span of time from now such as 90s, 30m, 2h, 7d."
+        return "Write 2026-11-23T14:00:00Z, or a span of time such as 90s, 30m, 2h, 7d."
 
 
 def rfc3339(at_ns: int) -> str:

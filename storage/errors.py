@@ -223,7 +223,7 @@ class ProposalNotFound(StepwardenError):
 
     def remedy(self) -> str:
         """Where they are listed."""
-        return "List the proposals to see their numbers."
+        return "Run `stepwarden proposals list` to see their numbers."
 
 
 class ProposalDecided(StepwardenError):
@@ -249,4 +249,4 @@ class RevisionNotFound(StepwardenError):
 
     def remedy(self) -> str:
         """What to do next."""
-        return "Look at the chain of what is in force, and choose one of it."
+        return "Run `stepwarden revisions list` to see what was in force, and choose one of it."

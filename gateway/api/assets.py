@@ -35,6 +35,14 @@ _TYPES: Final = {
 _PAGE: Final = "index.html"
 
 
+class NoSuchFile(NotFound):
+    """The dashboard has no file of this name."""
+
+    def remedy(self) -> str:
+        """What a stale page needs."""
+        return "Load the page at / anew: it names the files there are."
+
+
 class Asset(msgspec.Struct, frozen=True):
     """One file as it is sent."""
 
@@ -80,7 +88,7 @@ def dashboard_routes() -> Router:
 def _answer(assets: Mapping[str, Asset], name: str, request: Request[Any, Any, Any]) -> Response[bytes]:
     found = assets.get(name)
     if found is None:
-        raise NotFound("the dashboard has no such file")
+        raise NoSuchFile("the dashboard has no such file")
     headers = {
         **SAFE_HEADERS,
         "cache-control": "no-cache",

@@ -158,4 +158,4 @@ def _inner(sealed: Sealed) -> bytes:
 
 
 def _text(text: bytes) -> Response[bytes]:
-    return Response(text, media_type="text/plain; charset=utf-8", headers=SAFE_HEADERS)
+    return Response(text, media_type="text/plain", headers=SAFE_HEADERS)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Final, Self
 
 import msgspec
@@ -83,6 +83,14 @@ class NoSuchClause(StepwardenError):
         return f"{self._nearest} `stepwarden clauses list` shows them all."
 
 
+def clause_of(name: str, known: Collection[str]) -> str:
+    """The clause that is meant: `policy/clause`, or its own id where one policy alone has it. Raises `NoSuchClause`."""
+    found = [name] if name in known else [each for each in known if each.partition("/")[2] == name]
+    if len(found) != 1:
+        raise NoSuchClause(name, known)
+    return found[0]
+
+
 class NotOutOfForce(StepwardenError):
     """A clause was to be put back that nobody had taken out of force."""
 
@@ -107,7 +115,7 @@ class ModeAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A clause to be taken out of force for a while, or put back; on whose word, and why."""
 
     clause: Annotated[str, Meta(min_length=1, max_length=300)]
-    """`policy/clause`."""
+    """`policy/clause`, or the clause's own id where one policy alone has it."""
 
     mode: Mode
     by: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
@@ -132,11 +140,12 @@ async def change_mode(
     A protected clause needs the role `admin`.
     """
     app = scope_of(principal, data.app) or principal.app
-    if any(rule.clause.protected for rule in _meant(in_force, data.clause, app)):
+    meant = _meant(in_force, data.clause, app)
+    if any(rule.clause.protected for rule in meant):
         _require_admin(principal)
-    now_ns = time.time_ns()
+    clause, now_ns = meant[0].name, time.time_ns()
     change = ModeChange(
-        clause=data.clause,
+        clause=clause,
         app=app,
         mode=data.mode,
         at_ns=now_ns,
@@ -145,7 +154,7 @@ async def change_mode(
         key_id=principal.key_id,
         reason=data.reason,
     )
-    if data.mode == "enforce" and not Modes(modes.changes()).touches(data.clause, app, now_ns):
+    if data.mode == "enforce" and not Modes(modes.changes()).touches(clause, app, now_ns):
         raise NotOutOfForce("nobody has taken this clause out of force")
     await desk.change_mode(change)
     _LOG.warning("a clause was changed by a person", extra={"clause": change.clause, "mode": change.mode, "app": app})
@@ -153,14 +162,12 @@ async def change_mode(
 
 
 def _meant(in_force: InForce, name: str, app: str) -> list[Rule]:
-    """The rules of this name, in every app that is meant. Raises `NoSuchClause`."""
+    """The rules of the clause that is meant, in every app that is. Raises `NoSuchClause`."""
     rulesets = in_force.rulesets()
     meant = rulesets.values() if app == EVERY else [ruleset_of(rulesets, app)]
     rules = [rule for ruleset in meant if ruleset is not None for rule in ruleset.rules]
-    found = [rule for rule in rules if rule.name == name]
-    if not found:
-        raise NoSuchClause(name, {rule.name for rule in rules})
-    return found
+    meant_name = clause_of(name, {rule.name for rule in rules})
+    return [rule for rule in rules if rule.name == meant_name]
 
 
 def _require_admin(principal: Principal) -> None:

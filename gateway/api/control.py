@@ -185,7 +185,7 @@ def _documented() -> Application:
     config = OpenAPIConfig(
         title="Stepwarden control plane", version="1", use_handler_docstrings=True, path="/api", render_plugins=()
     )
-    return Application([*ROUTES], dependencies=nothing, openapi_config=config)
+    return Application([*ROUTES], dependencies=nothing, openapi_config=config, logging_config=None)
 
 
 @get("/api/openapi.json", opt=requires("viewer"), include_in_schema=False, sync_to_thread=True)

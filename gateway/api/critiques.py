@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of
-from gateway.api.clauses import NoSuchClause
+from gateway.api.clauses import clause_of
 from gateway.api.exchanges import visible as visible_exchange
 from gateway.api.looks import look
 from gateway.api.ports import Audit, Books, Desk, InForce, NotFound, Records
@@ -152,15 +152,14 @@ async def label_step(
     step = next((step for step in records.exchange_steps(exchange.exchange_id) if step.seq == seq), None)
     if step is None:
         raise NotFound("this exchange has no such step")
-    if data.clause is not None:
-        known = await asyncio.to_thread(_clauses, exchange, records, books, in_force)
-        if data.clause not in known:
-            raise NoSuchClause(data.clause, known)
+    clause = data.clause
+    if clause is not None:
+        clause = clause_of(clause, await asyncio.to_thread(_clauses, exchange, records, books, in_force))
     given = LabelGiven(
         step_id=step.step_id,
         session_id=step.session_id,
         app=exchange.app,
-        clause=data.clause,
+        clause=clause,
         label=data.label,
         by=data.by,
         reason=data.reason,

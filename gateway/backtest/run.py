@@ -133,7 +133,8 @@ class Laboratory:
             many += row.exchanges
         missing = len(set(wanted.sessions)) - len(rows) - left_out
         if missing > 0:
-            raise NoSuchSession(f"{missing} of the sessions named are not kept here")
+            some = "one of the sessions named is" if missing == 1 else f"{missing} of the sessions named are"
+            raise NoSuchSession(f"{some} not kept here")
         return rows, left_out
 
     def _replays(self, benches: "_Benches", wanted: Wanted) -> "tuple[Replay, Callable[[], Errands]]":

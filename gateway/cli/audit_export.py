@@ -9,7 +9,7 @@ from typing import IO, TypeAlias
 
 import click
 
-from gateway.cli.options import reach, reach_options
+from gateway.cli.options import TIME, reach, reach_options
 from policies.errors import StepwardenError
 
 Counted: TypeAlias = Callable[[int], None]
@@ -42,8 +42,10 @@ class FileUnwritable(StepwardenError):
 
 
 @click.command("export")
-@click.option("--since", required=True, metavar="T", help="Begin of the period: RFC 3339, or `30d` back from now.")
-@click.option("--until", metavar="T", help="Its end, not included [default: now].")
+@click.option(
+    "--since", type=TIME, required=True, metavar="T", help="Begin of the period: RFC 3339, or `30d` back from now."
+)
+@click.option("--until", type=TIME, metavar="T", help="Its end, not included [default: now].")
 @click.option("--app", metavar="A", help="Only this app's record. The log in a bundle is whole in any case.")
 @click.option("--content", is_flag=True, help="With bodies and texts; the log says so.")
 @click.option(
@@ -81,7 +83,7 @@ def export(  # noqa: PLR0913, PLR0917 - the options of a command
     if out is not None and out.exists():
         raise FileThere(out)
     asked = {"since": since, "until": until, "app": app, "content": "true" if content else None, "format": form}
-    with reach(config_file, url) as api, _file(out) as file, _counter(quiet=out is None) as count:
+    with reach(config_file, url) as api, _file(out) as file, counter("exporting", quiet=out is None) as count:
         api.receive("/api/audit/export", lambda piece: count(file.write(piece)), **asked)
     if out is not None:
         _say(out, form, as_json=as_json)
@@ -123,7 +125,7 @@ def _file(out: Path | None) -> Generator[IO[bytes]]:
 
 
 @contextmanager
-def _counter(*, quiet: bool) -> Generator[Counted]:
+def counter(doing: str, *, quiet: bool) -> Generator[Counted]:
     """Where the terminal is one, how much came so far, on standard error; how much there is, nobody knows before."""
     if quiet or not sys.stderr.isatty():
         yield _unseen
@@ -132,9 +134,9 @@ def _counter(*, quiet: bool) -> Generator[Counted]:
 
     from gateway.cli.screen import err
 
-    columns = (TextColumn("exporting"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+    columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err(), transient=True) as bar:
-        task = bar.add_task("exporting", total=None)
+        task = bar.add_task(doing, total=None)
         yield lambda length: bar.update(task, advance=length)
 
 

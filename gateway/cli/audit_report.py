@@ -4,7 +4,6 @@ import datetime as dt
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -34,12 +33,12 @@ def progress_bar(doing: str) -> Generator[Progress]:
         yield tell
 
 
-def document(where: Path, report: Report) -> dict[str, Any]:
+def document(where: str, report: Report) -> dict[str, Any]:
     """A report as JSON."""
     head = report.head
     return {
         "ok": report.holds,
-        "path": str(where),
+        "path": where,
         "origin": None if head is None else head.origin,
         "size": None if head is None else head.size,
         "root": None if head is None else to_base64(head.root),
@@ -51,11 +50,11 @@ def document(where: Path, report: Report) -> dict[str, Any]:
     }
 
 
-def print_report(where: Path, report: Report) -> None:
+def print_report(where: str, report: Report) -> None:
     """A report as sentences: what holds on standard output, what does not on standard error."""
     if report.holds and report.head is not None:
         origin, size = clean(report.head.origin), report.head.size
-        click.echo(f"{clean(str(where))}: the log {origin} holds: {_entries(size)}, every tile derived anew")
+        click.echo(f"{clean(where)}: the log {origin} holds: {_entries(size)}, every tile derived anew")
         click.echo(f"root {to_base64(report.head.root)}")
     for signed in report.signed:
         at = _time(signed)
@@ -71,7 +70,7 @@ def print_report(where: Path, report: Report) -> None:
     if not report.holds:
         more = len(report.flaws) - _SHOWN
         rest = f"; {more} more were found" if more > 0 else ""
-        click.echo(f"{clean(str(where))}: the log does not hold{rest}", err=True)
+        click.echo(f"{clean(where)}: the log does not hold{rest}", err=True)
     for remark in report.remarks:
         click.echo(f"note: {clean(remark)}", err=True)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import reach, reach_options
+from gateway.cli.options import TIME, reach, reach_options
 from policies.errors import StepwardenError
 
 
@@ -29,7 +29,7 @@ class NoSuchPolicy(StepwardenError):
     "--policy", "policies", multiple=True, required=True, metavar="F",
     help="The candidate: a policy file, or the name of a shipped one. Repeat it for a set of several.",
 )  # fmt: skip
-@click.option("--since", metavar="T", help="Only what came since then: RFC 3339, or `2h` back from now.")
+@click.option("--since", type=TIME, metavar="T", help="Only what came since then: RFC 3339, or `2h` back from now.")
 @click.option("--sessions", multiple=True, metavar="ID", help="Only these sessions; repeat it, or separate by commas.")
 @click.option("--app", metavar="A", help="Only this app's.")
 @click.option("--observe", is_flag=True, help="Judge as an app with `enforce = false`: everything flags at most.")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import reach, reach_options
+from gateway.cli.options import SPAN, reach, reach_options
 
 
 @click.group()
@@ -71,7 +71,9 @@ def wrongs(app: str | None, config_file: Path | None, url: str | None, as_json: 
 @clauses.command("mode")
 @click.argument("clause", metavar="ID")
 @click.argument("mode", type=click.Choice(["shadow", "enforce"]))
-@click.option("--for", "span", metavar="T", help="How long it is out of force, at most 7d; for `shadow` only.")
+@click.option(
+    "--for", "span", type=SPAN, metavar="T", help="How long it is out of force, at most 7d; for `shadow` only."
+)
 @click.option("--by", required=True, metavar="WHO", help="The person on whose word this is done.")
 @click.option("--reason", required=True, metavar="R", help="Why; kept with the change.")
 @click.option("--app", metavar="A", help="Only this app's [default: every app's].")
@@ -79,7 +81,7 @@ def wrongs(app: str | None, config_file: Path | None, url: str | None, as_json: 
 def mode(  # noqa: PLR0913, PLR0917 - the options of one command, as click hands them over
     clause: str,
     mode: str,
-    span: str | None,
+    span: int | None,
     by: str,
     reason: str,
     app: str | None,
@@ -89,18 +91,18 @@ def mode(  # noqa: PLR0913, PLR0917 - the options of one command, as click hands
 ) -> None:
     """Break glass: take a clause out of force for a while, on a named person's word; or put it back.
 
-    ID is `policy/clause`, as `clauses list` shows it. In `shadow` the clause does nothing, what it would have done is
-    recorded, and it ends by itself. `enforce` ends it earlier and gives the clause no more force than its policy does.
-    It holds from the next request on in every worker, and after a restart. A protected clause needs the role `admin`.
+    ID is `policy/clause`, as `clauses list` shows it, or `clause` where one policy alone has it. In `shadow` the clause
+    does nothing, what it would have done is recorded, and it ends by itself. `enforce` ends it earlier and gives the
+    clause no more force than its policy does. It holds from the next request on in every worker, and after a restart. A
+    protected clause needs the role `admin`.
     """
     from gateway.cli.screen import clean, err, local, print_json
-    from gateway.times import span_ns
 
     if (span is None) != (mode == "enforce"):
         raise click.UsageError("`shadow` needs --for, and `enforce` takes none")
     ask: dict[str, Any] = {"clause": clause, "mode": mode, "by": by, "reason": reason}
     if span is not None:
-        ask["seconds"] = span_ns(span) // 1_000_000_000
+        ask["seconds"] = span // 1_000_000_000
         if not ask["seconds"]:
             raise click.UsageError("--for takes at least 1s; to put a clause back at once, use `enforce`")
     if app is not None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import click
 
-from gateway.cli.options import reach, reach_options
+from gateway.cli.options import AMOUNT, reach, reach_options
 
 _EVERY_SECONDS: Final = 0.5
 
@@ -18,7 +18,7 @@ _EVERY_SECONDS: Final = 0.5
 @click.option(
     "--wait",
     "seconds",
-    type=click.FloatRange(min=0),
+    type=AMOUNT,
     default=300.0,
     show_default=True,
     metavar="SECONDS",

@@ -67,7 +67,7 @@ def erased(gateway: "RunningGateway") -> ErasedRun:
 
 def document(log: CheckedLog) -> dict[str, Any]:
     """The same as JSON."""
-    return {**audit_report.document(log.where, log.report), "types": log.types}
+    return {**audit_report.document(str(log.where), log.report), "types": log.types}
 
 
 def show(log: CheckedLog) -> None:
@@ -79,7 +79,7 @@ def show(log: CheckedLog) -> None:
     console = out()
     console.print()
     console.rule(Text("stepwarden audit verify", style="bold"), align="left")
-    audit_report.print_report(log.where, log.report)
+    audit_report.print_report(str(log.where), log.report)
     told = [f"{log.types[name]} {name}" for name in _SHOWN if name in log.types]
     console.print(f"in it: {', '.join(told)}", style="dim")
 

@@ -33,8 +33,12 @@ def erase(
     if as_json:
         print_json(done)
         return
-    sessions = len(done["sessions"])
+    sessions, exchanges = len(done["sessions"]), done["exchanges"]
     err().print(
-        f"erased {sessions} session{'' if sessions == 1 else 's'}, {done['exchanges']} exchanges; "
+        f"erased {sessions} session{_s(sessions)}, {exchanges} exchange{_s(exchanges)}; "
         f"in the audit log: content.erased {clean(done['scope'])}"
     )
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import CONFIG_FILE
+from gateway.cli.options import CONFIG_FILE, json_option
 from policies.errors import StepwardenError
 
 POLICY_FILE = "example-policy.toml"
@@ -60,19 +60,27 @@ def _shipped(name: str) -> str:
     help="The file to write.",
 )
 @click.option("--force", is_flag=True, help="Replace the configuration where it exists.")
-def init(config_file: Path, force: bool) -> None:  # noqa: FBT001 - a flag by nature
+@json_option
+def init(config_file: Path, force: bool, as_json: bool) -> None:  # noqa: FBT001 - flags by nature
     """Write a commented stepwarden.toml, in which agent-baseline watches and flags, and an example policy beside it.
 
     A policy file that is there already is left as it is.
     """
     _write(config_file, template(), replace=force)
     policy = config_file.with_name(POLICY_FILE)
+    written, left = [str(config_file)], list[str]()
     try:
         _write(policy, example_policy(), replace=False)
+        written.append(str(policy))
     except AlreadyThere:
-        click.echo(f"wrote {config_file}; {policy} was there and was left as it is. Next: stepwarden check", err=True)
-    else:
-        click.echo(f"wrote {config_file} and {policy}. Next: stepwarden check", err=True)
+        left.append(str(policy))
+    if as_json:
+        from gateway.cli.screen import print_json
+
+        print_json({"written": written, "left": left})
+        return
+    kept = "".join(f"; {each} was there and was left as it is" for each in left)
+    click.echo(f"wrote {' and '.join(written)}{kept}. Next: stepwarden check", err=True)
 
 
 def _write(path: Path, text: str, *, replace: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import later_ns, reach, reach_options
+from gateway.cli.options import AMOUNT, TIME, later_ns, reach, reach_options
 from policies.vocabulary.keys import ROLES
 
 
@@ -19,8 +19,8 @@ def keys() -> None:
 @click.option("--name", default="unnamed", show_default=True, metavar="N", help="What or whom the key is for.")
 @click.option("--role", type=click.Choice(ROLES), default="app", show_default=True, help="What it may do.")
 @click.option("--app", default="default", show_default=True, metavar="A", help="Its app; `*` sees all (not for app).")
-@click.option("--expires", metavar="T", help="When it ends: RFC 3339, or from now such as 30d.")
-@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="What it may spend in its life.")
+@click.option("--expires", type=TIME, metavar="T", help="When it ends: RFC 3339, or from now such as 30d.")
+@click.option("--budget", type=AMOUNT, metavar="USD", help="What it may spend in its life.")
 @reach_options
 def create_key(
     name: str,
@@ -35,7 +35,7 @@ def create_key(
     """Make a key. The secret is the only line on stdout and is never shown again.
 
     Roles: app (data plane only), viewer (reads), auditor (reads, exact bodies, export), operator (reads,
-    terminates), admin (everything).
+    decides holds and proposals, labels, terminates), admin (everything).
     """
     from gateway.api.keys import APP_PATTERN
     from gateway.cli.screen import clean, err, print_json

@@ -116,8 +116,7 @@ def run(arguments: list[str]) -> int:
     try:
         outcome = stepwarden.main(args=arguments, prog_name="stepwarden", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _misused(error, as_json=_wants_json(arguments))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
@@ -125,10 +124,25 @@ def run(arguments: list[str]) -> int:
         _close_stdout()
         return 0
     except StepwardenError as error:
-        return _say(error, as_json="--json" in arguments)
+        return _say(error, as_json=_wants_json(arguments))
     except Exception as error:  # noqa: BLE001 - the last resort: a traceback may hold content or secrets
-        return _say(_unforeseen(error), as_json="--json" in arguments)
+        return _say(_unforeseen(error), as_json=_wants_json(arguments))
     return outcome if isinstance(outcome, int) else 0
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Whether one JSON document was asked for; what follows `--` belongs to another program."""
+    return "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+
+
+def _misused(error: click.ClickException, *, as_json: bool) -> int:
+    """Show how a command is used: on stderr, and as the one JSON document where that was asked for."""
+    error.show()
+    if as_json:
+        context = getattr(error, "ctx", None)
+        command = "stepwarden" if context is None else context.command_path
+        _print_fault(type(error).__name__, error.format_message(), f"See `{command} --help`.")
+    return error.exit_code
 
 
 def _unforeseen(error: Exception) -> StepwardenError:
@@ -143,13 +157,16 @@ def _unforeseen(error: Exception) -> StepwardenError:
 def _say(error: StepwardenError, *, as_json: bool) -> int:
     """Show an expected failure and its remedy: on stderr, and as the one JSON document where that was asked for."""
     if as_json:
-        import json
-
-        fault = {"type": type(error).__name__, "message": str(error), "remedy": error.remedy()}
-        click.echo(json.dumps({"error": fault}))
+        _print_fault(type(error).__name__, str(error), error.remedy())
     else:
         click.echo(f"stepwarden: {_lines(str(error))}\n  {_lines(error.remedy())}", err=True)
     return FAILED
+
+
+def _print_fault(kind: str, message: str, remedy: str) -> None:
+    import json
+
+    click.echo(json.dumps({"error": {"type": kind, "message": message, "remedy": remedy}}))
 
 
 def _lines(text: str) -> str:

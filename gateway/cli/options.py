@@ -1,5 +1,6 @@
 """Options every command shares, and what they open."""
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +16,77 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Time(click.ParamType):  # pyright: ignore[reportMissingTypeArgument] - generic in newer clicks alone
+    """A time, or a span of it, checked for how it is written; it goes on as text, for the gateway's own clock."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text. Fails where it is neither RFC 3339 nor a span such as `2h`."""
+        from gateway.times import NotATime, moment_ns
+
+        try:
+            moment_ns(value, now_ns=0)
+        except NotATime as error:
+            self.fail(f"{value!r}: {error}. {error.remedy()}", param, ctx)
+        return value
+
+
+class Span(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """A span of time such as `2h`, in nanoseconds."""
+
+    name = "span"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Its length."""
+        from gateway.times import NotATime, span_ns
+
+        try:
+            return value if isinstance(value, int) else span_ns(value)
+        except NotATime as error:
+            self.fail(f"{value!r}: {error}. Write one such as 90s, 30m, 2h, 7d.", param, ctx)
+
+
+class KeyText(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """A text about a signing key, checked for how it is written: a vkey, or the `name_alone`."""
+
+    name = "key"
+
+    def __init__(self, *, name_alone: bool) -> None:
+        self._name_alone = name_alone
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text. Fails where it can be none."""
+        from storage.audit.errors import NoteMalformed
+        from storage.audit.note import check_name, read_vkey
+
+        try:
+            check_name(value) if self._name_alone else read_vkey(value)
+        except NoteMalformed as error:
+            self.fail(f"{value!r}: {str(error).removeprefix('malformed: ')}.", param, ctx)
+        return value
+
+
+class Amount(click.FloatRange):
+    """A finite number that is not negative; `nan` is in no range, and is not out of one either."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
+
+
+TIME = Time()
+SPAN = Span()
+AMOUNT = Amount(min=0)
+VKEY = KeyText(name_alone=False)
+KEY_NAME = KeyText(name_alone=True)
 
 CONFIG_FILE = Path("stepwarden.toml")
 """Read where it exists and no other is named."""
@@ -38,12 +110,20 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
 
 
+def json_lines_option(command: F) -> F:
+    """`--json` of a command that goes on and on."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line on stdout.")(command)
+
+
+def url_option(command: F) -> F:
+    """`--url U`."""
+    said = "Speak to the gateway at this address, with the key in STEPWARDEN_KEY."
+    return click.option("--url", metavar="U", help=said)(command)
+
+
 def reach_options(command: F) -> F:
     """`--config F`, `--url U` and `--json`, for commands that look at what was recorded."""
-    url = click.option(
-        "--url", metavar="U", help="Speak to the gateway at this address, with the key in STEPWARDEN_KEY."
-    )
-    return config_option(url(json_option(command)))
+    return config_option(url_option(json_option(command)))
 
 
 def load_config(config_file: Path | None, **flags: Any) -> "Config":

@@ -82,7 +82,7 @@ def _what(explanation: Row) -> Iterator[Text]:
         yield line
     if explanation["asked_again"]:
         times = "once" if explanation["asked_again"] == 1 else f"{explanation['asked_again']} times"
-        yield Text(f"  The model was told so and asked again, {times}; the caller got that answer instead.")
+        yield Text(f"  The model was asked again, {times}, in the caller's place; the caller got what came of it.")
     if not marked and not explanation["unread"]:
         yield Text("  Nothing was stopped, changed or flagged.")
 

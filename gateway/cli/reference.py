@@ -4,14 +4,13 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
 
 import click
 import msgspec
 
 from gateway.cli.main import COMMANDS, stepwarden
 from gateway.config import sections, settings_of
-from gateway.config.written import choices
+from gateway.config.written import in_words
 
 
 def cli() -> str:
@@ -67,7 +66,7 @@ def _configuration() -> Iterator[str]:
         fields, described = settings_of(section), _field_docs(section)
         for field in fields:
             variable = f"STEPWARDEN_{header.replace('.', '__')}__{field.name}".upper()
-            yield f"| `{field.name}` | {_kind(field.type)} | {_default(field)} | `{variable}` |"
+            yield f"| `{field.name}` | {in_words(field.type)} | {_default(field)} | `{variable}` |"
         yield ""
         for field in fields:
             if said := described.get(field.name):
@@ -86,25 +85,6 @@ def _field_docs(section: type[msgspec.Struct]) -> dict[str, str]:
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 found[field.target.id] = " ".join(value.value.split())
     return found
-
-
-def _kind(kind: Any) -> str:
-    """A type as a reader of TOML would name it, with its range."""
-    arguments = get_args(kind)
-    metadata = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)]
-    if metadata:
-        bounds = (("≥", metadata[0].ge), (">", metadata[0].gt), ("≤", metadata[0].le))
-        said = [f"{sign} {value}" for sign, value in bounds if value is not None]
-        return f"{_kind(kind.__origin__)} {', '.join(said)}"
-    if admitted := choices(kind):
-        return " or ".join(f'`"{choice}"`' for choice in admitted)
-    if get_origin(kind) is tuple:
-        return "list of text"
-    if type(None) in arguments:
-        return _kind(next(each for each in arguments if each is not type(None)))
-    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}[
-        kind.__name__
-    ]
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

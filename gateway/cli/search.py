@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.options import reach, reach_options
+from gateway.cli.options import TIME, reach, reach_options
 from policies.errors import StepwardenError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class NothingSearchable(StepwardenError):
 @click.command()
 @click.argument("words", required=False)
 @click.option("--app", metavar="A", help="Only this app's contents [default: every app that allows it].")
-@click.option("--since", metavar="T", help="Only what came since then: RFC 3339, or `2h` back from now.")
+@click.option("--since", type=TIME, metavar="T", help="Only what came since then: RFC 3339, or `2h` back from now.")
 @click.option(
     "--most", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, metavar="N",
     help="About how many exchanges are read, sessions with newest activity first.",

@@ -11,8 +11,8 @@ from gateway.cli.options import config_option, load_config
 @click.command()
 @config_option
 @click.option("--host", metavar="H", help="Interface to listen on [default: 127.0.0.1].")
-@click.option("--port", type=int, metavar="P", help="TCP port [default: 8787].")
-@click.option("--workers", type=int, metavar="N", help="Processes that relay [default: 1].")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="P", help="TCP port [default: 8787].")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that relay [default: 1].")
 @click.option("--data-dir", metavar="D", help="Where the store lives [default: ./stepwarden-data].")
 def serve(
     config_file: Path | None, host: str | None, port: int | None, workers: int | None, data_dir: str | None

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import click
 
-from gateway.cli.options import reach, reach_options
+from gateway.cli.options import TIME, reach, reach_options
 
 PREVIEW = 400
 """Characters of a step's text that are fetched for a tree."""
@@ -18,7 +18,7 @@ def sessions() -> None:
 
 @sessions.command("list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many at most.")
-@click.option("--since", metavar="T", help="Only those active since: RFC 3339, or back from now such as 2h.")
+@click.option("--since", type=TIME, metavar="T", help="Only those active since: RFC 3339, or back from now such as 2h.")
 @click.option("--app", metavar="A", help="Only this app's.")
 @click.option("--before", metavar="ID", help="The page after the session named here.")
 @reach_options
@@ -41,7 +41,9 @@ def list_sessions(
         print_json(listed)
         return
     if not listed["sessions"]:
-        err().print("no sessions yet: point an SDK at the gateway, or see `stepwarden demo`")
+        narrowed = since or app or before
+        none = "no such sessions: widen --since, --app or --before, or leave them out"
+        err().print(none if narrowed else "no sessions yet: point an SDK at the gateway, or see `stepwarden demo`")
         return
     out().print(session_table(listed["sessions"]))
     if listed["next"]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.options import reach, reach_options
+from gateway.cli.options import config_option, json_lines_option, reach, url_option
 from policies.errors import StepwardenError
 
 
@@ -22,9 +22,11 @@ class NothingHappens(StepwardenError):
 
 @click.command()
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
-@reach_options
+@config_option
+@url_option
+@json_lines_option
 def tail(count: int | None, config_file: Path | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
-    """Follow exchanges and steps as they happen, until Ctrl-C. With --json, one document a line."""
+    """Follow exchanges and steps as they happen, until Ctrl-C."""
     from gateway.cli.events import EventPrinter
 
     with reach(config_file, url) as api:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.options import KEY_NAME, VKEY
 from policies.errors import StepwardenError
 
 
@@ -19,8 +20,16 @@ class NoLogs(StepwardenError):
 
 
 @click.command()
-@click.option("--name", required=True, metavar="N", help="The witness's name in its key, such as witness.example/w1.")
-@click.option("--log", "logs", multiple=True, metavar="VKEY", help="A log to cosign, by its vkey; may be repeated.")
+@click.option(
+    "--name",
+    type=KEY_NAME,
+    required=True,
+    metavar="N",
+    help="The witness's name in its key, such as witness.example/w1.",
+)
+@click.option(
+    "--log", "logs", type=VKEY, multiple=True, metavar="VKEY", help="A log to cosign, by its vkey; may be repeated."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="H", help="Interface to listen on.")
 @click.option("--port", default=8788, show_default=True, type=click.IntRange(1, 65_535), metavar="P", help="TCP port.")
 @click.option(

@@ -25,7 +25,7 @@ from gateway.config.supervisor import Supervisor, supervisor_mistakes
 from gateway.config.table import Table
 from gateway.config.telemetry import Telemetry, telemetry_mistakes
 from gateway.config.tools import Tool
-from gateway.config.written import Given, Mistake, choices, mistaken, read_value
+from gateway.config.written import Given, Mistake, choices, in_words, mistaken, read_value
 
 Section = TypeVar("Section", bound=msgspec.Struct)
 
@@ -89,7 +89,7 @@ class Reading:
         except (msgspec.ValidationError, ValueError, RecursionError) as error:
             admitted = choices(field.type)
             remedy = f"Use one of: {', '.join(admitted)}." if admitted else "See docs/CONFIG.md for what it takes."
-            reason = "has no such value" if admitted else str(error).replace("`", "'").rstrip(".")
+            reason = "has no such value" if admitted else _misfit(error, field.type)
             self.mistakes.append(mistaken(given, f"{label}: {reason}", remedy))
 
     def _examined(self) -> Iterator[Mistake]:
@@ -113,6 +113,15 @@ class Reading:
             yield from provider_mistakes(provider, named["provider"][name], gateway)
         for name, server in self.mcp.items():
             yield from server_mistakes(server, named["mcp"][name], apps=self.apps, gateway=gateway)
+
+
+def _misfit(error: Exception, kind: Any) -> str:
+    """Why a value is none of this type: in words, unless what the decoder says is about the form of a text."""
+    said = str(error).replace("`", "'").rstrip(".")
+    if not said.startswith("Expected") or "regex" in said or "length" in said:
+        return said
+    wanted = in_words(kind)
+    return f"is not {wanted}" if wanted.startswith(("text", "true")) else f"is not a {wanted}"
 
 
 def _name_fault(kind: str, name: str) -> tuple[str, str] | None:

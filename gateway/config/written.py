@@ -216,3 +216,22 @@ def read_value(given: Given, kind: Any) -> Any:
 def choices(kind: Any) -> tuple[str, ...]:
     """The values a Literal type admits; empty for every other type."""
     return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def in_words(kind: Any) -> str:
+    """A type as a reader of TOML would name it, with its range."""
+    arguments = get_args(kind)
+    metadata = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)]
+    if metadata:
+        bounds = (("≥", metadata[0].ge), (">", metadata[0].gt), ("≤", metadata[0].le))
+        said = [f"{sign} {value}" for sign, value in bounds if value is not None]
+        return f"{in_words(kind.__origin__)} {', '.join(said)}"
+    if admitted := choices(kind):
+        return " or ".join(f'`"{choice}"`' for choice in admitted)
+    if get_origin(kind) is tuple:
+        return "list of text"
+    if type(None) in arguments:
+        return in_words(next(each for each in arguments if each is not type(None)))
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}[
+        kind.__name__
+    ]

@@ -37,6 +37,14 @@ class NoGateway(StepwardenError):
         return "Start `stepwarden serve` on this configuration, or name a running gateway with --url."
 
 
+class TurnedAway(NoGateway):
+    """A gateway answers, and lets this server's messages not in."""
+
+    def remedy(self) -> str:
+        """Where what it asks for goes."""
+        return "Do as it says: a key goes into STEPWARDEN_KEY, an [mcp.NAME] table into that gateway's configuration."
+
+
 class NoProgram(StepwardenError):
     """The tool server's program cannot be run."""
 
@@ -66,7 +74,7 @@ async def bridged(
         except Refused as refusal:
             raise NoGateway(f"The gateway at {url} cannot be reached: {refusal}") from refusal
         if answer.status != 200:  # noqa: PLR2004 - OK
-            raise NoGateway(f"The gateway at {url} refused: {await _why(answer)}")
+            raise TurnedAway(f"The gateway at {url} refused: {await _why(answer)}")
         process = await _started(command, environ)
         try:
             return await _Bridge(process, lines, longest).run(answer)

@@ -10,7 +10,10 @@ from typing import Final, Protocol
 
 from gateway.wire.gate import Refused, Substituted
 from gateway.wire.interface import RequestView
-from gateway.wire.leaves import Tree, overridden
+from gateway.wire.jsons import decode
+from gateway.wire.leaves import Tree, overridden, replaced
+from gateway.wire.totals import added
+from gateway.wire.values import mapping
 from policies.errors import StepwardenError
 
 _CLOSES: Final = re.compile(rb"\s*\]")
@@ -65,6 +68,12 @@ class Turns(Protocol):
         Each says `notice`, as an item of the wire. Of calls that take no such result there is none.
         """
         ...
+
+
+def summed(first: bytes, second: bytes) -> bytes:
+    """The second reply, whose usage is what both were billed; every wire has it in the same place."""
+    usage = added(mapping(decode(first)).get("usage"), mapping(decode(second)).get("usage"))
+    return second if usage is None else replaced(second, [(("usage",), usage)])
 
 
 def appended(body: bytes, view: RequestView, key: str, items: list[bytes]) -> bytes:

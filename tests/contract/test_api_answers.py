@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+import logging
 
 import msgspec
 import pytest
@@ -124,6 +125,13 @@ def test_the_openapi_document_describes_every_route(plane: Plane) -> None:
     assert document["openapi"].startswith("3.1")
     assert "/api/sessions/{session_id}/steps" in document["paths"]
     assert "/api/live" in document["paths"]
+
+
+def test_reading_the_openapi_document_leaves_the_logs_as_they_are(plane: Plane) -> None:
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    ask(plane.app, "/api/openapi.json")
+    assert (root.handlers, root.level) == (handlers, level)
 
 
 def test_a_viewer_sees_what_is_recorded_and_nothing_can_forge_an_event(plane: Plane) -> None:

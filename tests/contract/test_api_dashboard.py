@@ -157,7 +157,9 @@ def test_nobody_compares_with_what_it_may_not_see_or_what_cannot_be_compared(pla
 
 def test_the_signing_keys_are_those_of_the_log(plane: Plane) -> None:
     (vkey,) = ask(plane.app, "/api/audit/keys").json()["vkeys"]
-    assert vkey.split("+")[0] == ask(plane.app, "/api/audit/head").text.splitlines()[0]
+    head = ask(plane.app, "/api/audit/head")
+    assert vkey.split("+")[0] == head.text.splitlines()[0]
+    assert head.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 def test_an_auditor_sees_what_waits_and_decides_nothing(plane: Plane) -> None:

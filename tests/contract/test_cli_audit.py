@@ -75,6 +75,15 @@ def test_a_key_that_does_not_fit_exits_with_one(data: Path) -> None:
     assert run(["audit", "verify", "--vkey", key("stranger").verifier.vkey]) == 1
 
 
+def test_a_text_that_is_no_key_is_a_usage_error_that_says_what_a_key_reads(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del data
+    assert run(["audit", "verify", "--vkey", "garbage"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'--vkey': 'garbage': a vkey reads NAME+KEYID+KEY." in said
+
+
 def test_a_head_kept_earlier_shows_what_was_removed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["audit", "head"]) == 0
     kept = data.parent / "head"
@@ -147,5 +156,6 @@ def test_a_hostile_log_says_nothing_to_the_terminal(data: Path, capsys: pytest.C
 def test_a_witness_without_logs_does_not_start(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["witness", "--name", "witness.example/w1"]) == FAILED
     assert "knows no log" in capsys.readouterr().err
-    assert run(["witness", "--name", "witness.example/w1", "--log", "no vkey"]) == FAILED
+    assert run(["witness", "--name", "witness.example/w1", "--log", "no vkey"]) == 2
+    assert run(["witness", "--name", "a name", "--log", VKEY]) == 2
     assert not (data.parent / "stepwarden-witness").exists()

@@ -156,6 +156,14 @@ def test_json_is_one_document_whatever_is_in_it(house: str, capsys: pytest.Captu
     assert failed["error"]["remedy"]
 
 
+def test_a_list_that_was_narrowed_to_nothing_does_not_say_that_nothing_was_recorded(
+    house: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del house
+    assert run(["sessions", "list", "--app", "another"]) == 0
+    assert "--app" in capsys.readouterr().err
+
+
 def test_terminating_a_session_shows_in_it(house: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed(capsys, "sessions", "terminate", house)
     assert "terminated" in printed(capsys, "sessions", "show", house)
@@ -201,7 +209,8 @@ def test_init_writes_what_check_accepts_and_never_overwrites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["init"]) == 0
+    assert run(["init", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"written": ["stepwarden.toml", "example-policy.toml"], "left": []}
     assert run(["check"]) == 0
     path = tmp_path / "stepwarden.toml"
     assert Config.load(path, environ={}).gateway.port == 8787

@@ -54,7 +54,7 @@ def test_explain_says_what_was_done_why_what_ran_and_what_to_do(
     for words in (
         "rejected instructions_in_data",
         "model_text, was not passed on",
-        "asked again, once",
+        "asked again, once, in the caller's place; the caller got what came of it",
         f"{CLAUSE} critical",
         "The agent acts on the word of its user and operator.",
         "score 90 (near certain): a value comes from an order in data",
@@ -116,8 +116,9 @@ def test_a_clause_goes_out_of_force_for_a_while_on_a_named_persons_word_without_
     shown = " ".join(printed(capsys, "clauses", "list").split())
     assert f"out of force {CLAUSE} until" in shown
     assert not any(each in shown for each in HARMFUL)
-    answer = json.loads(printed(capsys, "clauses", "mode", CLAUSE, "enforce", "--by", "b", "--reason", "r", "--json"))
-    assert (answer["mode"], answer["until"]) == ("enforce", None)
+    own = CLAUSE.partition("/")[2]  # its own id will do, for no other policy has it
+    answer = json.loads(printed(capsys, "clauses", "mode", own, "enforce", "--by", "b", "--reason", "r", "--json"))
+    assert (answer["clause"], answer["mode"], answer["until"]) == (CLAUSE, "enforce", None)
     assert "out of force" not in printed(capsys, "clauses", "list")
 
 

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def test_every_command_and_subcommand_exists_and_explains_itself(name: str) -> N
         "explain",
         "backtest",
         "holds",
+        "audit",
         "keys",
         "optimize",
         "proposals",
@@ -122,3 +124,61 @@ def test_usage_errors_exit_with_two_and_name_the_nearest(capsys: pytest.CaptureF
     assert run(["sessions", "show"]) == 2
     assert run(["keys", "create", "--role", "root"]) == 2
     assert run(["--nope"]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sesions",),
+        ("sessions", "show"),
+        ("sessions", "list", "--limit", "0"),
+        ("holds", "reject", "an-id"),
+        ("audit", "export", "--since", "1h"),
+    ],
+)
+def test_a_usage_error_is_the_one_json_document_too_where_that_was_asked_for(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--json"]) == 2
+    told = capsys.readouterr()
+    fault = json.loads(told.out)["error"]
+    assert fault["message"] in told.err
+    assert fault["remedy"].startswith("See `stepwarden")
+    assert run(["mcp", "--", "a-program", "--json"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sessions", "list", "--since"),
+        ("search", "word", "--since"),
+        ("backtest", "--policy", "agent-baseline", "--since"),
+        ("audit", "export", "-o", "x.zip", "--since"),
+        ("audit", "export", "-o", "x.zip", "--since", "1h", "--until"),
+        ("keys", "create", "--expires"),
+        ("clauses", "mode", "a/b", "shadow", "--by", "me", "--reason", "r", "--for"),
+    ],
+)
+def test_a_time_that_is_none_is_a_usage_error_that_says_how_to_write_one(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "yesterday"]) == 2
+    said = capsys.readouterr().err
+    assert words[-1] in said
+    assert "'yesterday'" in said
+    assert "2h" in said
+
+
+@pytest.mark.parametrize("words", [("--port", "65536"), ("--port", "-1"), ("--workers", "0"), ("--workers", "65")])
+def test_a_flag_of_serve_out_of_its_range_is_a_usage_error(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["serve", *words]) == 2
+    assert words[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-1"])
+def test_an_amount_that_is_no_number_is_a_usage_error(amount: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["keys", "create", "--budget", amount]) == 2
+    assert "--budget" in capsys.readouterr().err

@@ -44,3 +44,20 @@ def test_a_bundle_made_under_traffic_verifies_and_holds_what_was_served_before(t
     assert {each["exchange"] for each in completed if each["type"] == "request.completed"} >= set(before)
     spans = b"".join(data for path, data in files.items() if path.startswith("spans/"))
     assert {json.loads(line)["exchange"]["exchange_id"] for line in spans.splitlines()} >= set(before)
+
+
+def test_the_log_of_a_gateway_elsewhere_is_verified_here_and_its_head_can_be_kept(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        house.provider.script = always(say("chat", TURN))
+        house.facts(house.ask(CHAT.call()).exchange)
+        head = house.gateway.command("audit", "head")
+        assert head.returncode == 0, head.stderr
+        kept = tmp_path / "head"
+        kept.write_text(head.stdout)
+        report = house.gateway.command("audit", "verify", "--from-checkpoint", str(kept), "--json")
+        assert report.returncode == 0, report.stderr
+        shown = json.loads(report.stdout)
+        assert (shown["ok"], shown["path"]) == (True, house.gateway.url)
+        assert shown["size"] > int(head.stdout.splitlines()[1])
+        twice = house.gateway.command("audit", "verify", str(tmp_path))
+        assert (twice.returncode, "not both" in twice.stderr) == (2, True)

@@ -199,7 +199,9 @@ def test_a_key_that_is_none_is_refused_with_the_reason(tools: ToolHouse) -> None
     with Bridge(tools, STEPWARDEN_KEY="swk_wrong") as bridge:
         assert bridge.process.wait(60) == 3
         assert bridge.process.stderr is not None
-        assert b"key" in bridge.process.stderr.read()
+        said = bridge.process.stderr.read()
+        assert b"The gateway key is unknown" in said
+        assert b"STEPWARDEN_KEY" in said  # and not to start a gateway, for one has just answered
 
 
 def test_without_a_gateway_nothing_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -257,7 +257,9 @@ def test_the_model_learns_why_it_is_asked_again_where_the_clause_answers_it_alon
         say(dialect.name, calling(tool), streamed=stream), say(dialect.name, TURN, streamed=stream)
     )
     got = asked(strict, dialect, stream=stream, text=text, tools=tools_of(dialect, tool))
-    assert [part for part in read(dialect, got, stream=stream).parts if part.kind == "tool_call"] == []
+    reply = read(dialect, got, stream=stream)
+    assert [part for part in reply.parts if part.kind == "tool_call"] == []
+    assert reply.usage.output_tokens == calling(tool).spent.output_tokens + TURN.spent.output_tokens
     first, second = [seen.body for seen in strict.provider.requests if text.encode() in seen.body]
     assert (b"[Stepwarden: " in second) == told
     assert (second == first) != told
@@ -265,10 +267,15 @@ def test_the_model_learns_why_it_is_asked_again_where_the_clause_answers_it_alon
 
 @every_dialect
 @stream_or_json
-def test_a_model_that_insists_is_ended_with_a_notice(strict: House, dialect: Dialect, *, stream: bool) -> None:
-    strict.provider.script = always(say(dialect.name, calling("launch"), streamed=stream))
+@pytest.mark.parametrize("tool", ["launch", "land"], ids=["answered", "resampled"])
+def test_a_model_that_insists_is_ended_with_a_notice(
+    strict: House, dialect: Dialect, tool: str, *, stream: bool
+) -> None:
+    turn = calling(tool)
+    strict.provider.script = always(say(dialect.name, turn, streamed=stream))
     got = asked(strict, dialect, stream=stream)
     reply = read(dialect, got, stream=stream)
+    assert reply.usage.output_tokens == 3 * turn.spent.output_tokens  # asked again twice, and all of it is billed
     assert [part for part in reply.parts if part.kind == "tool_call"] == []
     assert "[Stepwarden: " in "".join(part.text for part in reply.parts)
     assert reply.complete

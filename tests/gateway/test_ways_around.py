@@ -100,6 +100,7 @@ def test_a_terminated_session_is_refused_and_no_other(keyless: House) -> None:
     refused = said("to-be-ended")
     assert (refused.status, json.loads(refused.body)["error"]["type"]) == (400, "session_terminated")
     assert [got.all(b"stepwarden-verdict") for got in (other, refused)] == [[b"allow"], [b"terminate"]]
+    assert refused.all(b"stepwarden-session") == [session.encode()]
     assert len(keyless.provider.requests) == before
     assert said("to-go-on").one(b"stepwarden-session") == other.one(b"stepwarden-session")
 

@@ -1,5 +1,6 @@
 import os
 import random
+import re
 import socket
 import tomllib
 from pathlib import Path
@@ -434,3 +435,23 @@ def test_lines_and_asking_optimizers_need_what_they_rest_on(tmp_path: Path) -> N
         path.write_text(text)
         with pytest.raises(ConfigError, match=said):
             Config.load(path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("[gateway]\nport = 99999", "`port` in [gateway]: is not a whole number ≥ 0, ≤ 65535"),
+        ('[app.default]\npolicy = "agent-baseline"', "`policy` in [app.default]: is not a list of text"),
+        ('[app.default]\nenforce = "yes"', "`enforce` in [app.default]: is not true or false"),
+        ("[limits]\nhold_seconds = 0", "`hold_seconds` in [limits]: is not a number > 0, ≤ 86400"),
+        ("[gateway]\nhost = 1", "`host` in [gateway]: is not text"),
+        ('[optimizer]\nschedule = "25:00"', "regex"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_the_words_of_the_reference(
+    tmp_path: Path, written: str, told: str
+) -> None:
+    path = tmp_path / "stepwarden.toml"
+    path.write_text(written)
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Config.load(path, environ={})

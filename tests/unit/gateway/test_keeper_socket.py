@@ -15,7 +15,7 @@ from gateway.config import Config
 from gateway.ids import new_id
 from gateway.keeper import LocalKeeper, Opening
 from gateway.keeper_socket import KeeperSide, RemoteKeeper
-from gateway.refusals import BudgetExhausted
+from gateway.refusals import BudgetExhausted, SessionTerminated
 from gateway.stations.asks import Ask
 from policies.vocabulary.audit import RequestAccepted
 from policies.vocabulary.erasures import Order
@@ -143,6 +143,25 @@ def closing(opened: Opening, cost: int) -> Recording:
     )
     nothing = Body(raw=b"", length=0)
     return Recording(exchange=exchange, request=nothing, response=nothing, steps=())
+
+
+def test_a_refusal_says_the_same_on_both_sides_of_the_socket(tmp_path: Path) -> None:
+    async def told() -> None:
+        async with keeping(tmp_path) as keep:
+            worker = await keep.worker()
+            joined = await worker.open(opening(await keep.bound_key(), 1))
+            assert joined.join is not None
+            await keep.keeper.terminate(joined.join.session_id)
+            refused: list[SessionTerminated] = []
+            for side in (keep.keeper, worker):
+                with pytest.raises(SessionTerminated) as raised:
+                    await side.open(opening(await keep.bound_key(), 1))
+                refused.append(raised.value)
+            here, there = refused
+            assert (str(here), here.headers) == (str(there), there.headers)
+            assert dict(here.headers) == {b"stepwarden-session": joined.join.session_id.encode()}
+
+    asyncio.run(told())
 
 
 def test_what_a_dead_worker_had_open_is_spent_in_full_and_the_rest_as_it_cost(tmp_path: Path) -> None:
