@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.browser import PHONE, tab
+from tests.e2e.browser import PHONE, READ, tab
 from tests.e2e.dashboard_stage import MINUTE_NS, Stage, Turn, fill, session_of
 from tests.e2e.proposed_stage import APP, CLAUSE, HOSTILE, filed, learning, proposed, told_session
 from tests.gateway.house import waited
@@ -89,7 +89,7 @@ def test_a_proposal_is_held_against_recorded_history(page: Page, learned: Learne
     flips = tried.locator(".flips", has_text="no-late-deploys")
     expect(flips.first).to_contain_text("rejected")
     flips.first.locator("li a").first.click()
-    expect(page.locator(".row.r-turn").first).to_be_visible()
+    expect(page.locator(READ).first).to_be_visible()
     shown = [
         json.loads(each["entry"]) for each in learned.stage.api("/api/audit/entries", kind="content.read")["entries"]
     ]

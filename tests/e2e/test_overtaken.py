@@ -10,6 +10,7 @@ from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from gateway.times import rfc3339
 from tests.e2e.browser import tab
 from tests.e2e.dashboard_stage import POLICIES, Stage, stage
+from tests.gateway.house import waited
 
 pytestmark = pytest.mark.e2e
 
@@ -48,9 +49,12 @@ def session_of(standing: Stage, name: str, *texts: str) -> str:
     return standing.api(f"/api/sessions/{name}/turns")["session_id"]
 
 
-def kept_back(page: Page, pattern: str) -> Callable[[], None]:
-    """Have the gateway answer such requests at once, and the page hear of it only when what is returned is called."""
-    kept: list[tuple[Route, APIResponse]] = []
+def kept_back(page: Page, pattern: str, kept: list[tuple[Route, APIResponse]] | None = None) -> Callable[[], None]:
+    """Have the gateway answer such requests at once, and the page hear of it only when what is returned is called.
+
+    `kept` gets the answers meanwhile.
+    """
+    kept = [] if kept is None else kept
     over = False
 
     def keep(route: Route) -> None:
@@ -71,8 +75,8 @@ def kept_back(page: Page, pattern: str) -> Callable[[], None]:
 
 
 def redrawn(page: Page) -> None:
-    """Let the page draw what it has heard by now."""
-    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+    """Let the page draw what it has heard by now, and do what it put off by less than this."""
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn, 100)))")
 
 
 def test_a_page_that_is_answered_late_does_not_take_the_place_of_the_next(page: Page) -> None:
@@ -98,14 +102,16 @@ def test_another_step_of_an_exchange_that_is_still_asked_for_is_shown(page: Page
         page.locator(".row.r-turn").nth(1).click()
     page.locator(".row.r-step", has_text="the second question").click()
     expect(page.locator(".row[aria-selected=true]")).to_contain_text("the second question")
+    redrawn(page)
     let_go()
     expect(page.locator(".stepview.chosen")).to_contain_text("the second question")
 
 
 def test_a_hold_that_begins_while_holds_are_first_looked_at_is_shown(page: Page, standing: Stage) -> None:
-    let_go = kept_back(page, "**/api/holds")
-    with page.expect_request("**/api/holds"):
-        page.goto("/#/holds")
+    kept: list[tuple[Route, APIResponse]] = []
+    let_go = kept_back(page, "**/api/holds", kept)
+    page.goto("/#/holds")
+    waited(lambda: (page.evaluate("true") and kept) or None)
     with standing.held():
         expect(page.locator("#waiting")).to_contain_text("1")
         let_go()
