@@ -230,6 +230,10 @@ class RevisionBook:
         """Every move of a proposal, in order."""
         return trials.moves_of(self._ledger, number)
 
+    def newest_move(self) -> int:
+        """The number of the last move there was; 0 before any."""
+        return trials.newest_move(self._ledger)
+
     def moves_after(self, number: int, limit: int) -> "list[trials.Move]":
         """Moves of all proposals beyond one, in order."""
         return trials.moves_after(self._ledger, number, limit)

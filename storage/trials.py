@@ -94,6 +94,11 @@ def moves_of(ledger: Ledger, number: int) -> list[Move]:
     return [_move(row) for row in ledger.read(f"{_MOVES} WHERE proposal = ? ORDER BY id", (number,))]
 
 
+def newest_move(ledger: Ledger) -> int:
+    """The number of the last move of any proposal; 0 before any."""
+    return int(ledger.read("SELECT ifnull(max(id), 0) FROM proposal_move")[0][0])
+
+
 def moves_after(ledger: Ledger, number: int, limit: int) -> list[Move]:
     """Moves of all proposals beyond one, in order, at most so many."""
     return [_move(row) for row in ledger.read(f"{_MOVES} WHERE id > ? ORDER BY id LIMIT ?", (number, limit))]

@@ -1,20 +1,39 @@
 """The bell: hears what happens in the keeper's process, asks each alert's rule, and hands its courier what to tell."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
-from gateway.alerts.occurrences import Occurrence, State, of_hold, of_recordings, of_states
+from gateway.alerts.occurrences import Occurrence, State, of_hold, of_moves, of_recordings, of_states
 from gateway.alerts.watch import Watch
 from gateway.config import Alert
+from policies.errors import StepwardenError
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.holds import Hold
+from storage.trials import Move
 
 if TYPE_CHECKING:
     from gateway.alerts.courier import Courier
 
+_LOG: Final = logging.getLogger("stepwarden.alerts")
+
 _LOOK_SECONDS: Final = 1.0
+_MOVES: Final = 500
+"""Moves of proposals that are read at a time; what is more comes with the next look."""
+
+
+class Moves(Protocol):
+    """The slice of the book of proposals this follows; `storage.revisions.RevisionBook` fits."""
+
+    def newest_move(self) -> int:
+        """The number of the last move there was."""
+        ...
+
+    def moves_after(self, number: int, limit: int) -> list[Move]:
+        """Moves beyond one, in order."""
+        ...
 
 
 @final
@@ -39,13 +58,15 @@ class Bell:
             "alerts_lost": sum(courier.lost for _, courier in self._pairs),
         }
 
-    def start(self, state: Callable[[], State]) -> None:
-        """Begin to deliver; what nobody reports is seen in `state`."""
+    def start(self, state: Callable[[], State], moves: Moves | None) -> None:
+        """Begin to deliver; what nobody reports is seen in `state`, and in `moves` where proposals are made."""
         if not self._pairs:
             return
         self._loop = asyncio.get_running_loop()
         self._tasks = [asyncio.create_task(courier.run()) for _, courier in self._pairs]
         self._tasks.append(asyncio.create_task(self._look(state)))
+        if moves is not None and self._wanted & {"proposal", "rolled_back"}:
+            self._tasks.append(asyncio.create_task(self._follow(moves, moves.newest_move())))
 
     async def stop(self) -> None:
         """End; what was not delivered is not any more."""
@@ -89,6 +110,18 @@ class Bell:
             for watch, courier in self._pairs:
                 for notice in watch.due(now):
                     courier.put(notice)
+
+    async def _follow(self, moves: Moves, number: int) -> None:
+        """What becomes of proposals from here on."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                came = await asyncio.to_thread(moves.moves_after, number, _MOVES)
+            except StepwardenError as error:
+                _LOG.warning("alerts cannot follow proposals, and try again", extra={"reason": str(error)})
+                continue
+            number = max([number, *[move.number for move in came]])
+            self.hear(*of_moves(came))
 
 
 def _pairs(

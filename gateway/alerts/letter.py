@@ -29,6 +29,8 @@ _SAID: Final = {
     "audit_failing": "the audit log cannot be written or published",
     "not_verified": "the audit log does not verify",
     "supervisor_blind": "the supervisor judges steps wrongly whose label is known",
+    "proposal": "a proposal waits for a person",
+    "rolled_back": "live traffic spoke against a revision, which was taken back",
 }
 
 _PAGES: Final = {"hold": "holds", "supervisor_blind": "supervision", "budget": "costs"}
@@ -48,6 +50,8 @@ def summary(notice: Notice) -> str:
 def link(notice: Notice, dashboard: str) -> str:
     """Where in the dashboard to look."""
     newest = notice.newest
+    if newest.proposal is not None:
+        return f"{dashboard}/#/proposals/{newest.proposal}"
     if newest.occasion in _PAGES:
         return f"{dashboard}/#/{_PAGES[newest.occasion]}"
     if newest.session and newest.exchange:
@@ -73,6 +77,7 @@ def webhook(notice: Notice, dashboard: str, at: str) -> bytes:
             "hold": newest.hold,
             "exchange": newest.exchange,
             "session": newest.session,
+            "proposal": newest.proposal,
             "clauses": newest.clauses,
             "reason": newest.reason,
         },

@@ -9,9 +9,11 @@ from gateway.config import Occasion
 from policies.vocabulary.critiques import Seat
 from policies.vocabulary.exchanges import Exchange, Recording
 from policies.vocabulary.holds import Hold
+from storage.trials import Move
 
 _CLAUSES: Final = 8
 _ERROR: Final = 400
+_FOR_A_PERSON: Final = frozenset({"needs_a_person", "one_voice"})
 _TOLD: Final[frozenset[Occasion]] = frozenset({"flag", "redact", "rewrite", "reject", "terminate"})
 
 
@@ -25,6 +27,7 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     exchange: str | None = None
     session: str | None = None
     hold: str | None = None
+    proposal: int | None = None
     clauses: tuple[str, ...] = ()
     reason: str | None = None
     """A code."""
@@ -47,6 +50,15 @@ def of_hold(hold: Hold) -> Occurrence | None:
         clauses=ask.clauses[:_CLAUSES],
         reason=ask.reason,
     )
+
+
+def of_moves(moves: Iterable[Move]) -> Iterator[Occurrence]:
+    """What there is to tell of proposals on their way."""
+    for move in moves:
+        if move.outcome == "waiting" and move.why in _FOR_A_PERSON:
+            yield Occurrence(occasion="proposal", app=move.app, proposal=move.proposal, reason=move.why)
+        elif move.state == "rolled_back" and not move.person:
+            yield Occurrence(occasion="rolled_back", app=move.app, proposal=move.proposal, reason=move.why)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from gateway.config.written import Mistake, mistaken
 
 Occasion: TypeAlias = Literal[
     "hold", "flag", "redact", "rewrite", "reject", "terminate", "failed", "spent", "budget", "guard_not_run", "dropped",
-    "audit_failing", "not_verified", "supervisor_blind",
+    "audit_failing", "not_verified", "supervisor_blind", "proposal", "rolled_back",
 ]  # fmt: skip
 
 _NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -34,7 +34,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """What to tell of: `hold` (a step waits), a verdict (`flag redact rewrite reject terminate`), `failed` (a call had
     no whole answer), `spent` (see `over_usd`), `budget` (a call was refused: its key's budget does not cover it),
     `guard_not_run`, `dropped` (something could not be recorded), `audit_failing`, `not_verified`
-    (`POST /api/audit/verify` found something), `supervisor_blind` (it judges canaries wrongly)."""
+    (`POST /api/audit/verify` found something), `supervisor_blind` (it judges canaries wrongly),
+    `proposal` (one waits for a person), `rolled_back` (a revision was taken back by itself)."""
 
     apps: tuple[str, ...] = ()
     """Only of these apps; empty is every app."""

@@ -359,7 +359,7 @@ def open_live(config: Config, store: Store, standing: Standing, revise: Revise) 
             looks,
             newest=store.newest_session,
             configured={name: frozenset[str](tool.tags) for name, tool in config.tools.items()},
-            keys=partial(_keys_of, store, config),
+            keys=partial(keys_of, store, config),
             revise=revise,
             rest=rest,
         )
@@ -367,7 +367,7 @@ def open_live(config: Config, store: Store, standing: Standing, revise: Revise) 
     return LiveThread(make)
 
 
-def _keys_of(store: Store, config: Config, app: str) -> int:
+def keys_of(store: Store, config: Config, app: str) -> int:
     """How many keys may call for an app; for `default`, those of apps that nobody configured, too."""
     now_ns = time.time_ns()
     return sum(

@@ -103,7 +103,7 @@ class Gateway:
                 keeper.store.publisher.start()
                 witnesses.start()
                 keeper.monitor = await self._read_along(keeper, open_things)
-                bell.start(lambda: for_alerts(keeper))
+                bell.start(lambda: for_alerts(keeper), None if keeper.standing is None else keeper.store.revisions)
                 open_things.push_async_callback(bell.stop)
                 self._climb(keeper, open_things)
                 await self._serve(keeper, panel, witnesses, open_things)

@@ -223,6 +223,7 @@ class Register:
         for fingerprint in end.fingerprints:
             self.heads.strike(end.place + fingerprint, end)
             self.tails.strike(tail_key(end.place[:16], end.tail, fingerprint), end)
+            self.said.strike(_said_key(end, fingerprint), end)
         self.touch(end)
 
     def settle(self, end: End, status: Status, fingerprints: tuple[bytes, ...], *, telling: bool = False) -> None:
@@ -239,7 +240,7 @@ class Register:
                 self.heads.enter(reply, end)
                 self.tails.enter(tail_key(end.place[:16], end.tail, fingerprint), end)
                 if telling:
-                    self.said.enter(end.place[:16] + end.branch.role + fingerprint, end)
+                    self.said.enter(_said_key(end, fingerprint), end)
 
     def call(self, name: Name, session: Session) -> None:
         """Let a session be found by a name, unless the name is given or the session has too many."""
@@ -275,6 +276,11 @@ class Register:
             del self.sessions[session.session_id]
             for name in session.names:
                 self.names.pop(name, None)
+
+
+def _said_key(end: End, fingerprint: bytes) -> bytes:
+    """The key of an end by its reply alone."""
+    return end.place[:16] + end.branch.role + fingerprint
 
 
 def tail_key(guard: bytes, tail: bytes, fingerprint: bytes) -> bytes:

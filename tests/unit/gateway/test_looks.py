@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.config import Config
 from gateway.optimizing.episodes import recorded_episodes
+from gateway.optimizing.live import keys_of
 from gateway.optimizing.looks import Looks
 from storage.store import Store
 from tests.contract.api_store import recorded
@@ -33,4 +34,17 @@ def test_a_session_that_is_too_young_stops_those_behind_it(tmp_path: Path) -> No
     looks = Looks(store, recorded_episodes(store, CONFIG), settle_ns=HOUR_NS, configured=CONFIG.apps)
     assert looks.due("default", 0, now_ns=time.time_ns(), most=9) == []
     assert len(looks.due("default", 0, now_ns=time.time_ns() + 2 * HOUR_NS, most=2)) == 2
+    store.close()
+
+
+def test_as_many_voices_are_asked_for_as_there_are_keys_that_may_call(tmp_path: Path) -> None:
+    """Whoever cannot call cannot complain: waiting for such a key would keep in force what harms all others."""
+    store, now_ns = Store.open(tmp_path / "data"), time.time_ns()
+    for app in ("default", "stray", "shop", "default"):
+        store.keys.create(name="n", role="app", app=app, now_ns=now_ns)
+    store.keys.create(name="n", role="viewer", app="default", now_ns=now_ns)
+    store.keys.create(name="n", role="app", app="default", now_ns=now_ns - HOUR_NS, expires_ns=now_ns - 1)
+    gone, _ = store.keys.create(name="n", role="app", app="default", now_ns=now_ns)
+    store.keys.revoke(gone.key_id, now_ns)
+    assert [keys_of(store, CONFIG, app) for app in ("default", "shop")] == [3, 1]
     store.close()

@@ -157,6 +157,16 @@ def test_a_protected_clause_never_changes(house: House) -> None:
     assert house.standing.of("default") is None
 
 
+def test_what_was_in_force_once_brings_back_nothing_that_is_protected_otherwise_by_now(house: House) -> None:
+    kept = house.put(house.filed())
+    house.rules.write_text(house.rules.read_text().replace("at = 90", "at = 80"))
+    house.standing.settle()
+    with pytest.raises(EditRefused) as refused:
+        house.standing.activate(kept.revision.digest, EVE)
+    assert refused.value.why == "protected"
+    assert (house.standing.of("default"), house.acting()) == (None, 80)
+
+
 def test_files_that_a_person_changed_win_and_there_is_no_way_back_beyond_them(house: House) -> None:
     kept = house.put(house.filed())
     house.rules.write_text(house.rules.read_text().replace("at = 90", "at = 80"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from policies.digests import digest
 from policies.guards.pattern import PatternRule, PatternSpec
-from policies.parameters import EditRefused, apply, clauses, expired, protected
+from policies.parameters import EditRefused, apply, check, clauses, expired, protected
 from policies.tools import ToolSelector
 from policies.vocabulary.bands import Band
 from policies.vocabulary.revisions import (
@@ -118,6 +118,20 @@ def test_a_protected_clause_is_the_same_to_the_byte_whatever_comes(edits: list[E
         except EditRefused:
             continue
     assert protected(now) == protected(start)
+    assert list(protected(now)) == ["p/law"]
+
+
+@pytest.mark.parametrize(
+    "law",
+    [(), (clause("law"),), (clause("law", at=76, protected=True),)],
+    ids=["it is gone", "it is protected no more", "it acts later"],
+)
+def test_nothing_comes_in_the_place_of_a_protected_clause_however_it_came_about(law: tuple[str, ...]) -> None:
+    """No edit says so: parameters that were in force once, say, or that another release made."""
+    before = parameters(clause(), clause("law", protected=True))
+    with pytest.raises(EditRefused) as refused:
+        check(before, parameters(clause(), *law))
+    assert refused.value.why == "protected"
 
 
 def test_what_does_not_load_or_breaks_an_example_is_refused_with_its_reason() -> None:

@@ -1,6 +1,6 @@
 """What waits for the monitor is settled once, what critiques say is sealed and goes with its session."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,15 @@ import msgspec
 import pytest
 
 from gateway.ids import new_id
-from policies.vocabulary.audit import commitment
+from policies.vocabulary.audit import Entry, commitment
 from policies.vocabulary.critiques import Consumed, Critique, Label, Opinion, Quote
 from policies.vocabulary.erasures import Order
 from policies.vocabulary.labels import LabelGiven
 from policies.vocabulary.monitoring import SHED, Awaiting, Filed
 from policies.vocabulary.verdicts import VerdictName
 from storage.critiques import CritiqueNotFound
+from storage.errors import StorageFailed
+from storage.ledger import Kept, Statement
 from storage.store import Store
 from tests.fakes.audit import entries_of, verified
 from tests.unit.storage.stored import START_NS, recording
@@ -133,6 +135,27 @@ def test_a_step_is_settled_once_whoever_comes_second(store: Store) -> None:
     assert store.critiques.settle([first]) == store.critiques.settle([second]) == []
     assert store.critiques.of_session("S1") == [first]
     assert (store.monitor_queue.depth(), len(told(store, "critique.recorded"))) == (0, 1)
+
+
+def test_a_critique_that_cannot_be_kept_leaves_its_steps_in_the_queue(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaving the queue and being critiqued are one transaction: no kill in between loses a step, or doubles it."""
+    store.monitor_queue.take([awaiting("E1.0000"), awaiting("E2.0000", "S2")], 2)
+    written, append = list[int](), store.ledger.append
+
+    def full(work: Sequence[Statement], *, entries: Sequence[Entry]) -> Kept:
+        written.append(len(entries))
+        if entries:
+            raise StorageFailed("writing ledger.db", OSError("full"))
+        return append(work, entries=entries)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store.ledger, "append", full)
+        with pytest.raises(StorageFailed):
+            store.critiques.settle([filed("E1.0000"), filed("E2.0000", session="S2")])
+    assert written == [2], "one transaction holds all of it"
+    assert (store.monitor_queue.depth(), store.critiques.of_session("S1")) == (2, [])
 
 
 def test_a_critique_is_kept_for_all_of_its_steps_or_for_none(store: Store) -> None:

@@ -204,3 +204,18 @@ def test_an_adapter_that_breaks_is_a_failure_like_others() -> None:
     court = Court(broken)
     assert refused(court).why == "raised:ZeroDivisionError"
     assert court.whys == ["raised:ZeroDivisionError"]
+
+
+def test_all_that_is_sent_is_in_the_ceiling() -> None:
+    """What a provider bills is never more than what was set aside: the schema is part of a prompt, too."""
+
+    def ceiling(prompt: Prompt) -> int:
+        court = Court(fine)
+        asyncio.run(court.caller.complete(prompt, ERRAND, seconds=20.0))
+        return court.books.begun[0].ceiling_tokens
+
+    plain = ceiling(PROMPT)
+    for more in ({"system": "s" * 101}, {"history": ("s" * 100,)}, {"question": "q" * 101}, {"most_tokens": 110}):
+        assert ceiling(msgspec.structs.replace(PROMPT, **more)) == plain + 100
+    schema = {"type": "object", "description": "d" * 100}
+    assert ceiling(msgspec.structs.replace(PROMPT, schema=schema)) == plain + len(msgspec.json.encode(schema))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.stations.branches import Branch, End, Session, Table
+from gateway.stations.branches import Branch, End, Register, Session, Table
 
 BRANCH = Branch("b", Session("s", b"", b"", b"", derived=True, name=None, trace_id=b""), None, "", None, b"")
 ENDS = [End(str(at), at, BRANCH, 0, b"", b"", b"", b"") for at in range(4)]
@@ -30,3 +30,15 @@ def test_a_table_lists_what_was_entered_and_not_struck(done: Sequence[tuple[bool
         assert table.oldest(key, lambda _: True) is (listed[0] if listed else None)
         assert table.newest(key, lambda _: True) is (listed[-1] if listed else None)
         assert table.oldest(key, lambda end: end.at_ns == 2) is row.get("2")
+
+
+def test_what_something_stands_on_is_listed_as_a_head_nowhere() -> None:
+    register, print_of_it = Register(9), b"f" * 16
+    end = End("e", 0, BRANCH, 0, b"", b"g" * 16 + b"state", b"state", b"t" * 16)
+    register.hold(end)
+    register.settle(end, "answered", (print_of_it,), telling=True)
+    heads = (register.heads, register.tails, register.said)
+    assert [len(table) for table in heads] == [1, 1, 1]
+    register.take(end)
+    assert [len(table) for table in heads] == [0, 0, 0]
+    assert (len(register.places), len(register.replies)) == (1, 1)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from policies.gate.canary import Canary, seen, standing
+from policies.gate.canary import Canary, arm_of, seen, standing
 from policies.statistics import ABOVE, Block, Tally, Wager
 from policies.vocabulary.ladder import GateSettings
 
@@ -42,3 +42,16 @@ def test_what_is_expected_of_the_other_arm_was_seen_before_the_sessions_that_are
     lately = seen(Canary(in_force=Tally(harmed=0, sessions=50)), "in_force", SETTINGS, harm=True)
     assert words[0] < words[1]
     assert seen(lately, "candidate", SETTINGS, harm=True).worse.won < words[1]
+
+
+def drawn(proposal: str, share: float, of: int) -> set[int]:
+    """Which of so many sessions are in the candidate's arm."""
+    return {number for number in range(of) if arm_of(f"s{number}", proposal, share) == "candidate"}
+
+
+def test_an_arm_is_drawn_alike_in_every_process_and_of_each_proposal_for_itself() -> None:
+    assert drawn("p", 0.1, 60) == {21, 44, 53}, "as it was in the process before, and is in every worker"
+    p, q = drawn("p", 0.1, 4000), drawn("q", 0.1, 4000)
+    assert all(330 < len(each) < 470 for each in (p, q))
+    assert len(p & q) < 80, "who is in one canary is not in the next because of it"
+    assert drawn("p", 0.05, 4000) < p, "who was in stays in where the share grows"

@@ -38,6 +38,12 @@ def test_a_protected_clause_is_named_as_the_reason() -> None:
     assert why(STRICTER, start=parameters(clause(protected=True))) == "protected"
 
 
+def test_a_protected_clause_that_would_be_another_is_refused_whatever_the_edits_say() -> None:
+    before = parameters(clause(), clause("law", protected=True))
+    child = parameters(clause(at=60), clause("law", at=76, protected=True))
+    assert lint(msgspec.structs.replace(case(STRICTER, start=before), child=child)).why == "protected"
+
+
 def test_a_guard_that_no_longer_parses_is_a_recorded_refusal() -> None:
     broken = AddGuard(clause="p/rule", guard=PatternSpec(rules=(PatternRule(id="x", pattern="(("),)))
     assert why(broken) == "does_not_load"
