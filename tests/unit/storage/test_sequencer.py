@@ -151,6 +151,9 @@ def test_an_entry_that_cannot_be_encoded_keeps_no_other_out(ledger: Ledger) -> N
     good.result(10)
     assert sequencer.close()
     assert [each["key"] for each in kept(ledger) if "key" in each] == ["key_1", "key_2", "key_3"]
+    assert sequencer.state().dropped == 1
+    told = [each for each in kept(ledger) if each["type"] == "ingest.dropped"]
+    assert [each.get("entries") for each in told] == [1]
 
 
 @pytest.mark.parametrize("number", [1 << 63, None], ids=["out of range", "against a constraint"])
