@@ -209,7 +209,8 @@ class Metrics:
 _ERROR: Final = 400
 _COUNTED: Final = frozenset({
     "recorded", "dropped", "audit_entries", "audit_dropped", "spans_reported", "spans_refused", "alerts_delivered",
-    "alerts_lost", "monitor_read", "monitor_failed", "monitor_shed", "canaries_read", "canaries_missed",
+    "alerts_lost", "spans_exported", "exports_refused", "monitor_read", "monitor_failed", "monitor_shed",
+    "canaries_read", "canaries_missed",
 })  # fmt: skip
 _ABOUT: Final = {
     "recorded": "Exchanges in the record.",
@@ -219,6 +220,10 @@ _ABOUT: Final = {
     "spans_reported": "Spans applications reported that are on the disk.",
     "spans_refused": "Spans that were refused for want of room.",
     "spans_waiting_bytes": "Bytes of reported spans that wait to be written.",
+    "spans_exported": "Spans that the collector confirmed.",
+    "exports_refused": "Exchanges whose spans the collector refused for good.",
+    "export_failing": "1 where the collector takes no spans now; they are sent later.",
+    "evaluations_failing": "1 where the collector takes no evaluations now; they are sent later.",
     "in_flight": "Requests being carried.",
     "holds_waiting": "Steps that wait for a person.",
     "viewers": "Who watches the live feed.",

@@ -6,7 +6,7 @@ its own: what the collector has not confirmed is sent again, also after a restar
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.evaluations import Evaluated, events_of
@@ -89,6 +89,10 @@ class EvaluationExporter:
         self._thread.join(seconds)
         if self._wire is not None:
             self._wire.close()
+
+    def counters(self) -> Mapping[str, int]:
+        """How the export fares, for people on call."""
+        return {"evaluations_failing": int(self._failures > 0)}
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 from gateway.alerts.occurrences import State
 from gateway.api.answers import ProviderStatus
@@ -13,6 +14,14 @@ from gateway.keeper import LocalKeeper, Pulse
 from gateway.loop_lag import LoopLag
 from gateway.witnesses import Witnesses, WitnessState
 from policies.vocabulary.canaries import Sight
+
+
+class Exporter(Protocol):
+    """What sends records to a collector, as this sees it."""
+
+    def counters(self) -> Mapping[str, int]:
+        """How it fares."""
+        ...
 
 
 class Condition:
@@ -39,6 +48,7 @@ class Condition:
         self.supervisor = status_of(config.supervisor)
         self.gate: Gate | None = None
         self.lag = LoopLag()
+        self.exporters: tuple[Exporter, ...] = ()
         self.draining = False
 
     def metrics(self) -> bytes:
@@ -70,6 +80,7 @@ class Condition:
             **self._keeper.store.audit.counters(),
             **self._read_along(),
             **self._keeper.bell.counts,
+            **{name: count for each in self.exporters for name, count in each.counters().items()},
         }
 
     def _read_along(self) -> Mapping[str, int]:

@@ -206,7 +206,7 @@ class Gateway:
             keeper.live.close()
             work.close()
 
-        exporters = open_telemetry(config, keeper)
+        exporters = info.exporters = open_telemetry(config, keeper)
         if config.gateway.workers == 1:
             await self._relay_here(keeper, panel, control, listeners, info, open_things, stopping, ending)
         else:

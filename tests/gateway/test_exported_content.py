@@ -51,6 +51,18 @@ def test_content_leaves_where_the_app_says_so_without_what_a_clause_redacted(tmp
     assert b"redact" in sent, "that something was taken out is told"
 
 
+def test_whether_spans_reach_the_collector_is_counted(tmp_path: Path) -> None:
+    with running_receiver(503) as receiver, standing(tmp_path, more=config(receiver, content=False)) as house:
+        asked(house, PLAIN)
+        waited(lambda: house.status()["counters"]["export_failing"] or None)
+        assert house.status()["counters"]["spans_exported"] == 0
+        receiver.statuses = [200]
+        waited(lambda: house.status()["counters"]["spans_exported"] or None)
+        found = house.control("/metrics")[1].decode()
+    assert "\nstepwarden_export_failing 0\n" in found
+    assert "\n# TYPE stepwarden_spans_exported_total counter\n" in found
+
+
 def test_no_content_leaves_unless_the_app_says_so(tmp_path: Path) -> None:
     sent = exported(tmp_path, PLAIN, content=False)
     assert b"chat claude-haiku-4-5" in sent
