@@ -310,7 +310,7 @@ def test_while_a_reader_looks_the_keys_are_gone_and_the_rest_goes_after(
         with closing(sqlite3.connect(folder / "keys.db")) as keys:
             assert keys.execute("SELECT count(*) FROM scope_key").fetchone() == (0,)
         assert store.erased_session("gone") is not None
-    store.drop_expired(START_NS)
+    store.sweep(START_NS)
     assert holding(folder, "gone") == []
 
 
