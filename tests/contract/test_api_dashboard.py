@@ -57,6 +57,12 @@ def test_texts_of_some_turns_are_read_and_logged(plane: Plane) -> None:
     assert ask(plane.app, f"/api/sessions/{session}/steps?after={later}").json()["steps"] == []
 
 
+@pytest.mark.parametrize("what", ["holds", "proposals"])
+def test_whoever_reads_what_waits_is_in_the_log(plane: Plane, what: str) -> None:
+    assert ask(plane.app, f"/api/{what}").status_code == 200
+    assert reads(plane) == [what]
+
+
 def test_a_turn_says_what_was_done_with_each_step(plane: Plane) -> None:
     stopped = judged(recorded())
     plane.store.append([stopped])
