@@ -70,6 +70,7 @@ export class LongList {
   }
 
   key(event) {
+    this.element.classList.remove("pressed");
     const page = Math.max(1, Math.floor(this.element.clientHeight / this.height) - 1);
     const moves = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in moves)) return;
@@ -81,6 +82,7 @@ export class LongList {
   press(event) {
     if (event.button !== 0 || !event.target.closest("[data-index]") || event.target.closest("a, button")) return;
     event.preventDefault();
+    this.element.classList.add("pressed"); // whose focus needs no ring: who presses sees where
     this.element.focus({ preventScroll: true });
     this.click(event);
   }

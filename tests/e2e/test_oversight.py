@@ -67,8 +67,12 @@ def test_a_critique_stands_on_the_words_it_quotes_and_a_person_says_otherwise(pa
     row = page.locator(".r-step", has_text=REFUND)
     expect(row).to_contain_text("violation")
     row.click()
+    ring = "document.activeElement.matches('.longlist') && getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(ring) == "none", "who presses a row needs no ring around all of them"
     step = page.locator(".s-model_text", has_text=REFUND)
     expect(step.locator("mark.m-quote")).to_contain_text(REFUND)
+    page.keyboard.press("End")
+    assert page.evaluate(ring) == "solid", "who goes by keys does"
     expect(step.locator(".opinions")).to_contain_text("no-promised-refunds")
     expect(page.locator(".critiques")).to_contain_text("scripted")
     step.locator("button", has_text="Label").click()
