@@ -9,11 +9,12 @@ from typing import Final
 
 import msgspec
 
-_DAY_NS: Final = 86_400_000_000_000
-_FAR_NS: Final = 3 * _DAY_NS
+from storage.partitions import DAY_NS
+
+_FAR_NS: Final = 3 * DAY_NS
 """A clock that is further on than this has leapt: a weekend passes between two looks, not more."""
 
-_LONG_NS: Final = _DAY_NS
+_LONG_NS: Final = DAY_NS
 """How long it has to go on from there before it is believed."""
 
 

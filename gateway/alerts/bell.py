@@ -120,7 +120,7 @@ class Bell:
             except StepwardenError as error:
                 _LOG.warning("alerts cannot follow proposals, and try again", extra={"reason": str(error)})
                 continue
-            number = max([number, *[move.number for move in came]])
+            number = came[-1].number if came else number
             self.hear(*of_moves(came))
 
 

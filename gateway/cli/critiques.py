@@ -7,7 +7,7 @@ from typing import Any, Final
 from rich.padding import Padding
 from rich.text import Text
 
-from gateway.cli.screen import duration, local, money
+from gateway.cli.screen import duration, local, money, noun
 from gateway.cli.tree import VERDICTS
 from gateway.shown import clean, clean_lines
 
@@ -55,7 +55,7 @@ def labels(given: Sequence[Row]) -> Iterator[Text]:
 
 def _heading(critique: Row) -> Text:
     steps = critique["steps"]
-    about = "a proposed call" if not steps else f"{len(steps)} step{'' if len(steps) == 1 else 's'} to {steps[-1]}"
+    about = "a proposed call" if not steps else f"{len(steps)} {noun(len(steps), 'step')} to {steps[-1]}"
     line = Text(f"  {local(critique['at'])} ", "dim").append(f"{critique['seat']} on {clean(about)}", "not dim bold")
     if critique["failure"]:
         return line.append(f"  not judged: {clean(critique['failure'])}", "not dim red")

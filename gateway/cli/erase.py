@@ -26,7 +26,7 @@ def erase(
     `app:NAME`. No byte of it is left in any file of the data directory; copies elsewhere stay sealed as long as keys.db
     is not restored from a backup of before. A session under legal hold is not erased. There is no way back.
     """
-    from gateway.cli.screen import clean, err, print_json
+    from gateway.cli.screen import clean, err, noun, print_json
 
     with reach(config_file, url) as api:
         done = api.post("/api/erasures", {"scope": scope, "basis": basis, "by": by})
@@ -35,10 +35,6 @@ def erase(
         return
     sessions, exchanges = len(done["sessions"]), done["exchanges"]
     err().print(
-        f"erased {sessions} session{_s(sessions)}, {exchanges} exchange{_s(exchanges)}; "
+        f"erased {sessions} {noun(sessions, 'session')}, {exchanges} {noun(exchanges, 'exchange')}; "
         f"in the audit log: content.erased {clean(done['scope'])}"
     )
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -6,7 +6,7 @@ from typing import Any, Final
 from rich.padding import Padding
 from rich.text import Text
 
-from gateway.cli.screen import clean, count
+from gateway.cli.screen import clean, count, counted
 
 Row = Mapping[str, Any]
 
@@ -27,8 +27,8 @@ def _heading(report: Row) -> Iterator[Text]:
     as_if = "as if enforced" if report["enforce"] else "observing only"
     yield Text.assemble(("candidate ", "bold"), (names, "bold cyan"), f", {as_if}; nothing was activated")
     yield Text(
-        f"  {_many(report['steps'], 'step')} in {_many(report['exchanges'], 'exchange')} of "
-        f"{_many(report['sessions'], 'session')} judged anew",
+        f"  {counted(report['steps'], 'step')} in {counted(report['exchanges'], 'exchange')} of "
+        f"{counted(report['sessions'], 'session')} judged anew",
         "dim",
     )
     if not report["steps"] and not report["flips"]:
@@ -37,7 +37,7 @@ def _heading(report: Row) -> Iterator[Text]:
         part = ", as far as it could be replayed" if report["unreplayed"] else ""
         yield Text(f"\n  ✓ every verdict as it was{part}", "green")
         return
-    line = Text(f"\n  {_many(report['flipped'], 'step')} with another verdict", "bold")
+    line = Text(f"\n  {counted(report['flipped'], 'step')} with another verdict", "bold")
     if report["hypothetical"]:
         line.append(f", and {count(report['hypothetical'])} more behind one of them, which may never have come")
     yield line
@@ -45,7 +45,7 @@ def _heading(report: Row) -> Iterator[Text]:
 
 def _clause(flips: Row) -> Iterator[Any]:
     certain, hypothetical = flips["steps"], flips["hypothetical"]
-    sums = [f"{_many(certain, 'step')}"] if certain else []
+    sums = [counted(certain, "step")] if certain else []
     sums += [f"{count(hypothetical)} hypothetical"] if hypothetical else []
     yield Text()
     yield Text.assemble(
@@ -82,8 +82,8 @@ def _interference(report: Row) -> Iterator[Text]:
     yield Text("\ninterfered with (redacted, rewritten, held, rejected, terminated)", "bold")
     for word, sums in (("then", report["then"]), ("now", report["now"])):
         yield Text(
-            f"  {word:<5} {_many(sums['steps'], 'step')} in {_many(sums['exchanges'], 'exchange')} "
-            f"of {_many(sums['sessions'], 'session')}"
+            f"  {word:<5} {counted(sums['steps'], 'step')} in {counted(sums['exchanges'], 'exchange')} "
+            f"of {counted(sums['sessions'], 'session')}"
         )
 
 
@@ -94,13 +94,9 @@ def _rest(report: Row) -> Iterator[Any]:
     yield Text("\nnot replayed, or not all of it", "bold")
     for each in report["unreplayed"]:
         ids = ", ".join(clean(name) for name in each["examples"])
-        yield _indented(Text(f"{_many(each['exchanges'], 'exchange')}: {clean(each['why'])} ({ids})"), 2)
+        yield _indented(Text(f"{counted(each['exchanges'], 'exchange')}: {clean(each['why'])} ({ids})"), 2)
     if report["left_out"]:
-        yield Text(f"  {_many(report['left_out'], 'session')} more were not looked at; --most raises the bound")
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+        yield Text(f"  {counted(report['left_out'], 'session')} more were not looked at; --most raises the bound")
 
 
 def _indented(text: Text, columns: int) -> Padding:

@@ -49,24 +49,38 @@ class Span(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
             self.fail(f"{value!r}: {error}. Write one such as 90s, 30m, 2h, 7d.", param, ctx)
 
 
-class KeyText(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
-    """A text about a signing key, checked for how it is written: a vkey, or the `name_alone`."""
+class Vkey(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
+    """A key that verifies a log or a witness, checked for how it is written."""
 
-    name = "key"
-
-    def __init__(self, *, name_alone: bool) -> None:
-        self._name_alone = name_alone
+    name = "vkey"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text. Fails where it can be none."""
         from storage.audit.errors import NoteMalformed
-        from storage.audit.note import check_name, read_vkey
 
         try:
-            check_name(value) if self._name_alone else read_vkey(value)
+            self.check(value)
         except NoteMalformed as error:
             self.fail(f"{value!r}: {str(error).removeprefix('malformed: ')}.", param, ctx)
         return value
+
+    def check(self, value: str) -> None:
+        """Raise `NoteMalformed` where it cannot be one."""
+        from storage.audit.note import read_vkey
+
+        read_vkey(value)
+
+
+class KeyName(Vkey):
+    """The name in such a key."""
+
+    name = "key name"
+
+    def check(self, value: str) -> None:
+        """Raise `NoteMalformed` where it cannot be one."""
+        from storage.audit.note import check_name
+
+        check_name(value)
 
 
 class Amount(click.FloatRange):
@@ -85,8 +99,8 @@ class Amount(click.FloatRange):
 TIME = Time()
 SPAN = Span()
 AMOUNT = Amount(min=0)
-VKEY = KeyText(name_alone=False)
-KEY_NAME = KeyText(name_alone=True)
+VKEY = Vkey()
+KEY_NAME = KeyName()
 
 CONFIG_FILE = Path("stepwarden.toml")
 """Read where it exists and no other is named."""

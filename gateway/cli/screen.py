@@ -133,6 +133,16 @@ def count(number: int | None) -> str:
     return f"{number / _THOUSAND:,.1f}k" if number < _MILLION else f"{number / _MILLION:,.2f}M"
 
 
+def noun(number: int, one: str, many: str | None = None) -> str:
+    """What so many are called."""
+    return one if number == 1 else many or one + "s"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """So many, and what they are called."""
+    return f"{count(number)} {noun(number, one, many)}"
+
+
 def size(length: int) -> str:
     """Bytes, short."""
     if length < _KIB:

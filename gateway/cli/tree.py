@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from gateway.cli.screen import between, count, ending, local, local_full, money, size
+from gateway.cli.screen import between, count, counted, ending, local, local_full, money, size
 from gateway.shown import clean, clean_lines
 
 Row = dict[str, Any]
@@ -79,9 +79,9 @@ def _heading(session: Row) -> Iterator[Text]:
     yield Text(f"  {models} · app {clean(session['app'])} · started {local_full(session['started_at'])}")
     parts = [
         between(session["started_at"], session["last_at"]),
-        _plural(session["exchanges"], "exchange"),
-        _plural(session["steps"], "step"),
-        _plural(session["branches"], "branch", "branches"),
+        counted(session["exchanges"], "exchange"),
+        counted(session["steps"], "step"),
+        counted(session["branches"], "branch", "branches"),
         f"{count(session['input_tokens'])} tokens in, {count(session['output_tokens'])} out",
         f"{cost(session['cost_micro_usd'], unpriced=session['unpriced'])}",
     ]
@@ -89,10 +89,6 @@ def _heading(session: Row) -> Iterator[Text]:
     if session["terminated_at"]:
         yield Text(f"  ■ terminated {local_full(session['terminated_at'])}: later requests are refused", style="red")
     yield Text()
-
-
-def _plural(number: int, one: str, many: str | None = None) -> str:
-    return f"{count(number)} {one if number == 1 else many or one + 's'}"
 
 
 def _legend(steps: Sequence[Row]) -> Iterator[Text]:

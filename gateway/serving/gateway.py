@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import uvloop
 
@@ -70,6 +70,19 @@ def run(config: Config) -> int:
     for note in config.notes:
         log.warning(note)
     return uvloop.run(Gateway(config).serve())
+
+
+class _Relaying(NamedTuple):
+    """What relaying takes, whether this process does it or a crew."""
+
+    keeper: LocalKeeper
+    panel: Panel | None
+    listeners: list[socket.socket]
+    info: Condition
+    open_things: AsyncExitStack
+    stopping: asyncio.Event
+    ending: Callable[[], None]
+    """To be called once it is to stop, before open requests are waited for."""
 
 
 class Gateway:
@@ -207,29 +220,21 @@ class Gateway:
             work.close()
 
         exporters = info.exporters = open_telemetry(config, keeper)
+        relaying = _Relaying(keeper, panel, listeners, info, open_things, stopping, ending)
         if config.gateway.workers == 1:
-            await self._relay_here(keeper, panel, control, listeners, info, open_things, stopping, ending)
+            await self._relay_here(relaying, control)
         else:
             servers.append(await self._serve_socket(relayed(control), sockets.RELAYED, open_things))
-            await self._relay_by_crew(keeper, panel, listeners, info, open_things, stopping, ending)
+            await self._relay_by_crew(relaying)
         for exporter in exporters:
             await asyncio.to_thread(exporter.stop, GRACE_SECONDS)
         for other, task in servers:
             other.should_exit = True
             await task
 
-    async def _relay_here(
-        self,
-        keeper: LocalKeeper,
-        panel: Panel | None,
-        control: Any,
-        listeners: list[socket.socket],
-        info: Condition,
-        open_things: AsyncExitStack,
-        stopping: asyncio.Event,
-        ending: Callable[[], None],
-    ) -> None:
-        """Relay in this process until it is stopped; `ending` is called before open requests are waited for."""
+    async def _relay_here(self, relaying: _Relaying, control: Any) -> None:
+        """Relay in this process until it is stopped."""
+        keeper, panel, listeners, info, open_things, stopping, ending = relaying
         config = self._config
         planes = DataPlanes(config, keeper, environ=os.environ, supervision=self._supervision)
         keeper.forgetting.add(planes.forget)
@@ -249,17 +254,9 @@ class Gateway:
         server.should_exit = True
         await serving
 
-    async def _relay_by_crew(
-        self,
-        keeper: LocalKeeper,
-        panel: Panel | None,
-        listeners: list[socket.socket],
-        info: Condition,
-        open_things: AsyncExitStack,
-        stopping: asyncio.Event,
-        ending: Callable[[], None],
-    ) -> None:
-        """Have workers relay until they are stopped; `ending` as for `_relay_here`."""
+    async def _relay_by_crew(self, relaying: _Relaying) -> None:
+        """Have workers relay until they are stopped."""
+        keeper, panel, listeners, info, open_things, stopping, ending = relaying
         config = self._config
         await self._serve_workers_socket(keeper, open_things)
         leave_alone()

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.e2e import promises
-from tests.e2e.browser import running_browser
+from tests.e2e.browser import running_browser, tab
+from tests.e2e.dashboard_stage import Stage
 from tests.e2e.house import House, open_house
 from tests.e2e.programs import FOREIGN, PYTHON_SDKS
 from tests.e2e.promises import Run
@@ -36,3 +37,11 @@ def run_of(house: House) -> Callable[[str], Run]:
 def browser() -> Iterator[Browser]:
     with running_browser() as running:
         yield running
+
+
+@pytest.fixture
+def page(browser: Browser, standing: Stage) -> Iterator[Page]:
+    """A page of the stage that stands in this file, which complains of nothing to the end."""
+    with tab(browser, standing.url) as opened:
+        yield opened.page
+        opened.assert_clean()

@@ -66,13 +66,6 @@ def standing(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> It
         yield opened
 
 
-@pytest.fixture
-def page(browser: Browser, standing: Stage) -> Iterator[Page]:
-    with tab(browser, standing.url) as opened:
-        yield opened.page
-        opened.assert_clean()
-
-
 def rejected(standing: Stage) -> str:
     listed = standing.api("/api/sessions", limit=100, verdict="reject")["sessions"]
     return next(each["session_id"] for each in listed if each["client"].startswith("Anthropic"))

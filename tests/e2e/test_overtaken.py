@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import APIResponse, Browser, Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from gateway.times import rfc3339
-from tests.e2e.browser import tab
 from tests.e2e.dashboard_stage import POLICIES, Stage, stage
 from tests.gateway.house import waited
 
@@ -20,13 +19,6 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     more = POLICIES.replace("enforce = true", "enforce = true\nsearch = true")
     with stage(tmp_path_factory.mktemp("overtaken"), more=more) as opened:
         yield opened
-
-
-@pytest.fixture
-def page(browser: Browser, standing: Stage) -> Iterator[Page]:
-    with tab(browser, standing.url) as opened:
-        yield opened.page
-        opened.assert_clean()
 
 
 def said(standing: Stage, session: str, text: str) -> None:
