@@ -157,6 +157,8 @@ def log_in(
 
     The gateway gets and keeps the tokens; this command sees none. Where the browser is on another machine, give a
     `--port` and forward it there.
+
+    Tokens of a login before serve for up to a minute more, where they still do.
     """
     from gateway.cli.callback import Callback
     from gateway.cli.screen import clean, err, print_json

@@ -44,6 +44,8 @@ class Authority:
         self.codes: dict[str, AuthorizationCode] = {}
         self.access: dict[str, AccessToken] = {}
         self.renewing: dict[str, RefreshToken] = {}
+        self.given: set[str] = set()
+        """Values of all access tokens there ever were."""
         self.asked: list[dict[str, str]] = []
         """Forms that came to the token endpoint."""
         self.lasts = 3600
@@ -108,6 +110,7 @@ class Authority:
 
     def _given(self, client_id: str, scopes: list[str], resource: str | None, *, renews: bool = True) -> OAuthToken:
         value, renewing = (f"{kind}-canary-{secrets.token_hex(16)}" for kind in ("access", "renewing"))
+        self.given.add(value)
         self.access[value] = AccessToken(token=value, client_id=client_id, scopes=scopes, resource=resource)
         if renews:
             self.renewing[renewing] = RefreshToken(

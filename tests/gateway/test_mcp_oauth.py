@@ -89,8 +89,10 @@ def test_after_a_login_callers_are_served_with_the_gateways_token_and_never_thei
     own = ((b"authorization", b"Bearer callers-own-canary"), (b"cookie", b"sid=callers-own-canary"))
     answer = post(tools, "vault", secret, *own)
     assert saw(answer) == "Saw it."
-    assert len(pair.shown) == 1
-    assert (pair.shown[0] or "").removeprefix("Bearer ") in pair.authority.access
+    shown = [(each or "").removeprefix("Bearer ") for each in pair.shown]
+    # A token from before this login may come first: it is gone on with for a minute, and was taken back since.
+    assert pair.authority.given.issuperset(shown)
+    assert shown[-1] in pair.authority.access
     assert "callers-own-canary" not in json.dumps(pair.headers)
     assert secret.decode() not in json.dumps(pair.headers)
 
