@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from gateway.alerts.bell import Bell
 from gateway.alerts.occurrences import Occurrence, State, of_moves
 from gateway.config import Alert
 from policies.gate.trial import Looked, Trial
+from storage.errors import StorageFailed
+from storage.trials import Move
 from tests.fakes.receiver import running_receiver
 from tests.unit.gateway.test_live_ladder import EVE, House, regressing
 
@@ -77,3 +80,56 @@ def test_the_bell_tells_what_comes_after_its_start_with_where_to_look(
     assert said["data"]["link"] == f"{HOME}/#/proposals/1"
     assert (said["data"]["app"], said["data"]["proposal"], said["data"]["reason"]) == ("default", 1, "needs_a_person")
     house.store.close()
+
+
+class Book:
+    """Moves 8 and 9 come after the start; it cannot be read at first."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.four = threading.Event()
+
+    def newest_move(self) -> int:
+        return 7
+
+    def moves_after(self, number: int, limit: int) -> list[Move]:
+        del limit
+        self.asked.append(number)
+        if len(self.asked) == 4:
+            self.four.set()
+        if len(self.asked) == 1:
+            raise StorageFailed("reading ledger.db", OSError("the disk is away"))
+        return [move(each) for each in (8, 9) if each > number]
+
+
+def move(number: int) -> Move:
+    return Move(
+        number=number,
+        proposal=number,
+        app="default",
+        state="rolled_back",
+        rung="live",
+        outcome="failed",
+        why="worse_live",
+        person=False,
+        at_ns=0,
+        since_ns=0,
+        filed_ns=0,
+    )
+
+
+def test_the_bell_goes_on_where_it_was_and_reads_again_what_it_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bell, "_LOOK_SECONDS", 0.001)
+    book = Book()
+
+    async def rung(url: str) -> None:
+        alert = Alert(name="oncall", on=("rolled_back",), url_env="URL")
+        ringing = Bell([alert], {"URL": url}, lambda: HOME)
+        ringing.start(State, book)
+        await asyncio.to_thread(receiver.wait, 1)
+        await asyncio.to_thread(book.four.wait, 20)
+        await ringing.stop()
+
+    with running_receiver() as receiver:
+        asyncio.run(rung(receiver.url))
+    assert book.asked[:4] == [7, 7, 9, 9]
