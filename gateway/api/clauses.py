@@ -83,11 +83,30 @@ class NoSuchClause(StepwardenError):
         return f"{self._nearest} `stepwarden clauses list` shows them all."
 
 
+class ClauseOfSeveral(StepwardenError):
+    """A clause's own id was given, which more than one policy has."""
+
+    status = 409
+
+    def __init__(self, name: str, found: Iterable[str]) -> None:
+        super().__init__(f"more than one policy here has a clause {name[:128]!r}")
+        self._found = sorted(found)
+
+    def remedy(self) -> str:
+        """Which there are."""
+        return f"Say which: {', '.join(self._found)}."
+
+
 def clause_of(name: str, known: Collection[str]) -> str:
-    """The clause that is meant: `policy/clause`, or its own id where one policy alone has it. Raises `NoSuchClause`."""
+    """The clause that is meant: `policy/clause`, or its own id where one policy alone has it.
+
+    Raises `NoSuchClause`, `ClauseOfSeveral`.
+    """
     found = [name] if name in known else [each for each in known if each.partition("/")[2] == name]
-    if len(found) != 1:
+    if not found:
         raise NoSuchClause(name, known)
+    if len(found) > 1:
+        raise ClauseOfSeveral(name, found)
     return found[0]
 
 
