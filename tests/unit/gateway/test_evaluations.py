@@ -2,7 +2,7 @@
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -152,6 +152,9 @@ class Collector:
         self.records: list[LogRecord] = []
         self.paths: list[str] = []
         self.refusals = 1
+        self.at_each: Callable[[], None] = lambda: None
+        self.said: list[int] = []
+        """What the exporter told of itself while each request was here."""
         self.heard = threading.Condition()
         collector = self
 
@@ -162,6 +165,7 @@ class Collector:
                     refused = collector.refusals > 0
                     collector.refusals -= 1
                     collector.paths.append(self.path)
+                    collector.at_each()
                     if not refused:
                         collector.take(ExportLogsServiceRequest.FromString(body))
                     collector.heard.notify_all()
@@ -222,14 +226,16 @@ def collector() -> Iterator[Collector]:
     opened.close()
 
 
-def exporting(record: Record, collector: Collector, wanted: int) -> None:
-    """Export until the collector has so many records."""
+def exporting(record: Record, collector: Collector, wanted: int) -> EvaluationExporter:
+    """Export until the collector has so many records; the exporter, which has ended."""
     settings = ExportSettings(endpoint=collector.url, version="0", poll_seconds=0.01, retry_seconds=0.01)
     exporter = EvaluationExporter(record, record, settings, save_cursor=record.save, now_ns=lambda: NOW)
+    collector.at_each = lambda: collector.said.append(exporter.counters()["evaluations_failing"])
     exporter.start()
     with collector.heard:
         assert collector.heard.wait_for(lambda: len(collector.records) >= wanted, 20)
     exporter.stop(5)
+    return exporter
 
 
 def test_every_critique_reaches_the_collector_once_it_is_there_and_none_twice_after_a_restart(
@@ -245,3 +251,12 @@ def test_every_critique_reaches_the_collector_once_it_is_there_and_none_twice_af
     record.filed.append(filed(3, failure="shed"))
     exporting(record, collector, 5)
     assert len(collector.records) == 5
+
+
+def test_people_on_call_see_that_the_collector_takes_no_evaluations_until_it_does(collector: Collector) -> None:
+    record = Record()
+    record.filed = [filed()]
+    collector.refusals = 2
+    exporter = exporting(record, collector, 2)
+    assert collector.said == [0, 1, 1]
+    assert exporter.counters() == {"evaluations_failing": 0}
