@@ -315,6 +315,7 @@ def test_files_are_sent_packed_and_once(pages: Any) -> None:
     assert ask(pages, "/assets/app.js", headers={"if-none-match": answer.headers["etag"]}).status_code == 304
     for missing in ("x.js", "..%2f..%2fprices.toml", "__init__.py"):
         assert ask(pages, f"/assets/{missing}").status_code == 404
+    assert "Load the page at / anew" in ask(pages, "/assets/of-an-older-page.js").text
 
 
 def test_all_of_it_is_small() -> None:
