@@ -80,7 +80,7 @@ class BackgroundProvider:
         self._thread.join(timeout=10)
         self._loop.close()
 
-    def wait_for(self, happened: Callable[["BackgroundProvider"], bool], timeout: float = 10.0) -> None:
+    def wait_for(self, happened: Callable[["BackgroundProvider"], bool], timeout: float = 30.0) -> None:
         """Block until `happened(self)` holds; it is asked again at every change.
 
         Raises `ProviderDidNotSee` after `timeout` seconds. In async code, call it through `asyncio.to_thread`.
@@ -89,12 +89,12 @@ class BackgroundProvider:
             if not self._change.wait_for(lambda: happened(self), timeout):
                 raise ProviderDidNotSee(f"nothing of the kind within {timeout:g} s; saw {len(self.requests)} requests")
 
-    def wait_seen(self, count: int, timeout: float = 10.0) -> list[SeenRequest]:
+    def wait_seen(self, count: int, timeout: float = 30.0) -> list[SeenRequest]:
         """Block until `count` requests have arrived; returns them all."""
         self.wait_for(lambda provider: len(provider.requests) >= count, timeout)
         return self.requests
 
-    def wait_ended(self, count: int, timeout: float = 10.0) -> list[SeenRequest]:
+    def wait_ended(self, count: int, timeout: float = 30.0) -> list[SeenRequest]:
         """Block until `count` requests have been answered or abandoned; returns all requests seen."""
         self.wait_for(lambda it: sum(request.ended is not None for request in it.requests) >= count, timeout)
         return self.requests

@@ -69,7 +69,10 @@ def _request(connection: socket.socket) -> Seen | None:
     head, _, body = data.partition(b"\r\n\r\n")
     length = next(int(line[16:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: "))
     while len(body) < length:
-        body += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece:  # else a thread would read on for ever, beside all later tests
+            return None
+        body += piece
     return Seen(head, body)
 
 

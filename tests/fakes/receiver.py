@@ -16,7 +16,7 @@ class Receiver:
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait(self, count: int, seconds: float = 20.0) -> list[tuple[dict[str, str], bytes]]:
+    def wait(self, count: int, seconds: float = 60.0) -> list[tuple[dict[str, str], bytes]]:
         """Everything that came, once it is so much."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.received) >= count, seconds), (

@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 server = MCPServer("house-tools", instructions="Tools of the house.")
 calls: list[str] = []
+mailed = asyncio.Event()
 
 
 @server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=True))
@@ -77,9 +78,11 @@ def page_text() -> str:
 
 
 @server.tool(structured_output=False)
-async def page_slow(seconds: float) -> str:
-    """A page of the web that takes a while."""
-    await asyncio.sleep(seconds)
+async def page_slow(mails: int) -> str:
+    """A page of the web that is not there before so many mails were sent."""
+    while calls.count("send_email") < mails:
+        mailed.clear()
+        await mailed.wait()
     return orders("text")
 
 
@@ -123,9 +126,10 @@ def page_prompt() -> str:
 
 
 @server.tool()
-def send_email(to: str, body: str) -> str:
+async def send_email(to: str, body: str) -> str:
     """Send an e-mail."""
     calls.append("send_email")
+    mailed.set()
     return f"Sent to {to}."
 
 

@@ -22,10 +22,13 @@ from gateway.demo.background import BackgroundProvider
 from policies.vocabulary.audit import Receipt
 from tests.fakes.audit import assert_holds, lines_of, receipt_in, verified
 from tests.fakes.gateway import GatewayProcess, running_gateway
-from tests.gateway.house import DIALECTS, House
+from tests.gateway.house import DIALECTS, House, waited
 from tests.gateway.rawhttp import BrokenOff
 
 _CALLERS = 4
+_SHOWN = 2
+"""Exchanges that the API must have shown in a whole campaign, or it has proven nothing."""
+
 STRICT = '[app.default]\naudit = "strict"\n'
 _READY_WITHIN = 600.0
 """Seconds of wall clock until a killed gateway is ready again: they find what hangs, not what is slow."""
@@ -82,8 +85,13 @@ class Load:
             self.windows.append(now - found[2])
 
 
-def kill_once(folder: Path, provider: BackgroundProvider, chance: random.Random, *, workers: int) -> Load:
-    """Start a gateway on this folder, load it, kill it with SIGKILL at a random moment."""
+def kill_once(
+    folder: Path, provider: BackgroundProvider, chance: random.Random, *, workers: int, least: int = 0
+) -> Load:
+    """Start a gateway on this folder, load it, kill it with SIGKILL at a random moment.
+
+    Not before the API has shown as many exchanges as `least` says: a busy machine may show none in that time.
+    """
     providers = {"anthropic": provider.url, "openai": provider.url}
     options = ("--workers", str(workers))
     begun = time.monotonic()
@@ -95,9 +103,12 @@ def kill_once(folder: Path, provider: BackgroundProvider, chance: random.Random,
         threads.append(threading.Thread(target=load.read))
         for thread in threads:
             thread.start()
-        threading.Event().wait(chance.uniform(0.05, 0.8))
-        end_brutally(gateway)
-        load.over.set()
+        try:
+            threading.Event().wait(chance.uniform(0.05, 0.8))
+            waited(lambda: len(load.acknowledged) >= least or None)
+            end_brutally(gateway)
+        finally:
+            load.over.set()
         for thread in threads:
             thread.join()
     return load
@@ -131,7 +142,8 @@ def campaign(folder: Path, provider: BackgroundProvider, *, kills: int, seed: in
     starts: list[tuple[float, float]] = []
     answered = 0
     for number in range(kills):
-        load = kill_once(folder, provider, chance, workers=workers)
+        least = _SHOWN - len(windows) if number == kills - 1 else 0
+        load = kill_once(folder, provider, chance, workers=workers, least=least)
         acknowledged |= load.acknowledged
         windows += load.windows
         receipts += load.receipts

@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway import sockets
+from gateway.demo.answers import SeenRequest
 from gateway.demo.background import BackgroundProvider
 from gateway.demo.scenarios import Scenarios
 from gateway.demo.turns import WireName
@@ -93,12 +94,12 @@ class _OverSocket(HTTPConnection):
     """HTTP to the control socket of a data directory."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         with sockets.reachable(self._path) as short:
             self.sock.connect(short)
 
@@ -111,6 +112,13 @@ def waited(read: Callable[[], T | None], *, seconds: float = PATIENCE) -> T:
         assert time.monotonic() < until, "what was waited for did not come"
         pause.wait(0.02)
     return found
+
+
+def same_day(*, seconds: float = 40.0) -> None:
+    """Wait for midnight in UTC where that comes so soon that a test would see two days' budgets."""
+    left = 86_400 - time.time() % 86_400
+    if left < seconds:
+        threading.Event().wait(left)
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,20 @@ class House:
         assert len(found) == 1, exchange_id
         return found[0]
 
+    def forwarded(self) -> SeenRequest:
+        """The newest request that reached the provider whole.
+
+        One that broke off on its way is there once its connection has ended: late, and in the middle of another test.
+        """
+        return next(each for each in reversed(self.provider.requests) if each.complete)
+
+    def reached(self) -> int:
+        """A number that is another one as soon as a further request has reached the provider whole.
+
+        How many it holds is none: it keeps a thousand, and a house can serve more in all its tests.
+        """
+        return max((each.number for each in self.provider.requests if each.complete), default=-1)
+
     def status(self) -> dict[str, Any]:
         return json.loads(self.control("/api/status")[1])
 
@@ -209,6 +231,14 @@ def standing(
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def kept_in(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file below a folder, by its name. A gateway that runs there writes drafts and renames them."""
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield path.name, path.read_bytes()
 
 
 def fresh(house: House) -> House:

@@ -40,7 +40,7 @@ def test_what_waits_is_told_at_once_and_no_content_with_it(tmp_path: Path, monke
             said = json.loads(body)
             data = said["data"]
             gateway.command("holds", "approve", data["hold"], "--by", "test")
-            agent.join(20)
+            agent.join(60)
             assert not agent.is_alive()
             assert said["type"] == "stepwarden.hold"
             signed = letter.signature("whsec_c2VjcmV0", headers["webhook-id"], int(headers["webhook-timestamp"]), body)

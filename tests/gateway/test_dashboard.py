@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.gateway import ROOT, config_text, free_port
+from tests.fakes.gateway import ENDED_WITHIN, READY_WITHIN, ROOT, config_text, free_port
 from tests.gateway.house import ANTHROPIC, House, standing, waited
 
 
@@ -91,9 +91,9 @@ def told(folder: Path, *, terminal: bool, more: str) -> str:
         return b'"listening"' in said or None
 
     try:
-        waited(listening, seconds=30)
+        waited(listening, seconds=READY_WITHIN)
         process.terminate()
-        process.wait(30)
+        process.wait(ENDED_WITHIN)
     finally:
         process.kill()
         process.wait()

@@ -41,7 +41,9 @@ def test_a_backtest_of_the_runs_names_the_one_call_that_the_attack_wants_before_
             for _ in story.tell(f"{gateway.url}/anthropic", told):
                 pass
             with client.here(gateway.config) as api:
-                waited(lambda: api.get("/api/status")["counters"]["waiting"] == 0 or None)
+                # That nothing waits says less: what is being written waits no more, and is not in the record yet.
+                told_of = len(upstream.requests)
+                waited(lambda: api.get("/api/status")["counters"]["recorded"] == told_of or None)
             report = backtested(gateway)
     stopped = [flip for each in report["flips"] if each["after"] == "reject" for flip in each["examples"]]
     assert [(flip["tool"], flip["reason"]) for flip in stopped] == [(guarded.FORBIDDEN, "instructions_in_data")]

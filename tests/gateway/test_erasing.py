@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.audit import verified
-from tests.gateway.house import ANTHROPIC, House, standing
+from tests.gateway.house import ANTHROPIC, House, kept_in, standing
 
 MARK = "heliotrope-4711"
 USER = "alice-of-example"
@@ -27,8 +27,7 @@ def asked(house: House, text: str) -> str:
 
 
 def holding(folder: Path, needle: str) -> list[str]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return [path.name for path in files if needle.encode() in path.read_bytes()]
+    return [name for name, content in kept_in(folder) if needle.encode() in content]
 
 
 def order(scope: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from gateway.demo.turns import Call, Turn
 from tests.fakes.judge import Service, running_judge, saying, sending, stalling
 from tests.fakes.provider import TURN, always, in_turn, say
-from tests.gateway.house import DIALECTS, JSON, PATIENT, Dialect, House, fresh, standing
+from tests.gateway.house import DIALECTS, JSON, PATIENT, Dialect, House, fresh, kept_in, standing
 from tests.gateway.rawhttp import Response, request
 from tests.gateway.test_never_off import judged
 from tests.gateway.test_policies import read, tools_of
@@ -23,9 +24,9 @@ KEY = "sk-judge-canary-81d2"
 CODE_NAME = "bluebird"
 
 
-def clause(name: str, url: str, steps: list[str], action: str) -> str:
+def clause(name: str, url: str, steps: list[str], action: str, *, deadline_ms: int = 20_000) -> str:
     """A clause that asks the service, about steps of these kinds; its examples are about the first."""
-    spec = f'kind = "external", url = "{url}", key_env = "JUDGE_KEY", deadline_ms = 2000, failures = 1000'
+    spec = f'kind = "external", url = "{url}", key_env = "JUDGE_KEY", deadline_ms = {deadline_ms}, failures = 1000'
     bad, good = (
         f'{{ kind = "tool_call", tool = "{tool}" }}' if steps == ["tool_call"] else f'{{ kind = "{steps[0]}", {text} }}'
         for tool, text in (("launch", f'text = "{CODE_NAME}"'), ("look", 'text = "crow"'))
@@ -64,25 +65,29 @@ def judge(asked: dict[str, Any]) -> dict[str, Any]:
     return {"findings": []}
 
 
-def policy(url: str) -> str:
+def policy(url: str, deadline_ms: int) -> str:
     words = ["user_input", "model_text", "tool_result"]
     return (
         '[policy]\nid = "house"\ndescription = "What the judge says."\n'
-        + clause("calls", url, ["tool_call"], "reject")
-        + clause("words", url, words, "redact")
+        + clause("calls", url, ["tool_call"], "reject", deadline_ms=deadline_ms)
+        + clause("words", url, words, "redact", deadline_ms=deadline_ms)
     )
+
+
+@contextmanager
+def sitting(folder: Path, *, deadline_ms: int = 20_000) -> Iterator[tuple[House, Service]]:
+    """A house whose clauses ask a service, which has by far more time than it takes, unless said otherwise."""
+    with running_judge(saying(judge)) as service:
+        (folder / "house.toml").write_text(policy(service.url, deadline_ms))
+        app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
+        with standing(folder, more=f"{PATIENT}{app}", environment={"JUDGE_KEY": KEY}) as house:
+            yield house, service
 
 
 @pytest.fixture(scope="module")
 def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Service]]:
-    """A house whose clauses ask a service."""
-    folder = tmp_path_factory.mktemp("court")
-    with running_judge(saying(judge)) as service:
-        (folder / "house.toml").write_text(policy(service.url))
-        app = f'[app.default]\npolicy = ["{folder / "house.toml"}"]\nenforce = true\n'
-        environment = {"JUDGE_KEY": KEY}
-        with standing(folder, more=f"{PATIENT}{app}", environment=environment) as house:
-            yield house, service
+    with sitting(tmp_path_factory.mktemp("court")) as found:
+        yield found
 
 
 @pytest.fixture
@@ -176,17 +181,17 @@ def test_the_key_stands_nowhere_in_what_is_kept(one: tuple[House, Service]) -> N
     house.provider.script = always(say("anthropic"))
     assert asked(house, DIALECTS[0], stream=False, text="Who are you?", session="key").status == 200
     assert any(KEY in value for seen in service.seen for value in seen.headers.values())
-    kept = [file for file in Path(house.gateway.folder).rglob("*") if file.is_file()]
+    kept = [content for _, content in kept_in(house.gateway.folder)]
     assert kept
-    assert not any(KEY.encode() in file.read_bytes() for file in kept)
+    assert not any(KEY.encode() in content for content in kept)
 
 
-def test_a_service_that_is_late_for_a_request_follows_on_error(one: tuple[House, Service]) -> None:
-    house, service = one
-    service.behaviour = stalling
-    got = asked(house, DIALECTS[0], stream=True, text="Are you there?")
-    assert (got.status, b"supervision_unavailable" in got.body) == (400, True)
-    assert {row["skipped"] for row in coverage(house, got)} == {"timed_out"}
+def test_a_service_that_is_late_for_a_request_follows_on_error(tmp_path: Path) -> None:
+    with sitting(tmp_path, deadline_ms=500) as (house, service):
+        service.behaviour = stalling
+        got = asked(house, DIALECTS[0], stream=True, text="Are you there?")
+        assert (got.status, b"supervision_unavailable" in got.body) == (400, True)
+        assert {row["skipped"] for row in coverage(house, got)} == {"timed_out"}
 
 
 def test_a_request_the_service_objects_to_never_reaches_the_provider(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_every_other_call_is_relayed_verbatim_and_recorded(
     assert got.status == 200
     assert got.body == (b"" if method == b"HEAD" else jsonl)
     assert got.one(b"content-length") == b"%d" % len(jsonl)
-    seen = house.provider.requests[-1]
+    seen = house.forwarded()
     assert (seen.method.encode(), seen.body) == (method, body or b"")
     assert seen.target.encode() == b"/" + target.split(b"/", 2)[2]
     facts = house.facts(got.exchange)
@@ -166,7 +166,7 @@ def test_odd_spellings_travel_as_they_are_and_their_steps_are_recorded(house: Ho
     body = ANTHROPIC.request_body(stream=False).replace(b"six times seven", target)
     got = house.ask(request(target, body, headers=[JSON]))
     assert got.status == 200
-    assert house.provider.requests[-1].target.encode() == target.removeprefix(b"/anthropic")
+    assert house.forwarded().target.encode() == target.removeprefix(b"/anthropic")
     facts = house.facts(got.exchange)
     assert facts["operation"] == "chat"
     assert [step["kind"] for step in facts["steps"]] == ["user_input", "model_text"]
@@ -205,7 +205,7 @@ def test_a_compressed_request_is_relayed_raw_and_read(house: House, dialect: Dia
     body = packed(dialect.request_body(stream=False).replace(b"six", coding.encode()), coding)
     house.provider.script = always(say(dialect.name))
     got = house.ask(dialect.call(body=body, headers=[(b"content-encoding", coding.encode())]))
-    seen = house.provider.requests[-1]
+    seen = house.forwarded()
     assert (seen.body, seen.header("content-encoding")) == (body, coding)
     facts = house.facts(got.exchange)
     assert facts["model_requested"] == dialect.body["model"]
@@ -218,7 +218,7 @@ def test_a_compressed_request_is_relayed_raw_and_read(house: House, dialect: Dia
 @stream_or_json
 def test_the_providers_errors_arrive_untouched(house: House, dialect: Dialect, scenario: str, *, stream: bool) -> None:
     got = house.ask(dialect.call(stream=stream, headers=[(HEADER.encode(), scenario.encode())]))
-    expected = SCENARIOS[scenario](house.provider.requests[-1])
+    expected = SCENARIOS[scenario](house.forwarded())
     assert (got.status, got.body) == (expected.status, body_of(expected))
     assert travelled(got.headers) == travelled(expected.headers)
     facts = house.facts(got.exchange)
@@ -229,7 +229,7 @@ def test_the_providers_errors_arrive_untouched(house: House, dialect: Dialect, s
 @every_dialect
 def test_an_error_event_in_mid_stream_arrives_as_it_was_sent(house: House, dialect: Dialect) -> None:
     got = house.ask(dialect.call(stream=True, headers=[(HEADER.encode(), b"error-event")]))
-    assert got.body == body_of(SCENARIOS["error-event"](house.provider.requests[-1]))
+    assert got.body == body_of(SCENARIOS["error-event"](house.forwarded()))
     facts = house.facts(got.exchange)
     assert facts["outcome"] == "complete"
     assert facts["error_type"]
@@ -244,7 +244,7 @@ def test_how_bytes_are_cut_and_spelt_does_not_matter(
     house: House, dialect: Dialect, scenario: str, *, stream: bool
 ) -> None:
     got = house.ask(dialect.call(stream=stream, headers=[(HEADER.encode(), scenario.encode())]))
-    assert got.body == body_of(SCENARIOS[scenario](house.provider.requests[-1]))
+    assert got.body == body_of(SCENARIOS[scenario](house.forwarded()))
     facts = house.facts(got.exchange)
     assert facts["outcome"] == "complete"
     assert [step["kind"] for step in facts["steps"]][-1] == "model_text"
@@ -282,7 +282,7 @@ def test_a_request_in_chunks_reaches_the_provider_whole(house: House) -> None:
     sent = request(CHAT.target, framed, headers=[JSON, (b"transfer-encoding", b"chunked")])
     got = house.ask(sent)
     assert got.status == 200
-    assert house.provider.requests[-1].body == body
+    assert house.forwarded().body == body
 
 
 def test_a_client_that_asks_before_it_sends_is_told_to_go_on(house: House) -> None:
@@ -309,7 +309,7 @@ def test_redirects_and_cookies_are_the_callers_to_follow(house: House) -> None:
     for _ in range(2):
         got = house.ask(request(b"/openai/v1/models", method=b"GET"))
         assert (got.status, got.all(b"set-cookie")) == (307, [b"a=1", b"b=2"])
-        assert house.provider.requests[-1].header("cookie") is None
+        assert house.forwarded().header("cookie") is None
 
 
 def test_what_belongs_to_one_connection_does_not_travel(house: House) -> None:

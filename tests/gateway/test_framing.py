@@ -1,6 +1,7 @@
 """One request is one request: what could be read in two ways is refused, reaches no provider, and hangs nobody."""
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from gateway.demo import render
 from gateway.demo.answers import Answer, Cut, Gate, SeenRequest
 from tests.fakes.provider import always, events, say
-from tests.gateway.house import ANTHROPIC, CHAT, JSON, House
+from tests.gateway.house import ANTHROPIC, CHAT, JSON, PATIENT, House, standing
 from tests.gateway.rawhttp import PATIENCE, BrokenOff, Response, Wire, chunked, request
+
+HASTY = f"{PATIENT}header_seconds = 1.0\nbody_seconds = 1.0\n"
+"""Short deadlines for callers alone: an answer waits at its gate here, and its provider may be silent meanwhile."""
 
 LINE = b"POST /openai/v1/chat/completions HTTP/1.1\r\n"
 HOST = b"host: gateway.test\r\n"
@@ -79,6 +83,12 @@ REFUSED = {
     "a target with a control character": head(HOST, line=b"GET /openai/v1/a\x01b HTTP/1.1\r\n"),
     "a target with a fragment": head(HOST, line=b"GET /openai/v1/models#x HTTP/1.1\r\n"),
 }
+
+
+@pytest.fixture(scope="module")
+def one_hasty_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with standing(tmp_path_factory.mktemp("hasty"), more=HASTY) as house:
+        yield house
 
 
 def is_ours(request_: SeenRequest) -> bool:
@@ -160,7 +170,7 @@ def test_an_upgrade_to_another_protocol_is_ignored_and_the_request_served(
         else:
             wire.send(sent)
         assert wire.response().status == 200
-        seen = house.provider.requests[-1]
+        seen = house.forwarded()
         assert seen.body == BODY
         assert not any(seen.header(name) for name in ("upgrade", "connection", "http2-settings"))
         assert wire.send(CHAT.call(headers=offer) * 3).response().status == 200
@@ -185,7 +195,7 @@ def test_trailers_are_neither_headers_nor_kept(house: House) -> None:
     with house.wire() as wire:
         got = wire.send(request(CHAT.target, body, headers=[JSON, (b"transfer-encoding", b"chunked")])).response()
         assert got.status == 200
-        seen = house.provider.requests[-1]
+        seen = house.forwarded()
         assert (seen.body, seen.header("x-trailer"), seen.header("authorization")) == (BODY, None, None)
         assert wire.send(CHAT.call()).response().status == 200
 
@@ -330,7 +340,7 @@ def test_a_head_that_drips_is_cut_off_all_the_same(hasty: House) -> None:
 def drip(wire: Wire) -> None:
     """A head of which one byte comes every 0.1 seconds, until the gateway has enough of it."""
     wire.send(LINE + HOST)
-    for _ in range(50):
+    for _ in range(int(PATIENCE / 0.1)):
         wire.send(b"x")
         with suppress(TimeoutError):
             wire.head()
@@ -372,13 +382,13 @@ def test_a_websocket_upgrade_is_sent_back_to_http(house: House) -> None:
         (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
         (b"openai-beta", b"responses_websockets=2026-02-06"),
     ]
-    before = len(house.provider.requests)
+    before = house.reached()
     got = house.ask(request(b"/openai/v1/responses", method=b"GET", headers=headers))
     assert got.status == 426
     assert got.all(b"upgrade") == [b"HTTP/1.1"]
     assert b"upgrade" in got.all(b"connection")
     assert_readable(got)
-    assert len(house.provider.requests) == before
+    assert house.reached() == before
 
 
 def test_an_unknown_provider_is_a_404_that_names_the_known_ones(house: House) -> None:

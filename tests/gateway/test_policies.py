@@ -133,14 +133,14 @@ steps = [{ kind = "model_text", text = "It is a blue bird." }]
 """
 
 
-def settings(folder: Path, *, enforce: bool = True, more: str = "") -> str:
+def settings(folder: Path, *, enforce: bool = True, hold_seconds: int = 8, more: str = "") -> str:
     """A policy file in this folder, and the configuration that names it."""
     folder.mkdir(exist_ok=True)
     (folder / "house.toml").write_text(RULES)
     names = json.dumps([str(folder / "house.toml"), "agent-baseline"])
     return f"""
 [limits]
-hold_seconds = 8
+hold_seconds = {hold_seconds}
 drain_seconds = 5
 
 [app.default]

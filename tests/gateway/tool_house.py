@@ -135,9 +135,9 @@ class Clients:
 
 
 @contextmanager
-def tool_house(folder: Path, *, more: str, enforce: bool = True) -> Iterator[ToolHouse]:
+def tool_house(folder: Path, *, more: str, enforce: bool = True, hold_seconds: int = 8) -> Iterator[ToolHouse]:
     """A gateway whose configuration ends with these tables of MCP servers."""
-    with standing(folder, more=settings(folder, enforce=enforce) + more) as house:
+    with standing(folder, more=settings(folder, enforce=enforce, hold_seconds=hold_seconds) + more) as house:
         yield ToolHouse(house, folder / "stepwarden.toml")
 
 
