@@ -71,6 +71,20 @@ class Filed(msgspec.Struct, frozen=True, kw_only=True):
     decided_ns: int | None = None
 
 
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """One proposal with all that is kept of it, as it stood at one moment."""
+
+    filed: Filed
+    trial: Trial | None
+    """None where none is running."""
+
+    moves: list[trials.Move]
+    """In order."""
+
+    woulds: list[Would]
+    """What the candidate would have done with which steps, the newest first."""
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """One revision as it is kept, with all it puts in force."""
 
@@ -257,6 +271,16 @@ class RevisionBook:
         if not rows:
             raise ProposalNotFound(str(number))
         return self._filed(rows[0])
+
+    def whole(self, number: int, *, woulds: int) -> Whole:
+        """One proposal with its trial, its moves, and up to so many steps; between two moves. Raises as `get` does."""
+        with self._ledger.lock:
+            return Whole(
+                filed=self.get(number),
+                trial=self.trial(number),
+                moves=self.moves(number),
+                woulds=self.woulds(number, limit=woulds),
+            )
 
     def newest(self, proposal_id: str) -> Filed:
         """The last time this was suggested. Raises `ProposalNotFound`."""

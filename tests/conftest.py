@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from gateway.demo.background import BackgroundProvider
 from gateway.struct_types import work_out
 from tests.fakes.provider import running_provider
 
-# How long one example takes says more of who else uses the machine than of the code.
-settings.register_profile("stepwarden", deadline=None)
+# How long one example takes, or takes to be made up, says more of who else uses the machine than of the code.
+settings.register_profile("stepwarden", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("stepwarden")
 
 

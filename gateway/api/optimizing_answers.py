@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from policies.vocabulary.ladder import Climb
     from policies.vocabulary.revisions import LineEnds, Parameters
     from policies.vocabulary.revisions import Proposal as Suggested
-    from storage.revisions import Filed, Kept
-    from storage.trials import Move as Moved
+    from storage.revisions import Kept, Whole
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,19 +224,13 @@ class RevisionDiff(msgspec.Struct, frozen=True, kw_only=True):
     diff: tuple[str, ...]
 
 
-def proposal(
-    filed: "Filed",
-    before: "Parameters | None",
-    *,
-    trial: "OnTrial | None",
-    moves: "Sequence[Moved]",
-    woulds: "Sequence[Wanted]",
-) -> Proposal:
+def proposal(whole: "Whole", before: "Parameters | None") -> Proposal:
     """A proposal as it is kept; `before`: what it changes."""
+    filed, trial = whole.filed, whole.trial
     made = suggested(filed.proposal, filed.climb, before)
     return msgspec.structs.replace(
         made,
-        trial=None if trial is None else _trial(trial, woulds),
+        trial=None if trial is None else _trial(trial, whole.woulds),
         moves=tuple(
             [
                 Move(
@@ -248,7 +241,7 @@ def proposal(
                     why=each.why,
                     by_a_person=each.person,
                 )
-                for each in moves
+                for each in whole.moves
             ]
         ),
         number=filed.number,

@@ -167,11 +167,13 @@ class RevisionDesk:
 
     def _proposals(self, app: str | None, state: Any) -> answers.ProposalList:
         listed = self._store.revisions.list(app=app, state=state, limit=_MOST)
-        return answers.ProposalList(proposals=tuple([self._answer(each) for each in listed]))
+        shown = [self._answer(each.number) for each in listed]
+        # What has moved since it was listed may be in another state by now.
+        return answers.ProposalList(proposals=tuple([each for each in shown if state in (None, each.state)]))
 
     async def proposal(self, number: int) -> answers.Proposal:
         """One proposal. Raises `ProposalNotFound`."""
-        return await asyncio.to_thread(lambda: self._answer(self._store.revisions.get(number)))
+        return await asyncio.to_thread(self._answer, number)
 
     async def candidate(self, number: int) -> "Parameters":
         """What a proposal would make of its app. Raises `ProposalNotFound` and `CannotBeTried`."""
@@ -192,12 +194,12 @@ class RevisionDesk:
     async def approve(self, number: int, review: Review, *, at_once: bool) -> answers.Proposal:
         """Let it go on to its canary, or put it in force. Raises as `Standing.approve`."""
         filed: Filed = await self._revise(lambda standing: standing.approve(number, review, at_once=at_once))
-        return await asyncio.to_thread(self._answer, filed)
+        return await asyncio.to_thread(self._answer, filed.number)
 
     async def reject(self, number: int, review: Review) -> answers.Proposal:
         """Refuse it."""
         filed: Filed = await self._revise(lambda standing: standing.reject(number, review))
-        return await asyncio.to_thread(self._answer, filed)
+        return await asyncio.to_thread(self._answer, filed.number)
 
     # ---------------------------------------------------------------------------------------------------- revisions
 
@@ -267,15 +269,10 @@ class RevisionDesk:
 
         return lambda app: AskedModel(caller, runs, app, loop)
 
-    def _answer(self, filed: "Filed") -> answers.Proposal:
-        book = self._store.revisions
-        return answers.proposal(
-            filed,
-            self._before(filed.proposal.app, filed.proposal.parent),
-            trial=book.trial(filed.number),
-            moves=book.moves(filed.number),
-            woulds=book.woulds(filed.number, limit=_WOULDS),
-        )
+    def _answer(self, number: int) -> answers.Proposal:
+        whole = self._store.revisions.whole(number, woulds=_WOULDS)
+        proposal = whole.filed.proposal
+        return answers.proposal(whole, self._before(proposal.app, proposal.parent))
 
     def _before(self, app: str, digest: str) -> "Parameters | None":
         """Parameters by their digest, as far as they were ever in force here."""

@@ -395,6 +395,8 @@ class ResponsesGate(StreamGate):
         touches: list[Touch] = []
         if item.call is not None:
             return touches
+        if not _is_spoken(fields):
+            touches += self._stray(item, fields)
         for holder in _LISTS:
             for place, piece in enumerate(sequence(fields.get(holder))):
                 found = said_by(mapping(piece))
@@ -410,6 +412,15 @@ class ResponsesGate(StreamGate):
                     touches.append(self._repeat(item, block, said, where, closes=True))
                 elif said:
                     touches.append(grow(block, said, where))
+        return touches
+
+    def _stray(self, item: _Item, fields: dict[str, Any]) -> list[Touch]:
+        """Something else that a server gives under the index of a message: judged by itself, as far as it says more."""
+        touches: list[Touch] = []
+        for part in read_with(item_parts, fields, item.pointer):
+            block = self._another(item, part)
+            block.closed = True
+            touches.append(beside(block, closes=True))
         return touches
 
     def _read_end(self, kind: str, value: dict[str, Any]) -> list[Touch]:

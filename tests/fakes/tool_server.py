@@ -160,9 +160,17 @@ def large(size: int) -> str:
     return "x" * size
 
 
+@server.tool()
+async def nudge(ctx: Context, time: int) -> str:
+    """Say something on the stream that belongs to no call."""
+    with warnings.catch_warnings(action="ignore"):
+        await ctx.session.send_resource_list_changed()
+    return f"Nudged {time} times."
+
+
 @server.tool(structured_output=False)
 async def ask_model(ctx: Context) -> str:
-    """Ask the client's model."""
+    """Ask the client's model, on the stream that belongs to no call: while none is open, nobody hears it."""
     message = SamplingMessage(role="user", content=TextContent(type="text", text="Are you there?"))
     with warnings.catch_warnings(action="ignore"):
         said = await ctx.session.create_message(messages=[message], max_tokens=9)

@@ -100,12 +100,24 @@ def ran(house: House, session: str, *, at: str = "dawn") -> bool:
     return b'"launch"' in asked(house, session, at=at).body
 
 
-def looked_at(house: House, sessions: int) -> None:
-    """Wait until so many sessions were looked at, or enough of them: agents are not as quick as this test."""
+def looked_at(house: House, state: str, **figures: int) -> None:
+    """Wait until a trial's figures are as large, or it is over: agents are not as quick as this test."""
 
     def read() -> bool | None:
         found = proposal(house)
-        return True if found["state"] != "active" or found["trial"]["figures"]["sessions"] >= sessions else None
+        if found["state"] != state:
+            return True
+        return True if all(found["trial"]["figures"][name] >= least for name, least in figures.items()) else None
+
+    waited(read, seconds=60)
+
+
+def looks(house: House) -> None:
+    """Wait until sessions are looked at, if any more have to be: what comes before is not."""
+
+    def read() -> bool | None:
+        found = proposal(house)
+        return True if found["trial"] or found["rungs"][-1]["rung"] == "approval" else None
 
     waited(read, seconds=60)
 
@@ -148,7 +160,7 @@ def test_shadow_acts_on_nothing_a_canary_on_its_share_and_what_harms_ends(tmp_pa
     more = settings(tmp_path)
     digest = filed(tmp_path, more)
     with standing(tmp_path, more=more) as house:
-        waited(lambda: proposal(house)["trial"], seconds=60)
+        looks(house)
         assert ran(house, "watched", at="noon"), "a candidate in shadow does not act"
         for at in range(20):
             assert ran(house, f"calm-{at}")
@@ -164,7 +176,8 @@ def test_shadow_acts_on_nothing_a_canary_on_its_share_and_what_harms_ends(tmp_pa
         harmed = 0
         while proposal(house)["state"] == "canary":
             harmed += not ran(house, f"harmed-{harmed}-{os.urandom(4).hex()}", at="noon")
-            assert harmed < 60
+            assert harmed < 60, proposal(house)["trial"]
+            looked_at(house, "canary", harmed=harmed // 2)
         assert (proposal(house)["state"], proposal(house)["rungs"][-1]["why"]) == ("refused", "worse_live")
         assert ran(house, mine, at="noon"), "sessions of a canary that ended go back at once"
         kinds = [each["type"] for each in entries(house, "canary.begun", "proposal.judged", "proposal.reviewed")]
@@ -186,7 +199,7 @@ def test_a_regression_that_is_in_force_is_taken_back_by_itself(tmp_path: Path) -
                 ran(house, f"run-{sessions}", at="noon" if sessions % 10 == 3 else "dawn")
                 sessions += 1
             assert sessions <= 400, proposal(house)["trial"]
-            looked_at(house, sessions // 2)
+            looked_at(house, "active", sessions=sessions // 2)
         found = until(house, "rolled_back")
         last = found["rungs"][-1]
         assert (last["rung"], last["why"], found["decided_by"]) == ("rollback", "worse_live", "gateway")
@@ -202,7 +215,7 @@ def test_killed_in_the_middle_of_a_move_nothing_is_lost_and_nothing_doubled(tmp_
     filed(tmp_path, more)
     for turn in range(2):
         with standing(tmp_path, more=more, workers=workers) as house:
-            waited(lambda: proposal(house)["trial"], seconds=60)  # what comes before it begins is not looked at
+            looks(house)
             for at in range(6):
                 ran(house, f"turn-{turn}-{at}")
             if turn == 1:

@@ -1,5 +1,7 @@
 """Tools witnessed: the official SDK's clients and servers work through the gateway, and clauses act on what passes."""
 
+import asyncio
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from typing import Any
 
 import mcp
 import pytest
-from mcp_types import CreateMessageResult, ElicitResult, TextContent
+from mcp_types import CreateMessageResult, ElicitResult, ResourceListChangedNotification, TextContent
 
 from tests.gateway.house import waited
 from tests.gateway.tool_house import OFFICIAL, Clients, ToolHouse, run, table, tool_house, tool_server, words
@@ -123,9 +125,20 @@ def test_what_a_server_asks_of_its_client_while_it_works_passes_both_ways(tools:
     async def person(_context: Any, _params: Any) -> ElicitResult:
         return ElicitResult(action="accept", content={"name": "Ann"})
 
+    nudged = asyncio.Event()
+
+    async def heard(said: Any) -> None:
+        if isinstance(said, ResourceListChangedNotification):
+            nudged.set()
+
     async def work() -> list[Any]:
-        asked = {"sampling_callback": model, "elicitation_callback": person}
+        asked = {"sampling_callback": model, "elicitation_callback": person, "message_handler": heard}
         async with tools.client(server, "legacy", **asked) as client:
+            # The client opens the stream for what belongs to no call beside its first calls, and until it is open a
+            # server's words on it are lost.
+            times = itertools.count()
+            while not nudged.is_set():
+                await client.call_tool("nudge", {"time": next(times)})
             return [await client.call_tool("ask_model", {}), await client.call_tool("ask_person", {})]
 
     assert [words(each) for each in run(work)] == ["It said: Yes, here.", "Hello Ann."]

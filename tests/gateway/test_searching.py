@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
-from tests.gateway.house import CHAT, SHORT, House, standing
+from tests.gateway.house import CHAT, PATIENT, House, standing
 from tests.gateway.test_policies import asked
 
-ALLOWED = f"{SHORT}\n[app.default]\nsearch = true\n"
+ALLOWED = f"{PATIENT}\n[app.default]\nsearch = true\n"
 
 
 def found(house: House, words: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """An answer the provider did not finish never looks whole: the caller's own SDK raises."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Literal
@@ -13,7 +14,6 @@ import pytest
 from gateway.demo import render
 from gateway.demo.answers import Answer, Coding, Cut, Garble, Headers, Reset, Stall, compressed
 from gateway.demo.scenarios import HEADER
-from tests.fakes.gateway import free_port
 from tests.fakes.provider import TEXT, always, events, say
 from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, PATIENT, RESPONSES, Dialect, House, standing
 from tests.gateway.rawhttp import BrokenOff, Response
@@ -460,12 +460,15 @@ def test_a_provider_that_sent_its_end_may_stay_on_the_line(house: House, dialect
 
 @pytest.fixture(scope="module")
 def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house whose provider's port nobody listens on."""
+    """A house whose provider's port nobody listens on, nor can as long as it is bound."""
     folder = tmp_path_factory.mktemp("cut-off")
-    nobody = f'[provider.nobody]\ndialect = "anthropic"\nbase_url = "http://127.0.0.1:{free_port()}"\n'
-    nobody += f'[provider.nothing]\ndialect = "openai"\nbase_url = "http://127.0.0.1:{free_port()}"\n'
-    with standing(folder, more=PATIENT + nobody) as house:
-        yield house
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        nobody = f'[provider.nobody]\ndialect = "anthropic"\nbase_url = "{url}"\n'
+        nobody += f'[provider.nothing]\ndialect = "openai"\nbase_url = "{url}"\n'
+        with standing(folder, more=PATIENT + nobody) as house:
+            yield house
 
 
 @every_dialect

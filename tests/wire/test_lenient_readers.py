@@ -515,3 +515,28 @@ def test_a_document_with_an_empty_delta_beside_its_message_is_read() -> None:
     assert delivered_document("chat", json.dumps(whole).encode()) == json.dumps(whole).encode()
     whole["choices"][0]["delta"]["content"] = WORD
     assert delivered_document("chat", json.dumps(whole).encode()) == b""
+
+
+STRAYS: Final = {
+    "a text": {"text": WORD},
+    "a value": {"value": WORD},
+    "a piece": {"type": "text", "text": WORD},
+    "a call": {"type": "function_call", "call_id": "c", "name": "launch", "arguments": json.dumps({"at": WORD})},
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS.values(), ids=STRAYS)
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    "kind", ["completed", "failed", "incomplete", "cancelled", "output_item.added", "output_item.done"]
+)
+def test_what_is_no_message_and_stands_under_the_index_of_one_is_judged(
+    kind: str, look: str, stray: dict[str, Any]
+) -> None:
+    *events, _ = EXCHANGES["responses-failed"]["events"]
+    event: dict[str, Any] = {"type": f"response.{kind}", "sequence_number": len(events)}
+    if kind.startswith("output_item"):
+        event |= {"output_index": 0, "item": stray}
+    else:
+        event["response"] = {"id": "resp_1", "status": kind, "error": None, "output": [stray]}
+    assert GUILTY.strip(b'"') not in delivered_stream("responses", sse("responses", [*events, event]), look)

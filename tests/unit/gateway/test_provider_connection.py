@@ -193,14 +193,14 @@ def test_an_answer_without_a_body_is_whole_with_its_head_and_its_connection_is_n
 
 def test_silence_ends_the_wait_and_every_sign_of_life_prolongs_it() -> None:
     async def use() -> None:
-        connection, _ = await began(idle_seconds=0.05)
+        connection, _ = await began(idle_seconds=0.2)
         loop = asyncio.get_running_loop()
         began_at = loop.time()
-        loop.call_later(0.04, connection.data_received, UNFRAMED)
+        loop.call_later(0.1, connection.data_received, UNFRAMED)
         assert await connection.read() == b"all of it"
         with pytest.raises(TimeoutError):
             await connection.read()
-        assert loop.time() - began_at >= 0.09 - 0.001
+        assert loop.time() - began_at >= 0.3 - 0.001
         assert connection.should_close
         connection.connection_lost(None)
 

@@ -198,7 +198,7 @@ def exporter(port: int, source: Recorded, *, clock: Callable[[], int] = lambda: 
         "version": "0.1.0",
         "poll_seconds": 0.01,
         "retry_seconds": 0.01,
-        "timeout_seconds": 0.2,
+        "timeout_seconds": 20.0,  # what came late to a busy machine would be sent twice
         **more,
     }
     return OtlpExporter(source, ExportSettings(**settings), save_cursor=source.save, clock=clock)
@@ -286,7 +286,7 @@ def test_a_collector_that_comes_late_gets_everything_in_order_and_once(
     placeholder.close()
     for number in range(10):
         recorded.add(number)
-    running = exporter(placeholder.port, recorded, batch=3)
+    running = exporter(placeholder.port, recorded, batch=3, timeout_seconds=2.0)  # after which it says so
     running.start()
     assert trouble.wait(10)
     assert CURSOR not in recorded.cursors

@@ -1,5 +1,6 @@
 """Proposals and revisions on disk: every move with its entry, nothing changed afterwards, one pointer to go back by."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 
 from policies.gate.ladder import LADDER, climb
+from policies.gate.trial import Trial
 from policies.parameters import apply
 from policies.vocabulary.holds import Review
 from policies.vocabulary.revisions import AddLine, Line, Parameters, Proposal, Revision
@@ -100,6 +102,28 @@ def test_a_canary_is_told_apart_from_waiting(desk: Desk) -> None:
     assert desk.filed().state == "canary"
     assert [each.state for each in desk.book.list(app="shop", state="canary")] == ["canary"]
     assert desk.book.list(app="bank") == []
+
+
+def test_a_proposal_is_shown_as_it_stood_between_two_moves(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks while a trial ends finds it running or over, and never a proposal in trial that has none."""
+    number = desk.filed().number
+    desk.book.advance(number, Trial(stage="canary", cursor=1), [], now_ns=11)
+    mover = threading.Thread(target=desk.book.reject, args=(number, ANNA), kwargs={"now_ns": 12})
+    get = RevisionBook.get
+
+    def meanwhile(book: RevisionBook, asked: int) -> Filed:
+        found = get(book, asked)
+        if mover.ident is None:  # the first to ask is whoever shows it; the mover asks as well
+            mover.start()
+            mover.join(0.1)
+        return found
+
+    monkeypatch.setattr(RevisionBook, "get", meanwhile)
+    shown = desk.book.whole(number, woulds=1)
+    mover.join()
+    assert (shown.filed.state, shown.trial is None) == ("canary", False)
+    assert (shown := desk.book.whole(number, woulds=1)).filed.state == "rejected"
+    assert (shown.trial, shown.moves[-1].state, shown.woulds) == (None, "rejected", [])
 
 
 def test_what_is_in_force_is_one_pointer_into_a_chain_that_never_changes(desk: Desk) -> None:

@@ -29,7 +29,7 @@ def delivered(receiver: Receiver, notices: list[Notice], until: Callable[[Courie
         for each in notices:
             courier.put(each)
         running = asyncio.create_task(courier.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not until(courier):  # noqa: ASYNC110 - what it counts is all a courier shows
                 await asyncio.sleep(0.01)
         running.cancel()
