@@ -357,9 +357,9 @@ def body_of(dialect: Dialect, text: str = "It is bluebird-1234.") -> bytes:
 
 def seen_through(house: House, got: Response, sent: int) -> bool:
     """Whether the word was kept from the provider, the request refused, or the exchange recorded as unread."""
-    if got.status >= 400 and len(house.provider.requests) == sent:
+    if got.status >= 400 and house.reached() == sent:
         return True
-    forwarded = house.provider.requests[-1].body
+    forwarded = house.forwarded().body
     if b"bluebird" not in forwarded and b"redacted:name" in forwarded:
         return True
     said = judged(house, got.exchange)["judged"]
@@ -397,7 +397,7 @@ def test_every_spelling_of_a_path_is_judged_alike(strict: House, target: bytes) 
     strict.provider.script = always(say(dialect.name, TURN))
     got = strict.ask(request(target, body_of(dialect), headers=[JSON, dialect.key]))
     assert got.status == 200
-    assert b"bluebird" not in strict.provider.requests[-1].body
+    assert b"bluebird" not in strict.forwarded().body
 
 
 ELSEWHERE: Final[Sequence[tuple[bytes, bytes, Dialect]]] = [
@@ -418,7 +418,7 @@ ELSEWHERE: Final[Sequence[tuple[bytes, bytes, Dialect]]] = [
 def test_what_is_not_understood_is_recorded_as_unread(
     strict: House, method: bytes, target: bytes, dialect: Dialect
 ) -> None:
-    sent = len(strict.provider.requests)
+    sent = strict.reached()
     got = strict.ask(request(target, body_of(dialect), method=method, headers=[JSON, dialect.key]))
     assert seen_through(strict, got, sent)
 
@@ -471,7 +471,7 @@ ENCODED: Final[Mapping[bytes, Callable[[bytes], bytes]]] = {
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_no_content_encoding_hides_a_request(strict: House, dialect: Dialect, encoding: bytes) -> None:
     strict.provider.script = always(say(dialect.name, TURN))
-    sent = len(strict.provider.requests)
+    sent = strict.reached()
     headers = [JSON, dialect.key, (b"content-encoding", encoding)]
     got = strict.ask(request(dialect.target, ENCODED[encoding](body_of(dialect)), headers=headers))
     assert seen_through(strict, got, sent)
@@ -499,7 +499,7 @@ BODIES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
 
 @pytest.mark.parametrize("change", BODIES)
 def test_no_spelling_of_json_hides_a_request(strict: House, change: str) -> None:
-    sent = len(strict.provider.requests)
+    sent = strict.reached()
     got = strict.ask(request(CHAT.target, BODIES[change](body_of(CHAT)), headers=[JSON, CHAT.key]))
     assert seen_through(strict, got, sent)
 
@@ -508,7 +508,7 @@ def test_no_spelling_of_json_hides_a_request(strict: House, change: str) -> None
 def test_no_content_type_hides_a_request(strict: House, kind: bytes) -> None:
     got = strict.ask(request(CHAT.target, body_of(CHAT), headers=[(b"content-type", kind), CHAT.key]))
     assert got.status == 200
-    assert b"bluebird" not in strict.provider.requests[-1].body
+    assert b"bluebird" not in strict.forwarded().body
 
 
 by_stream = pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
@@ -730,7 +730,7 @@ def turn_to(house: House, rules: str) -> None:
 def test_policies_that_are_read_anew_during_a_stream_hold_for_the_next_one(turning: House, dialect: Dialect) -> None:
     house = fresh(turning)
     turn_to(house, RULES)
-    gate, sent = Gate(), len(house.provider.requests)
+    gate, sent = Gate(), house.reached()
     events = render.stream(dialect.name, SECRET_TURN, Setting(model="m", fragment=4))
     half = len(events) // 2
     body = json.dumps({**json.loads(body_of(dialect, "Well?")), "stream": True}).encode()
@@ -740,7 +740,7 @@ def test_policies_that_are_read_anew_during_a_stream_hold_for_the_next_one(turni
     answers: list[Response] = []
     caller = threading.Thread(target=lambda: answers.append(house.ask(whole)))
     caller.start()
-    waited(lambda: len(house.provider.requests) > sent or None)
+    waited(lambda: house.reached() > sent or None)
     turn_to(house, RULES.replace("bluebird", "heron").replace("launch", "begin"))
     gate.open()
     caller.join(60)

@@ -96,7 +96,7 @@ def bad_keys(house: House) -> dict[str, Pairs]:
 
 
 def test_every_bad_key_is_a_401_in_the_dialect_that_tells_nothing(guarded: House) -> None:
-    before = len(guarded.provider.requests)
+    before = guarded.reached()
     said: dict[str, set[str]] = {"shown": set(), "not shown": set()}
     for name, headers in bad_keys(guarded).items():
         for dialect in DIALECTS:
@@ -107,7 +107,7 @@ def test_every_bad_key_is_a_401_in_the_dialect_that_tells_nothing(guarded: House
             said["not shown" if name in {"none", "the caller's own"} else "shown"].add(message)
             assert not any(value and value in got.body for _, value in headers)
     assert [len(words) for words in said.values()] == [1, 1]
-    assert len(guarded.provider.requests) == before
+    assert guarded.reached() == before
 
 
 @pytest.mark.parametrize("slot", ["x-api-key", "authorization", "stepwarden-key"])
@@ -118,7 +118,7 @@ def test_the_providers_key_takes_the_gateway_keys_place(
     shown = f"Bearer {secret}" if slot == "authorization" else secret
     got = guarded.ask(call(dialect, [(slot.encode(), shown.encode())]))
     assert got.status == 200
-    seen = guarded.provider.requests[-1]
+    seen = guarded.forwarded()
     expected = CANARIES["ANTHROPIC_API_KEY" if dialect is ANTHROPIC else "OPENAI_API_KEY"].encode()
     usual = {"stepwarden-key": "x-api-key" if dialect is ANTHROPIC else "authorization"}.get(slot, slot).encode()
     assert credentials(seen) == [(usual, expected if usual == b"x-api-key" else b"Bearer " + expected)]
@@ -131,13 +131,13 @@ def test_a_login_of_ones_own_stays_beside_a_gateway_key(guarded: House, secret: 
     own = (b"authorization", b"Bearer sk-ant-oat01-own-login")
     got = guarded.ask(call(ANTHROPIC, [(b"stepwarden-key", secret.encode()), own, (b"anthropic-version", version)]))
     assert got.status == 200
-    assert credentials(guarded.provider.requests[-1]) == [own]
+    assert credentials(guarded.forwarded()) == [own]
 
 
 def test_a_gateway_key_in_two_places_reaches_the_provider_in_none(guarded: House, secret: str) -> None:
     headers = [(b"x-api-key", secret.encode()), (b"authorization", b"Bearer " + secret.encode())]
     guarded.ask(call(ANTHROPIC, headers))
-    seen = guarded.provider.requests[-1]
+    seen = guarded.forwarded()
     assert not [pair for pair in seen.headers if b"swk_" in pair[1]]
     assert len(credentials(seen)) == 1
 
@@ -151,11 +151,11 @@ def test_the_vendors_sdks_work_with_a_gateway_key(guarded: House, secret: str) -
 
 
 def test_a_provider_without_a_key_is_said_to_have_none(guarded: House, secret: str) -> None:
-    before = len(guarded.provider.requests)
+    before = guarded.reached()
     got = guarded.ask(request(b"/raw/v1/x", b"{}", headers=[(b"stepwarden-key", secret.encode())]))
     assert got.status == 500
     assert b"key" in got.body
-    assert len(guarded.provider.requests) == before
+    assert guarded.reached() == before
 
 
 def test_without_keys_the_callers_own_key_passes_through(house: House) -> None:
@@ -247,10 +247,10 @@ NO_PRICE = {
 @pytest.mark.parametrize("name", NO_PRICE)
 def test_what_has_no_price_is_refused_under_a_budget(guarded: House, name: str) -> None:
     key = guarded.key(name="bound", budget_usd=1000)
-    before = len(guarded.provider.requests)
+    before = guarded.reached()
     got = guarded.ask(under(key["secret"], json.dumps(NO_PRICE[name]).encode()))
     assert (got.status, json.loads(got.body)["error"]["code"]) == (429, "limit_reached")
-    assert len(guarded.provider.requests) == before
+    assert guarded.reached() == before
 
 
 def test_what_cannot_be_read_is_refused_under_a_budget(guarded: House) -> None:

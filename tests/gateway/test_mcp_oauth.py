@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gateway.cli.main import run as run_command
 from tests.fakes.oauth_server import SERVICE, Pair, guarded_server
+from tests.gateway.house import kept_in
 from tests.gateway.rawhttp import Response
 from tests.gateway.tool_house import ROOT, ToolHouse, run, table, tool_house, words
 
@@ -199,7 +199,7 @@ def test_no_token_code_or_secret_stands_anywhere(tools: ToolHouse, pair: Pair, s
     assert saw(post(tools, "vault", secret)) == "Saw it."
     secrets = [SERVICE[1], *[client.client_secret or "" for client in pair.authority.clients.values()]]
     told = [tools.house.gateway.log, said, *[tools.house.control(path)[1].decode() for path in everything(exchange)]]
-    kept = b"".join(path.read_bytes() for path in files(tools.house.gateway.folder / "data"))
+    kept = b"".join(content for _, content in kept_in(tools.house.gateway.folder / "data"))
     for each in filter(None, secrets):
         assert not any(each in text for text in told)
         assert each.encode() not in kept
@@ -211,7 +211,3 @@ def test_no_token_code_or_secret_stands_anywhere(tools: ToolHouse, pair: Pair, s
 def everything(exchange: str) -> list[str]:
     whole = f"/api/exchanges/{exchange}"
     return [whole, f"{whole}/request", f"{whole}/response", "/api/status", "/metrics", "/api/audit/entries"]
-
-
-def files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())

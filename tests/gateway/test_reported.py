@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
-from tests.gateway.house import ANTHROPIC, PATIENT, House, standing
+from tests.gateway.house import ANTHROPIC, PATIENT, House, kept_in, standing
 from tests.gateway.rawhttp import Pairs, Response, request
 
 MARK = "heliotrope-4711"
@@ -282,7 +282,7 @@ def test_hostile_text_and_odd_values_do_no_harm(house: House) -> None:
 
 
 def everywhere(folder: Path, needle: bytes) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file() and needle in path.read_bytes()]
+    return [name for name, content in kept_in(folder) if needle in content]
 
 
 def test_what_was_acknowledged_survives_a_kill_on_any_worker_and_goes_when_erased(tmp_path: Path) -> None:
