@@ -92,7 +92,7 @@ def running_mailbox(pem: Path | None = None, *, starttls: bool = True) -> Iterat
     def known(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         del server, session, envelope, mechanism
         shown = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
-        return AuthResult(success=shown)
+        return AuthResult(success=shown, handled=False)
 
     more: dict[str, Any] = {"authenticator": known, "auth_require_tls": False}
     if starttls and context is not None:

@@ -103,11 +103,12 @@ def test_on_this_machine_mail_goes_as_it_is() -> None:
     assert (encrypted, signed_in) == (False, False)
 
 
-def test_a_wrong_password_is_tried_again_and_then_lost() -> None:
+def test_a_wrong_password_is_tried_again_and_then_lost(caplog: pytest.LogCaptureFixture) -> None:
     with running_mailbox() as box:
         alert = {"smtp_user": "somebody else", "smtp_password_env": "MAIL_PASSWORD"}
         delivered(f"smtp://127.0.0.1:{box.port}", given_up, **alert)
         assert box.received == []
+    assert "the mail server answered 535" in str([vars(each) for each in caplog.records])
 
 
 def test_a_server_that_is_busy_gets_it_later() -> None:
