@@ -16,6 +16,7 @@ from typing import IO, Final
 import msgspec
 
 from gateway.http import Answer, Interrupted, ProviderClient
+from gateway.mcp.lines import Lines
 from gateway.refusals import Refused
 from policies.errors import StepwardenError
 
@@ -170,13 +171,12 @@ class _Bridge:
 
     async def _sent(self, side: bytes, reader: StreamReader) -> None:
         """Lines of one side to the gateway; one too long ends the side."""
-        rest = b""
+        lines = Lines()
         while piece := await reader.read(_PIECE):
-            *whole, rest = (rest + piece).split(b"\n")
-            for line in whole:
+            for line in lines.feed(piece):
                 if line.strip():
                     await self._lines.put(side + line.rstrip(b"\r") + b"\n")
-            if len(rest) > self._longest:
+            if lines.waiting > self._longest:
                 print("stepwarden: a line is longer than `message_bytes`", file=sys.stderr)  # noqa: T201 - as above
                 return
 
@@ -184,11 +184,10 @@ class _Bridge:
         """Lines of the gateway to where it sends them."""
         stdin = self._process.stdin
         assert stdin is not None
-        rest = b""
+        lines = Lines()
         with suppress(Interrupted):
             while piece := await answer.read():
-                *whole, rest = (rest + piece).split(b"\n")
-                for line in whole:
+                for line in lines.feed(piece):
                     writer = out if line[:1] == b"c" else stdin if line[:1] == b"s" else None
                     if writer is not None:
                         with suppress(ConnectionError):

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway.config import McpServer
+from gateway.mcp.lines import Lines
 from gateway.mcp.pair import Caller, Pair
 from gateway.mcp.seat import Seat
 from gateway.refusals import Refused
@@ -71,7 +72,7 @@ class Pipe:
         self, receive: Callable[[], Awaitable[Any]], client: asyncio.Queue[bytes], server: asyncio.Queue[bytes]
     ) -> None:
         """Take lines as they arrive and hand each to its side."""
-        buffer = bytearray()
+        lines = Lines()
         arriving: asyncio.Task[Any] | None = None
         try:
             while not self._ended:
@@ -83,13 +84,11 @@ class Pipe:
                 message, arriving = arriving.result(), None
                 if message["type"] == "http.disconnect":
                     return
-                buffer += message.get("body", b"")
-                *lines, rest = bytes(buffer).split(b"\n") if b"\n" in message.get("body", b"") else [bytes(buffer)]
-                buffer = bytearray(rest)
-                if len(buffer) > self._server.message_bytes + 1:
+                whole = lines.feed(message.get("body", b""))
+                if lines.waiting > self._server.message_bytes + 1:
                     log.warning("a line of a tool server's pipe is too long", extra={"server": self._server.name})
                     return
-                for line in lines:
+                for line in whole:
                     if line[:1] == b"x":
                         await server.put(b"")
                     elif line:
