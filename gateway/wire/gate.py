@@ -12,7 +12,7 @@ came in. What a gate knows of its wire is in the dialects' own files; here is wh
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -134,8 +134,10 @@ class Source(msgspec.Struct, frozen=True):
 class Block:
     """A piece of a reply that is judged by itself."""
 
-    def __init__(self, part: Part, need: Need, choice: int, *, held_call: bool) -> None:
+    def __init__(self, part: Part, need: Need, choice: int, number: int, *, held_call: bool) -> None:
         self.part = part
+        self.number = number
+        """Of those of its stream, in the order they began."""
         self.need: Need = need
         self.choice = choice
         self.held_call = held_call
@@ -203,11 +205,20 @@ class Turn:
         self.ending: TurnEnding | None = None
         self.ended = False
         """True once its end has left."""
+        self._clear = 0
+        """So many of the first blocks hold no call back. What is decided stays so, and no block is looked at twice."""
 
     @property
     def released(self) -> bool:
         """Whether its tool calls may leave."""
-        return self.over and all(block.decided for block in self.blocks if block.held_call)
+        if not self.over:
+            return False
+        while self._clear < len(self.blocks):
+            block = self.blocks[self._clear]
+            if block.held_call and not block.decided:
+                return False
+            self._clear += 1
+        return True
 
 
 class StreamGate(ABC):
@@ -226,7 +237,9 @@ class StreamGate(ABC):
         self._turns: dict[int, Turn] = {}
         self._open: dict[int, Block] = {}
         self._waiting: list[Block] = []
-        """Blocks that are not decided, in the order they began."""
+        """Blocks that are neither decided nor asked for, in the order they began."""
+        self._begun = 0
+        """How many blocks there have been."""
         self._judgements = 0
         self._held = 0
         self._opening = b""
@@ -276,6 +289,8 @@ class StreamGate(ABC):
         del self._open[judgement.number]
         block.asked = None
         self._settle(block, judgement, wanted)
+        if not block.decided:
+            insort(self._waiting, block, key=_began)
         return self._go_on()
 
     def reject(self, judgement: Judgement, ending: Ending) -> Fed:
@@ -456,8 +471,11 @@ class StreamGate(ABC):
 
     def _go_on(self) -> Fed:
         """Send what may leave, and ask for what is ripe."""
-        asked = tuple([judgement for block in self._waiting if (judgement := self._ask(block)) is not None])
-        self._waiting = [block for block in self._waiting if not block.decided]
+        ripe = [block for block in self._waiting if block.closed or block.need != "whole"]
+        if not ripe:
+            return Fed(self._flush())
+        asked = tuple([judgement for block in ripe if (judgement := self._ask(block)) is not None])
+        self._waiting = [block for block in self._waiting if not block.decided and block.asked is None]
         return Fed(self._flush(), asked)
 
     def _flush(self) -> bytes:
@@ -488,7 +506,7 @@ class StreamGate(ABC):
         return block.need != "whole" and not touch.closes and least <= block.settled
 
     def _ask(self, block: Block) -> Judgement | None:
-        if block.decided or block.asked is not None:
+        if block.decided:
             return None
         length = len(block.text)
         part = block.part
@@ -568,7 +586,8 @@ class StreamGate(ABC):
             need = self._needs.text
         if whole and need != "idle":
             need = "whole"
-        block = Block(part, need, choice, held_call=held_call and need != "idle")
+        self._begun += 1
+        block = Block(part, need, choice, self._begun, held_call=held_call and need != "idle")
         turn = self._turn(choice)
         if turn.over and need != "idle":
             raise Doubtful("more of a turn behind its end")
@@ -695,6 +714,10 @@ def changed_text(touch: Touch) -> str:
 def _first_edit(touch: Touch) -> int:
     """Of a block's edits, in order and disjoint, the first that ends behind where the touch begins."""
     return bisect_right(touch.block.edits, touch.start, key=_end)
+
+
+def _began(block: Block) -> int:
+    return block.number
 
 
 def _end(edit: tuple[int, int, str]) -> int:
