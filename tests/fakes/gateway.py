@@ -45,7 +45,7 @@ class GatewayProcess:
         """The exit code, once it has one."""
         return self.process.wait(ENDED_WITHIN)
 
-    def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a command of the CLI against this gateway; stdout and stderr as text."""
         line = [sys.executable, "-m", "gateway.cli.main", *words, "--url", self.url]
         return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)

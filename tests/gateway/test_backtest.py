@@ -317,7 +317,7 @@ def test_a_candidate_that_names_code_takes_an_admin(tmp_path: Path) -> None:
         keys = {role: house.key(role=role)["secret"] for role in ("operator", "admin")}
 
         def said(role: str, text: str) -> int:
-            connection = HTTPConnection(*house.gateway.address, timeout=20)
+            connection = HTTPConnection(*house.gateway.address, timeout=60)
             headers = {"content-type": "application/json", "authorization": f"Bearer {keys[role]}"}
             body = {"policies": [{"name": "p", "text": text}]}
             connection.request("POST", "/api/backtests", json.dumps(body), headers)

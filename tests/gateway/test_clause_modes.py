@@ -66,7 +66,7 @@ def test_it_takes_a_person_a_reason_a_time_and_for_protected_clauses_an_admin(tm
                 return house.control("/api/clauses/mode", method="POST", body=body)[0]
             from http.client import HTTPConnection  # noqa: PLC0415 - over TCP, where keys count
 
-            connection = HTTPConnection(*house.gateway.address, timeout=20)
+            connection = HTTPConnection(*house.gateway.address, timeout=60)
             headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
             connection.request("POST", "/api/clauses/mode", json.dumps(body), headers)
             answer = connection.getresponse()

@@ -25,7 +25,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def asked(
     house: House, path: str, *, method: str = "GET", body: Any = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = HTTPConnection(*house.gateway.address, timeout=20)
+    connection = HTTPConnection(*house.gateway.address, timeout=60)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         content = None if body is None else json.dumps(body)

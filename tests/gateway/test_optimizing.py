@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.cli.main import run
 from tests.fakes.provider import TURN, in_turn, say
-from tests.gateway.house import CHAT, House, standing
+from tests.gateway.house import CHAT, House, same_day, standing
 from tests.gateway.rawhttp import Response
 from tests.gateway.test_policies import asked, calling
 
@@ -75,14 +75,16 @@ def passes(house: House, about: str) -> list[bool]:
     return [b'"launch"' in called(house, "launch", f"{about} {turn}").body for turn in range(6)]
 
 
-def labelled(house: House) -> None:
-    """Sessions on record, with what two persons said of their calls."""
-    calls = [(called(house, "launch", f"job {at}"), "violation") for at in range(VIOLATING)]
-    calls += [(called(house, "get_weather", f"trip {at}"), "ok") for at in range(HONEST)]
+def labelled(
+    house: House, *, violating: int = VIOLATING, honest: int = HONEST, by: tuple[str, ...] = ("Ann", "Bob")
+) -> None:
+    """Sessions on record, with what these persons said of their calls, one after the other."""
+    calls = [(called(house, "launch", f"job {at}"), "violation") for at in range(violating)]
+    calls += [(called(house, "get_weather", f"trip {at}"), "ok") for at in range(honest)]
     for at, (got, label) in enumerate(calls):
         steps = house.facts(got.exchange)["steps"]
         step = next(each["step_id"] for each in steps if each["kind"] == "tool_call")
-        said = {"label": label, "by": ("Ann", "Bob")[at % 2]}
+        said = {"label": label, "by": by[at % len(by)]}
         assert house.control(f"/api/steps/{step}/label", method="POST", body=said)[0] in (200, 201)
 
 
@@ -161,3 +163,12 @@ def test_labels_become_a_guard_in_force_and_one_command_takes_it_back(tmp_path: 
         assert forth.returncode == 0, forth.stderr
         assert not any(passes(house, "forth"))
     assert run(["audit", "verify", str(tmp_path / "data")]) == 0
+
+
+def test_a_person_who_says_more_in_a_day_than_counts_is_heard_no_further(tmp_path: Path) -> None:
+    same_day()
+    more = settings(tmp_path) + "words_per_day = 3\n"
+    with standing(tmp_path, more=more) as house:
+        labelled(house, violating=5, honest=0, by=("Ann",))
+        found = optimized(house, "--dry-run")
+    assert (found["episodes"], found["violating"]) == (3, 3)
