@@ -48,6 +48,9 @@ _OF_A_JUDGEMENT: Final = 400
 
 PartsAt = Callable[[int], Sequence[Part]]
 
+Reading = tuple[str, StepKind, str, str | None]
+"""Pointer, kind, text and tool of a part."""
+
 
 class Ruled(msgspec.Struct, frozen=True):
     """One part with what was said of it."""
@@ -74,6 +77,8 @@ class Docket:
         """
         self.bench: Final = bench
         self.ruled: list[Ruled] = []
+        self._replied: set[Reading] = set()
+        """The parts of the reply among these."""
         self.asked_again = 0
         self.settled = False
         """True once all of the reply has been judged, so that nothing can change the verdict any more."""
@@ -290,6 +295,8 @@ class Docket:
             if said is UNJUDGED:
                 continue
             self.ruled.append(Ruled(side, cut, part, said, at, fresh))
+            if side == "response":
+                self._replied.add(_reading(part))
             verdict = said.verdict
             # What an old step was merely flagged for was said when it was new.
             if fresh or STRENGTH[verdict.name] > STRENGTH["flag"]:
@@ -327,6 +334,7 @@ class Docket:
         if found is None:
             found = len(self.ruled)
             self.ruled.append(Ruled("response", None, part, UNJUDGED))
+            self._replied.add(_reading(part))
         ruled = self.ruled[found]
         flagged = Verdict(name="flag", clauses=(finding.clause,))
         said = msgspec.structs.replace(
@@ -375,7 +383,7 @@ class Docket:
 
     def was_judged(self, part: Part) -> bool:
         """Whether this part of the reply has been judged whole."""
-        return any(ruled.side == "response" and _same(ruled.part, part) for ruled in self.ruled)
+        return _reading(part) in self._replied
 
     def said_of_reply(self, part: Part, judgement: Judgement) -> None:
         """Note what was said of a whole part, which is from now on before those that follow."""
@@ -457,9 +465,9 @@ def _nothing_at(_: int) -> Sequence[Part]:
     return ()
 
 
-def _same(one: Part, other: Part) -> bool:
-    """Whether two readings are of one piece: providers may give two pieces the same place."""
-    return (one.pointer, one.kind, one.text, one.tool) == (other.pointer, other.kind, other.text, other.tool)
+def _reading(part: Part) -> Reading:
+    """What two readings of one piece have in common: providers may give two pieces the same place."""
+    return part.pointer, part.kind, part.text, part.tool
 
 
 def _is_judged(part: Part) -> bool:

@@ -13,7 +13,7 @@ from gateway.wire.parts import tool_definitions, total
 from gateway.wire.paths import segments
 from gateway.wire.replies import JsonReply, StreamReply, event_bytes, members
 from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request, lead_of
-from gateway.wire.responses_parts import item_parts, message_parts, voice_of
+from gateway.wire.responses_parts import item_parts, message_parts, output_parts, voice_of
 from gateway.wire.sse import Event
 from gateway.wire.values import compact, count, label, mapping, number, sequence, text, word
 from policies.vocabulary.steps import Part
@@ -164,7 +164,7 @@ def read_reply(value: Any) -> Reply:
     fields = mapping(value)
     output = sequence(fields.get("output"))
     return Reply(
-        parts=tuple(part for at, item in enumerate(output) for part in item_parts(item, f"/output/{at}")),
+        parts=tuple(part for at, item in enumerate(output) for part in output_parts(item, f"/output/{at}")),
         response_id=word(fields.get("id")),
         model=word(fields.get("model")),
         finish_reasons=_finish(fields),
@@ -370,7 +370,7 @@ class _ResponseStream(StreamReply):
         if self._first_token_ns is None:
             self._first_token_ns = at_ns
         found = item or (opened.assembled() if opened else {})
-        self._close_parts(item_parts(found, f"/output/{index}"), opened.started_ns if opened else at_ns, at_ns)
+        self._close_parts(output_parts(found, f"/output/{index}"), opened.started_ns if opened else at_ns, at_ns)
 
     def _end(self, read: _StreamEvent, kind: str, at_ns: int) -> None:
         self.ended = True

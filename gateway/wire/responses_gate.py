@@ -4,6 +4,7 @@ The wire says everything several times: as deltas, when a text is done, when its
 more in the last event. Whatever leaves changed leaves changed everywhere.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -29,13 +30,13 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
 from gateway.wire.parts import quoted
-from gateway.wire.responses_parts import annotations_of, brought, item_parts, piece_part
+from gateway.wire.responses_parts import annotations_of, brought, output_parts, piece_part
 from gateway.wire.responses_said import message_item, said_by
 from gateway.wire.responses_shapes import CARRIERS, EVENTS, SPOKEN_ITEM
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, sequence, text
-from policies.vocabulary.steps import Part
+from policies.vocabulary.steps import Part, StepKind
 
 _BEGINS: Final = ("response.created", "response.in_progress", "response.queued")
 _ENDS: Final = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
@@ -48,15 +49,23 @@ _TEXTS: Final = {
     "response.output_audio_transcript": ("content", "transcript"),
 }
 _CALLS: Final = {
-    "response.function_call_arguments": "arguments",
-    "response.custom_tool_call_input": "input",
-    "response.mcp_call_arguments": "arguments",
-    "response.code_interpreter_call_code": "code",
+    "response.function_call_arguments": ("function_call", "arguments"),
+    "response.custom_tool_call_input": ("custom_tool_call", "input"),
+    "response.mcp_call_arguments": ("mcp_call", "arguments"),
+    "response.code_interpreter_call_code": ("code_interpreter_call", "code"),
 }
+"""By the stem of events that stream what a call is given: the type of its item, and the field that holds that."""
+
 _ARGUMENTS: Final = ("arguments", "input", "code")
+_FRAME: Final = frozenset({"id", "type", "status", "call_id", "role"})
+"""Fields of an item that are not what it says or does."""
+
 _LISTS: Final = ("content", "summary")
 _Key = tuple[str, int]
 """`content` or `summary` of an item, and the place in it."""
+
+_Piece = tuple[StepKind, str | None, str | None, str, str]
+"""What tells pieces of one item apart: kind, tool, id of the call, pointer and text."""
 
 _Changes = list[tuple[tuple[Step, ...], Any]]
 
@@ -72,7 +81,9 @@ class _Item:
         self.texts: dict[_Key, Block] = {}
         self.call: Block | None = None
         """The block of an item that is judged as one piece: a call, or what nobody knows."""
-        self.others: dict[str, Block] = {}
+        self.begun: dict[str, Any] | None = None
+        """What the first event that gave it as an item said; None where none did yet."""
+        self.others: dict[_Piece, Block] = {}
         """What a provider's tool brought, and texts that an event gave instead of repeating what had come."""
 
     @property
@@ -89,7 +100,7 @@ class _Item:
     @property
     def stays(self) -> bool:
         """Whether it may stand in the last event: nothing that it brought was taken out of what the client has seen."""
-        return not self.dropped and not any(block.dropped for block in self.others.values())
+        return not self.late and not any(block.dropped for block in self.blocks)
 
 
 class ResponsesGate(StreamGate):
@@ -219,19 +230,39 @@ class ResponsesGate(StreamGate):
             holder = "summary" if fields.get("type") == "reasoning" else "content"
             self._text_block(item, (holder, 0), "text")
             return
-        parts = read_with(item_parts, fields, item.pointer)
+        parts = read_with(output_parts, fields, item.pointer)
         part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
         item.call = self._block(part, whole=True)
 
     def _read_call(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
-        field = _CALLS[stem]
-        item = self._item(value, {"type": "custom_tool_call" if field == "input" else "function_call"})
+        kind, field = _CALLS[stem]
+        item = self._item(value, {"type": kind})
         block = item.call
-        if block is None:
-            return []
+        if block is None or block.kind != "tool_call":
+            if self._judges:
+                raise Doubtful("arguments of a call where something else stands")
+            return [] if block is None else [beside(block)]
         if tail == "delta":
             return [grow(block, text(value.get("delta")), ("delta",))]
+        self._name(item, block, value)
+        self._agree(block, text(value.get(field)))
         return [self._repeat(item, block, text(value.get(field)), (field,))]
+
+    def _name(self, item: _Item, block: Block, value: dict[str, Any]) -> None:
+        """Arguments may come with the name of their tool."""
+        name, known = value.get("name"), item.fields.get("name")
+        if not name or name == known or block.need == "idle":
+            return
+        if known or block.closed:
+            raise Doubtful("a call that is named twice")
+        item.fields = {**item.fields, "name": name}
+        block.part = read_with(output_parts, item.fields, item.pointer)[0]
+
+    def _agree(self, block: Block, said: str) -> None:
+        """Raise `Doubtful` where arguments came one by one and are others as a whole."""
+        streamed = block.text.decode("utf-8", "surrogatepass")
+        if block.need != "idle" and said and streamed and said != streamed:
+            raise Doubtful("a call whose arguments are given twice")
 
     def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
         holder, field = _TEXTS[stem]
@@ -279,7 +310,7 @@ class ResponsesGate(StreamGate):
 
     def _another(self, item: _Item, part: Part) -> Block:
         """A whole piece that is judged by itself."""
-        key = f"{part.pointer} {part.text}"
+        key = (part.kind, part.tool, part.call_id, part.pointer, part.text)
         block = item.others.get(key)
         if block is None:
             block = item.others[key] = self._block(part, whole=True)
@@ -342,12 +373,28 @@ class ResponsesGate(StreamGate):
         item = self._item(value, fields)
         if done:
             return self._whole_item(item, fields, ("item",))
+        if item.call is not None and item.call.need != "idle":
+            self._begin(item, item.call, fields)
         begun = self._texts_of(item, fields, ("item",), done=False)
         if item.call is not None:  # some servers give an item whole from its beginning
-            parts = read_with(item_parts, item.fields, item.pointer)[1:]
+            parts = read_with(output_parts, item.fields, item.pointer)[1:]
             begun = [touch for part in parts for touch in self._brought(item, fields, part, ("item",))]
             begun.append(beside(item.call, opens=True))
         return begun or [beside(block, opens=True) for block in item.blocks[:1]]
+
+    def _begin(self, item: _Item, block: Block, fields: dict[str, Any]) -> None:
+        """Take over what an item that is judged as one piece begins as; its arguments may have come before."""
+        known = item.begun or (item.fields if block.closed else None)
+        if known not in (None, fields):
+            raise Doubtful("an item that begins twice")
+        if item.fields.get("type") != fields.get("type"):
+            raise Doubtful("an item that becomes another one")
+        if item.fields.get("name") and item.fields["name"] != fields.get("name"):
+            raise Doubtful("a call that is named twice")
+        item.begun = item.fields = fields
+        parts = read_with(output_parts, fields, item.pointer)
+        if parts and not block.closed:
+            block.part = parts[0]
 
     def _whole_item(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         """An event that gives an item as it is in the end."""
@@ -362,24 +409,26 @@ class ResponsesGate(StreamGate):
 
     def _mark_unread(self, item: _Item, fields: dict[str, Any]) -> None:
         """Reasoning that came encrypted is a piece that nobody can read, not one that says nothing."""
-        unread = next((part.unread for part in read_with(item_parts, fields, item.pointer)), None)
+        unread = next((part.unread for part in read_with(output_parts, fields, item.pointer)), None)
         for block in item.blocks[:1]:
             block.part = msgspec.structs.replace(block.part, unread=unread)
 
     def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
-        parts = read_with(item_parts, fields, item.pointer)
-        begun = next((item.fields[name] for name in _ARGUMENTS if item.fields.get(name)), None)
-        if begun is not None and begun not in (fields.get(name) for name in _ARGUMENTS):
-            raise Doubtful("a call whose arguments are given twice")
+        parts = read_with(output_parts, fields, item.pointer)
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
         said = text(fields.get(field)) if field else ""
         raw = said.encode("utf-8", "surrogatepass")
+        if block.need != "idle":
+            _check_end(item, fields)
+            self._agree(block, said)
         # What the provider's tool brought stands beside the call.
         others = [touch for part in parts[1:] for touch in self._brought(item, fields, part, path)]
         if not block.closed:
             block.closed = True
             item.fields = fields
             block.part = parts[0] if parts else block.part
+            if block.text and not said:
+                block.part = msgspec.structs.replace(block.part, text=block.text.decode("utf-8", "surrogatepass"))
             if not block.text and block.need != "idle" and block.part.text == said:
                 block.text += raw
         elif parts and not _same(parts[0], block.part):
@@ -417,7 +466,9 @@ class ResponsesGate(StreamGate):
     def _stray(self, item: _Item, fields: dict[str, Any]) -> list[Touch]:
         """Something else that a server gives under the index of a message: judged by itself, as far as it says more."""
         touches: list[Touch] = []
-        for part in read_with(item_parts, fields, item.pointer):
+        if not fields.get("type"):
+            fields = {key: fields[key] for key in fields if key not in _FRAME and key not in _LISTS}
+        for part in read_with(output_parts, fields, item.pointer) if fields else ():
             block = self._another(item, part)
             block.closed = True
             touches.append(beside(block, closes=True))
@@ -437,6 +488,8 @@ class ResponsesGate(StreamGate):
         if kind == "response.failed":
             self._break_off()
         for item in self._items.values():
+            if item.call is not None and not item.call.closed:
+                self._agree(item.call, item.call.part.text)
             for block in item.blocks:
                 close(block)
         return touches
@@ -627,6 +680,32 @@ def _is_spoken(fields: dict[str, Any]) -> bool:
 
 def _kind(frame: Frame, value: dict[str, Any]) -> str:
     return text(value.get("type")) or (frame.event.name if frame.event is not None else "")
+
+
+def _check_end(item: _Item, fields: dict[str, Any]) -> None:
+    """Raise `Doubtful` where an item that is judged as one piece is another one in the end than it began as."""
+    begun = item.begun if item.begun is not None else item.fields
+    arguments = next((begun[name] for name in _ARGUMENTS if begun.get(name)), None)
+    if arguments is not None and arguments not in (fields.get(name) for name in _ARGUMENTS):
+        raise Doubtful("a call whose arguments are given twice")
+    if begun.get("type", "") != fields.get("type", ""):
+        raise Doubtful("an item that becomes another one")
+    whole = "\0".join(_strings(fields))
+    if not all(said in whole for said in _strings({key: begun[key] for key in begun if key not in _FRAME})):
+        raise Doubtful("an item that ends as another than it began")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in a JSON value but how far something has come."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in mapping(value).items():
+            if key != "status":
+                yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in sequence(value):
+            yield from _strings(inner)
 
 
 def _same(part: Part, other: Part) -> bool:

@@ -95,12 +95,18 @@ def message_parts(item: Any) -> list[Part]:
     return item_parts(item, "")
 
 
-def item_parts(item: Any, pointer: str) -> list[Part]:
-    """Parts of one item of `input` or `output`."""
+def output_parts(item: Any, pointer: str) -> list[Part]:
+    """Parts of one item of `output`: what the model says, whatever role it gives, and if it gives none."""
+    return item_parts(item, pointer, "assistant")
+
+
+def item_parts(item: Any, pointer: str, voice: Voice | None = None) -> list[Part]:
+    """Parts of one item of `input` or `output`. `voice`: who speaks, where that does not hang on what the item says."""
     fields = mapping(item)
     name = text(fields.get("type"))
+    kind = KIND_OF[voice or voice_of(fields)]
     if name == "message" or (not name and "role" in fields):
-        return [*_message(fields, pointer), *_also_brought(fields, pointer)]
+        return [*_message(fields, kind, pointer), *_also_brought(fields, pointer)]
     read = _READERS.get(name)
     if read is not None:
         return [*read(fields, pointer), *_also_brought(fields, pointer)]
@@ -108,7 +114,7 @@ def item_parts(item: Any, pointer: str) -> list[Part]:
         return _output(fields, pointer)
     if name.endswith("_call"):
         return [_call(fields, pointer), *_also_brought(fields, pointer)]
-    return [unknown(KIND_OF[voice_of(fields)], item, pointer)]
+    return [unknown(kind, item, pointer)]
 
 
 def _also_brought(item: _Item, pointer: str) -> list[Part]:
@@ -136,8 +142,7 @@ def _is_unknown(item: _Item) -> bool:
     return not (is_message or name in _READERS or name.endswith(("_output", "_call")))
 
 
-def _message(item: _Item, pointer: str) -> list[Part]:
-    kind = KIND_OF[voice_of(item)]
+def _message(item: _Item, kind: StepKind, pointer: str) -> list[Part]:
     content = item.get("content")
     if isinstance(content, str):
         return [Part(kind=kind, text=content, pointer=f"{pointer}/content")]

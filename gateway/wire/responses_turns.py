@@ -10,7 +10,7 @@ from gateway.wire.interface import RequestView
 from gateway.wire.jsons import decode, encode, read_with
 from gateway.wire.leaves import Step, Tree, array_of, replaced
 from gateway.wire.replies import LARGEST_REPLY
-from gateway.wire.responses_parts import item_parts
+from gateway.wire.responses_parts import output_parts
 from gateway.wire.responses_said import message_item
 from gateway.wire.totals import added
 from gateway.wire.turns import Unanswerable, appended, only
@@ -131,7 +131,7 @@ def _items(reply: bytes) -> list[tuple[bytes, Part | None]]:
     tree = Tree(reply)
     holder = tree.root.at("output")
     tokens = [tree.token(node) for node in holder.items] if holder is not None else []
-    parts = [read_with(item_parts, decode(token), f"/output/{at}") for at, token in enumerate(tokens)]
+    parts = [read_with(output_parts, decode(token), f"/output/{at}") for at, token in enumerate(tokens)]
     return [(token, found[0] if found else None) for token, found in zip(tokens, parts, strict=True)]
 
 

@@ -1,0 +1,239 @@
+"""Whatever a Responses stream says of one output index, and however often, nothing leaves that was not judged.
+
+Clients put an item together from its first event, from what streams, from its last event or from the stream's: each
+must show only what a clause let pass.
+"""
+
+import json
+from typing import Any, Final
+
+import pytest
+from corpus_words import sse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streams import Driven
+
+from gateway.wire.edits import Replacement
+from gateway.wire.gate import Ending, Failed, Judgement, Needs, Refused, Substituted, Window
+
+WORD: Final = "heronry"
+LOOKS: Final = {
+    "window": Needs(text=Window(32), reasoning=Window(32), tool_call="whole", server_side="whole"),
+    "whole": Needs(text="whole", reasoning="whole", tool_call="whole", server_side="whole"),
+}
+ENDINGS: Final[list[Ending]] = [Substituted("No."), Refused("No."), Failed("No.")]
+HI: Final = "Hi there."
+
+
+def told(*events: dict[str, Any], output: tuple[Any, ...] = ()) -> bytes:
+    """A stream of these events, whose last one gives this output."""
+    response = {"id": "resp_1", "status": "in_progress", "output": []}
+    whole = [{"type": "response.created", "response": response}, *events]
+    whole.append({"type": "response.completed", "response": {**response, "status": "completed", "output": [*output]}})
+    return sse("responses", [{**event, "sequence_number": at} for at, event in enumerate(whole)])
+
+
+def delivered(stream: bytes, look: str, ending: Ending, kinds: frozenset[str]) -> bytes:
+    """What leaves where a clause on these kinds of steps lets nothing say the word."""
+
+    def decide(judgement: Judgement) -> Ending | None:
+        part = judgement.part
+        return ending if part.kind in kinds and WORD in f"{part.tool} {part.text}" else None
+
+    return Driven("responses", LOOKS[look]).feed([stream], decide).wire
+
+
+# ----------------------------------------------------------------------------------------------- any such stream
+
+SAID: Final = frozenset({"model_text", "reasoning", "tool_result"})
+DONE: Final = frozenset({"tool_call", "model_text", "tool_result"})
+"""What nobody can read is judged as text; what a provider's own tool brought is its result."""
+
+
+def text_of(word: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": word, "annotations": []}
+
+
+def items(said: str, name: str, given: str) -> list[dict[str, Any]]:
+    """Items of all kinds, with such a text, name and arguments."""
+    message = {"type": "message", "role": "assistant"}
+    return [
+        {**message, "content": [text_of(said)]},
+        {**message, "content": [text_of(HI), text_of(said)]},
+        {**message, "content": [text_of(HI), {"type": "refusal", "refusal": said}]},
+        {**message, "content": said},
+        {"content": [text_of(said)]},
+        {"text": said},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": said}]},
+        {"type": "function_call", "call_id": "c", "name": name, "arguments": given},
+        {"type": "function_call", "call_id": "d", "name": name, "arguments": given},
+        {"type": "function_call", "call_id": "c", "arguments": given},
+        {"type": "custom_tool_call", "call_id": "c", "name": name, "input": given},
+        {"type": "mcp_call", "name": name, "server_label": "s", "arguments": given, "output": said},
+        {"type": "shell_call", "call_id": "c", "action": {"commands": [said]}},
+        {"call_id": "c", "name": name, "arguments": given},
+    ]
+
+
+def pieces(said: str, name: str, given: str) -> list[dict[str, Any]]:
+    """Events that tell of an item piece by piece, or of a piece of it."""
+    events: list[dict[str, Any]] = []
+    for place in (0, 1):
+        where = {"content_index": place}
+        part = {**where, "part": text_of(said)}
+        cited = {"type": "url_citation", "title": said, "url": "https://x.example"}
+        events += [
+            {"type": "response.output_text.delta", **where, "delta": said},
+            {"type": "response.output_text.done", **where, "text": said},
+            {"type": "response.content_part.added", **part},
+            {"type": "response.content_part.done", **part},
+            {"type": "response.output_text.annotation.added", **where, "annotation": cited},
+        ]
+    for stem, field in (("function_call_arguments", "arguments"), ("custom_tool_call_input", "input")):
+        events += [
+            {"type": f"response.{stem}.delta", "delta": given},
+            {"type": f"response.{stem}.done", field: given},
+            {"type": f"response.{stem}.done", field: given, "name": name},
+        ]
+    return [
+        *events,
+        {"type": "response.reasoning_summary_text.delta", "summary_index": 0, "delta": said},
+        {"type": "response.reasoning_summary_text.done", "summary_index": 0, "text": said},
+    ]
+
+
+def spoken(bad: str | None) -> tuple[str, str, str]:
+    """Text, name and arguments, of which one may be the word."""
+    return (
+        WORD if bad == "text" else HI,
+        WORD if bad == "name" else "look",
+        json.dumps({"at": WORD}) if bad == "arguments" else "{}",
+    )
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[bytes, frozenset[str]]:
+    """A stream about one or two places in which one event says the word, with the kinds of steps it says it in."""
+    bad = draw(st.sampled_from(["text", "name", "arguments"]))
+    count = draw(st.integers(1, 5))
+    which = draw(st.integers(0, count))
+    begin = {**items(*spoken(None))[0], "content": []}
+    begun = [{"type": "response.output_item.added", "output_index": 0, "item": begin}] if draw(st.booleans()) else []
+    events: list[dict[str, Any]] = []
+    for at in range(count):
+        words = spoken(bad if at == which else None)
+        place = {"output_index": draw(st.sampled_from([0, 0, 0, 1])), "item_id": "i"}
+        own = draw(st.sampled_from(["added", "done", "piece"]))
+        if own == "piece":
+            events.append({**draw(st.sampled_from(pieces(*words))), **place})
+        else:
+            item = draw(st.sampled_from(items(*words)))
+            events.append({"type": f"response.output_item.{own}", **place, "item": item})
+    output = [draw(st.sampled_from(items(*spoken(None)))) for _ in range(draw(st.integers(0, 2)))]
+    if which == count:
+        output.append(draw(st.sampled_from(items(*spoken(bad)))))
+    return told(*begun, *events, output=tuple(output)), SAID | DONE if bad == "text" else DONE
+
+
+@settings(max_examples=500)
+@given(streams(), st.sampled_from(sorted(LOOKS)), st.sampled_from(ENDINGS))
+def test_nothing_that_is_said_of_one_place_leaves_unjudged(
+    stream: tuple[bytes, frozenset[str]], look: str, ending: Ending
+) -> None:
+    wire, kinds = stream
+    assert WORD.encode() not in delivered(wire, look, ending, kinds)
+
+
+# ------------------------------------------------------------------------------------------------- by example
+
+
+def at(kind: str, index: int = 0, **fields: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}", "output_index": index, "item_id": "i", **fields}
+
+
+def call(name: str, given: str = "{}", call_id: str = "c") -> dict[str, Any]:
+    return {"type": "function_call", "id": "i", "call_id": call_id, "name": name, "arguments": given}
+
+
+def message(*said: str) -> dict[str, Any]:
+    return {"type": "message", "id": "i", "role": "assistant", "content": [text_of(one) for one in said]}
+
+
+HELLO: Final = (
+    at("output_item.added", item={**message(), "content": []}),
+    at("output_text.delta", content_index=0, delta=HI),
+)
+LOOKED: Final = at("output_item.added", item=call("look", ""))
+
+SMUGGLED: Final[dict[str, bytes]] = {
+    "the second part of a message": told(
+        *HELLO,
+        at("output_text.delta", content_index=1, delta=WORD),
+        at("output_item.done", item=message(HI, WORD)),
+        output=(message(HI, WORD),),
+    ),
+    "a second part that stands in the last event alone": told(*HELLO, output=(message(HI, WORD),)),
+    "a call where a message stands, behind another": told(
+        *HELLO, at("output_item.done", item=call("look")), output=(call(WORD),)
+    ),
+    "a third call in one place": told(LOOKED, at("output_item.done", item=call("look")), output=(call(WORD),)),
+    "arguments where a message stands": told(*HELLO, at("function_call_arguments.done", arguments=WORD)),
+    "a call that begins twice": told(
+        LOOKED, at("output_item.added", item=call(WORD)), at("output_item.done", item=call("look"))
+    ),
+    "a name that the end takes back": told(
+        at("output_item.added", item=call(WORD, "")), at("output_item.done", item=call("look")), output=(call("look"),)
+    ),
+    "a name beside the arguments": told(
+        LOOKED, at("function_call_arguments.done", arguments="{}", name=WORD), output=(call("look"),)
+    ),
+    "arguments that the end takes back": told(
+        LOOKED, at("function_call_arguments.delta", delta=WORD), output=(call("look", "{}"),)
+    ),
+    "arguments that the end leaves out": told(
+        LOOKED, at("function_call_arguments.delta", delta=WORD), output=(call("look", ""),)
+    ),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", SMUGGLED)
+def test_what_clients_may_put_together_is_judged(name: str, look: str) -> None:
+    assert WORD.encode() not in delivered(SMUGGLED[name], look, Substituted("No."), SAID | DONE)
+
+
+@pytest.mark.parametrize("item", [{"text": WORD}, {"role": "user", "content": WORD}, {"content": [text_of(WORD)]}])
+def test_what_stands_in_an_output_is_what_the_model_says(item: dict[str, Any]) -> None:
+    alone, beside = told(output=(item,)), told(*HELLO, output=(item,))
+    for stream in (alone, beside, told(at("output_item.added", item=item))):
+        assert WORD.encode() not in delivered(stream, "whole", Substituted("No."), frozenset({"model_text"}))
+
+
+def test_a_message_that_is_repeated_without_its_type_is_changed_and_asked_about_once() -> None:
+    asked: list[str] = []
+
+    def decide(judgement: Judgement) -> list[Replacement]:
+        asked.append(judgement.part.text)
+        return [Replacement(0, 2, "Ho")]
+
+    bare = {"id": "i", "content": [text_of(HI)]}
+    stream = told(*HELLO, at("output_item.done", item=bare), output=(message(HI),))
+    wire = Driven("responses", LOOKS["whole"]).feed([stream], decide).wire
+    assert asked == [HI]
+    assert (wire.count(b"Ho there."), HI.encode() in wire) == (3, False)
+
+
+def test_a_call_whose_end_leaves_its_arguments_out_is_judged_with_those_that_came() -> None:
+    stream = told(LOOKED, at("function_call_arguments.delta", delta='{"at": 1}'), output=(call("look", ""),))
+    driven = Driven("responses", LOOKS["whole"]).feed([stream])
+    assert [(one.part.tool, one.part.text) for one in driven.judged] == [("look", '{"at": 1}')]
+    assert driven.wire == stream
+
+
+def test_a_built_in_call_may_grow_until_it_is_done() -> None:
+    begun = {"type": "shell_call", "id": "i", "call_id": "c", "status": "in_progress", "action": {"commands": ["ls"]}}
+    whole = {**begun, "status": "completed", "action": {"commands": ["ls", "pwd"]}}
+    stream = told(at("output_item.added", item=begun), at("output_item.done", item=whole), output=(whole,))
+    driven = Driven("responses", LOOKS["whole"]).feed([stream])
+    assert [one.part.text for one in driven.judged] == ['{"commands":["ls","pwd"]}']
+    assert driven.wire == stream
