@@ -196,7 +196,7 @@ class ChatGate(StreamGate):
     def _read_call(
         self, choice: _Choice, index: int, key: str, fields: dict[str, Any], path: tuple[Step, ...]
     ) -> Touch:
-        kind = "function" if type(fields.get("function")) is dict else "custom"
+        kind = "custom" if fields.get("custom") and not fields.get("function") else "function"
         function = mapping(fields.get(kind))
         block = choice.calls.get(key)
         if block is None:

@@ -237,7 +237,7 @@ class StreamGate(ABC):
         self._turns: dict[int, Turn] = {}
         self._open: dict[int, Block] = {}
         self._waiting: list[Block] = []
-        """Blocks that are neither decided nor asked for, in the order they began."""
+        """Blocks to be asked about, in the order they began; those given up since go with the next question."""
         self._begun = 0
         """How many blocks there have been."""
         self._judgements = 0

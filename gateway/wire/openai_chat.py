@@ -186,6 +186,12 @@ class _Call(msgspec.Struct, gc=False):
     function: _Function | None = None
     custom: _Function | None = None
 
+    @property
+    def said(self) -> _Function:
+        """What it calls, and with what: some servers leave the other kind empty beside it."""
+        nothing = _Function()
+        return next((each for each in (self.function, self.custom) if each not in (None, nothing)), None) or nothing
+
 
 class _Delta(msgspec.Struct, gc=False):
     content: Any = None
@@ -361,7 +367,7 @@ class _ChatStream(StreamReply):
             self._call(message, "function_call", delta.function_call, None, at_ns)
         for call in delta.tool_calls or ():
             key = f"tool_calls/{message.call_index(call)}"
-            self._call(message, key, call.function or call.custom or _Function(), call.id, at_ns)
+            self._call(message, key, call.said, call.id, at_ns)
         if delta.audio:
             self._text(message, "audio", mapping(delta.audio).get("transcript") or "", at_ns)
 

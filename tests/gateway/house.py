@@ -114,7 +114,7 @@ def waited(read: Callable[[], T | None], *, seconds: float = PATIENCE) -> T:
     return found
 
 
-def same_day(*, seconds: float = 40.0) -> None:
+def same_day(*, seconds: float = 90.0) -> None:
     """Wait for midnight in UTC where that comes so soon that a test would see two days' budgets."""
     left = 86_400 - time.time() % 86_400
     if left < seconds:

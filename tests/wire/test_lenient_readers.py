@@ -8,7 +8,7 @@ import pytest
 from corpus_words import exchanges, sse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streams import DIALECTS, NAMES, Driven, streamed
+from streams import DIALECTS, NAMES, Driven, read, streamed
 
 from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.enforcing import Enforcing, enforcing
@@ -540,3 +540,15 @@ def test_what_is_no_message_and_stands_under_the_index_of_one_is_judged(
     else:
         event["response"] = {"id": "resp_1", "status": kind, "error": None, "output": [stray]}
     assert GUILTY.strip(b'"') not in delivered_stream("responses", sse("responses", [*events, event]), look)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_custom_call_is_read_beside_a_function_that_says_nothing(look: str) -> None:
+    call = {"index": 0, "id": "c", "type": "custom", "function": {}, "custom": {"name": "look", "input": WORD}}
+    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    choices = [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]
+    end = [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]
+    stream = sse("chat", [{**head, "choices": choices}, {**head, "choices": end}, "[DONE]"])
+    assert WORD.encode() not in delivered_stream("chat", stream, look)
+    (read_call,) = read("chat", stream).parts
+    assert (read_call.tool, read_call.text) == ("look", WORD)

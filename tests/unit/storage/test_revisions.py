@@ -115,7 +115,7 @@ def test_a_proposal_is_shown_as_it_stood_between_two_moves(desk: Desk, monkeypat
         found = get(book, asked)
         if mover.ident is None:  # the first to ask is whoever shows it; the mover asks as well
             mover.start()
-            mover.join(0.1)
+            mover.join(1)
         return found
 
     monkeypatch.setattr(RevisionBook, "get", meanwhile)
