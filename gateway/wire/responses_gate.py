@@ -256,6 +256,7 @@ class ResponsesGate(StreamGate):
         if known or block.closed:
             raise Doubtful("a call that is named twice")
         item.fields = {**item.fields, "name": name}
+        item.begun = item.begun and item.fields
         block.part = read_with(output_parts, item.fields, item.pointer)[0]
 
     def _agree(self, block: Block, said: str) -> None:

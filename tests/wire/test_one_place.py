@@ -187,6 +187,11 @@ SMUGGLED: Final[dict[str, bytes]] = {
     "a name beside the arguments": told(
         LOOKED, at("function_call_arguments.done", arguments="{}", name=WORD), output=(call("look"),)
     ),
+    "a name that comes with the arguments, and that the end takes back": told(
+        at("output_item.added", item={"type": "function_call", "id": "i", "call_id": "c", "arguments": ""}),
+        at("function_call_arguments.done", arguments="{}", name=WORD),
+        output=(call("look"),),
+    ),
     "arguments that the end takes back": told(
         LOOKED, at("function_call_arguments.delta", delta=WORD), output=(call("look", "{}"),)
     ),
