@@ -60,6 +60,9 @@ _ARGUMENTS: Final = ("arguments", "input", "code")
 _FRAME: Final = frozenset({"id", "type", "status", "call_id", "role"})
 """Fields of an item that are not what it says or does."""
 
+_COMING: Final = frozenset({"status", "encrypted_content"})
+"""Fields that are others in each event of an item, and say nothing."""
+
 _LISTS: Final = ("content", "summary")
 _Key = tuple[str, int]
 """`content` or `summary` of an item, and the place in it."""
@@ -697,12 +700,12 @@ def _check_end(item: _Item, fields: dict[str, Any]) -> None:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """All strings in a JSON value but how far something has come."""
+    """All strings in a JSON value but those that change while it comes."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for key, inner in mapping(value).items():
-            if key != "status":
+            if key not in _COMING:
                 yield from _strings(inner)
     elif isinstance(value, list):
         for inner in sequence(value):

@@ -242,3 +242,12 @@ def test_a_built_in_call_may_grow_until_it_is_done() -> None:
     driven = Driven("responses", LOOKS["whole"]).feed([stream])
     assert [one.part.text for one in driven.judged] == ['{"commands":["ls","pwd"]}']
     assert driven.wire == stream
+
+
+def test_what_nobody_can_read_may_be_sealed_anew_with_each_event() -> None:
+    begun = {"type": "compaction", "id": "i", "encrypted_content": "gAAAAAB-first"}
+    whole = {**begun, "encrypted_content": "gAAAAAB-second"}
+    stream = told(at("output_item.added", item=begun), at("output_item.done", item=whole), output=(whole,))
+    driven = Driven("responses", LOOKS["whole"]).feed([stream])
+    assert [one.part.unread for one in driven.judged] == ["encrypted"]
+    assert driven.wire == stream
