@@ -96,8 +96,8 @@ def message_parts(item: Any) -> list[Part]:
 
 
 def output_parts(item: Any, pointer: str) -> list[Part]:
-    """Parts of one item of `output`: what the model says, whatever role it gives, and if it gives none."""
-    return item_parts(item, pointer, "assistant")
+    """Parts of one item of `output`: what names nobody else is what the model says."""
+    return item_parts(item, pointer, None if mapping(item).get("role") else "assistant")
 
 
 def item_parts(item: Any, pointer: str, voice: Voice | None = None) -> list[Part]:

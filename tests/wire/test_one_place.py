@@ -207,7 +207,7 @@ def test_what_clients_may_put_together_is_judged(name: str, look: str) -> None:
     assert WORD.encode() not in delivered(SMUGGLED[name], look, Substituted("No."), SAID | DONE)
 
 
-@pytest.mark.parametrize("item", [{"text": WORD}, {"role": "user", "content": WORD}, {"content": [text_of(WORD)]}])
+@pytest.mark.parametrize("item", [{"text": WORD}, {"type": "message", "content": WORD}, {"content": [text_of(WORD)]}])
 def test_what_stands_in_an_output_is_what_the_model_says(item: dict[str, Any]) -> None:
     alone, beside = told(output=(item,)), told(*HELLO, output=(item,))
     for stream in (alone, beside, told(at("output_item.added", item=item))):
