@@ -418,12 +418,15 @@ class ResponsesGate(StreamGate):
             block.part = msgspec.structs.replace(block.part, unread=unread)
 
     def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
+        begun = item.begun if item.begun is not None else item.fields
+        if block.need != "idle" and begun.get("type", "") != fields.get("type", ""):
+            return self._stray(item, fields) or [beside(block)]  # servers leave out items, and give others their place
         parts = read_with(output_parts, fields, item.pointer)
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
         said = text(fields.get(field)) if field else ""
         raw = said.encode("utf-8", "surrogatepass")
         if block.need != "idle":
-            _check_end(item, fields)
+            _check_end(begun, fields)
             self._agree(block, said)
         # What the provider's tool brought stands beside the call.
         others = [touch for part in parts[1:] for touch in self._brought(item, fields, part, path)]
@@ -449,7 +452,9 @@ class ResponsesGate(StreamGate):
         if item.call is not None:
             return touches
         if not _is_spoken(fields):
-            touches += self._stray(item, fields)
+            # The texts of what has no type are read below, as those of a message are.
+            beyond = {key: fields[key] for key in fields if key not in _FRAME and key not in _LISTS}
+            touches += self._stray(item, fields if fields.get("type") else beyond)
         for holder in _LISTS:
             for place, piece in enumerate(sequence(fields.get(holder))):
                 found = said_by(mapping(piece))
@@ -468,10 +473,8 @@ class ResponsesGate(StreamGate):
         return touches
 
     def _stray(self, item: _Item, fields: dict[str, Any]) -> list[Touch]:
-        """Something else that a server gives under the index of a message: judged by itself, as far as it says more."""
+        """Something else that a server gives in the place of an item: judged by itself, as far as it says more."""
         touches: list[Touch] = []
-        if not fields.get("type"):
-            fields = {key: fields[key] for key in fields if key not in _FRAME and key not in _LISTS}
         for part in read_with(output_parts, fields, item.pointer) if fields else ():
             block = self._another(item, part)
             block.closed = True
@@ -686,14 +689,11 @@ def _kind(frame: Frame, value: dict[str, Any]) -> str:
     return text(value.get("type")) or (frame.event.name if frame.event is not None else "")
 
 
-def _check_end(item: _Item, fields: dict[str, Any]) -> None:
-    """Raise `Doubtful` where an item that is judged as one piece is another one in the end than it began as."""
-    begun = item.begun if item.begun is not None else item.fields
+def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
+    """Raise `Doubtful` where an item that is judged as one piece says other things in the end than where it began."""
     arguments = next((begun[name] for name in _ARGUMENTS if begun.get(name)), None)
     if arguments is not None and arguments not in (fields.get(name) for name in _ARGUMENTS):
         raise Doubtful("a call whose arguments are given twice")
-    if begun.get("type", "") != fields.get("type", ""):
-        raise Doubtful("an item that becomes another one")
     whole = "\0".join(_strings(fields))
     if not all(said in whole for said in _strings({key: begun[key] for key in begun if key not in _FRAME})):
         raise Doubtful("an item that ends as another than it began")

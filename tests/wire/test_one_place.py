@@ -251,3 +251,18 @@ def test_what_nobody_can_read_may_be_sealed_anew_with_each_event() -> None:
     driven = Driven("responses", LOOKS["whole"]).feed([stream])
     assert [one.part.unread for one in driven.judged] == ["encrypted"]
     assert driven.wire == stream
+
+
+def test_a_server_may_leave_items_out_of_its_last_event() -> None:
+    message_at_1 = (
+        at("output_item.added", 1, item={**message(), "id": "j", "content": []}),
+        at("output_text.delta", 1, content_index=0, delta=HI),
+        at("output_item.done", 1, item={**message(HI), "id": "j"}),
+    )
+    looked = (LOOKED, at("function_call_arguments.delta", delta="{}"), at("output_item.done", item=call("look")))
+    nameless = {key: value for key, value in message(HI).items() if key != "id"}
+    for output in ((nameless,), (nameless, call("look")), (call("look"), nameless)):
+        stream = told(*looked, *message_at_1, output=output)
+        assert Driven("responses", LOOKS["whole"]).feed([stream]).wire == stream
+        guilty = told(*looked, *message_at_1, output=(*output, call(WORD)))
+        assert WORD.encode() not in delivered(guilty, "whole", Substituted("No."), DONE)
