@@ -48,7 +48,7 @@ _OF_A_JUDGEMENT: Final = 400
 
 PartsAt = Callable[[int], Sequence[Part]]
 
-Reading = tuple[str, StepKind, str, str | None]
+_Reading = tuple[str, StepKind, str, str | None]
 """Pointer, kind, text and tool of a part."""
 
 
@@ -77,7 +77,7 @@ class Docket:
         """
         self.bench: Final = bench
         self.ruled: list[Ruled] = []
-        self._replied: set[Reading] = set()
+        self._replied: set[_Reading] = set()
         """The parts of the reply among these."""
         self.asked_again = 0
         self.settled = False
@@ -294,13 +294,16 @@ class Docket:
             said = judgement if given is None else _with_difference(part, judgement, given)
             if said is UNJUDGED:
                 continue
-            self.ruled.append(Ruled(side, cut, part, said, at, fresh))
-            if side == "response":
-                self._replied.add(_reading(part))
+            self._take(Ruled(side, cut, part, said, at, fresh))
             verdict = said.verdict
             # What an old step was merely flagged for was said when it was new.
             if fresh or STRENGTH[verdict.name] > STRENGTH["flag"]:
                 self._verdict = combine([self._verdict, verdict])
+
+    def _take(self, ruled: Ruled) -> None:
+        self.ruled.append(ruled)
+        if ruled.side == "response":
+            self._replied.add(_reading(ruled.part))
 
     # ------------------------------------------------------------------------------------------------- errands
 
@@ -333,8 +336,7 @@ class Docket:
         found = next((at for at, ruled in enumerate(self.ruled) if ruled.part is part), None)
         if found is None:
             found = len(self.ruled)
-            self.ruled.append(Ruled("response", None, part, UNJUDGED))
-            self._replied.add(_reading(part))
+            self._take(Ruled("response", None, part, UNJUDGED))
         ruled = self.ruled[found]
         flagged = Verdict(name="flag", clauses=(finding.clause,))
         said = msgspec.structs.replace(
@@ -465,7 +467,7 @@ def _nothing_at(_: int) -> Sequence[Part]:
     return ()
 
 
-def _reading(part: Part) -> Reading:
+def _reading(part: Part) -> _Reading:
     """What two readings of one piece have in common: providers may give two pieces the same place."""
     return part.pointer, part.kind, part.text, part.tool
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.chat_parts import QUOTED, REASONING, is_plain, piece_text
+from gateway.wire.chat_parts import QUOTED, REASONING, called, is_plain, piece_text
 from gateway.wire.chat_shapes import CARRIERS, CHUNK, SPEAKING
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
@@ -196,8 +196,7 @@ class ChatGate(StreamGate):
     def _read_call(
         self, choice: _Choice, index: int, key: str, fields: dict[str, Any], path: tuple[Step, ...]
     ) -> Touch:
-        kind = "custom" if fields.get("custom") and not fields.get("function") else "function"
-        function = mapping(fields.get(kind))
+        kind, function = called(fields)
         block = choice.calls.get(key)
         if block is None:
             block = choice.calls[key] = self._block(

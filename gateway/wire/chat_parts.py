@@ -1,6 +1,6 @@
 """Chat Completions messages as parts: the same reading for requests and replies."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway.wire.interface import Voice
 from gateway.wire.parts import KIND_OF, merged, quoted, unknown
@@ -143,15 +143,18 @@ def _calls(fields: dict[str, Any], pointer: str) -> list[Part]:
     return parts
 
 
+def called(call: dict[str, Any]) -> tuple[Literal["function", "custom"], dict[str, Any]]:
+    """What a call names and is given, and in which of two forms: some servers leave the other empty beside it."""
+    function, custom = mapping(call.get("function")), mapping(call.get("custom"))
+    return ("custom", custom) if custom and not function else ("function", function)
+
+
 def _call(call: dict[str, Any], pointer: str) -> Part:
-    function = mapping(call.get("function"))
-    custom = mapping(call.get("custom"))
-    known = function or custom
+    kind, known = called(call)
+    given = known.get("arguments" if kind == "function" else "input")
     return Part(
         kind="tool_call",
-        text=compact((function.get("arguments") if function else custom.get("input")) or "")
-        if known
-        else compact(call),
+        text=compact(given or "") if known else compact(call),
         pointer=pointer,
         tool=word(known.get("name")) or (None if known else word(call.get("type"))),
         call_id=word(call.get("id")),

@@ -247,9 +247,10 @@ class ResponsesGate(StreamGate):
             return [] if block is None else [beside(block)]
         if tail == "delta":
             return [grow(block, text(value.get("delta")), ("delta",))]
+        said = text(value.get(field))
         self._name(item, block, value)
-        self._agree(block, text(value.get(field)))
-        return [self._repeat(item, block, text(value.get(field)), (field,))]
+        self._agree(block, said)
+        return [self._repeat(item, block, said, (field,))]
 
     def _name(self, item: _Item, block: Block, value: dict[str, Any]) -> None:
         """Arguments may come with the name of their tool."""
@@ -259,13 +260,14 @@ class ResponsesGate(StreamGate):
         if known or block.closed:
             raise Doubtful("a call that is named twice")
         item.fields = {**item.fields, "name": name}
-        item.begun = item.begun and item.fields
+        if item.begun is not None:
+            item.begun = item.fields
         block.part = read_with(output_parts, item.fields, item.pointer)[0]
 
     def _agree(self, block: Block, said: str) -> None:
         """Raise `Doubtful` where arguments came one by one and are others as a whole."""
-        streamed = block.text.decode("utf-8", "surrogatepass")
-        if block.need != "idle" and said and streamed and said != streamed:
+        whole = said.encode("utf-8", "surrogatepass")
+        if block.need != "idle" and whole and block.text and bytes(block.text) != whole:
             raise Doubtful("a call whose arguments are given twice")
 
     def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
@@ -320,6 +322,12 @@ class ResponsesGate(StreamGate):
             block = item.others[key] = self._block(part, whole=True)
         return block
 
+    def _apart(self, item: _Item, part: Part) -> Touch:
+        """What an event has to do with such a piece, where it stands in no text of its own that could be changed."""
+        block = self._another(item, part)
+        block.closed = True
+        return beside(block, closes=True)
+
     def _brought(self, item: _Item, fields: dict[str, Any], part: Part, path: tuple[Step, ...]) -> list[Touch]:
         """What an event that holds a call has to do with what the provider's tool brought."""
         block = self._another(item, part)
@@ -352,9 +360,7 @@ class ResponsesGate(StreamGate):
     def _textless(self, item: _Item, piece: Any, where: _Key) -> Touch:
         """What an event has to do with a piece that has no text of its own, or none that is known here."""
         kind = "reasoning" if item.fields.get("type") == "reasoning" else "model_text"
-        block = self._another(item, read_with(piece_part, piece, kind, f"{item.pointer}/{where[0]}/{where[1]}"))
-        block.closed = True
-        return beside(block, closes=True)
+        return self._apart(item, read_with(piece_part, piece, kind, f"{item.pointer}/{where[0]}/{where[1]}"))
 
     def _read_annotation(self, value: dict[str, Any]) -> list[Touch]:
         item = self._item(value, {"type": "message", "role": "assistant"})
@@ -439,9 +445,7 @@ class ResponsesGate(StreamGate):
             if not block.text and block.need != "idle" and block.part.text == said:
                 block.text += raw
         elif parts and not _same(parts[0], block.part):
-            other = self._another(item, parts[0])
-            other.closed = True
-            return [beside(other, closes=True), *others]
+            return [self._apart(item, parts[0]), *others]
         if field and bytes(block.text) == raw:
             return [repeated(block, (*path, field)), *others]
         return [beside(block, closes=True), *others]
@@ -474,12 +478,8 @@ class ResponsesGate(StreamGate):
 
     def _stray(self, item: _Item, fields: dict[str, Any]) -> list[Touch]:
         """Something else that a server gives in the place of an item: judged by itself, as far as it says more."""
-        touches: list[Touch] = []
-        for part in read_with(output_parts, fields, item.pointer) if fields else ():
-            block = self._another(item, part)
-            block.closed = True
-            touches.append(beside(block, closes=True))
-        return touches
+        parts = read_with(output_parts, fields, item.pointer) if fields else []
+        return [self._apart(item, part) for part in parts]
 
     def _read_end(self, kind: str, value: dict[str, Any]) -> list[Touch]:
         response = mapping(value.get("response"))

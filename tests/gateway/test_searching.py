@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.gateway.house import CHAT, PATIENT, House, standing
+from tests.gateway.house import CHAT, PATIENT, House, kept_in, standing
 from tests.gateway.test_policies import asked
 
 ALLOWED = f"{PATIENT}\n[app.default]\nsearch = true\n"
@@ -33,7 +33,6 @@ def test_words_are_found_through_any_worker_until_their_session_is_erased(tmp_pa
         order = {"scope": f"session:{session}", "basis": "art. 17 (1) a", "by": "Eve"}
         assert house.control("/api/erasures", method="POST", body=order)[0] in (200, 201)
         assert found(house, mark) == []
-    for file in (tmp_path / "data").rglob("*"):
-        if file.is_file():
-            assert mark.encode() not in file.read_bytes(), file
+    for name, content in kept_in(tmp_path / "data"):
+        assert mark.encode() not in content, name
     assert mark not in house.gateway.log
