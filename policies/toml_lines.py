@@ -65,7 +65,7 @@ class _Scanner:
         return self._lines
 
     def _header(self, line: int) -> Path:
-        many = self._tokens[self._at + 1][0] == "["
+        many = [mark for mark, _ in self._tokens[self._at : self._at + 2]] == ["[", "["]
         self._at += 1 + many
         names = self._key()
         self._at += 1 + many

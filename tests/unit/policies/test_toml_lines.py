@@ -4,7 +4,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from policies.toml_lines import Path, line_at, lines_of
@@ -86,5 +86,7 @@ def test_a_path_without_a_line_takes_that_of_what_is_around_it() -> None:
 
 
 @given(st.text())
+@example("[")
+@example("a = 1\n[[")
 def test_no_text_raises(text: str) -> None:
     assert all(line >= 1 for line in lines_of(text).values())
