@@ -5,17 +5,17 @@ stream of small chunks that is the dearest function of a worker. What is written
 """
 
 import asyncio
-import re
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from gateway.heads import BODILESS
+from policies.possessive import compiled
 
 _TELLING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 """Headers that say how the answer is framed."""
 
-_HEADERS: Final = re.compile(rb"(?:[^\x00-\x1f\x7f()<>@,;:\[\]={} \t\\\"]*+: [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+")
+_HEADERS: Final = compiled(rb"(?:[^\x00-\x1f\x7f()<>@,;:\[\]={} \t\\\"]*+: [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+")
 """A whole block of headers, each of a name and a value that can be written."""
 
 

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from policies.possessive import compiled
 from policies.trail import utf8
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -38,14 +39,14 @@ _BLANKS: Final = frozenset({b" ", b"\t", b"\n", b"\r"})
 _QUOTE: Final = ord('"')
 _FRACTION: Final = frozenset(b".eE")
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_KEY: Final = re.compile(rb"(" + _STRING + rb")[ \t\n\r]*+:[ \t\n\r]*+", re.DOTALL)
-_SCALAR: Final = re.compile(
+_KEY: Final = compiled(rb"(" + _STRING + rb")[ \t\n\r]*+:[ \t\n\r]*+", re.DOTALL)
+_SCALAR: Final = compiled(
     rb"(" + _STRING + rb")|(-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)|(true|false|null|NaN|-?Infinity)", re.DOTALL
 )
 _MEMBER: Final = re.compile(rb'[ \t\n\r]*+,[ \t\n\r]*+"([^"\\]*+)"[ \t\n\r]*+:[ \t\n\r]*+')
 _SPACE: Final = re.compile(rb"[ \t\n\r]*+")
-_BRACKET: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
-_FRAGMENT: Final = re.compile(
+_BRACKET: Final = compiled(_STRING + rb"|[\[\]{}]", re.DOTALL)
+_FRAGMENT: Final = compiled(
     rb"(?:(" + _STRING + rb')[ \t\n\r]*+:[ \t\n\r]*+)?("[^"\\]*+(?:\\.[^"\\]*+)*+(?:(")|\\?\Z))', re.DOTALL
 )
 _UNFINISHED: Final = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from policies.possessive import compiled
 from policies.trail import utf8
 from policies.vocabulary.steps import Part, StepKind
 
@@ -23,7 +24,7 @@ JSON_KINDS: Final[frozenset[StepKind]] = frozenset({"tool_call", "tool_definitio
 """Steps whose text is JSON, and has to be JSON again afterwards."""
 
 _UNSAFE: Final = re.compile(r"[^a-z0-9_.-]+")
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^\s"\[\]{},:]++', re.DOTALL)
+_TOKEN: Final = compiled(rb'"(?:[^"\\]|\\.)*+"?|[^\s"\[\]{},:]++', re.DOTALL)
 _ESCAPE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.", re.DOTALL
 )

@@ -1,6 +1,5 @@
 """Reading a request: the steps all three wires share, from bytes to messages with exact cuts."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -13,6 +12,7 @@ from gateway.wire.cutting import Range, place_items, place_run, place_value
 from gateway.wire.interface import Message, RequestView, TooDeep, Undecodable, Voice
 from gateway.wire.memory import Recent
 from gateway.wire.values import mapping
+from policies.possessive import compiled
 from policies.vocabulary.exchanges import Cut
 from policies.vocabulary.steps import Part
 
@@ -33,8 +33,8 @@ _SHORTEST: Final = 2
 """Bytes of the shortest element with its comma."""
 
 _STRING: Final = rb'"[^"]*+"'
-_VALUES: Final = re.compile(rb'(?:(?:[^",]++|%b)*+,){%d}+' % (_STRING, MOST_VALUES))
-_ELEMENTS: Final = re.compile(rb'(?:(?:[^",]++|%b|,(?=\s*+%b\s*+:))*+,){%d}+' % (_STRING, _STRING, MOST_ELEMENTS))
+_VALUES: Final = compiled(rb'(?:(?:[^",]++|%b)*+,){%d}+' % (_STRING, MOST_VALUES))
+_ELEMENTS: Final = compiled(rb'(?:(?:[^",]++|%b|,(?=\s*+%b\s*+:))*+,){%d}+' % (_STRING, _STRING, MOST_ELEMENTS))
 """As many commas outside strings (of elements only, as what follows the others is a key); nothing is tried twice."""
 
 _HISTORIES: Final = 4 << 20

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from policies.guards.interface import BadGuard
 from policies.identifiers import masked
+from policies.possessive import compiled
 from policies.provenance.memo import Memo
 from policies.rule_pack import RulePack, Secret, entropy, load
 from policies.trail import Scene, utf8
@@ -250,7 +251,7 @@ def _shipped() -> RulePack:
 _MARKED: Final = r"[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 _BEGIN: Final = linear(rf"(?i)-{{4,5}} ?BEGIN{_MARKED}")
 _END: Final = linear(rf"(?i)-{{4,5}} ?END{_MARKED}")
-_BODY: Final = re.compile(
+_BODY: Final = compiled(
     rb"(?:[^A-Za-z0-9+/=]{0,32}"
     rb"(?:[A-Za-z0-9+/=]{16,}+|(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash|MessageID)[ \t]*:[^\n]{0,200}+))*+"
     rb"(?:[^A-Za-z0-9+/=]{0,32}(?:[A-Za-z0-9+/=]{0,15}|-{1,5}[ A-Za-z0-9_-]{0,120})\Z"

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from policies.possessive import compiled
 from policies.provenance.lexicon import FOREIGN, PLAIN_IMPERATIVES, listed, words
 from policies.trail import Scene, utf8
 from policies.views import View, fold, unscanned, views
@@ -334,7 +335,7 @@ def _invisible(text: str) -> Iterator[Place]:
 # Encoded text.
 
 _WORDS: Final = r"[^\W\d_]++(?:['\u2019-][^\W\d_]++){0,3}+"
-_PROSE: Final = re.compile(rf"(?<!\w)(?:{_WORDS}[,;.!?]?[ \t\r\n]{{1,4}}){{3}}{_WORDS}")
+_PROSE: Final = compiled(rf"(?<!\w)(?:{_WORDS}[,;.!?]?[ \t\r\n]{{1,4}}){{3}}{_WORDS}")
 """Four words in a row, as people write them: in JSON and markup they stand apart."""
 
 _CLAUSE: Final = re.compile(r"[.!?:;,\n\"'()-]+")

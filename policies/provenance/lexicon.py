@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from policies.possessive import compiled
+
 
 def listed(words: str) -> frozenset[str]:
     """The words of a list that is written as one text."""
@@ -221,7 +223,7 @@ FOREIGN_PLEASE: Final = listed(
 
 SHORTEST_STEM: Final = 3
 
-WORD: Final = re.compile(r"\w++(?:['’-]\w++)*+")  # noqa: RUF001 - the typographic apostrophe is meant
+WORD: Final = compiled(r"\w++(?:['’-]\w++)*+")  # noqa: RUF001 - the typographic apostrophe is meant
 _CAMEL: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 

@@ -9,6 +9,7 @@ import re
 import sys
 from typing import Final
 
+from policies.possessive import compiled
 from policies.provenance import lexicon
 from policies.provenance.utterance import Utterance, expression
 from policies.trail import utf8
@@ -70,7 +71,7 @@ _OBLIGATION: Final = expression(
     r"\b(?:must|should|shall|needs? to|has to|have to|ought to|is to|are to|is required to|are required to)"
     r"(?: (?:also|first|now|always|immediately|then|therefore|instead|only))? be (?:\w+ly )?(\w+)\b"
 )
-_TOKEN: Final = re.compile(r"[@#]?\w++(?:[.'_/@:-]+\w++)*+|[,;:()]|[\"'`<\[]| - ")
+_TOKEN: Final = compiled(r"[@#]?\w++(?:[.'_/@:-]+\w++)*+|[,;:()]|[\"'`<\[]| - ")
 
 _COMMAS: Final = frozenset({",", "("})
 _BREAKS: Final = frozenset({":", ";", " - "})

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from policies.possessive import compiled
 from policies.provenance.lexicon import listed
 
 
@@ -37,8 +38,8 @@ _KEYED_STRING: Final = re.compile(r"""["']\s*:\s*["'{\[\d-]|^\s*[\[{]\s*["'{\[]"
 _QUOTE: Final = re.compile(r"""["']""")
 _LITERAL: Final = r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'"""
 _FOLLOWS: Final = r"""\s*(?:$|[:}\]]|,\s*(?:["'{\[\d}\]-]|true|false|null|True|False|None|$))"""
-_STRING: Final = re.compile(_LITERAL, re.DOTALL)
-_NEXT_STRING: Final = re.compile(rf"""[^"']*+({_LITERAL})(?={_FOLLOWS})(\s{{0,7}}:)?""", re.DOTALL)
+_STRING: Final = compiled(_LITERAL, re.DOTALL)
+_NEXT_STRING: Final = compiled(rf"""[^"']*+({_LITERAL})(?={_FOLLOWS})(\s{{0,7}}:)?""", re.DOTALL)
 """The next string where it is as it should be, and whether it is a key."""
 
 _KEY_NEXT: Final = re.compile(r"""\s*(?:$|[}\]]|:|,\s*["'][^"'\n]{1,60}["']\s*:|,\s*[{\[])""")

@@ -13,6 +13,7 @@ import msgspec
 from policies.guards.code.match import Match
 from policies.guards.code.shell.paths import kept_in, loss
 from policies.guards.code.shell.trace import Snippet
+from policies.possessive import compiled
 
 _MOST: Final = 64
 """Calls of one sort in one snippet that are looked at."""
@@ -21,7 +22,7 @@ _TEXT: Final = (
     r"""(?:[rRbBuUfF]{0,2}(?:\"\"\"((?:[^"\\]|\\.|"(?!""))*+)\"\"\"|'''((?:[^'\\]|\\.|'(?!''))*+)'''"""
     r"""|"((?:[^"\\\n]|\\.)*+)"|'((?:[^'\\\n]|\\.)*+)'|`((?:[^`\\]|\\.)*+)`))"""
 )
-_LITERAL: Final = re.compile(_TEXT, re.DOTALL)
+_LITERAL: Final = compiled(_TEXT, re.DOTALL)
 _RUN: Final = re.compile(
     r"(?:\bos\.(?:system|popen|exec[lv]p?e?|spawn[lv]p?e?)|\bsubprocess\.\w+|\bcommands\.getoutput|\bpty\.spawn"
     r"|\.(?:run|call|check_call|check_output|Popen|getoutput)\b"

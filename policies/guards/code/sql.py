@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from policies.guards.code.match import Match
+from policies.possessive import compiled
 
 _PARSED_LENGTH: Final = 4096
 """Characters of a statement that is parsed: sqlglot takes 6 ms for as many. A longer one is judged by its words."""
@@ -23,7 +24,7 @@ _DEEPEST: Final = 2
 _HEAD: Final = 1024
 """Characters in which the beginning of a statement shows itself."""
 
-_BLANKS: Final = re.compile(r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|[(;])*+")
+_BLANKS: Final = compiled(r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|[(;])*+")
 _VERB: Final = re.compile(r"[A-Za-z]+")
 _OBJECT: Final = (
     r"(?:temp(?:orary)?\s+|foreign\s+|external\s+|materialized\s+|unique\s+|or\s+replace\s+|public\s+)*+"
@@ -39,7 +40,7 @@ _PRIVILEGE: Final = (
     r"(?:all|select|insert|update|delete|usage|execute|create|connect|temporary|references|trigger|truncate|alter|drop|index"
     r"|super|process|file|reload|admin|dba)\b[^;]*\b(?:on|to|from)\b"
 )
-_SHAPES: Final = re.compile(
+_SHAPES: Final = compiled(
     "|".join(
         (
             rf"delete\s+(?:top\s*\(\S+\s+)?from\s+(?:only\s+)?{_NAME}(?:\s+(?:as\s+)?\w+)?\s*{_GOES_ON}",
@@ -82,7 +83,7 @@ _RISKY: Final = re.compile(
 )
 """Without any of these words there is nothing to be found."""
 
-_CONDITIONAL: Final = re.compile(r"/\*!\d*+((?:[^*]|\*(?!/))*+)\*/")
+_CONDITIONAL: Final = compiled(r"/\*!\d*+((?:[^*]|\*(?!/))*+)\*/")
 """MySQL runs what stands in such comments."""
 
 _REACHES: Final = re.compile(
@@ -97,14 +98,14 @@ _REST: Final = (
     r"|\"[^\"]*+(?:\"|\Z)|`[^`]*+(?:`|\Z)|\$([A-Za-z_]*)\$.*?(?:\$\1\$|\Z)"
     r"|--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)|(;)"
 )
-_SPLITTERS: Final = (re.compile(_STANDARD + _REST, re.DOTALL), re.compile(_ESCAPING + _REST, re.DOTALL))
+_SPLITTERS: Final = (compiled(_STANDARD + _REST, re.DOTALL), compiled(_ESCAPING + _REST, re.DOTALL))
 """Two readings of a backslash before a quote: dialects differ, and what hides from one shows in the other."""
 
-_COMMENT: Final = re.compile(r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)")
+_COMMENT: Final = compiled(r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)")
 _PROCEDURAL: Final = re.compile(
     r"\s*(?:begin(?!\s*(?:tran|work|immediate|exclusive|deferred|$))|then|else|loop|declare)\b\s*", re.IGNORECASE
 )
-_TEXT: Final = re.compile(r"'((?:[^']|'')*+)'|\$([A-Za-z_]*)\$(.*?)\$\2\$", re.DOTALL)
+_TEXT: Final = compiled(r"'((?:[^']|'')*+)'|\$([A-Za-z_]*)\$(.*?)\$\2\$", re.DOTALL)
 _TEMPORARY: Final = re.compile(
     r"drop\s+(?:temp(?:orary)?\s+table\b|table\s+(?:if\s+exists\s+)?[\"`\[]?(?:#|te?mp_|\w+_te?mp\b))", re.IGNORECASE
 )

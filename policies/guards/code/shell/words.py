@@ -14,18 +14,19 @@ from policies.guards.code.shell.syntax import (
     Word,
     quoted,
 )
+from policies.possessive import compiled
 
 DEEPEST: Final = 40
 """Scripts, quotes and expansions inside each other; what nests more deeply is read as flat text."""
 
-_BLANKS: Final = re.compile(r"(?:[ \t\r]|\\\r?\n)*+")
+_BLANKS: Final = compiled(r"(?:[ \t\r]|\\\r?\n)*+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:@%+,^=-]++(?=[\s;&|<>()]|\Z)")
 _LITERAL: Final = re.compile(r"""[^\s'"\\$`;&|<>()]++""")
 _IN_DOUBLE: Final = re.compile(r"""[^"\\$`]++""")
 _IN_DOCUMENT: Final = re.compile(r"[^\\$`]++")
 _IN_BRACES: Final = re.compile(r"""[^}'"\\$`]++""")
-_ANSI: Final = re.compile(r"[^'\\]*+(?:\\.[^'\\]*+)*+", re.DOTALL)
-_BACKQUOTED: Final = re.compile(r"[^`\\]*+(?:\\.[^`\\]*+)*+", re.DOTALL)
+_ANSI: Final = compiled(r"[^'\\]*+(?:\\.[^'\\]*+)*+", re.DOTALL)
+_BACKQUOTED: Final = compiled(r"[^`\\]*+(?:\\.[^`\\]*+)*+", re.DOTALL)
 _BACKQUOTE_ESCAPE: Final = re.compile(r"\\([$`\\])")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+|[0-9@*#?$!-]")
 _BRACED_NAME: Final = re.compile(r"([!#]?)([A-Za-z_][A-Za-z0-9_]*+|[0-9]++|[@*#?$!-])(\[[^\]}\n]{0,64}\])?")
