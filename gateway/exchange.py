@@ -524,13 +524,17 @@ class DataPlane:
             passage.outcome = "truncated"
             await self._end_unfinished(passage, send)
             return
-        self._end(passage)
+        passage.look_away()
+        passage.outcome = "complete"
+        if not self.keeper.here:
+            self.finish(passage)
         await send({"type": "http.response.body", "body": last, "more_body": False})
+        self.finish(passage)  # nothing came between: this loop takes the caller's next request once it is done here
 
     async def _relay_document(
         self, passage: Passage, answer: Answer, first: bytes, observation: Observation, send: Send
     ) -> None:
-        """Anything else: read first, which delays no token; so the session knows the reply before the caller does."""
+        """Anything else: its bytes are taken note of as they pass, and read once all are there."""
         chunk = first or await answer.read()
         while chunk:
             observation.feed(chunk)
@@ -541,12 +545,6 @@ class DataPlane:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             chunk = await answer.read()
         await self._end_answer(passage, observation, chunk, send)
-
-    def _end(self, passage: Passage) -> None:
-        """The answer is whole; only its last bytes have still to leave."""
-        passage.look_away()
-        passage.outcome = "complete"
-        self.finish(passage)
 
     async def _first_bytes(self, answer: Answer) -> bytes:
         try:

@@ -148,6 +148,11 @@ class Opened(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Keeper(Protocol):
     """What a data-plane worker needs of the keeper."""
 
+    @property
+    def here(self) -> bool:
+        """Whether it runs on the worker's own loop: what it is told is known to all that the loop takes later."""
+        ...
+
     async def admit(self, secret: str | None) -> Principal:
         """Who calls. Raises `Unauthenticated`."""
         ...
@@ -168,7 +173,7 @@ class Keeper(Protocol):
         ...
 
     def finish(self, done: Done) -> None:
-        """Note how a reply ended, before its last bytes reach a caller whose next request may follow at once."""
+        """Note how a reply ended before its caller's next request is opened, which may follow the last bytes at once."""
         ...
 
     def show(self, glimpse: Glimpse) -> None:
@@ -220,6 +225,8 @@ class Keeper(Protocol):
 
 class LocalKeeper:
     """The keeper in this process."""
+
+    here = True
 
     def __init__(  # noqa: PLR0913 - all that is shared
         self,

@@ -293,6 +293,8 @@ class KeeperSide(_Frames):
 class RemoteKeeper(_Frames):
     """The keeper as a worker sees it; satisfies `Keeper`."""
 
+    here = False
+
     def __init__(self, *, queue_bytes: int, on_lost: Callable[[], None]) -> None:
         super().__init__()
         self._queue_bytes = queue_bytes

@@ -137,6 +137,8 @@ NOTHING_SEEN: Final = Seen()
 class KeptKeeper:
     """`gateway.keeper.Keeper` out of the record of one turn; keeps what the data plane would have recorded."""
 
+    here = True
+
     def __init__(self, turn: Turn, decisions: Decisions, seen: Seen = NOTHING_SEEN) -> None:
         """`seen`: of a message to a tool server, what the keeper knew of it then."""
         self._exchange = turn.exchange

@@ -160,25 +160,40 @@ def test_a_fault_of_ours_that_cannot_even_be_told_cuts_the_connection(
 class Told:
     """A keeper that only listens for how replies end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, here: bool) -> None:
+        self.here = here
         self.done: list[Done] = []
 
     def finish(self, done: Done) -> None:
         self.done.append(done)
 
 
-def test_the_session_knows_a_document_before_its_last_bytes_leave() -> None:
-    keeper = Told()
+async def relayed(keeper: Told) -> tuple[list[int], list[int]]:
+    """A document in two pieces: of how many ends the keeper knew as each left, and when the loop came to others."""
     one = passage()
     one.join = JOIN
     body = b'{"type":"message","role":"assistant","content":[],"stop_reason":"end_turn"}'
     head = head_of([(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))])
     seen = one.observation = Observation(KNOWN.anthropic, "chat", head, keep=1 << 20, limits=CONFIG.limits)
     known_by_then: list[int] = []
+    known_to_others: list[int] = []
 
     async def send(message: Any) -> None:
         del message
         known_by_then.append(len(keeper.done))
+        asyncio.get_running_loop().call_soon(lambda: known_to_others.append(len(keeper.done)))
 
-    asyncio.run(plane_before(keeper)._relay_document(one, Chunks([body[:9], body[9:]]), b"", seen, send))
+    await plane_before(keeper)._relay_document(one, Chunks([body[:9], body[9:]]), b"", seen, send)
+    await asyncio.sleep(0)
+    return known_by_then, known_to_others
+
+
+def test_a_keeper_elsewhere_knows_a_document_before_its_last_bytes_leave() -> None:
+    known_by_then, _ = asyncio.run(relayed(Told(here=False)))
     assert known_by_then == [0, 1]
+
+
+def test_a_keeper_on_this_loop_knows_a_document_before_the_loop_takes_anything_else() -> None:
+    known_by_then, known_to_others = asyncio.run(relayed(Told(here=True)))
+    assert known_by_then == [0, 0]  # the caller does not wait for it
+    assert known_to_others == [1, 1]
