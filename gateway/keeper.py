@@ -173,7 +173,7 @@ class Keeper(Protocol):
         ...
 
     def finish(self, done: Done) -> None:
-        """Note how a reply ended before its caller's next request is opened, which may follow the last bytes at once."""
+        """Note how a reply ended before its caller's next request is opened: that may follow the last bytes at once."""
         ...
 
     def show(self, glimpse: Glimpse) -> None:
