@@ -30,6 +30,7 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
 from gateway.wire.parts import quoted
+from gateway.wire.responses_indexes import Indexes
 from gateway.wire.responses_parts import annotations_of, brought, output_parts, piece_part
 from gateway.wire.responses_said import message_item, said_by
 from gateway.wire.responses_shapes import CARRIERS, EVENTS, SPOKEN_ITEM
@@ -112,6 +113,7 @@ class ResponsesGate(StreamGate):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._items: dict[int, _Item] = {}
+        self._indexes = Indexes(strict=self._judges)
         self._places: dict[int, int] = {}
         """By output index, the index the client knows."""
         self._next = 0
@@ -167,7 +169,7 @@ class ResponsesGate(StreamGate):
         kind = _kind(frame, value)
         if kind in EVENTS or not any(value.get(name) for name in CARRIERS):
             return False
-        item = self._items.get(count(value.get("output_index")) or 0)
+        item = self._item_at(value)
         # What an item that is judged as one piece grows by waits with it (`response.shell_call_command.delta`).
         return item is None or item.call is None or not kind.startswith(f"response.{item.fields.get('type')}")
 
@@ -206,8 +208,7 @@ class ResponsesGate(StreamGate):
             return self._read_annotation(value)
         if kind == "error":
             self._break_off()
-        index = count(value.get("output_index"))
-        item = self._items.get(index) if index is not None else None
+        item = self._item_at(value)
         return [beside(block) for block in item.blocks[-1:]] if item is not None else []
 
     def _identify(self, value: dict[str, Any]) -> None:
@@ -219,12 +220,30 @@ class ResponsesGate(StreamGate):
             self._response = response
 
     def _item(self, value: dict[str, Any], fields: dict[str, Any]) -> _Item:
-        index = count(value.get("output_index")) or 0
+        index = self._indexes.take(value)
+        if self._judges and index not in self._items and value.get("output_index") is None and self._is_amid_a_call():
+            raise Doubtful("a call that begins within another")
+        return self._item_of(index, fields)
+
+    def _item_of(self, index: int, fields: dict[str, Any]) -> _Item:
         item = self._items.get(index)
         if item is None:
             item = self._items[index] = _Item(fields, f"/output/{index}", late=self._turn(0).ending is not None)
             self._classify(item)
         return item
+
+    def _item_at(self, value: dict[str, Any]) -> _Item | None:
+        """The item that an event is about, where it has begun."""
+        index = self._indexes.known(value)
+        return None if index is None else self._items.get(index)
+
+    def _is_amid_a_call(self) -> bool:
+        """Whether clients that take all without an index for one item may find one call in the last and the next."""
+        block = next(reversed(self._items.values())).call if self._items else None
+        if block is None or block.closed or not block.held_call:
+            return False
+        given = bytes(block.text) or block.part.text.encode("utf-8", "surrogatepass")
+        return type(decode(given)) is not dict
 
     def _classify(self, item: _Item) -> None:
         """An item gets its block at once, so that nothing of it leaves before there is something to see."""
@@ -488,7 +507,7 @@ class ResponsesGate(StreamGate):
         touches: list[Touch] = []
         for place, entry in enumerate(sequence(response.get("output"))):
             fields = mapping(entry)
-            item = self._item({"output_index": self._index_of(fields, place)}, fields)
+            item = self._item_of(self._index_of(fields, place), fields)
             self._final.append(item)
             touches += self._whole_item(item, fields, ("response", "output", place))
         self._turn(0).over = True
@@ -516,19 +535,18 @@ class ResponsesGate(StreamGate):
         kind = _kind(entry.frame, value)
         if kind in _ENDS:
             return self._render_end(entry)
-        index = count(value.get("output_index"))
-        item = self._items.get(index) if index is not None else None
+        index, item = self._indexes.known(value), self._item_at(value)
         if item is not None and item.dropped:
             self._shift -= 1
             self._moved = True
             return b""
-        if item is not None and any(touch.block.dropped for touch in entry.touches):
+        if any(touch.block.dropped for touch in entry.touches):
             self._shift -= 1
             return b""
         changes = self._text_changes(entry)
         if index is not None and item is not None:
             place = self._place(index)
-            if place != index:
+            if place != index and value.get("output_index") is not None:
                 changes.append((("output_index",), place))
         if kind == "response.output_item.added" and index is not None:
             self._unfinished.add(index)
@@ -664,6 +682,7 @@ class ResponsesGate(StreamGate):
 
     def _begin_again(self) -> None:
         self._items.clear()
+        self._indexes = Indexes(strict=self._judges)
         self._places.clear()
         self._done.clear()
         self._final.clear()
