@@ -65,8 +65,8 @@ _COMING: Final = frozenset({"status", "encrypted_content"})
 """Fields that are others in each event of an item, and say nothing."""
 
 _LISTS: Final = ("content", "summary")
-_Key = tuple[str, int]
-"""`content` or `summary` of an item, and the place in it."""
+_Key = tuple[StepKind, str, int]
+"""What a text of an item is to a judge, `content` or `summary`, and the place in it."""
 
 _Piece = tuple[StepKind, str | None, str | None, str, str]
 """What tells pieces of one item apart: kind, tool, id of the call, pointer and text."""
@@ -171,7 +171,9 @@ class ResponsesGate(StreamGate):
             return False
         item = self._item_at(value)
         # What an item that is judged as one piece grows by waits with it (`response.shell_call_command.delta`).
-        return item is None or item.call is None or not kind.startswith(f"response.{item.fields.get('type')}")
+        if item is None or item.call is None or item.call.kind != "tool_call":
+            return True
+        return not kind.startswith(f"response.{item.fields.get('type')}")
 
     def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
         if self.paused:
@@ -249,8 +251,8 @@ class ResponsesGate(StreamGate):
         """An item gets its block at once, so that nothing of it leaves before there is something to see."""
         fields = item.fields
         if _is_spoken(fields):
-            holder = "summary" if fields.get("type") == "reasoning" else "content"
-            self._text_block(item, (holder, 0), "text")
+            kind = _kind_of(fields)
+            self._text_block(item, (kind, "summary" if kind == "reasoning" else "content", 0), "text")
             return
         parts = read_with(output_parts, fields, item.pointer)
         part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
@@ -260,7 +262,7 @@ class ResponsesGate(StreamGate):
         kind, field = _CALLS[stem]
         item = self._item(value, {"type": kind})
         block = item.call
-        if block is None or block.kind != "tool_call":
+        if block is None or block.kind != "tool_call" or self._needs_another(block, {"type": kind}):
             if self._judges:
                 raise Doubtful("arguments of a call where something else stands")
             return [] if block is None else [beside(block)]
@@ -291,9 +293,10 @@ class ResponsesGate(StreamGate):
 
     def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
         holder, field = _TEXTS[stem]
-        item = self._item(value, {"type": "reasoning" if "reasoning" in stem else "message", "role": "assistant"})
+        kind: StepKind = "reasoning" if "reasoning" in stem else "model_text"
+        item = self._item(value, {"type": "reasoning" if kind == "reasoning" else "message", "role": "assistant"})
         place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
-        block = self._text_block(item, (holder, place), field)
+        block = self._text_block(item, (kind, holder, place), field)
         if tail == "delta":
             return [grow(block, text(value.get("delta")), ("delta",))]
         return [self._repeat(item, block, text(value.get(field)), (field,), closes=True)]
@@ -301,15 +304,11 @@ class ResponsesGate(StreamGate):
     def _text_block(self, item: _Item, key: _Key, field: str) -> Block:
         block = item.texts.get(key)
         if block is None:
-            reasoning = item.fields.get("type") == "reasoning"
-            pointer = item.pointer if reasoning else f"{item.pointer}/{key[0]}/{key[1]}"
-            part = Part(
-                kind="reasoning" if reasoning else "model_text",
-                pointer=pointer,
-                unread="audio" if field == "transcript" else None,
-            )
+            kind, holder, place = key
+            pointer = item.pointer if kind == "reasoning" else f"{item.pointer}/{holder}/{place}"
+            part = Part(kind=kind, pointer=pointer, unread="audio" if field == "transcript" else None)
             block = item.texts[key] = self._block(part, whole=field == "transcript")
-            block.sealed = reasoning
+            block.sealed = kind == "reasoning"
         return block
 
     def _repeat(self, item: _Item, block: Block, said: str, path: tuple[Step, ...], *, closes: bool = False) -> Touch:
@@ -365,12 +364,13 @@ class ResponsesGate(StreamGate):
         holder = "summary" if "summary" in stem else "content"
         item = self._item(value, {"type": "reasoning" if holder == "summary" else "message", "role": "assistant"})
         place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
+        key: _Key = ("reasoning" if holder == "summary" else _kind_of(item.fields), holder, place)
         piece = mapping(value.get("part"))
         found = said_by(piece)
         if found is None:
-            return [self._textless(item, piece, (holder, place))]
+            return [self._textless(item, piece, key)]
         field, said = found
-        block = self._text_block(item, (holder, place), field)
+        block = self._text_block(item, key, field)
         touches = self._citations_of(item, piece, place, ("part",))
         if done:
             return [self._repeat(item, block, said, ("part", field), closes=True), *touches]
@@ -378,8 +378,8 @@ class ResponsesGate(StreamGate):
 
     def _textless(self, item: _Item, piece: Any, where: _Key) -> Touch:
         """What an event has to do with a piece that has no text of its own, or none that is known here."""
-        kind = "reasoning" if item.fields.get("type") == "reasoning" else "model_text"
-        return self._apart(item, read_with(piece_part, piece, kind, f"{item.pointer}/{where[0]}/{where[1]}"))
+        kind, holder, place = where
+        return self._apart(item, read_with(piece_part, piece, kind, f"{item.pointer}/{holder}/{place}"))
 
     def _read_annotation(self, value: dict[str, Any]) -> list[Touch]:
         item = self._item(value, {"type": "message", "role": "assistant"})
@@ -402,14 +402,21 @@ class ResponsesGate(StreamGate):
         item = self._item(value, fields)
         if done:
             return self._whole_item(item, fields, ("item",))
+        if item.call is not None and self._needs_another(item.call, fields):
+            return self._stray(item, fields)
         if item.call is not None and item.call.need != "idle":
             self._begin(item, item.call, fields)
         begun = self._texts_of(item, fields, ("item",), done=False)
         if item.call is not None:  # some servers give an item whole from its beginning
-            parts = read_with(output_parts, item.fields, item.pointer)[1:]
+            parts = read_with(output_parts, fields, item.pointer)[1:]
             begun = [touch for part in parts for touch in self._brought(item, fields, part, ("item",))]
             begun.append(beside(item.call, opens=True))
         return begun or [beside(block, opens=True) for block in item.blocks[:1]]
+
+    def _needs_another(self, block: Block, fields: dict[str, Any]) -> bool:
+        """Whether an event gives in the place of a block that nobody asked to see what somebody did."""
+        parts = read_with(output_parts, fields, "") if self._judges and block.need == "idle" else []
+        return any(self._need(part) != "idle" for part in parts[:1])
 
     def _begin(self, item: _Item, block: Block, fields: dict[str, Any]) -> None:
         """Take over what an item that is judged as one piece begins as; its arguments may have come before."""
@@ -444,7 +451,8 @@ class ResponsesGate(StreamGate):
 
     def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         begun = item.begun if item.begun is not None else item.fields
-        if block.need != "idle" and begun.get("type", "") != fields.get("type", ""):
+        becomes = block.need != "idle" and begun.get("type", "") != fields.get("type", "")
+        if becomes or self._needs_another(block, fields):
             return self._stray(item, fields) or [beside(block)]  # servers leave out items, and give others their place
         parts = read_with(output_parts, fields, item.pointer)
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
@@ -478,16 +486,17 @@ class ResponsesGate(StreamGate):
             # The texts of what has no type are read below, as those of a message are.
             beyond = {key: fields[key] for key in fields if key not in _FRAME and key not in _LISTS}
             touches += self._stray(item, fields if fields.get("type") else beyond)
+        kind = _kind_of(fields if fields.get("type") else item.fields)
         for holder in _LISTS:
             for place, piece in enumerate(sequence(fields.get(holder))):
                 found = said_by(mapping(piece))
                 if found is None:
-                    touches.append(self._textless(item, piece, (holder, place)))
+                    touches.append(self._textless(item, piece, (kind, holder, place)))
                     continue
                 field, said = found
                 if holder == "content":
                     touches += self._citations_of(item, mapping(piece), place, (*path, holder, place))
-                block = self._text_block(item, (holder, place), field)
+                block = self._text_block(item, (kind, holder, place), field)
                 where = (*path, holder, place, field)
                 if done:
                     touches.append(self._repeat(item, block, said, where, closes=True))
@@ -702,6 +711,11 @@ class ResponsesGate(StreamGate):
 def _is_spoken(fields: dict[str, Any]) -> bool:
     """Whether an item is told apart by its texts: a message, or reasoning."""
     return fields.get("type") in ("message", "reasoning") or (not fields.get("type") and "role" in fields)
+
+
+def _kind_of(fields: dict[str, Any]) -> StepKind:
+    """What the texts of an item are to a judge."""
+    return "reasoning" if fields.get("type") == "reasoning" else "model_text"
 
 
 def _kind(frame: Frame, value: dict[str, Any]) -> str:
