@@ -30,6 +30,7 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
 from gateway.wire.parts import quoted
+from gateway.wire.responses_deltas import Deltas
 from gateway.wire.responses_indexes import Indexes
 from gateway.wire.responses_parts import annotations_of, brought, output_parts, piece_part
 from gateway.wire.responses_said import message_item, said_by
@@ -87,6 +88,8 @@ class _Item:
         """The block of an item that is judged as one piece: a call, or what nobody knows."""
         self.begun: dict[str, Any] | None = None
         """What the first event that gave it as an item said; None where none did yet."""
+        self.deltas: dict[int, Deltas] = {}
+        """By the number of a block, how its text streams."""
         self.others: dict[_Piece, Block] = {}
         """What a provider's tool brought, and texts that an event gave instead of repeating what had come."""
 
@@ -267,8 +270,10 @@ class ResponsesGate(StreamGate):
                 raise Doubtful("arguments of a call where something else stands")
             return [] if block is None else [beside(block)]
         if tail == "delta":
-            return [grow(block, text(value.get("delta")), ("delta",))]
+            return [self._stream(item, block, value, stem)]
         said = text(value.get(field))
+        if said:
+            item.deltas.setdefault(block.number, Deltas(stem)).whole = True
         self._name(item, block, value)
         self._agree(block, said)
         return [self._repeat(item, block, said, (field,))]
@@ -298,8 +303,19 @@ class ResponsesGate(StreamGate):
         place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
         block = self._text_block(item, (kind, holder, place), field)
         if tail == "delta":
-            return [grow(block, text(value.get("delta")), ("delta",))]
+            return [self._stream(item, block, value, stem)]
         return [self._repeat(item, block, text(value.get(field)), (field,), closes=True)]
+
+    def _stream(self, item: _Item, block: Block, value: dict[str, Any], stem: str) -> Touch:
+        """Add a delta to a block. Raises `Doubtful` where clients add it to another text."""
+        said = text(value.get("delta"))
+        if said and block.need != "idle":
+            item.deltas.setdefault(block.number, Deltas(stem)).take(stem, text(value.get("item_id")))
+        return grow(block, said, ("delta",))
+
+    def _start(self, item: _Item, block: Block, said: str, path: tuple[Step, ...]) -> Touch:
+        """An event that begins a text may give of it; one that comes in its midst gives a text of its own."""
+        return self._repeat(item, block, said, path) if block.text else grow(block, said, path)
 
     def _text_block(self, item: _Item, key: _Key, field: str) -> Block:
         block = item.texts.get(key)
@@ -374,7 +390,8 @@ class ResponsesGate(StreamGate):
         touches = self._citations_of(item, piece, place, ("part",))
         if done:
             return [self._repeat(item, block, said, ("part", field), closes=True), *touches]
-        return [grow(block, said, ("part", field)) if said else beside(block, opens=True), *touches]
+        begun = self._start(item, block, said, ("part", field)) if said else beside(block, opens=True)
+        return [begun, *touches]
 
     def _textless(self, item: _Item, piece: Any, where: _Key) -> Touch:
         """What an event has to do with a piece that has no text of its own, or none that is known here."""
@@ -501,7 +518,7 @@ class ResponsesGate(StreamGate):
                 if done:
                     touches.append(self._repeat(item, block, said, where, closes=True))
                 elif said:
-                    touches.append(grow(block, said, where))
+                    touches.append(self._start(item, block, said, where))
         return touches
 
     def _stray(self, item: _Item, fields: dict[str, Any]) -> list[Touch]:
