@@ -136,8 +136,8 @@ class ResponsesGate(StreamGate):
         """Items of this stream as they left, for servers whose last event does not repeat them."""
         self._unfinished: set[int] = set()
         """Items the client has seen begin and not end."""
-        self._final: list[_Item] = []
-        """The items of the last event, in its order."""
+        self._final: list[_Item] | None = None
+        """The items of the last event, in its order; None until it has come."""
         self._usage: Any = None
         self._before: Any = None
 
@@ -182,6 +182,8 @@ class ResponsesGate(StreamGate):
         if self.paused:
             return None
         kind = _kind(frame, value)
+        if kind in _ENDS and self._final is not None:
+            return None  # behind the end nothing leaves
         if self._joining and type(value.get("sequence_number")) is int:
             self._joining = False
             self._shift = self._last + 1 - int(value["sequence_number"])
@@ -531,6 +533,7 @@ class ResponsesGate(StreamGate):
         if type(response.get("usage")) is dict:
             self._usage = response["usage"]
         touches: list[Touch] = []
+        self._final = []
         for place, entry in enumerate(sequence(response.get("output"))):
             fields = mapping(entry)
             item = self._item_of(self._index_of(fields, place), fields)
@@ -659,7 +662,7 @@ class ResponsesGate(StreamGate):
         holder = tree.root.at("response", "output")
         given = holder.items if holder is not None else []
         if given:
-            return [tree.token(node) for node, item in zip(given, self._final, strict=True) if item.stays]
+            return [tree.token(node) for node, item in zip(given, self._final or (), strict=True) if item.stays]
         return [item for _, item in sorted(self._done.items())]
 
     def _say(self, notice: str) -> tuple[bytes, bytes]:
@@ -711,7 +714,7 @@ class ResponsesGate(StreamGate):
         self._indexes = Indexes(strict=self._judges)
         self._places.clear()
         self._done.clear()
-        self._final.clear()
+        self._final = None
         self._joining = True
         self._again = True
         self._moved = True

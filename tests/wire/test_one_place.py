@@ -329,3 +329,14 @@ def test_a_server_may_leave_items_out_of_its_last_event() -> None:
         assert Driven("responses", LOOKS["whole"]).feed([stream]).wire == stream
         guilty = told(*looked, *message_at_1, output=(*output, call(WORD)))
         assert WORD.encode() not in delivered(guilty, "whole", Substituted("No."), DONE)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_stream_that_ends_again_while_its_end_waits_ends_once(ending: Ending, times: int) -> None:
+    looked = call("look", WORD)
+    whole = told(LOOKED, at("output_item.done", item=looked), output=(looked,))
+    end = whole[whole.rindex(b"event: ") :]
+    again = whole + end * times
+    assert WORD.encode() not in delivered(again, "whole", ending, DONE)
+    assert Driven("responses", LOOKS["whole"]).feed([again]).wire == whole
