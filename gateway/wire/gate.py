@@ -168,6 +168,10 @@ class Block:
         """What it is to a judge."""
         return self.part.kind
 
+    def says(self, raw: bytes) -> bool:
+        """Whether this is all of its text, compared where it lies: it may be long, and many events may repeat it."""
+        return len(self.text) == len(raw) and self.text.startswith(raw)
+
 
 class Touch(msgspec.Struct, frozen=True):
     """What an event has to do with a block: the bytes of its text it carries, and where."""
@@ -471,7 +475,11 @@ class StreamGate(ABC):
 
     def _go_on(self) -> Fed:
         """Send what may leave, and ask for what is ripe."""
-        ripe = [block for block in self._waiting if block.closed or block.need != "whole"]
+        ripe = [
+            block
+            for block in self._waiting
+            if block.closed or (len(block.text) > block.asked_length and block.need != "whole")
+        ]
         if not ripe:
             return Fed(self._flush())
         asked = tuple([judgement for block in ripe if (judgement := self._ask(block)) is not None])

@@ -5,6 +5,7 @@ more in the last event. Whatever leaves changed leaves changed everywhere.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -37,7 +38,7 @@ from gateway.wire.responses_said import message_item, said_by
 from gateway.wire.responses_shapes import CARRIERS, EVENTS, SPOKEN_ITEM
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
-from gateway.wire.values import count, mapping, sequence, text
+from gateway.wire.values import count, mapping, sequence, text, word
 from policies.vocabulary.steps import Part, StepKind
 
 _BEGINS: Final = ("response.created", "response.in_progress", "response.queued")
@@ -88,6 +89,8 @@ class _Item:
         """The block of an item that is judged as one piece: a call, or what nobody knows."""
         self.begun: dict[str, Any] | None = None
         """What the first event that gave it as an item said; None where none did yet."""
+        self.over = False
+        """True once an event has given it as it is in the end."""
         self.deltas: dict[int, Deltas] = {}
         """By the number of a block, how its text streams."""
         self.others: dict[_Piece, Block] = {}
@@ -100,8 +103,14 @@ class _Item:
         return [self.call, *found] if self.call is not None else found
 
     @property
-    def dropped(self) -> bool:
-        """Whether nothing of it leaves."""
+    def last(self) -> Block | None:
+        """The block that began last."""
+        texts = reversed(self.texts.values())
+        return next(reversed(self.others.values()), None) or next(texts, None) or self.call
+
+    @cached_property
+    def gone(self) -> bool:
+        """Whether nothing of it leaves. To be asked once its turn was rejected: from then on it stays so."""
         return self.late or (bool(self.blocks) and all(block.dropped for block in self.blocks))
 
     @property
@@ -216,7 +225,8 @@ class ResponsesGate(StreamGate):
         if kind == "error":
             self._break_off()
         item = self._item_at(value)
-        return [beside(block) for block in item.blocks[-1:]] if item is not None else []
+        last = item.last if item is not None else None
+        return [beside(last)] if last is not None else []
 
     def _identify(self, value: dict[str, Any]) -> None:
         response = mapping(value.get("response"))
@@ -295,7 +305,7 @@ class ResponsesGate(StreamGate):
     def _agree(self, block: Block, said: str) -> None:
         """Raise `Doubtful` where arguments came one by one and are others as a whole."""
         whole = said.encode("utf-8", "surrogatepass")
-        if block.need != "idle" and whole and block.text and bytes(block.text) != whole:
+        if block.need != "idle" and whole and block.text and not block.says(whole):
             raise Doubtful("a call whose arguments are given twice")
 
     def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
@@ -336,7 +346,7 @@ class ResponsesGate(StreamGate):
         raw = said.encode("utf-8", "surrogatepass")
         if not block.text and not block.closed:
             block.text += raw
-        if bytes(block.text) == raw:
+        if block.says(raw):
             if closes:
                 close(block)
             return repeated(block, path)
@@ -456,6 +466,9 @@ class ResponsesGate(StreamGate):
         if item.call is not None:
             return self._whole_call(item, item.call, fields, path)
         touches = self._texts_of(item, fields, path, done=True)
+        if item.over:  # nor is it looked through again
+            return touches or [beside(block, closes=True) for block in (item.last,) if block is not None]
+        item.over = True
         for block in item.texts.values():
             close(block)
         if item.fields.get("type") == "reasoning" and not any(block.text for block in item.texts.values()):
@@ -492,7 +505,7 @@ class ResponsesGate(StreamGate):
                 block.text += raw
         elif parts and not _same(parts[0], block.part):
             return [self._apart(item, parts[0]), *others]
-        if field and bytes(block.text) == raw:
+        if field and block.says(raw):
             return [repeated(block, (*path, field)), *others]
         return [beside(block, closes=True), *others]
 
@@ -534,9 +547,10 @@ class ResponsesGate(StreamGate):
             self._usage = response["usage"]
         touches: list[Touch] = []
         self._final = []
+        named = {word(item.fields.get("id")): index for index, item in reversed(self._items.items())}
         for place, entry in enumerate(sequence(response.get("output"))):
             fields = mapping(entry)
-            item = self._item_of(self._index_of(fields, place), fields)
+            item = self._item_of(self._index_of(fields, place, named), fields)
             self._final.append(item)
             touches += self._whole_item(item, fields, ("response", "output", place))
         self._turn(0).over = True
@@ -549,13 +563,13 @@ class ResponsesGate(StreamGate):
                 close(block)
         return touches
 
-    def _index_of(self, fields: dict[str, Any], place: int) -> int:
+    def _index_of(self, fields: dict[str, Any], place: int, named: dict[str | None, int]) -> int:
         """The output index of an item of the last event, where servers leave gaps between them."""
-        name = fields.get("id")
+        name = word(fields.get("id"))
         known = self._items.get(place)
         if not name or (known is not None and known.fields.get("id") == name):
             return place
-        return next((index for index, item in self._items.items() if item.fields.get("id") == name), place)
+        return named.get(name, place)
 
     # Writing
 
@@ -565,7 +579,7 @@ class ResponsesGate(StreamGate):
         if kind in _ENDS:
             return self._render_end(entry)
         index, item = self._indexes.known(value), self._item_at(value)
-        if item is not None and item.dropped:
+        if item is not None and self._turn(0).ending is not None and item.gone:
             self._shift -= 1
             self._moved = True
             return b""
@@ -747,9 +761,13 @@ def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
     arguments = next((begun[name] for name in _ARGUMENTS if begun.get(name)), None)
     if arguments is not None and arguments not in (fields.get(name) for name in _ARGUMENTS):
         raise Doubtful("a call whose arguments are given twice")
-    whole = "\0".join(_strings(fields))
-    if not all(said in whole for said in _strings({key: begun[key] for key in begun if key not in _FRAME})):
-        raise Doubtful("an item that ends as another than it began")
+    strings = [*_strings(fields)]
+    known, whole, place = {*strings}, "\0".join(strings), 0
+    for said in _strings({key: begun[key] for key in begun if key not in _FRAME}):
+        # What has grown is looked for behind what was found before it, for there may be very many.
+        place = place if said in known else whole.find(said, place)
+        if place < 0:
+            raise Doubtful("an item that ends as another than it began")
 
 
 def _strings(value: Any) -> Iterator[str]:
