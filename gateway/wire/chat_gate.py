@@ -50,6 +50,8 @@ class _Choice:
     def __init__(self) -> None:
         self.texts: dict[str, Block] = {}
         self.calls: dict[str, Block] = {}
+        self.forms: dict[str, tuple[str, str]] = {}
+        """By call, in which of two forms it comes, and the field in it that holds what it is given."""
         self.quoted: dict[str, list[Block]] = {}
         self.ids: dict[str, int] = {}
         self.last_call = 0
@@ -210,7 +212,10 @@ class ChatGate(StreamGate):
             block.part = msgspec.structs.replace(
                 part, tool=part.tool or word(function.get("name")), call_id=part.call_id or word(fields.get("id"))
             )
-        field = "arguments" if function.get("arguments") else "input"
+        form = _form(kind, function)
+        if function and block.need != "idle" and choice.forms.setdefault(key, form) != form:
+            raise Doubtful("a call in two forms")
+        field = form[1]
         said = text(function.get(field))
         inner = (*path, key, field) if key == "function_call" else (*path, kind, field)
         return grow(block, said, inner) if said else beside(block)
@@ -461,6 +466,12 @@ def _twin(block: Block, said: str, path: tuple[Step, ...]) -> Touch:
     if block.need == "idle" or (start >= 0 and bytes(block.text[start:]) == raw):
         return Touch(block, max(start, 0), len(block.text), path)
     return grow(block, said, path)
+
+
+def _form(kind: str, function: dict[str, Any]) -> tuple[str, str]:
+    """The form of a call, and its field for what the call is given: clients that read one put together only that."""
+    usual, other = ("input", "arguments") if kind == "custom" else ("arguments", "input")
+    return kind, other if function.get(other) else usual
 
 
 def _call_index(choice: _Choice, call: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.wire.chat_parts import REASONING
 from gateway.wire.shapes import ANY, NUMBER, TEXT, Shape, a_list, an_object, either, nothing_else
 
 CARRIERS: Final = ("content", "text", "message", "delta", "output", "output_text", "completion", "response")
@@ -26,7 +27,7 @@ _PIECES: Final = either(TEXT, ANY, a_list(either(TEXT, an_object({"type": TEXT, 
 _CITATIONS: Final = dict.fromkeys(("annotations", "citations", "search_results"), a_list(ANY))
 
 
-def _message(arguments: Shape) -> Shape:
+def _message(arguments: Shape, *, same: tuple[str, ...] = ()) -> Shape:
     """A message, or what a chunk adds to one; arguments of calls are such values."""
     function = _function(arguments)
     members = {
@@ -40,7 +41,7 @@ def _message(arguments: Shape) -> Shape:
         "audio": an_object(nothing_else(_SAYING, {"transcript": TEXT})),
         **_CITATIONS,
     }
-    return an_object(nothing_else(_SAYING, members))
+    return an_object(nothing_else(_SAYING, members), same=same)
 
 
 def _choices(message: Shape, delta: Shape) -> Shape:
@@ -55,7 +56,7 @@ def _beside(message: Shape, said: Mapping[str, Shape]) -> Shape:
     return an_object(nothing_else(tuple(message.members), {"role": TEXT, **said}))
 
 
-_WHOLE: Final = _message(ANY)
+_WHOLE: Final = _message(ANY, same=REASONING)
 _PIECE: Final = _message(TEXT)
 REPLY: Final = an_object(
     nothing_else(CARRIERS, {"choices": _choices(_WHOLE, _beside(_WHOLE, {})), "error": ANY, **_CITATIONS}),

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from gateway.wire.chat_parts import REASONING
 from gateway.wire.frames import Frames
 from gateway.wire.gate import Refused, Substituted
 from gateway.wire.interface import RequestView
@@ -39,6 +40,7 @@ class ChatTurns:
             if index not in touched:
                 continue
             gone = {pointer.rpartition("/message/")[2].partition("/")[0] for pointer in rejected}
+            gone.update(REASONING if gone.intersection(REASONING) else ())
             fields = {key: raw for key, raw in members(tree, message).items() if key not in (*_CALLS, *gone)}
             content = decode(fields.get("content", b"null"))
             if ending.notice:

@@ -168,6 +168,10 @@ class Block:
         """What it is to a judge."""
         return self.part.kind
 
+    def says(self, raw: bytes) -> bool:
+        """Whether this is all of its text, compared where it lies: it may be long, and many events may repeat it."""
+        return len(self.text) == len(raw) and self.text.startswith(raw)
+
 
 class Touch(msgspec.Struct, frozen=True):
     """What an event has to do with a block: the bytes of its text it carries, and where."""
@@ -471,7 +475,11 @@ class StreamGate(ABC):
 
     def _go_on(self) -> Fed:
         """Send what may leave, and ask for what is ripe."""
-        ripe = [block for block in self._waiting if block.closed or block.need != "whole"]
+        ripe = [
+            block
+            for block in self._waiting
+            if block.closed or (len(block.text) > block.asked_length and block.need != "whole")
+        ]
         if not ripe:
             return Fed(self._flush())
         asked = tuple([judgement for block in ripe if (judgement := self._ask(block)) is not None])
@@ -575,15 +583,7 @@ class StreamGate(ABC):
     def _block(self, part: Part, choice: int = 0, *, whole: bool = False) -> Block:
         """A new block of a turn. `whole`: not to be let pass piece by piece."""
         held_call = part.kind == "tool_call" and not part.server_side
-        need: Need
-        if held_call:
-            need = self._needs.tool_call
-        elif part.server_side or part.kind in BROUGHT:
-            need = self._needs.server_side
-        elif part.kind == "reasoning":
-            need = self._needs.reasoning
-        else:
-            need = self._needs.text
+        need = self._need(part)
         if whole and need != "idle":
             need = "whole"
         self._begun += 1
@@ -597,6 +597,14 @@ class StreamGate(ABC):
         elif not block.decided:
             self._waiting.append(block)
         return block
+
+    def _need(self, part: Part) -> Need:
+        """What the policy in force wants to see of such a part."""
+        if part.server_side or part.kind in BROUGHT:
+            return self._needs.server_side
+        if part.kind == "tool_call":
+            return self._needs.tool_call
+        return self._needs.reasoning if part.kind == "reasoning" else self._needs.text
 
     def _turn(self, choice: int) -> Turn:
         turn = self._turns.get(choice)

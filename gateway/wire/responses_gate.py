@@ -5,6 +5,7 @@ more in the last event. Whatever leaves changed leaves changed everywhere.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -30,12 +31,14 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
 from gateway.wire.parts import quoted
+from gateway.wire.responses_deltas import Deltas
+from gateway.wire.responses_indexes import Indexes
 from gateway.wire.responses_parts import annotations_of, brought, output_parts, piece_part
 from gateway.wire.responses_said import message_item, said_by
 from gateway.wire.responses_shapes import CARRIERS, EVENTS, SPOKEN_ITEM
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
-from gateway.wire.values import count, mapping, sequence, text
+from gateway.wire.values import count, mapping, sequence, text, word
 from policies.vocabulary.steps import Part, StepKind
 
 _BEGINS: Final = ("response.created", "response.in_progress", "response.queued")
@@ -64,8 +67,8 @@ _COMING: Final = frozenset({"status", "encrypted_content"})
 """Fields that are others in each event of an item, and say nothing."""
 
 _LISTS: Final = ("content", "summary")
-_Key = tuple[str, int]
-"""`content` or `summary` of an item, and the place in it."""
+_Key = tuple[StepKind, str, int]
+"""What a text of an item is to a judge, `content` or `summary`, and the place in it."""
 
 _Piece = tuple[StepKind, str | None, str | None, str, str]
 """What tells pieces of one item apart: kind, tool, id of the call, pointer and text."""
@@ -86,6 +89,10 @@ class _Item:
         """The block of an item that is judged as one piece: a call, or what nobody knows."""
         self.begun: dict[str, Any] | None = None
         """What the first event that gave it as an item said; None where none did yet."""
+        self.over = False
+        """True once an event has given it as it is in the end."""
+        self.deltas: dict[int, Deltas] = {}
+        """By the number of a block, how its text streams."""
         self.others: dict[_Piece, Block] = {}
         """What a provider's tool brought, and texts that an event gave instead of repeating what had come."""
 
@@ -96,8 +103,14 @@ class _Item:
         return [self.call, *found] if self.call is not None else found
 
     @property
-    def dropped(self) -> bool:
-        """Whether nothing of it leaves."""
+    def last(self) -> Block | None:
+        """The block that began last."""
+        texts = reversed(self.texts.values())
+        return next(reversed(self.others.values()), None) or next(texts, None) or self.call
+
+    @cached_property
+    def gone(self) -> bool:
+        """Whether nothing of it leaves. To be asked once its turn was rejected: from then on it stays so."""
         return self.late or (bool(self.blocks) and all(block.dropped for block in self.blocks))
 
     @property
@@ -112,6 +125,7 @@ class ResponsesGate(StreamGate):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._items: dict[int, _Item] = {}
+        self._indexes = Indexes(strict=self._judges)
         self._places: dict[int, int] = {}
         """By output index, the index the client knows."""
         self._next = 0
@@ -131,8 +145,8 @@ class ResponsesGate(StreamGate):
         """Items of this stream as they left, for servers whose last event does not repeat them."""
         self._unfinished: set[int] = set()
         """Items the client has seen begin and not end."""
-        self._final: list[_Item] = []
-        """The items of the last event, in its order."""
+        self._final: list[_Item] | None = None
+        """The items of the last event, in its order; None until it has come."""
         self._usage: Any = None
         self._before: Any = None
 
@@ -167,14 +181,18 @@ class ResponsesGate(StreamGate):
         kind = _kind(frame, value)
         if kind in EVENTS or not any(value.get(name) for name in CARRIERS):
             return False
-        item = self._items.get(count(value.get("output_index")) or 0)
+        item = self._item_at(value)
         # What an item that is judged as one piece grows by waits with it (`response.shell_call_command.delta`).
-        return item is None or item.call is None or not kind.startswith(f"response.{item.fields.get('type')}")
+        if item is None or item.call is None or item.call.kind != "tool_call":
+            return True
+        return not kind.startswith(f"response.{item.fields.get('type')}")
 
     def _read(self, frame: Frame, value: dict[str, Any]) -> Entry | None:
         if self.paused:
             return None
         kind = _kind(frame, value)
+        if kind in _ENDS and self._final is not None:
+            return None  # behind the end nothing leaves
         if self._joining and type(value.get("sequence_number")) is int:
             self._joining = False
             self._shift = self._last + 1 - int(value["sequence_number"])
@@ -206,9 +224,9 @@ class ResponsesGate(StreamGate):
             return self._read_annotation(value)
         if kind == "error":
             self._break_off()
-        index = count(value.get("output_index"))
-        item = self._items.get(index) if index is not None else None
-        return [beside(block) for block in item.blocks[-1:]] if item is not None else []
+        item = self._item_at(value)
+        last = item.last if item is not None else None
+        return [beside(last)] if last is not None else []
 
     def _identify(self, value: dict[str, Any]) -> None:
         response = mapping(value.get("response"))
@@ -219,19 +237,37 @@ class ResponsesGate(StreamGate):
             self._response = response
 
     def _item(self, value: dict[str, Any], fields: dict[str, Any]) -> _Item:
-        index = count(value.get("output_index")) or 0
+        index = self._indexes.take(value)
+        if self._judges and index not in self._items and value.get("output_index") is None and self._is_amid_a_call():
+            raise Doubtful("a call that begins within another")
+        return self._item_of(index, fields)
+
+    def _item_of(self, index: int, fields: dict[str, Any]) -> _Item:
         item = self._items.get(index)
         if item is None:
             item = self._items[index] = _Item(fields, f"/output/{index}", late=self._turn(0).ending is not None)
             self._classify(item)
         return item
 
+    def _item_at(self, value: dict[str, Any]) -> _Item | None:
+        """The item that an event is about, where it has begun."""
+        index = self._indexes.known(value)
+        return None if index is None else self._items.get(index)
+
+    def _is_amid_a_call(self) -> bool:
+        """Whether clients that take all without an index for one item may find one call in the last and the next."""
+        block = next(reversed(self._items.values())).call if self._items else None
+        if block is None or block.closed or not block.held_call:
+            return False
+        given = bytes(block.text) or block.part.text.encode("utf-8", "surrogatepass")
+        return type(decode(given)) is not dict
+
     def _classify(self, item: _Item) -> None:
         """An item gets its block at once, so that nothing of it leaves before there is something to see."""
         fields = item.fields
         if _is_spoken(fields):
-            holder = "summary" if fields.get("type") == "reasoning" else "content"
-            self._text_block(item, (holder, 0), "text")
+            kind = _kind_of(fields)
+            self._text_block(item, (kind, "summary" if kind == "reasoning" else "content", 0), "text")
             return
         parts = read_with(output_parts, fields, item.pointer)
         part = parts[0] if parts else Part(kind="model_text", pointer=item.pointer)
@@ -241,13 +277,15 @@ class ResponsesGate(StreamGate):
         kind, field = _CALLS[stem]
         item = self._item(value, {"type": kind})
         block = item.call
-        if block is None or block.kind != "tool_call":
+        if block is None or block.kind != "tool_call" or self._needs_another(block, {"type": kind}):
             if self._judges:
                 raise Doubtful("arguments of a call where something else stands")
             return [] if block is None else [beside(block)]
         if tail == "delta":
-            return [grow(block, text(value.get("delta")), ("delta",))]
+            return [self._stream(item, block, value, stem)]
         said = text(value.get(field))
+        if said:
+            item.deltas.setdefault(block.number, Deltas(stem)).whole = True
         self._name(item, block, value)
         self._agree(block, said)
         return [self._repeat(item, block, said, (field,))]
@@ -267,30 +305,38 @@ class ResponsesGate(StreamGate):
     def _agree(self, block: Block, said: str) -> None:
         """Raise `Doubtful` where arguments came one by one and are others as a whole."""
         whole = said.encode("utf-8", "surrogatepass")
-        if block.need != "idle" and whole and block.text and bytes(block.text) != whole:
+        if block.need != "idle" and whole and block.text and not block.says(whole):
             raise Doubtful("a call whose arguments are given twice")
 
     def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
         holder, field = _TEXTS[stem]
-        item = self._item(value, {"type": "reasoning" if "reasoning" in stem else "message", "role": "assistant"})
+        kind: StepKind = "reasoning" if "reasoning" in stem else "model_text"
+        item = self._item(value, {"type": "reasoning" if kind == "reasoning" else "message", "role": "assistant"})
         place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
-        block = self._text_block(item, (holder, place), field)
+        block = self._text_block(item, (kind, holder, place), field)
         if tail == "delta":
-            return [grow(block, text(value.get("delta")), ("delta",))]
+            return [self._stream(item, block, value, stem)]
         return [self._repeat(item, block, text(value.get(field)), (field,), closes=True)]
+
+    def _stream(self, item: _Item, block: Block, value: dict[str, Any], stem: str) -> Touch:
+        """Add a delta to a block. Raises `Doubtful` where clients add it to another text."""
+        said = text(value.get("delta"))
+        if said and block.need != "idle":
+            item.deltas.setdefault(block.number, Deltas(stem)).take(stem, text(value.get("item_id")))
+        return grow(block, said, ("delta",))
+
+    def _start(self, item: _Item, block: Block, said: str, path: tuple[Step, ...]) -> Touch:
+        """An event that begins a text may give of it; one that comes in its midst gives a text of its own."""
+        return self._repeat(item, block, said, path) if block.text else grow(block, said, path)
 
     def _text_block(self, item: _Item, key: _Key, field: str) -> Block:
         block = item.texts.get(key)
         if block is None:
-            reasoning = item.fields.get("type") == "reasoning"
-            pointer = item.pointer if reasoning else f"{item.pointer}/{key[0]}/{key[1]}"
-            part = Part(
-                kind="reasoning" if reasoning else "model_text",
-                pointer=pointer,
-                unread="audio" if field == "transcript" else None,
-            )
+            kind, holder, place = key
+            pointer = item.pointer if kind == "reasoning" else f"{item.pointer}/{holder}/{place}"
+            part = Part(kind=kind, pointer=pointer, unread="audio" if field == "transcript" else None)
             block = item.texts[key] = self._block(part, whole=field == "transcript")
-            block.sealed = reasoning
+            block.sealed = kind == "reasoning"
         return block
 
     def _repeat(self, item: _Item, block: Block, said: str, path: tuple[Step, ...], *, closes: bool = False) -> Touch:
@@ -300,7 +346,7 @@ class ResponsesGate(StreamGate):
         raw = said.encode("utf-8", "surrogatepass")
         if not block.text and not block.closed:
             block.text += raw
-        if bytes(block.text) == raw:
+        if block.says(raw):
             if closes:
                 close(block)
             return repeated(block, path)
@@ -346,21 +392,23 @@ class ResponsesGate(StreamGate):
         holder = "summary" if "summary" in stem else "content"
         item = self._item(value, {"type": "reasoning" if holder == "summary" else "message", "role": "assistant"})
         place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
+        key: _Key = ("reasoning" if holder == "summary" else _kind_of(item.fields), holder, place)
         piece = mapping(value.get("part"))
         found = said_by(piece)
         if found is None:
-            return [self._textless(item, piece, (holder, place))]
+            return [self._textless(item, piece, key)]
         field, said = found
-        block = self._text_block(item, (holder, place), field)
+        block = self._text_block(item, key, field)
         touches = self._citations_of(item, piece, place, ("part",))
         if done:
             return [self._repeat(item, block, said, ("part", field), closes=True), *touches]
-        return [grow(block, said, ("part", field)) if said else beside(block, opens=True), *touches]
+        begun = self._start(item, block, said, ("part", field)) if said else beside(block, opens=True)
+        return [begun, *touches]
 
     def _textless(self, item: _Item, piece: Any, where: _Key) -> Touch:
         """What an event has to do with a piece that has no text of its own, or none that is known here."""
-        kind = "reasoning" if item.fields.get("type") == "reasoning" else "model_text"
-        return self._apart(item, read_with(piece_part, piece, kind, f"{item.pointer}/{where[0]}/{where[1]}"))
+        kind, holder, place = where
+        return self._apart(item, read_with(piece_part, piece, kind, f"{item.pointer}/{holder}/{place}"))
 
     def _read_annotation(self, value: dict[str, Any]) -> list[Touch]:
         item = self._item(value, {"type": "message", "role": "assistant"})
@@ -383,14 +431,21 @@ class ResponsesGate(StreamGate):
         item = self._item(value, fields)
         if done:
             return self._whole_item(item, fields, ("item",))
+        if item.call is not None and self._needs_another(item.call, fields):
+            return self._stray(item, fields)
         if item.call is not None and item.call.need != "idle":
             self._begin(item, item.call, fields)
         begun = self._texts_of(item, fields, ("item",), done=False)
         if item.call is not None:  # some servers give an item whole from its beginning
-            parts = read_with(output_parts, item.fields, item.pointer)[1:]
+            parts = read_with(output_parts, fields, item.pointer)[1:]
             begun = [touch for part in parts for touch in self._brought(item, fields, part, ("item",))]
             begun.append(beside(item.call, opens=True))
         return begun or [beside(block, opens=True) for block in item.blocks[:1]]
+
+    def _needs_another(self, block: Block, fields: dict[str, Any]) -> bool:
+        """Whether an event gives in the place of a block that nobody asked to see what somebody did."""
+        parts = read_with(output_parts, fields, "") if self._judges and block.need == "idle" else []
+        return any(self._need(part) != "idle" for part in parts[:1])
 
     def _begin(self, item: _Item, block: Block, fields: dict[str, Any]) -> None:
         """Take over what an item that is judged as one piece begins as; its arguments may have come before."""
@@ -411,6 +466,9 @@ class ResponsesGate(StreamGate):
         if item.call is not None:
             return self._whole_call(item, item.call, fields, path)
         touches = self._texts_of(item, fields, path, done=True)
+        if item.over:  # nor is it looked through again
+            return touches or [beside(block, closes=True) for block in (item.last,) if block is not None]
+        item.over = True
         for block in item.texts.values():
             close(block)
         if item.fields.get("type") == "reasoning" and not any(block.text for block in item.texts.values()):
@@ -425,7 +483,8 @@ class ResponsesGate(StreamGate):
 
     def _whole_call(self, item: _Item, block: Block, fields: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         begun = item.begun if item.begun is not None else item.fields
-        if block.need != "idle" and begun.get("type", "") != fields.get("type", ""):
+        becomes = block.need != "idle" and begun.get("type", "") != fields.get("type", "")
+        if becomes or self._needs_another(block, fields):
             return self._stray(item, fields) or [beside(block)]  # servers leave out items, and give others their place
         parts = read_with(output_parts, fields, item.pointer)
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
@@ -446,7 +505,7 @@ class ResponsesGate(StreamGate):
                 block.text += raw
         elif parts and not _same(parts[0], block.part):
             return [self._apart(item, parts[0]), *others]
-        if field and bytes(block.text) == raw:
+        if field and block.says(raw):
             return [repeated(block, (*path, field)), *others]
         return [beside(block, closes=True), *others]
 
@@ -459,21 +518,22 @@ class ResponsesGate(StreamGate):
             # The texts of what has no type are read below, as those of a message are.
             beyond = {key: fields[key] for key in fields if key not in _FRAME and key not in _LISTS}
             touches += self._stray(item, fields if fields.get("type") else beyond)
+        kind = _kind_of(fields if fields.get("type") else item.fields)
         for holder in _LISTS:
             for place, piece in enumerate(sequence(fields.get(holder))):
                 found = said_by(mapping(piece))
                 if found is None:
-                    touches.append(self._textless(item, piece, (holder, place)))
+                    touches.append(self._textless(item, piece, (kind, holder, place)))
                     continue
                 field, said = found
                 if holder == "content":
                     touches += self._citations_of(item, mapping(piece), place, (*path, holder, place))
-                block = self._text_block(item, (holder, place), field)
+                block = self._text_block(item, (kind, holder, place), field)
                 where = (*path, holder, place, field)
                 if done:
                     touches.append(self._repeat(item, block, said, where, closes=True))
                 elif said:
-                    touches.append(grow(block, said, where))
+                    touches.append(self._start(item, block, said, where))
         return touches
 
     def _stray(self, item: _Item, fields: dict[str, Any]) -> list[Touch]:
@@ -486,9 +546,11 @@ class ResponsesGate(StreamGate):
         if type(response.get("usage")) is dict:
             self._usage = response["usage"]
         touches: list[Touch] = []
+        self._final = []
+        named = {word(item.fields.get("id")): index for index, item in reversed(self._items.items())}
         for place, entry in enumerate(sequence(response.get("output"))):
             fields = mapping(entry)
-            item = self._item({"output_index": self._index_of(fields, place)}, fields)
+            item = self._item_of(self._index_of(fields, place, named), fields)
             self._final.append(item)
             touches += self._whole_item(item, fields, ("response", "output", place))
         self._turn(0).over = True
@@ -501,13 +563,13 @@ class ResponsesGate(StreamGate):
                 close(block)
         return touches
 
-    def _index_of(self, fields: dict[str, Any], place: int) -> int:
+    def _index_of(self, fields: dict[str, Any], place: int, named: dict[str | None, int]) -> int:
         """The output index of an item of the last event, where servers leave gaps between them."""
-        name = fields.get("id")
+        name = word(fields.get("id"))
         known = self._items.get(place)
         if not name or (known is not None and known.fields.get("id") == name):
             return place
-        return next((index for index, item in self._items.items() if item.fields.get("id") == name), place)
+        return named.get(name, place)
 
     # Writing
 
@@ -516,19 +578,18 @@ class ResponsesGate(StreamGate):
         kind = _kind(entry.frame, value)
         if kind in _ENDS:
             return self._render_end(entry)
-        index = count(value.get("output_index"))
-        item = self._items.get(index) if index is not None else None
-        if item is not None and item.dropped:
+        index, item = self._indexes.known(value), self._item_at(value)
+        if item is not None and self._turn(0).ending is not None and item.gone:
             self._shift -= 1
             self._moved = True
             return b""
-        if item is not None and any(touch.block.dropped for touch in entry.touches):
+        if any(touch.block.dropped for touch in entry.touches):
             self._shift -= 1
             return b""
         changes = self._text_changes(entry)
         if index is not None and item is not None:
             place = self._place(index)
-            if place != index:
+            if place != index and value.get("output_index") is not None:
                 changes.append((("output_index",), place))
         if kind == "response.output_item.added" and index is not None:
             self._unfinished.add(index)
@@ -615,7 +676,7 @@ class ResponsesGate(StreamGate):
         holder = tree.root.at("response", "output")
         given = holder.items if holder is not None else []
         if given:
-            return [tree.token(node) for node, item in zip(given, self._final, strict=True) if item.stays]
+            return [tree.token(node) for node, item in zip(given, self._final or (), strict=True) if item.stays]
         return [item for _, item in sorted(self._done.items())]
 
     def _say(self, notice: str) -> tuple[bytes, bytes]:
@@ -664,9 +725,10 @@ class ResponsesGate(StreamGate):
 
     def _begin_again(self) -> None:
         self._items.clear()
+        self._indexes = Indexes(strict=self._judges)
         self._places.clear()
         self._done.clear()
-        self._final.clear()
+        self._final = None
         self._joining = True
         self._again = True
         self._moved = True
@@ -685,6 +747,11 @@ def _is_spoken(fields: dict[str, Any]) -> bool:
     return fields.get("type") in ("message", "reasoning") or (not fields.get("type") and "role" in fields)
 
 
+def _kind_of(fields: dict[str, Any]) -> StepKind:
+    """What the texts of an item are to a judge."""
+    return "reasoning" if fields.get("type") == "reasoning" else "model_text"
+
+
 def _kind(frame: Frame, value: dict[str, Any]) -> str:
     return text(value.get("type")) or (frame.event.name if frame.event is not None else "")
 
@@ -694,9 +761,13 @@ def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
     arguments = next((begun[name] for name in _ARGUMENTS if begun.get(name)), None)
     if arguments is not None and arguments not in (fields.get(name) for name in _ARGUMENTS):
         raise Doubtful("a call whose arguments are given twice")
-    whole = "\0".join(_strings(fields))
-    if not all(said in whole for said in _strings({key: begun[key] for key in begun if key not in _FRAME})):
-        raise Doubtful("an item that ends as another than it began")
+    strings = [*_strings(fields)]
+    known, whole, place = {*strings}, "\0".join(strings), 0
+    for said in _strings({key: begun[key] for key in begun if key not in _FRAME}):
+        # What has grown is looked for behind what was found before it, for there may be very many.
+        place = place if said in known else whole.find(said, place)
+        if place < 0:
+            raise Doubtful("an item that ends as another than it began")
 
 
 def _strings(value: Any) -> Iterator[str]:

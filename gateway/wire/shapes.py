@@ -30,6 +30,9 @@ class Shape(msgspec.Struct, frozen=True):
     alone: tuple[str, ...] = ()
     """Of an object: names of which no more than one may hold something, for clients differ in which they read."""
 
+    same: tuple[str, ...] = ()
+    """Of an object: names that hold the same, where several hold something; only one of them is read."""
+
     needs: tuple[str, ...] = ()
     """Of an object: names of which one at least has to be there; else it is something that is not read here."""
 
@@ -78,6 +81,9 @@ def _entered(fields: Mapping[str, Any], known: Mapping[str, Shape], rest: list[t
 def _crowded(fields: Mapping[str, Any], wanted: Shape) -> str | None:
     if wanted.alone and sum(1 for name in wanted.alone if fields.get(name)) > 1:
         return "two texts in the place of one"
+    held = [fields[name] for name in wanted.same if fields.get(name)]
+    if any(one != held[0] for one in held):
+        return "two texts in the place of one"
     if wanted.needs and not any(name in fields for name in wanted.needs):
         return "none of what answers on this wire hold"
     return None
@@ -102,9 +108,15 @@ NUMBER: Final = Shape(types=(int,))
 NOTHING: Final = Shape()
 
 
-def an_object(members: Mapping[str, Shape], *, alone: tuple[str, ...] = (), needs: tuple[str, ...] = ()) -> Shape:
+def an_object(
+    members: Mapping[str, Shape],
+    *,
+    alone: tuple[str, ...] = (),
+    same: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
+) -> Shape:
     """An object with these names."""
-    return Shape(types=(dict,), members=members, alone=alone, needs=needs)
+    return Shape(types=(dict,), members=members, alone=alone, same=same, needs=needs)
 
 
 def nothing_else(names: tuple[str, ...], members: Mapping[str, Shape]) -> dict[str, Shape]:

@@ -552,3 +552,11 @@ def test_a_custom_call_is_read_beside_a_function_that_says_nothing(look: str) ->
     assert WORD.encode() not in delivered_stream("chat", stream, look)
     (read_call,) = read("chat", stream).parts
     assert (read_call.tool, read_call.text) == ("look", WORD)
+
+
+@pytest.mark.parametrize("beside", ["Greet.", WORD])
+def test_reasoning_under_two_names_is_one_text_or_does_not_pass(beside: str) -> None:
+    message = {"role": "assistant", "content": "Hello!", "reasoning_content": beside, "reasoning": WORD}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    body = json.dumps({"id": "x", "object": "chat.completion", "choices": choices}).encode()
+    assert WORD.encode() not in delivered_document("chat", body)

@@ -207,6 +207,69 @@ def test_what_clients_may_put_together_is_judged(name: str, look: str) -> None:
     assert WORD.encode() not in delivered(SMUGGLED[name], look, Substituted("No."), SAID | DONE)
 
 
+def thought(*said: str) -> dict[str, Any]:
+    return {"type": "reasoning", "id": "i", "summary": [{"type": "summary_text", "text": one} for one in said]}
+
+
+FIRST: Final[dict[str, dict[str, Any]]] = {
+    "a text": {**message(), "content": []},
+    "reasoning": thought(),
+    "a call": call("look", ""),
+    "a call of the provider's": {"type": "web_search_call", "id": "i", "status": "in_progress"},
+    "a call the provider runs": {"type": "shell_call", "id": "i", "call_id": "c", "execution": "server"},
+    "what nobody knows": {"type": "novelty", "id": "i"},
+}
+ONLY: Final[dict[str, tuple[Needs, dict[str, Any]]]] = {
+    "model_text": (Needs(text="whole"), message(WORD)),
+    "reasoning": (Needs(reasoning="whole"), thought(WORD)),
+    "tool_call": (Needs(tool_call="whole"), call(WORD)),
+    "tool_result": (Needs(server_side="whole"), {"type": "mcp_call", "name": "look", "output": WORD}),
+}
+
+
+def refused(stream: bytes, kind: str) -> bytes:
+    """What leaves where a clause on this kind of steps alone lets none of them pass."""
+
+    def decide(judgement: Judgement) -> Ending | None:
+        return Refused("No.") if judgement.part.kind == kind else None
+
+    return Driven("responses", ONLY[kind][0]).feed([stream], decide).wire
+
+
+@pytest.mark.parametrize("kind", ONLY)
+@pytest.mark.parametrize("first", FIRST)
+def test_a_clause_on_one_kind_sees_it_also_where_an_item_of_another_kind_began(first: str, kind: str) -> None:
+    _, item = ONLY[kind]
+    begun = at("output_item.added", item=FIRST[first])
+    events = (
+        [at("output_item.added", item=item)],
+        [at("output_item.done", item=item)],
+        [at("output_item.done", item=FIRST[first]), at("output_item.done", item=item)],
+    )
+    streams = [told(begun, *each) for each in events] + [told(begun, output=(item,))]
+    for stream in streams:
+        assert WORD.encode() not in refused(stream, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("model_text", at("output_text.delta", content_index=0, delta=WORD)),
+        ("model_text", at("output_text.done", content_index=0, text=WORD)),
+        ("reasoning", at("reasoning_text.delta", content_index=0, delta=WORD)),
+        ("reasoning", at("reasoning_summary_text.done", summary_index=0, text=WORD)),
+        ("tool_call", at("function_call_arguments.delta", delta=WORD)),
+        ("tool_call", at("function_call_arguments.done", arguments=WORD)),
+    ],
+)
+@pytest.mark.parametrize("first", FIRST)
+def test_a_clause_on_one_kind_sees_what_streams_of_it_in_an_item_of_another(
+    first: str, kind: str, event: dict[str, Any]
+) -> None:
+    stream = told(at("output_item.added", item=FIRST[first]), event)
+    assert WORD.encode() not in refused(stream, kind)
+
+
 @pytest.mark.parametrize("item", [{"text": WORD}, {"type": "message", "content": WORD}, {"content": [text_of(WORD)]}])
 def test_what_stands_in_an_output_is_what_the_model_says(item: dict[str, Any]) -> None:
     alone, beside = told(output=(item,)), told(*HELLO, output=(item,))
@@ -266,3 +329,14 @@ def test_a_server_may_leave_items_out_of_its_last_event() -> None:
         assert Driven("responses", LOOKS["whole"]).feed([stream]).wire == stream
         guilty = told(*looked, *message_at_1, output=(*output, call(WORD)))
         assert WORD.encode() not in delivered(guilty, "whole", Substituted("No."), DONE)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_stream_that_ends_again_while_its_end_waits_ends_once(ending: Ending, times: int) -> None:
+    looked = call("look", WORD)
+    whole = told(LOOKED, at("output_item.done", item=looked), output=(looked,))
+    end = whole[whole.rindex(b"event: ") :]
+    again = whole + end * times
+    assert WORD.encode() not in delivered(again, "whole", ending, DONE)
+    assert Driven("responses", LOOKS["whole"]).feed([again]).wire == whole
