@@ -59,6 +59,7 @@ _CALLS: Final = {
 }
 """By the stem of events that stream what a call is given: the type of its item, and the field that holds that."""
 
+_PARTS: Final = ("response.content_part", "response.reasoning_summary_part", "response.reasoning_part")
 _ARGUMENTS: Final = ("arguments", "input", "code")
 _FRAME: Final = frozenset({"id", "type", "status", "call_id", "role"})
 """Fields of an item that are not what it says or does."""
@@ -126,6 +127,8 @@ class ResponsesGate(StreamGate):
         super().__init__(*arguments)
         self._items: dict[int, _Item] = {}
         self._indexes = Indexes(strict=self._judges)
+        self._displaced: list[_Item] = []
+        """Items whose index another one took."""
         self._places: dict[int, int] = {}
         """By output index, the index the client knows."""
         self._next = 0
@@ -212,7 +215,7 @@ class ResponsesGate(StreamGate):
             return self._read_text(value, stem, tail)
         if kind in ("response.output_item.added", "response.output_item.done"):
             return self._read_item(value, done=tail == "done")
-        if stem in ("response.content_part", "response.reasoning_summary_part"):
+        if stem in _PARTS:
             return self._read_part(value, stem, done=tail == "done")
         if kind in _ENDS:
             return self._read_end(kind, value)
@@ -224,6 +227,9 @@ class ResponsesGate(StreamGate):
             return self._read_annotation(value)
         if kind == "error":
             self._break_off()
+        return self._beside_item(value)
+
+    def _beside_item(self, value: dict[str, Any]) -> list[Touch]:
         item = self._item_at(value)
         last = item.last if item is not None else None
         return [beside(last)] if last is not None else []
@@ -249,6 +255,27 @@ class ResponsesGate(StreamGate):
             self._classify(item)
         return item
 
+    def _displace(self, index: int, item: _Item, fields: dict[str, Any]) -> _Item:
+        """Another item begins at the index of one: what streams of its texts goes on, for clients that go by names."""
+        del self._items[index]  # for it is the last one now
+        other = self._items[index] = _Item(fields, item.pointer, late=item.late)
+        other.texts, other.others, other.deltas = item.texts, item.others, item.deltas
+        self._displaced.append(item)
+        self._classify(other)
+        return other
+
+    def _is_displaced(self, item: _Item, fields: dict[str, Any]) -> bool:
+        """Whether a call begins where another item stands, as with Ollama and vLLM, and can be taken for none of it."""
+        parts = read_with(output_parts, fields, "")[:1] if self._judges else []
+        if not any(part.kind == "tool_call" for part in parts):
+            return False
+        block = item.call
+        if block is None:
+            return True
+        if block.need == "idle" or block.kind != "tool_call" or not block.closed:
+            return False
+        return item.fields.get("call_id") not in (None, "", fields.get("call_id")) and _is_whole_call(block)
+
     def _item_at(self, value: dict[str, Any]) -> _Item | None:
         """The item that an event is about, where it has begun."""
         index = self._indexes.known(value)
@@ -257,10 +284,7 @@ class ResponsesGate(StreamGate):
     def _is_amid_a_call(self) -> bool:
         """Whether clients that take all without an index for one item may find one call in the last and the next."""
         block = next(reversed(self._items.values())).call if self._items else None
-        if block is None or block.closed or not block.held_call:
-            return False
-        given = bytes(block.text) or block.part.text.encode("utf-8", "surrogatepass")
-        return type(decode(given)) is not dict
+        return block is not None and not block.closed and block.held_call and not _is_whole_call(block)
 
     def _classify(self, item: _Item) -> None:
         """An item gets its block at once, so that nothing of it leaves before there is something to see."""
@@ -287,7 +311,7 @@ class ResponsesGate(StreamGate):
         if said:
             item.deltas.setdefault(block.number, Deltas(stem)).whole = True
         self._name(item, block, value)
-        self._agree(block, said)
+        self._check_given(item, block, said)
         return [self._repeat(item, block, said, (field,))]
 
     def _name(self, item: _Item, block: Block, value: dict[str, Any]) -> None:
@@ -302,11 +326,18 @@ class ResponsesGate(StreamGate):
             item.begun = item.fields
         block.part = read_with(output_parts, item.fields, item.pointer)[0]
 
-    def _agree(self, block: Block, said: str) -> None:
-        """Raise `Doubtful` where arguments came one by one and are others as a whole."""
-        whole = said.encode("utf-8", "surrogatepass")
-        if block.need != "idle" and whole and block.text and not block.says(whole):
+    def _check_given(self, item: _Item, block: Block, said: str) -> None:
+        """Raise `Doubtful` where clients may put more together of a call than what streamed of it and what it ends as.
+
+        Some providers stream something else than they end with: GitHub Copilot a ciphertext, LiteLLM the arguments of
+        a function for the input of a custom tool. Each is judged then, under the name of the tool.
+        """
+        if self._differs(block, said) and (_given(item.begun or {}) or not block.part.tool):
             raise Doubtful("a call whose arguments are given twice")
+
+    def _differs(self, block: Block, said: str) -> bool:
+        """Whether the arguments of a call came one by one as others than these."""
+        return block.need != "idle" and bool(said and block.text) and not block.says(_bytes(said))
 
     def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
         holder, field = _TEXTS[stem]
@@ -389,10 +420,10 @@ class ResponsesGate(StreamGate):
         return touches or [beside(block, closes=True)]
 
     def _read_part(self, value: dict[str, Any], stem: str, *, done: bool) -> list[Touch]:
-        holder = "summary" if "summary" in stem else "content"
-        item = self._item(value, {"type": "reasoning" if holder == "summary" else "message", "role": "assistant"})
+        holder, thought = "summary" if "summary" in stem else "content", "reasoning" in stem
+        item = self._item(value, {"type": "reasoning" if thought else "message", "role": "assistant"})
         place = count(value.get("summary_index" if holder == "summary" else "content_index")) or 0
-        key: _Key = ("reasoning" if holder == "summary" else _kind_of(item.fields), holder, place)
+        key: _Key = ("reasoning" if thought else _kind_of(item.fields), holder, place)
         piece = mapping(value.get("part"))
         found = said_by(piece)
         if found is None:
@@ -428,9 +459,16 @@ class ResponsesGate(StreamGate):
 
     def _read_item(self, value: dict[str, Any], *, done: bool) -> list[Touch]:
         fields = mapping(value.get("item"))
+        if not fields:
+            return self._beside_item(value)
         item = self._item(value, fields)
+        index = self._indexes.known(value)
+        if not done and index is not None and self._is_displaced(item, fields):
+            item = self._displace(index, item, fields)
         if done:
             return self._whole_item(item, fields, ("item",))
+        if item.call is not None and _is_spoken(fields):
+            return self._texts_of(item, fields, ("item",), done=False) or [beside(item.call)]
         if item.call is not None and self._needs_another(item.call, fields):
             return self._stray(item, fields)
         if item.call is not None and item.call.need != "idle":
@@ -492,18 +530,19 @@ class ResponsesGate(StreamGate):
         raw = said.encode("utf-8", "surrogatepass")
         if block.need != "idle":
             _check_end(begun, fields)
-            self._agree(block, said)
+            self._check_given(item, block, said)
         # What the provider's tool brought stands beside the call.
         others = [touch for part in parts[1:] for touch in self._brought(item, fields, part, path)]
+        again = block.closed
         if not block.closed:
             block.closed = True
             item.fields = fields
             block.part = parts[0] if parts else block.part
-            if block.text and not said:
+            if block.text and (not said or self._differs(block, said)):
                 block.part = msgspec.structs.replace(block.part, text=block.text.decode("utf-8", "surrogatepass"))
             if not block.text and block.need != "idle" and block.part.text == said:
                 block.text += raw
-        elif parts and not _same(parts[0], block.part):
+        if parts and (again or self._differs(block, said)) and not _same(parts[0], block.part):
             return [self._apart(item, parts[0]), *others]
         if field and block.says(raw):
             return [repeated(block, (*path, field)), *others]
@@ -512,7 +551,7 @@ class ResponsesGate(StreamGate):
     def _texts_of(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...], *, done: bool) -> list[Touch]:
         """What an event that holds an item's texts has to do with their blocks."""
         touches: list[Touch] = []
-        if item.call is not None:
+        if item.call is not None and not _is_spoken(fields):
             return touches
         if not _is_spoken(fields):
             # The texts of what has no type are read below, as those of a message are.
@@ -547,29 +586,30 @@ class ResponsesGate(StreamGate):
             self._usage = response["usage"]
         touches: list[Touch] = []
         self._final = []
-        named = {word(item.fields.get("id")): index for index, item in reversed(self._items.items())}
+        items = [*self._items.values(), *self._displaced]
+        named = {word(item.fields.get("id")): item for item in reversed(items)}
         for place, entry in enumerate(sequence(response.get("output"))):
             fields = mapping(entry)
-            item = self._item_of(self._index_of(fields, place, named), fields)
+            item = self._known_as(fields, place, named) or self._item_of(place, fields)
             self._final.append(item)
             touches += self._whole_item(item, fields, ("response", "output", place))
         self._turn(0).over = True
         if kind == "response.failed":
             self._break_off()
-        for item in self._items.values():
-            if item.call is not None and not item.call.closed:
-                self._agree(item.call, item.call.part.text)
+        for item in items:
+            if item.call is not None and not item.call.closed and self._differs(item.call, item.call.part.text):
+                raise Doubtful("a call whose arguments are given twice")
             for block in item.blocks:
                 close(block)
         return touches
 
-    def _index_of(self, fields: dict[str, Any], place: int, named: dict[str | None, int]) -> int:
-        """The output index of an item of the last event, where servers leave gaps between them."""
+    def _known_as(self, fields: dict[str, Any], place: int, named: dict[str | None, _Item]) -> _Item | None:
+        """The item of this name, where servers leave gaps between those of the last event, or give two one index."""
         name = word(fields.get("id"))
         known = self._items.get(place)
         if not name or (known is not None and known.fields.get("id") == name):
-            return place
-        return named.get(name, place)
+            return known
+        return named.get(name)
 
     # Writing
 
@@ -591,12 +631,12 @@ class ResponsesGate(StreamGate):
             place = self._place(index)
             if place != index and value.get("output_index") is not None:
                 changes.append((("output_index",), place))
-        if kind == "response.output_item.added" and index is not None:
+        if kind == "response.output_item.added" and index is not None and item is not None:
             self._unfinished.add(index)
         if kind == "response.output_item.done" and index is not None:
             self._unfinished.discard(index)
-        if kind == "response.output_item.done" and index is not None and self._needs.tool_call != "idle":
-            self._done[self._place(index)] = _item_of(entry.frame, changes)
+            if value.get("item") and self._needs.tool_call != "idle":
+                self._done[self._place(index)] = _item_of(entry.frame, changes)
         if kind in _BEGINS and not self._opening:
             self._opening = entry.frame.raw
         self.ended = self.ended or kind == "error"
@@ -726,6 +766,7 @@ class ResponsesGate(StreamGate):
     def _begin_again(self) -> None:
         self._items.clear()
         self._indexes = Indexes(strict=self._judges)
+        self._displaced.clear()
         self._places.clear()
         self._done.clear()
         self._final = None
@@ -758,8 +799,8 @@ def _kind(frame: Frame, value: dict[str, Any]) -> str:
 
 def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
     """Raise `Doubtful` where an item that is judged as one piece says other things in the end than where it began."""
-    arguments = next((begun[name] for name in _ARGUMENTS if begun.get(name)), None)
-    if arguments is not None and arguments not in (fields.get(name) for name in _ARGUMENTS):
+    arguments = _given(begun)
+    if arguments and arguments not in (fields.get(name) for name in _ARGUMENTS) and not _is_first_of(arguments, fields):
         raise Doubtful("a call whose arguments are given twice")
     strings = [*_strings(fields)]
     known, whole, place = {*strings}, "\0".join(strings), 0
@@ -768,6 +809,31 @@ def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
         place = place if said in known else whole.find(said, place)
         if place < 0:
             raise Doubtful("an item that ends as another than it began")
+
+
+def _given(fields: dict[str, Any]) -> Any:
+    """What an item says that a call is given; None where it says nothing of it."""
+    return next((fields[name] for name in _ARGUMENTS if fields.get(name)), None)
+
+
+def _is_first_of(arguments: Any, fields: dict[str, Any]) -> bool:
+    """Whether arguments begin those of an item, which are an object: one behind them would be none.
+
+    An item may begin with its first delta, which comes once more (vLLM).
+    """
+    whole = _given(fields)
+    if type(arguments) is not str or type(whole) is not str:
+        return False
+    return whole.startswith(arguments) and type(decode(_bytes(whole))) is dict
+
+
+def _is_whole_call(block: Block) -> bool:
+    """Whether what a call is given is an object: what comes behind it can be no more of it."""
+    return type(decode(bytes(block.text) or _bytes(block.part.text))) is dict
+
+
+def _bytes(said: str) -> bytes:
+    return said.encode("utf-8", "surrogatepass")
 
 
 def _strings(value: Any) -> Iterator[str]:

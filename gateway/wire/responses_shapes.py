@@ -100,6 +100,8 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "response.content_part.done": _WITH_PART,
     "response.reasoning_summary_part.added": _WITH_PART,
     "response.reasoning_summary_part.done": _WITH_PART,
+    "response.reasoning_part.added": _WITH_PART,
+    "response.reasoning_part.done": _WITH_PART,
     "response.output_text.annotation.added": _event("annotation", ANY),
     "error": _event("error", ANY),
     **_growing(
