@@ -61,6 +61,7 @@ _CALLS: Final = {
 
 _PARTS: Final = ("response.content_part", "response.reasoning_summary_part", "response.reasoning_part")
 _ARGUMENTS: Final = ("arguments", "input", "code")
+_NAMES: Final = ("name", "namespace", "server_label")
 _FRAME: Final = frozenset({"id", "type", "status", "call_id", "role"})
 """Fields of an item that are not what it says or does."""
 
@@ -129,6 +130,8 @@ class ResponsesGate(StreamGate):
         self._indexes = Indexes(strict=self._judges)
         self._displaced: list[_Item] = []
         """Items whose index another one took."""
+        self._owners: dict[str, _Item] = {}
+        """By the name that events call it by, the item that clients who go by names alone take it for."""
         self._places: dict[int, int] = {}
         """By output index, the index the client knows."""
         self._next = 0
@@ -306,13 +309,24 @@ class ResponsesGate(StreamGate):
                 raise Doubtful("arguments of a call where something else stands")
             return [] if block is None else [beside(block)]
         if tail == "delta":
+            self._check_owner(item, block, value, delta=True)
             return [self._stream(item, block, value, stem)]
         said = text(value.get(field))
         if said:
             item.deltas.setdefault(block.number, Deltas(stem)).whole = True
         self._name(item, block, value)
+        self._check_owner(item, block, value, delta=False)
         self._check_given(item, block, said)
         return [self._repeat(item, block, said, (field,))]
+
+    def _check_owner(self, item: _Item, block: Block, value: dict[str, Any], *, delta: bool) -> None:
+        """Raise `Doubtful` where clients that go by names alone take arguments for those of another call."""
+        name = text(value.get("item_id"))
+        owner = self._owners.setdefault(name, item) if name else item
+        if owner is item or owner.call is None or block.need == "idle":
+            return
+        if delta or owner.call.part.tool != block.part.tool:
+            raise Doubtful("arguments under the name of another call")
 
     def _name(self, item: _Item, block: Block, value: dict[str, Any]) -> None:
         """Arguments may come with the name of their tool."""
@@ -465,6 +479,8 @@ class ResponsesGate(StreamGate):
         index = self._indexes.known(value)
         if not done and index is not None and self._is_displaced(item, fields):
             item = self._displace(index, item, fields)
+        if name := text(fields.get("id")):
+            self._owners[name] = self._owners.get(name, item) if done else item
         if done:
             return self._whole_item(item, fields, ("item",))
         if item.call is not None and _is_spoken(fields):
@@ -767,6 +783,7 @@ class ResponsesGate(StreamGate):
         self._items.clear()
         self._indexes = Indexes(strict=self._judges)
         self._displaced.clear()
+        self._owners.clear()
         self._places.clear()
         self._done.clear()
         self._final = None
@@ -802,6 +819,8 @@ def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
     arguments = _given(begun)
     if arguments and arguments not in (fields.get(name) for name in _ARGUMENTS) and not _is_first_of(arguments, fields):
         raise Doubtful("a call whose arguments are given twice")
+    if any(begun.get(name) and begun[name] != fields.get(name) for name in _NAMES):
+        raise Doubtful("a call that is named twice")
     strings = [*_strings(fields)]
     known, whole, place = {*strings}, "\0".join(strings), 0
     for said in _strings({key: begun[key] for key in begun if key not in _FRAME}):

@@ -6,7 +6,7 @@ import pytest
 from streams import Driven
 from test_one_place import DONE, ENDINGS, HI, LOOKS, SAID, WORD, at, call, delivered, message, text_of, told
 
-from gateway.wire.gate import DOUBTFUL, Ending, Needs, Substituted
+from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Needs, Refused, Substituted
 
 Events = list[dict[str, Any]]
 Told = tuple[Events, list[dict[str, Any]]]
@@ -214,11 +214,22 @@ def test_what_is_rejected_does_not_leave_other_servers(name: str, ending: Ending
 HALVES: Final = ('{"at": "her', 'onry"}')
 BEGUN: Final = at("output_item.added", item=call("look", ""))
 DELTA: Final = "function_call_arguments.delta"
+DEL: Final = "delete"
 MIXED: Final[dict[str, Events]] = {
     "a call that begins within another": [*of("a", BEGUN, at(DELTA, delta=HALVES[0])), *of("b", BEGUN)],
     "a call that begins behind half of one": [
         *calling(0, "a", HALVES[0]),
         *of("b", BEGUN, at(DELTA, delta=HALVES[1])),
+    ],
+    "a call that goes on at another index": [
+        *of("a", BEGUN, at(DELTA, delta=HALVES[0])),
+        *of("b", at("output_item.added", 1, item=call("look", "", "d"))),
+        *of("a", at(DELTA, 1, delta=HALVES[1])),
+    ],
+    "a call that goes on where another took its index": [
+        *calling(0, "a", "{}"),
+        *of("b", BEGUN | {"item": call("look", "", "b")}),
+        *of("a", at(DELTA, delta=HALVES[1])),
     ],
     "half of what a call is given where it begins": [
         *of("a", at("output_item.added", item=call("look", HALVES[0])), at(DELTA, delta=HALVES[1])),
@@ -230,6 +241,37 @@ MIXED: Final[dict[str, Events]] = {
 @pytest.mark.parametrize("name", MIXED)
 def test_what_some_clients_may_put_together_of_two_calls_ends_the_stream(name: str) -> None:
     assert DOUBTFUL.encode() in delivered(told(*MIXED[name]), "whole", Substituted("No."), frozenset())
+
+
+OTHERWISE: Final[dict[str, Events]] = {
+    "that ends with another one": [
+        *of("a", at("output_item.added", item=call(DEL, "")), at(DELTA, delta=f'{{"at": "{DEL}"}}')),
+        *of("a", at("output_item.done", item=call("look", f'{{"at": "{DEL}"}}'))),
+    ],
+    "that ends with a longer one": [
+        *of("a", at("output_item.added", item=call(DEL, "")), at("output_item.done", item=call(f"{DEL}_not"))),
+    ],
+    "whose arguments come with another call": [
+        *of("a", at("output_item.added", item=call(DEL, ""))),
+        *of("b", at("output_item.added", 1, item=call("look", "", "d"))),
+        *of("a", at("function_call_arguments.done", 1, arguments=GIVEN)),
+    ],
+    "whose arguments come where another took its index": [
+        *calling(0, "a", "{}", DEL),
+        *of("b", BEGUN | {"item": call("look", "", "b")}),
+        *of("a", at("function_call_arguments.done", arguments=GIVEN)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_call_is_judged_under_each_name_that_a_client_may_take_it_by(name: str) -> None:
+    def decide(judgement: Judgement) -> Ending | None:
+        part = judgement.part
+        return Refused("No.") if part.tool == DEL and (part.text not in ("", "{}") or "longer" in name) else None
+
+    wire = Driven("responses", LOOKS["whole"]).feed([told(*OTHERWISE[name])], decide).wire
+    assert DEL.encode() not in wire
 
 
 def test_texts_of_one_name_are_joined_also_where_a_call_took_their_index() -> None:
