@@ -12,7 +12,7 @@ came in. What a gate knows of its wire is in the dialects' own files; here is wh
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -134,10 +134,14 @@ class Source(msgspec.Struct, frozen=True):
 class Block:
     """A piece of a reply that is judged by itself."""
 
-    def __init__(self, part: Part, need: Need, choice: int, number: int, *, held_call: bool) -> None:
+    def __init__(
+        self, part: Part, need: Need, choice: int, number: int, stirred: dict[int, "Block"], *, held_call: bool
+    ) -> None:
         self.part = part
         self.number = number
         """Of those of its stream, in the order they began."""
+        self._stirred: Final = stirred
+        self._closed = False
         self.need: Need = need
         self.choice = choice
         self.held_call = held_call
@@ -151,7 +155,6 @@ class Block:
         """Bytes of the text that have left."""
         self.opened = False
         """True once an event of this block has left."""
-        self.closed = False
         self.decided = need == "idle"
         self.dropped = False
         self.sealed = False
@@ -167,6 +170,25 @@ class Block:
     def kind(self) -> StepKind:
         """What it is to a judge."""
         return self.part.kind
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is whole."""
+        return self._closed
+
+    @closed.setter
+    def closed(self, closed: bool) -> None:
+        self._closed = closed
+        self.stir()
+
+    @property
+    def ripe(self) -> bool:
+        """Whether there is more to be asked about than there was."""
+        return self.closed or (len(self.text) > self.asked_length and self.need != "whole")
+
+    def stir(self) -> None:
+        """More has come of it: the gate looks at it again, and at no other one."""
+        self._stirred[self.number] = self
 
     def says(self, raw: bytes) -> bool:
         """Whether this is all of its text, compared where it lies: it may be long, and many events may repeat it."""
@@ -240,8 +262,10 @@ class StreamGate(ABC):
         self._queue: deque[Entry] = deque()
         self._turns: dict[int, Turn] = {}
         self._open: dict[int, Block] = {}
-        self._waiting: list[Block] = []
-        """Blocks to be asked about, in the order they began; those given up since go with the next question."""
+        self._waiting: set[int] = set()
+        """Numbers of blocks to be asked about."""
+        self._stirred: dict[int, Block] = {}
+        """By number, blocks of which more has come since one was last asked about."""
         self._begun = 0
         """How many blocks there have been."""
         self._judgements = 0
@@ -294,7 +318,8 @@ class StreamGate(ABC):
         block.asked = None
         self._settle(block, judgement, wanted)
         if not block.decided:
-            insort(self._waiting, block, key=_began)
+            self._waiting.add(block.number)
+            block.stir()
         return self._go_on()
 
     def reject(self, judgement: Judgement, ending: Ending) -> Fed:
@@ -331,6 +356,7 @@ class StreamGate(ABC):
         self._turns.clear()
         self._open.clear()
         self._waiting.clear()
+        self._stirred.clear()
         self._held = 0
         self.paused = False
         self.changed = True
@@ -475,15 +501,11 @@ class StreamGate(ABC):
 
     def _go_on(self) -> Fed:
         """Send what may leave, and ask for what is ripe."""
-        ripe = [
-            block
-            for block in self._waiting
-            if block.closed or (len(block.text) > block.asked_length and block.need != "whole")
-        ]
-        if not ripe:
-            return Fed(self._flush())
+        stirred = [self._stirred[number] for number in sorted(self._stirred) if number in self._waiting]
+        self._stirred.clear()
+        ripe = [block for block in stirred if block.ripe]
         asked = tuple([judgement for block in ripe if (judgement := self._ask(block)) is not None])
-        self._waiting = [block for block in self._waiting if not block.decided and block.asked is None]
+        self._waiting.difference_update([block.number for block in ripe if block.decided or block.asked is not None])
         return Fed(self._flush(), asked)
 
     def _flush(self) -> bytes:
@@ -587,7 +609,7 @@ class StreamGate(ABC):
         if whole and need != "idle":
             need = "whole"
         self._begun += 1
-        block = Block(part, need, choice, self._begun, held_call=held_call and need != "idle")
+        block = Block(part, need, choice, self._begun, self._stirred, held_call=held_call and need != "idle")
         turn = self._turn(choice)
         if turn.over and need != "idle":
             raise Doubtful("more of a turn behind its end")
@@ -595,7 +617,7 @@ class StreamGate(ABC):
         if turn.ending is not None:
             block.decided = block.dropped = True
         elif not block.decided:
-            self._waiting.append(block)
+            self._waiting.add(block.number)
         return block
 
     def _need(self, part: Part) -> Need:
@@ -618,6 +640,7 @@ class StreamGate(ABC):
         self._queue.clear()
         self._open.clear()
         self._waiting.clear()
+        self._stirred.clear()
         self.changed = True
         error = self._error(failed)
         self.ended = True
@@ -643,6 +666,7 @@ def grow(block: Block, text: str, path: tuple[Step, ...] | None) -> Touch:
     if block.need != "idle":
         block.text += text.encode("utf-8", "surrogatepass")
         block.first = block.first or len(block.text)
+        block.stir()
     return Touch(block, start, len(block.text), path)
 
 
@@ -722,10 +746,6 @@ def changed_text(touch: Touch) -> str:
 def _first_edit(touch: Touch) -> int:
     """Of a block's edits, in order and disjoint, the first that ends behind where the touch begins."""
     return bisect_right(touch.block.edits, touch.start, key=_end)
-
-
-def _began(block: Block) -> int:
-    return block.number
 
 
 def _end(edit: tuple[int, int, str]) -> int:

@@ -8,6 +8,8 @@ import pytest
 from streams import Driven
 from test_one_place import HELLO, LOOKS, at, call, message, told
 
+from gateway.wire.gate import Block
+
 EMPTY: Final = at("output_item.done", item={**message(), "content": []})
 
 
@@ -58,3 +60,22 @@ def test_many_pieces_take_time_as_they_are_many(name: str) -> None:
         return time.process_time() - began
 
     assert seconds(8 * few) < 20 * min(seconds(few) for _ in range(3)) + 0.1
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_of_very_many_open_texts_only_those_are_looked_at_that_more_came_of(
+    look: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    ripe = Block.ripe
+
+    def counted(block: Block) -> bool:
+        looked.append(block.number)
+        return ripe.fget(block) if ripe.fget is not None else False
+
+    monkeypatch.setattr(Block, "ripe", property(counted))
+    number = 100
+    gate = Driven("responses", LOOKS[look])
+    for event in told(*HELLO, *texts(number)).split(b"\n\n")[:-1]:
+        gate.feed([event + b"\n\n"], finish=False)
+    assert len(looked) < 5 * number
