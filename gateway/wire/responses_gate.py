@@ -319,13 +319,27 @@ class ResponsesGate(StreamGate):
         self._check_given(item, block, said)
         return [self._repeat(item, block, said, (field,))]
 
+    def _take_name(self, item: _Item, fields: dict[str, Any], *, done: bool) -> None:
+        """An item goes by a name from its first event on, also by that of another that is over. Raises `Doubtful`."""
+        name = text(fields.get("id"))
+        if not name:
+            return
+        owner = self._owners.get(name, item)
+        block = owner.call
+        if owner is item or not done:
+            self._owners[name] = item
+        if owner is item or block is None or not block.held_call or _is_spoken(fields):
+            return
+        if block.part.tool != word(fields.get("name")) if done else not (block.closed and _is_whole_call(block)):
+            raise Doubtful("a call under the name of another")
+
     def _check_owner(self, item: _Item, block: Block, value: dict[str, Any], *, delta: bool) -> None:
         """Raise `Doubtful` where clients that go by names alone take arguments for those of another call."""
         name = text(value.get("item_id"))
         owner = self._owners.setdefault(name, item) if name else item
-        if owner is item or owner.call is None or block.need == "idle":
+        if owner is item or block.need == "idle":
             return
-        if delta or owner.call.part.tool != block.part.tool:
+        if delta or owner.call is None or owner.call.part.tool != block.part.tool:
             raise Doubtful("arguments under the name of another call")
 
     def _name(self, item: _Item, block: Block, value: dict[str, Any]) -> None:
@@ -479,8 +493,7 @@ class ResponsesGate(StreamGate):
         index = self._indexes.known(value)
         if not done and index is not None and self._is_displaced(item, fields):
             item = self._displace(index, item, fields)
-        if name := text(fields.get("id")):
-            self._owners[name] = self._owners.get(name, item) if done else item
+        self._take_name(item, fields, done=done)
         if done:
             return self._whole_item(item, fields, ("item",))
         if item.call is not None and _is_spoken(fields):

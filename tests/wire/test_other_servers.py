@@ -226,6 +226,18 @@ MIXED: Final[dict[str, Events]] = {
         *of("b", at("output_item.added", 1, item=call("look", "", "d"))),
         *of("a", at(DELTA, 1, delta=HALVES[1])),
     ],
+    "a call that begins under the name of half of one": [
+        *of("a", at("output_item.added", item=call("look", HALVES[0]))),
+        *of("a", at("output_item.added", 1, item=call("look", "", "d")), at(DELTA, 1, delta=HALVES[1])),
+    ],
+    "a call that ends where a text stands and goes on at another index": [
+        *of("a", at("output_item.added", item=message()), at("output_item.done", item=call("look", HALVES[0]))),
+        *of("a", at(DELTA, 1, delta=HALVES[1])),
+    ],
+    "arguments that come before the call whose name they give, at another index": [
+        *of("a", at("function_call_arguments.done", 1, arguments=GIVEN)),
+        *of("a", at("output_item.done", item=call("look", ""))),
+    ],
     "a call that goes on where another took its index": [
         *calling(0, "a", "{}"),
         *of("b", BEGUN | {"item": call("look", "", "b")}),
