@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.anthropic_deltas import Deltas
 from gateway.wire.anthropic_parts import block_parts, cited, message_parts
 from gateway.wire.anthropic_shapes import CARRIERS, EVENTS, TEXTS
 from gateway.wire.frames import Frame
@@ -30,6 +29,7 @@ from gateway.wire.gate import (
 )
 from gateway.wire.jsons import event, read_with
 from gateway.wire.leaves import Step, Tree
+from gateway.wire.runs import Runs
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, label, mapping, sequence, text
@@ -59,7 +59,7 @@ class AnthropicGate(StreamGate):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._blocks: dict[int, Block] = {}
-        self._deltas: dict[int, Deltas] = {}
+        self._runs: dict[int, Runs] = {}
         self._places: dict[int, int] = {}
         """Index of each block as the client knows it."""
         self._cited: dict[int, int] = {}
@@ -151,7 +151,7 @@ class AnthropicGate(StreamGate):
         part, *others = read_with(block_parts, fields, "model_text", f"/content/{index}")
         field = _BLOCK_TEXTS.get(text(fields.get("type"))) if part.unread is None else None
         block = self._blocks[index] = self._block(part, whole=field is None and part.kind != "tool_call")
-        self._deltas[index] = Deltas()
+        self._runs[index] = Runs()
         block.sealed = part.kind == "reasoning"
         citations = sequence(fields.get("citations")) if field == "text" else []
         touches = [self._cite(index, one, ("content_block", "citations", at)) for at, one in enumerate(citations)]
@@ -199,7 +199,7 @@ class AnthropicGate(StreamGate):
             raise Doubtful("a text of another kind than its block")
         is_call = block.kind == "tool_call"
         if block.need != "idle":
-            self._deltas[index].take(kind, field)
+            self._runs[index].take(f"{kind}()", field)
             if is_call and not block.text and block.part.text not in ("", "{}"):
                 raise Doubtful("a call whose arguments are given twice")
             if is_call != (field == "partial_json"):
@@ -330,7 +330,7 @@ class AnthropicGate(StreamGate):
 
     def _begin_again(self) -> None:
         self._blocks.clear()
-        self._deltas.clear()
+        self._runs.clear()
         self._places.clear()
         self._cited.clear()
 
