@@ -57,7 +57,8 @@ class _Choice:
         self.calls: dict[str, Block] = {}
         self.forms: dict[str, tuple[str, str]] = {}
         """By call, in which of two forms it comes, and the field in it that holds what it is given."""
-        self.quoted: dict[str, list[Block]] = {}
+        self.quoted: dict[str, dict[str, Block]] = {}
+        """By the name citations stand under, and by what they say."""
         self.numbered = Calls()
         self.placed: dict[int, Block] = {}
         """Calls by their place."""
@@ -235,13 +236,12 @@ class ChatGate(StreamGate):
         """Citations beside a text; some servers repeat them all in every chunk."""
         touches: list[Touch] = []
         for key in QUOTED:
-            known = choice.quoted.setdefault(key, [])
+            known = choice.quoted.setdefault(key, {})
             for at, citation in enumerate(sequence(holder.get(key))):
                 part = read_with(quoted, citation, f"/choices/{index}/message/{key}/{len(known)}")
-                block = next((one for one in known if one.part.text == part.text), None)
+                block = known.get(part.text)
                 if block is None:
-                    block = self._block(part, index, whole=True)
-                    known.append(block)
+                    block = known[part.text] = self._block(part, index, whole=True)
                 touches.append(self._quoted(block, citation, (*path, key, at)))
         return touches
 
@@ -320,7 +320,7 @@ class ChatGate(StreamGate):
         return self._render_changed(entry)
 
     def _rejected(self) -> bool:
-        return any(turn.ending is not None for turn in self._turns.values())
+        return bool(self._rejections)
 
     def _note(self, value: dict[str, Any]) -> None:
         """Remember what the client has seen."""
@@ -412,9 +412,11 @@ class ChatGate(StreamGate):
 
     def _take_out(self, index: int, delta: dict[str, Any]) -> bool:
         """Remove the pieces of dropped blocks from a delta; whether there were any."""
-        choice = self._choices.get(index) or _Choice()
+        choice = self._choices.get(index)
+        if choice is None or self._turn(index).ending is None:
+            return False
         gone = {_KEY_OF.get(name, name) for name, block in choice.texts.items() if block.dropped}
-        gone.update(key for key, blocks in choice.quoted.items() if any(block.dropped for block in blocks))
+        gone.update(key for key, blocks in choice.quoted.items() if any(block.dropped for block in blocks.values()))
         keys = {key for key in delta if ("reasoning" if key in REASONING else key) in gone}
         if any(block.dropped for block in choice.calls.values()):
             keys.update(key for key in _CALLS if key in delta)
@@ -460,7 +462,7 @@ class ChatGate(StreamGate):
 
     def _pausing(self) -> bool:
         """Whether this stream's end is put off: its choice is to be answered."""
-        return any(isinstance(turn.ending, Answered) for turn in self._turns.values())
+        return any(isinstance(ending, Answered) for ending in self._rejections)
 
     def _render_done(self, entry: Entry) -> bytes:
         lead = self._close()

@@ -12,7 +12,7 @@ came in. What a gate knows of its wire is in the dialects' own files; here is wh
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -134,7 +134,10 @@ class Source(msgspec.Struct, frozen=True):
 class Block:
     """A piece of a reply that is judged by itself."""
 
-    def __init__(self, part: Part, need: Need, choice: int, number: int, *, held_call: bool) -> None:
+    def __init__(
+        self, part: Part, need: Need, choice: int, number: int, *, held_call: bool, stirred: "dict[int, Block]"
+    ) -> None:
+        """`stirred` is where it enters itself whenever there may be something new to ask."""
         self.part = part
         self.number = number
         """Of those of its stream, in the order they began."""
@@ -151,7 +154,8 @@ class Block:
         """Bytes of the text that have left."""
         self.opened = False
         """True once an event of this block has left."""
-        self.closed = False
+        self._closed = False
+        self._stirred = stirred
         self.decided = need == "idle"
         self.dropped = False
         self.sealed = False
@@ -162,6 +166,21 @@ class Block:
         self.asked: Judgement | None = None
         self.asked_from = 0
         self.asked_length = -1
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more of it can come."""
+        return self._closed
+
+    @closed.setter
+    def closed(self, closed: bool) -> None:
+        self._closed = closed
+        self.stir()
+
+    def stir(self) -> None:
+        """Some of it is new: a gate looks at no block again and again."""
+        if not self.decided:
+            self._stirred[self.number] = self
 
     @property
     def kind(self) -> StepKind:
@@ -238,10 +257,14 @@ class StreamGate(ABC):
         self._exchange_id = exchange_id
         self._frames = Frames(LARGEST_EVENT)
         self._queue: deque[Entry] = deque()
+        self._passed = 0
+        """So many of the first event's touches let it leave."""
         self._turns: dict[int, Turn] = {}
         self._open: dict[int, Block] = {}
-        self._waiting: list[Block] = []
-        """Blocks to be asked about, in the order they began; those given up since go with the next question."""
+        self._stirred: dict[int, Block] = {}
+        """Blocks of which something is new, by number: those that were given up or asked about go unasked."""
+        self._rejections: list[TurnEnding] = []
+        """How turns of this stream end that were rejected."""
         self._begun = 0
         """How many blocks there have been."""
         self._judgements = 0
@@ -293,8 +316,7 @@ class StreamGate(ABC):
         del self._open[judgement.number]
         block.asked = None
         self._settle(block, judgement, wanted)
-        if not block.decided:
-            insort(self._waiting, block, key=_began)
+        block.stir()
         return self._go_on()
 
     def reject(self, judgement: Judgement, ending: Ending) -> Fed:
@@ -308,6 +330,7 @@ class StreamGate(ABC):
             return Fed(self._fail(ending))
         turn = self._turn(judgement.choice)
         turn.ending = ending
+        self._rejections.append(ending)
         self.changed = True
         for block in turn.blocks:
             if not block.decided or not block.opened:
@@ -328,9 +351,11 @@ class StreamGate(ABC):
         """The next bytes are those of another stream, the answer to the follow-up; the client sees one reply go on."""
         self._frames = Frames(LARGEST_EVENT)
         self._queue.clear()
+        self._passed = 0
         self._turns.clear()
         self._open.clear()
-        self._waiting.clear()
+        self._stirred.clear()
+        self._rejections.clear()
         self._held = 0
         self.paused = False
         self.changed = True
@@ -475,21 +500,22 @@ class StreamGate(ABC):
 
     def _go_on(self) -> Fed:
         """Send what may leave, and ask for what is ripe."""
+        stirred = sorted(self._stirred.values(), key=_began)
+        self._stirred.clear()
         ripe = [
             block
-            for block in self._waiting
-            if block.closed or (len(block.text) > block.asked_length and block.need != "whole")
+            for block in stirred
+            if not block.decided
+            and block.asked is None
+            and (block.closed or (len(block.text) > block.asked_length and block.need != "whole"))
         ]
-        if not ripe:
-            return Fed(self._flush())
         asked = tuple([judgement for block in ripe if (judgement := self._ask(block)) is not None])
-        self._waiting = [block for block in self._waiting if not block.decided and block.asked is None]
         return Fed(self._flush(), asked)
 
     def _flush(self) -> bytes:
         queue = self._queue
         sent: list[bytes] = []
-        while queue and not self.ended and all(self._may_leave(touch) for touch in queue[0].touches):
+        while queue and not self.ended and self._may_go(queue[0]):
             entry = queue.popleft()
             self._held -= len(entry.frame.raw)
             gone = entry.unknown and all(touch.block.dropped for touch in entry.touches)
@@ -501,6 +527,16 @@ class StreamGate(ABC):
                 touch.block.sent = max(touch.block.sent, touch.end)
             sent.append(rendered)
         return b"".join(sent)
+
+    def _may_go(self, first: Entry) -> bool:
+        """Whether the first event may leave. What once may stays so, and no touch of it is looked at again."""
+        touches = first.touches
+        while self._passed < len(touches):
+            if not self._may_leave(touches[self._passed]):
+                return False
+            self._passed += 1
+        self._passed = 0
+        return True
 
     def _may_leave(self, touch: Touch) -> bool:
         block = touch.block
@@ -587,15 +623,14 @@ class StreamGate(ABC):
         if whole and need != "idle":
             need = "whole"
         self._begun += 1
-        block = Block(part, need, choice, self._begun, held_call=held_call and need != "idle")
+        held_call = held_call and need != "idle"
+        block = Block(part, need, choice, self._begun, held_call=held_call, stirred=self._stirred)
         turn = self._turn(choice)
         if turn.over and need != "idle":
             raise Doubtful("more of a turn behind its end")
         turn.blocks.append(block)
         if turn.ending is not None:
             block.decided = block.dropped = True
-        elif not block.decided:
-            self._waiting.append(block)
         return block
 
     def _need(self, part: Part) -> Need:
@@ -617,7 +652,7 @@ class StreamGate(ABC):
             return b""
         self._queue.clear()
         self._open.clear()
-        self._waiting.clear()
+        self._stirred.clear()
         self.changed = True
         error = self._error(failed)
         self.ended = True
@@ -643,6 +678,7 @@ def grow(block: Block, text: str, path: tuple[Step, ...] | None) -> Touch:
     if block.need != "idle":
         block.text += text.encode("utf-8", "surrogatepass")
         block.first = block.first or len(block.text)
+        block.stir()
     return Touch(block, start, len(block.text), path)
 
 

@@ -346,6 +346,7 @@ class ResponsesGate(StreamGate):
         raw = said.encode("utf-8", "surrogatepass")
         if not block.text and not block.closed:
             block.text += raw
+            block.stir()
         if block.says(raw):
             if closes:
                 close(block)
