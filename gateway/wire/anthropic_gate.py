@@ -29,15 +29,26 @@ from gateway.wire.gate import (
 )
 from gateway.wire.jsons import event, read_with
 from gateway.wire.leaves import Step, Tree
+from gateway.wire.runs import Runs
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, label, mapping, sequence, text
-from policies.vocabulary.steps import Part
+from policies.vocabulary.steps import Part, StepKind
 
 _WORDLESS: Final = frozenset({"signature_delta", "citations_delta", "compaction_delta"})
 """Deltas that may come without any text."""
 
+_SAYING: Final[dict[str, StepKind]] = {
+    "text": "model_text",
+    "partial_json": "tool_call",
+    "thinking": "reasoning",
+    "content": "model_text",
+}
+"""What the text of a delta is to a judge, by where it stands."""
+
+_KNOWN: Final = frozenset({"text_delta", "input_json_delta", "thinking_delta", "compaction_delta"})
 _BLOCK_TEXTS: Final = {"text": "text", "thinking": "thinking", "compaction": "content"}
+_BLOCK_EVENTS: Final = ("content_block_start", "content_block_delta", "content_block_stop")
 _PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 _PINGS: Final = frozenset({b'{"type": "ping"}', b'{"type":"ping"}'})
 
@@ -48,6 +59,7 @@ class AnthropicGate(StreamGate):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._blocks: dict[int, Block] = {}
+        self._runs: dict[int, Runs] = {}
         self._places: dict[int, int] = {}
         """Index of each block as the client knows it."""
         self._cited: dict[int, int] = {}
@@ -59,6 +71,8 @@ class AnthropicGate(StreamGate):
         self._before: dict[str, Any] = {}
         """What earlier streams of this reply were billed."""
         self._begun = False
+        self._heard = False
+        """True once the provider has begun a reply."""
 
     def keepalive(self) -> bytes:
         """A `ping`."""
@@ -71,7 +85,20 @@ class AnthropicGate(StreamGate):
         name, kind = "" if frame.event is None else frame.event.name, kind_of(frame, value)
         if name in EVENTS and name != kind:
             return "two kinds of one event"
-        return misfit(value, EVENTS[kind]) if kind in EVENTS else None
+        if kind not in EVENTS:
+            return None
+        return misfit(value, EVENTS[kind]) or (self._misplaced(kind, value) if kind in _BLOCK_EVENTS else None)
+
+    def _misplaced(self, kind: str, value: dict[str, Any]) -> str | None:
+        """Why clients may take an event for one about another block than the gate does; None where they do not."""
+        given = value.get("index")
+        index = count(given)
+        if index is None and (given is not None or any(self._blocks)):
+            return "a block whose index is none"
+        block = self._blocks.get(index or 0)
+        if kind == "content_block_start":
+            return "a block that begins twice" if block is not None and not block.closed else None
+        return "a piece of a block that has not begun" if kind == "content_block_delta" and block is None else None
 
     def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:
         return kind_of(frame, value) not in EVENTS and any(value.get(name) for name in CARRIERS)
@@ -80,7 +107,7 @@ class AnthropicGate(StreamGate):
         if self.paused:
             return None
         kind = kind_of(frame, value)
-        if kind == "message_start" and self._begun:
+        if kind == "message_start" and self._heard:
             self._usage = mapping(mapping(value.get("message")).get("usage"))
             return None
         return Entry(frame, value, self._touched(frame, kind, value))
@@ -97,6 +124,7 @@ class AnthropicGate(StreamGate):
         if kind == "message_start":
             message = mapping(value.get("message"))
             self._usage = mapping(message.get("usage"))
+            self._heard = True
             return self._whole_blocks(message)
         if kind == "message_delta":
             said = {key: counts for key, counts in mapping(value.get("usage")).items() if counts is not None}
@@ -105,7 +133,14 @@ class AnthropicGate(StreamGate):
             self._turn(0).over = True
         elif kind == "error":
             self._break_off()
-        return ()
+        return self._end_open() if kind == "message_stop" else ()
+
+    def _end_open(self) -> tuple[Touch, ...]:
+        """The turn is over: blocks that the provider did not end are what they are."""
+        left = [block for block in self._blocks.values() if not block.closed]
+        for block in left:
+            close(block)
+        return tuple([beside(block, closes=True) for block in left])
 
     def _whole_blocks(self, message: dict[str, Any]) -> tuple[Touch, ...]:
         """Blocks that stand in the first event, as some servers send a reply they did not stream."""
@@ -116,6 +151,7 @@ class AnthropicGate(StreamGate):
         part, *others = read_with(block_parts, fields, "model_text", f"/content/{index}")
         field = _BLOCK_TEXTS.get(text(fields.get("type"))) if part.unread is None else None
         block = self._blocks[index] = self._block(part, whole=field is None and part.kind != "tool_call")
+        self._runs[index] = Runs()
         block.sealed = part.kind == "reasoning"
         citations = sequence(fields.get("citations")) if field == "text" else []
         touches = [self._cite(index, one, ("content_block", "citations", at)) for at, one in enumerate(citations)]
@@ -144,23 +180,39 @@ class AnthropicGate(StreamGate):
     def _delta(self, index: int, delta: dict[str, Any]) -> tuple[Touch, ...]:
         kind = text(delta.get("type"))
         block = self._blocks.get(index)
-        if block is None:  # its start never came
-            part = Part(kind="tool_call" if kind == "input_json_delta" else "model_text", pointer=f"/content/{index}")
-            block = self._blocks[index] = self._block(part)
+        if block is None:  # its start never came, and nothing is judged
+            return ()
         if kind == "signature_delta" and block.kind == "reasoning" and not block.text:
             block.part = msgspec.structs.replace(block.part, unread="encrypted")
         citation = delta.get("citation")
         cites = (self._cite(index, citation, ("delta", "citation")),) if citation else ()
         field = next((name for name in TEXTS if text(delta.get(name))), None)
+        if field is None:
+            if kind not in _WORDLESS and not _says_nothing(delta):
+                cannot_be_read(block, f"unknown delta {label(kind)}")
+            return (beside(block), *cites)
+        return (self._said(index, block, kind, field, text(delta.get(field))), *cites)
+
+    def _said(self, index: int, block: Block, kind: str, field: str, said: str) -> Touch:
+        """A delta that says something. Raises `Doubtful` where clients differ in what they make of it."""
+        if self._strays(block, kind, _SAYING[field]):
+            raise Doubtful("a text of another kind than its block")
         is_call = block.kind == "tool_call"
-        if (field is None and kind not in _WORDLESS and not _says_nothing(delta)) or (
-            field is not None and is_call != (field == "partial_json")
-        ):
-            cannot_be_read(block, f"unknown delta {label(kind)}")
-        said = text(delta.get(field)) if field else ""
-        if is_call and said and not block.text and block.part.text not in ("", "{}"):
-            raise Doubtful("a call whose arguments are given twice")
-        return (grow(block, said, ("delta", str(field))) if said else beside(block), *cites)
+        if block.need != "idle":
+            self._runs[index].take(f"{kind}()", field)
+            if is_call and not block.text and block.part.text not in ("", "{}"):
+                raise Doubtful("a call whose arguments are given twice")
+            if is_call != (field == "partial_json"):
+                cannot_be_read(block, f"unknown delta {label(kind)}")
+        return grow(block, said, ("delta", field))
+
+    def _strays(self, block: Block, kind: str, own: StepKind) -> bool:
+        """Whether a delta says what clients may take for another kind of step than its block is judged as."""
+        if own == block.kind:
+            return False
+        if block.need == "idle":
+            return self._need(Part(kind=own)) != "idle"
+        return kind in _KNOWN and block.kind not in BROUGHT
 
     def _stop(self, index: int) -> tuple[Touch, ...]:
         block = self._blocks.get(index)
@@ -278,6 +330,7 @@ class AnthropicGate(StreamGate):
 
     def _begin_again(self) -> None:
         self._blocks.clear()
+        self._runs.clear()
         self._places.clear()
         self._cited.clear()
 

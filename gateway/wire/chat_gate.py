@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.chat_parts import QUOTED, REASONING, called, is_plain, piece_text
+from gateway.wire.chat_calls import Calls
+from gateway.wire.chat_parts import QUOTED, REASONING, called, is_plain, odd_text
 from gateway.wire.chat_shapes import CARRIERS, CHUNK, SPEAKING
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
@@ -34,13 +35,17 @@ from gateway.wire.gate import (
 from gateway.wire.jsons import decode, encode, read_with
 from gateway.wire.leaves import Step
 from gateway.wire.parts import quoted
+from gateway.wire.runs import Runs
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, sequence, text, word
 from policies.vocabulary.steps import Part
 
 _CALLS: Final = ("tool_calls", "function_call")
-_TEXTS: Final = ("content", "refusal", *REASONING)
+_TEXTS: Final = ("content", "refusal")
+_KEY_OF: Final = {"pieces": "content", "thinking": "content"}
+"""Where what is no text stands, among the texts."""
+
 _Changes = list[tuple[tuple[Step, ...], Any]]
 
 
@@ -52,9 +57,12 @@ class _Choice:
         self.calls: dict[str, Block] = {}
         self.forms: dict[str, tuple[str, str]] = {}
         """By call, in which of two forms it comes, and the field in it that holds what it is given."""
-        self.quoted: dict[str, list[Block]] = {}
-        self.ids: dict[str, int] = {}
-        self.last_call = 0
+        self.quoted: dict[str, dict[str, Block]] = {}
+        """By the name citations stand under, and by what they say."""
+        self.numbered = Calls()
+        self.placed: dict[int, Block] = {}
+        """Calls by their place."""
+        self.runs: dict[str, Runs] = {}
         self.order: list[Block] = []
 
 
@@ -64,6 +72,8 @@ class ChatGate(StreamGate):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._choices: dict[int, _Choice] = {}
+        self._listed: list[int] = []
+        """Indexes of choices as they stand in the official SDK's list, which takes an index for a place."""
         self._template: dict[str, Any] = {}
         self._spoken: dict[int, str] = {}
         """By choice, the end of the content the client has seen."""
@@ -95,7 +105,21 @@ class ChatGate(StreamGate):
     # Reading
 
     def _misfit(self, frame: Frame, value: dict[str, Any]) -> str | None:  # noqa: ARG002 - names count for nothing here
-        return misfit(value, SPEAKING if value.get("choices") or value.get("error") else CHUNK)
+        found = misfit(value, SPEAKING if value.get("choices") or value.get("error") else CHUNK)
+        return found or self._misnumbered([mapping(one).get("index") for one in sequence(value.get("choices"))])
+
+    def _misnumbered(self, indexes: list[Any]) -> str | None:
+        """Why clients may take a choice of a chunk for another than the gate does; None where they do not."""
+        for given in indexes:
+            index = count(given)
+            if index is None and (given is not None or any(self._choices)):
+                return "a choice whose index is none"
+            index = index or 0
+            if index >= len(self._listed):
+                self._listed.append(index)
+            elif self._listed[index] != index:
+                return "a choice that clients take for another"
+        return "a choice that comes twice" if len({count(one) or 0 for one in indexes}) < len(indexes) else None
 
     def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:  # noqa: ARG002 - likewise
         return not value.get("choices") and not value.get("error") and any(value.get(name) for name in CARRIERS)
@@ -124,23 +148,19 @@ class ChatGate(StreamGate):
         delta = mapping(item.get("delta"))
         path: tuple[Step, ...] = ("choices", at, "delta")
         touches: list[Touch] = []
+        touches += self._read_reasoning(choice, index, delta, path)
         for key in _TEXTS:
             if delta.get(key):
-                if key == REASONING[1] and delta.get(REASONING[0]):
-                    touches.append(_twin(choice.texts["reasoning"], text(delta[key]), (*path, key)))
-                    continue
                 touches += self._read_text(choice, index, key, delta[key], (*path, key))
         if audio := mapping(delta.get("audio")):
-            touches += self._read_text(choice, index, "audio", text(audio.get("transcript")), (*path, "audio"))
+            touches.append(self._grown(choice, index, "audio", text(audio.get("transcript")), (*path, "audio")))
         touches += self._read_quoted(choice, index, delta, path)
         if said := text(mapping(item.get("message")).get("content")):
             touches += self._read_sum(choice, said, ("choices", at, "message", "content"))
         if function := mapping(delta.get("function_call")):
             touches.append(self._read_call(choice, index, "function_call", {"function": function}, path))
         for place, call in enumerate(sequence(delta.get("tool_calls"))):
-            fields = mapping(call)
-            key = f"tool_calls/{_call_index(choice, fields)}"
-            touches.append(self._read_call(choice, index, key, fields, (*path, "tool_calls", place)))
+            touches.append(self._read_numbered(choice, index, mapping(call), (*path, "tool_calls", place)))
         if item.get("finish_reason"):
             touches += self._end_choice(index, choice)
         return touches
@@ -154,46 +174,86 @@ class ChatGate(StreamGate):
             raise Doubtful("a message that its deltas do not add up to")
         return [Touch(block, 0, len(block.text), path)]
 
+    def _read_reasoning(
+        self, choice: _Choice, index: int, delta: dict[str, Any], path: tuple[Step, ...]
+    ) -> list[Touch]:
+        """Reasoning, which some servers give under two names: clients read one of them, or both."""
+        given = [key for key in REASONING if delta.get(key)]
+        if not given:
+            return []
+        key, *others = given
+        if self._needs.reasoning != "idle":
+            if any(delta[other] != delta[key] for other in others):
+                raise Doubtful("two texts in the place of one")
+            form = _named(delta[key])
+            choice.runs.setdefault("reasoning", Runs()).take(*(f"{one} {form}" for one in given))
+        touches = self._read_text(choice, index, key, delta[key], (*path, key))
+        said = touches[0]
+        return [*touches, *(Touch(said.block, said.start, said.end, (*path, other)) for other in others)]
+
     def _read_text(self, choice: _Choice, index: int, key: str, content: Any, path: tuple[Step, ...]) -> list[Touch]:
-        name = "reasoning" if key in REASONING else key
+        if isinstance(content, list) and key not in REASONING:
+            pieces = sequence(content)
+            return [self._read_piece(choice, index, key, one, (*path, at, "text")) for at, one in enumerate(pieces)]
+        if isinstance(content, str):
+            return [self._grown(choice, index, key, content, path)]
+        return [self._read_odd(choice, index, "reasoning" if key in REASONING else "pieces", key, content)]
+
+    def _read_piece(self, choice: _Choice, index: int, key: str, piece: Any, path: tuple[Step, ...]) -> Touch:
+        """A piece of a content that comes as a list."""
+        if is_plain(piece):
+            return self._grown(choice, index, key, piece["text"], path)
+        thinks = mapping(piece).get("type") in ("thinking", "reasoning")
+        return self._read_odd(choice, index, "thinking" if thinks else "pieces", key, piece)
+
+    def _read_odd(self, choice: _Choice, index: int, name: str, key: str, piece: Any) -> Touch:
+        """What is no text, and what clients that read texts alone do not put into one."""
+        block = self._text(choice, index, name, key)
+        cannot_be_read(block, "not a text")
+        return grow(block, read_with(odd_text, piece), None)
+
+    def _grown(self, choice: _Choice, index: int, key: str, said: str, path: tuple[Step, ...]) -> Touch:
+        """A text goes on. Clients that read strings leave out pieces of lists, and the other way round."""
+        block = self._text(choice, index, "reasoning" if key in REASONING else key, key)
+        if key not in REASONING and block.need != "idle":
+            choice.runs.setdefault(key, Runs()).take("a string" if path[-1] == key else "a piece")
+        return grow(block, said, path)
+
+    def _text(self, choice: _Choice, index: int, name: str, key: str) -> Block:
+        """The block of a text, which may begin here."""
         block = choice.texts.get(name)
         if block is None:
             part = Part(
-                kind="reasoning" if name == "reasoning" else "model_text",
+                kind="reasoning" if name in ("reasoning", "thinking") else "model_text",
                 pointer=f"/choices/{index}/message/{key}",
                 unread="audio" if key == "audio" else None,
             )
             block = choice.texts[name] = self._block(part, index, whole=key == "audio")
             choice.order.append(block)
-        if isinstance(content, str):
-            return [grow(block, content, path)]
-        if not isinstance(content, list):
-            cannot_be_read(block, "not a text")
-            return [grow(block, read_with(piece_text, content), None)]
-        return [self._read_piece(block, piece, (*path, at, "text")) for at, piece in enumerate(sequence(content))] or [
-            beside(block)
-        ]
-
-    def _read_piece(self, block: Block, piece: Any, path: tuple[Step, ...]) -> Touch:
-        """A piece of a content that comes as a list."""
-        if is_plain(piece):
-            return grow(block, piece["text"], path)
-        cannot_be_read(block, "not a text")
-        return grow(block, read_with(piece_text, piece), None)
+        return block
 
     def _read_quoted(self, choice: _Choice, index: int, holder: dict[str, Any], path: tuple[Step, ...]) -> list[Touch]:
         """Citations beside a text; some servers repeat them all in every chunk."""
         touches: list[Touch] = []
         for key in QUOTED:
-            known = choice.quoted.setdefault(key, [])
+            known = choice.quoted.setdefault(key, {})
             for at, citation in enumerate(sequence(holder.get(key))):
                 part = read_with(quoted, citation, f"/choices/{index}/message/{key}/{len(known)}")
-                block = next((one for one in known if one.part.text == part.text), None)
+                block = known.get(part.text)
                 if block is None:
-                    block = self._block(part, index, whole=True)
-                    known.append(block)
+                    block = known[part.text] = self._block(part, index, whole=True)
                 touches.append(self._quoted(block, citation, (*path, key, at)))
         return touches
+
+    def _read_numbered(self, choice: _Choice, index: int, fields: dict[str, Any], path: tuple[Step, ...]) -> Touch:
+        """A piece of one of several calls."""
+        if self._needs.tool_call == "idle":
+            place = count(fields.get("index")) or 0
+        else:
+            place = choice.numbered.place(fields, called(fields)[1], choice.placed)
+        touch = self._read_call(choice, index, f"tool_calls/{place}", fields, path)
+        choice.placed[place] = touch.block
+        return touch
 
     def _read_call(
         self, choice: _Choice, index: int, key: str, fields: dict[str, Any], path: tuple[Step, ...]
@@ -206,7 +266,8 @@ class ChatGate(StreamGate):
             )
             choice.order.append(block)
         part = block.part
-        if part.tool is not None and (named := word(function.get("name"))) and named != part.tool:
+        named = word(function.get("name"))
+        if block.need != "idle" and part.tool is not None and named and named != part.tool:
             raise Doubtful("a call that is named twice")
         if (part.tool is None and function.get("name")) or (part.call_id is None and fields.get("id")):
             block.part = msgspec.structs.replace(
@@ -223,6 +284,7 @@ class ChatGate(StreamGate):
     def _end_choice(self, index: int, choice: _Choice) -> list[Touch]:
         """A choice said why it ends: all its blocks are whole."""
         self._turn(index).over = True
+        choice.numbered.end(choice.placed)
         for block in choice.order:
             close(block)
         return [beside(block, closes=True) for block in choice.order]
@@ -258,7 +320,7 @@ class ChatGate(StreamGate):
         return self._render_changed(entry)
 
     def _rejected(self) -> bool:
-        return any(turn.ending is not None for turn in self._turns.values())
+        return bool(self._rejections)
 
     def _note(self, value: dict[str, Any]) -> None:
         """Remember what the client has seen."""
@@ -350,9 +412,11 @@ class ChatGate(StreamGate):
 
     def _take_out(self, index: int, delta: dict[str, Any]) -> bool:
         """Remove the pieces of dropped blocks from a delta; whether there were any."""
-        choice = self._choices.get(index) or _Choice()
-        gone = {name for name, block in choice.texts.items() if block.dropped}
-        gone.update(key for key, blocks in choice.quoted.items() if any(block.dropped for block in blocks))
+        choice = self._choices.get(index)
+        if choice is None or self._turn(index).ending is None:
+            return False
+        gone = {_KEY_OF.get(name, name) for name, block in choice.texts.items() if block.dropped}
+        gone.update(key for key, blocks in choice.quoted.items() if any(block.dropped for block in blocks.values()))
         keys = {key for key in delta if ("reasoning" if key in REASONING else key) in gone}
         if any(block.dropped for block in choice.calls.values()):
             keys.update(key for key in _CALLS if key in delta)
@@ -398,7 +462,7 @@ class ChatGate(StreamGate):
 
     def _pausing(self) -> bool:
         """Whether this stream's end is put off: its choice is to be answered."""
-        return any(isinstance(turn.ending, Answered) for turn in self._turns.values())
+        return any(isinstance(ending, Answered) for ending in self._rejections)
 
     def _render_done(self, entry: Entry) -> bytes:
         lead = self._close()
@@ -451,6 +515,7 @@ class ChatGate(StreamGate):
 
     def _begin_again(self) -> None:
         self._choices.clear()
+        self._listed.clear()
         self._resumed.clear()
         self._again = True
 
@@ -459,30 +524,15 @@ class ChatGate(StreamGate):
         return b"data: " + body + b"\n\n"
 
 
-def _twin(block: Block, said: str, path: tuple[Step, ...]) -> Touch:
-    """Reasoning that the same chunk has given under its other name: the same bytes of the same block."""
-    raw = said.encode("utf-8", "surrogatepass")
-    start = len(block.text) - len(raw)
-    if block.need == "idle" or (start >= 0 and bytes(block.text[start:]) == raw):
-        return Touch(block, max(start, 0), len(block.text), path)
-    return grow(block, said, path)
+def _named(content: Any) -> str:
+    """The form of a text: clients that read strings leave out what is none."""
+    return "as a string" if isinstance(content, str) else "as pieces"
 
 
 def _form(kind: str, function: dict[str, Any]) -> tuple[str, str]:
     """The form of a call, and its field for what the call is given: clients that read one put together only that."""
     usual, other = ("input", "arguments") if kind == "custom" else ("arguments", "input")
     return kind, other if function.get(other) else usual
-
-
-def _call_index(choice: _Choice, call: dict[str, Any]) -> int:
-    """The call a delta belongs to, also where a server leaves the index out."""
-    index, name = count(call.get("index")), word(call.get("id"))
-    if index is None:
-        index = choice.ids.get(name, len(choice.ids)) if name else choice.last_call
-    if name:
-        choice.ids.setdefault(name, index)
-    choice.last_call = index
-    return index
 
 
 def _choice(index: int, delta: dict[str, Any]) -> dict[str, Any]:

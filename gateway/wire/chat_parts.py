@@ -101,8 +101,18 @@ def is_plain(piece: Any) -> bool:
 
 
 def piece_text(piece: Any) -> str:
-    """What a judge reads of a piece of content, or of content that is no list."""
-    return piece["text"] if is_plain(piece) else compact(piece)
+    """What a reader reads of a piece of content, or of content that is no list."""
+    return piece["text"] if is_plain(piece) else odd_text(piece)
+
+
+def odd_text(piece: Any) -> str:
+    """What a judge reads of a piece of a streamed text that is no text: where it thinks, all its texts in a row."""
+    inner = mapping(piece).get("thinking") if mapping(piece).get("type") == "thinking" else piece
+    texts = [mapping(one).get("text") for one in sequence(inner)]
+    if type(inner) is str:
+        return inner
+    said = [one for one in texts if type(one) is str]
+    return "".join(said) if said and len(said) == len(texts) else compact(piece)
 
 
 def _result(fields: dict[str, Any], pointer: str) -> Part:

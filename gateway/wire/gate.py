@@ -135,13 +135,12 @@ class Block:
     """A piece of a reply that is judged by itself."""
 
     def __init__(
-        self, part: Part, need: Need, choice: int, number: int, stirred: dict[int, "Block"], *, held_call: bool
+        self, part: Part, need: Need, choice: int, number: int, *, held_call: bool, stirred: "dict[int, Block]"
     ) -> None:
+        """`stirred` is where it enters itself whenever there may be something new to ask."""
         self.part = part
         self.number = number
         """Of those of its stream, in the order they began."""
-        self._stirred: Final = stirred
-        self._closed = False
         self.need: Need = need
         self.choice = choice
         self.held_call = held_call
@@ -155,6 +154,8 @@ class Block:
         """Bytes of the text that have left."""
         self.opened = False
         """True once an event of this block has left."""
+        self._closed = False
+        self._stirred = stirred
         self.decided = need == "idle"
         self.dropped = False
         self.sealed = False
@@ -167,13 +168,8 @@ class Block:
         self.asked_length = -1
 
     @property
-    def kind(self) -> StepKind:
-        """What it is to a judge."""
-        return self.part.kind
-
-    @property
     def closed(self) -> bool:
-        """Whether it is whole."""
+        """Whether no more of it can come."""
         return self._closed
 
     @closed.setter
@@ -183,12 +179,20 @@ class Block:
 
     @property
     def ripe(self) -> bool:
-        """Whether there is more to be asked about than there was."""
-        return self.closed or (len(self.text) > self.asked_length and self.need != "whole")
+        """Whether there is more to be asked about than was."""
+        if self.decided or self.asked is not None:
+            return False
+        return self._closed or (len(self.text) > self.asked_length and self.need != "whole")
 
     def stir(self) -> None:
-        """More has come of it: the gate looks at it again, and at no other one."""
-        self._stirred[self.number] = self
+        """Some of it is new: a gate looks at no block again and again."""
+        if not self.decided:
+            self._stirred[self.number] = self
+
+    @property
+    def kind(self) -> StepKind:
+        """What it is to a judge."""
+        return self.part.kind
 
     def says(self, raw: bytes) -> bool:
         """Whether this is all of its text, compared where it lies: it may be long, and many events may repeat it."""
@@ -260,12 +264,14 @@ class StreamGate(ABC):
         self._exchange_id = exchange_id
         self._frames = Frames(LARGEST_EVENT)
         self._queue: deque[Entry] = deque()
+        self._passed = 0
+        """So many of the first event's touches let it leave."""
         self._turns: dict[int, Turn] = {}
         self._open: dict[int, Block] = {}
-        self._waiting: set[int] = set()
-        """Numbers of blocks to be asked about."""
         self._stirred: dict[int, Block] = {}
-        """By number, blocks of which more has come since one was last asked about."""
+        """Blocks of which something is new, by number: those that were given up or asked about go unasked."""
+        self._rejections: list[TurnEnding] = []
+        """How turns of this stream end that were rejected."""
         self._begun = 0
         """How many blocks there have been."""
         self._judgements = 0
@@ -317,9 +323,7 @@ class StreamGate(ABC):
         del self._open[judgement.number]
         block.asked = None
         self._settle(block, judgement, wanted)
-        if not block.decided:
-            self._waiting.add(block.number)
-            block.stir()
+        block.stir()
         return self._go_on()
 
     def reject(self, judgement: Judgement, ending: Ending) -> Fed:
@@ -333,6 +337,7 @@ class StreamGate(ABC):
             return Fed(self._fail(ending))
         turn = self._turn(judgement.choice)
         turn.ending = ending
+        self._rejections.append(ending)
         self.changed = True
         for block in turn.blocks:
             if not block.decided or not block.opened:
@@ -353,10 +358,11 @@ class StreamGate(ABC):
         """The next bytes are those of another stream, the answer to the follow-up; the client sees one reply go on."""
         self._frames = Frames(LARGEST_EVENT)
         self._queue.clear()
+        self._passed = 0
         self._turns.clear()
         self._open.clear()
-        self._waiting.clear()
         self._stirred.clear()
+        self._rejections.clear()
         self._held = 0
         self.paused = False
         self.changed = True
@@ -501,17 +507,16 @@ class StreamGate(ABC):
 
     def _go_on(self) -> Fed:
         """Send what may leave, and ask for what is ripe."""
-        stirred = [self._stirred[number] for number in sorted(self._stirred) if number in self._waiting]
+        stirred = sorted(self._stirred.values(), key=_began)
         self._stirred.clear()
         ripe = [block for block in stirred if block.ripe]
         asked = tuple([judgement for block in ripe if (judgement := self._ask(block)) is not None])
-        self._waiting.difference_update([block.number for block in ripe if block.decided or block.asked is not None])
         return Fed(self._flush(), asked)
 
     def _flush(self) -> bytes:
         queue = self._queue
         sent: list[bytes] = []
-        while queue and not self.ended and all(self._may_leave(touch) for touch in queue[0].touches):
+        while queue and not self.ended and self._may_go(queue[0]):
             entry = queue.popleft()
             self._held -= len(entry.frame.raw)
             gone = entry.unknown and all(touch.block.dropped for touch in entry.touches)
@@ -523,6 +528,16 @@ class StreamGate(ABC):
                 touch.block.sent = max(touch.block.sent, touch.end)
             sent.append(rendered)
         return b"".join(sent)
+
+    def _may_go(self, first: Entry) -> bool:
+        """Whether the first event may leave. What once may stays so, and no touch of it is looked at again."""
+        touches = first.touches
+        while self._passed < len(touches):
+            if not self._may_leave(touches[self._passed]):
+                return False
+            self._passed += 1
+        self._passed = 0
+        return True
 
     def _may_leave(self, touch: Touch) -> bool:
         block = touch.block
@@ -609,15 +624,14 @@ class StreamGate(ABC):
         if whole and need != "idle":
             need = "whole"
         self._begun += 1
-        block = Block(part, need, choice, self._begun, self._stirred, held_call=held_call and need != "idle")
+        held_call = held_call and need != "idle"
+        block = Block(part, need, choice, self._begun, held_call=held_call, stirred=self._stirred)
         turn = self._turn(choice)
         if turn.over and need != "idle":
             raise Doubtful("more of a turn behind its end")
         turn.blocks.append(block)
         if turn.ending is not None:
             block.decided = block.dropped = True
-        elif not block.decided:
-            self._waiting.add(block.number)
         return block
 
     def _need(self, part: Part) -> Need:
@@ -639,7 +653,6 @@ class StreamGate(ABC):
             return b""
         self._queue.clear()
         self._open.clear()
-        self._waiting.clear()
         self._stirred.clear()
         self.changed = True
         error = self._error(failed)
@@ -746,6 +759,10 @@ def changed_text(touch: Touch) -> str:
 def _first_edit(touch: Touch) -> int:
     """Of a block's edits, in order and disjoint, the first that ends behind where the touch begins."""
     return bisect_right(touch.block.edits, touch.start, key=_end)
+
+
+def _began(block: Block) -> int:
+    return block.number
 
 
 def _end(edit: tuple[int, int, str]) -> int:

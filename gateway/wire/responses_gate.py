@@ -405,6 +405,7 @@ class ResponsesGate(StreamGate):
         raw = said.encode("utf-8", "surrogatepass")
         if not block.text and not block.closed:
             block.text += raw
+            block.stir()
         if block.says(raw):
             if closes:
                 close(block)
@@ -559,6 +560,8 @@ class ResponsesGate(StreamGate):
         raw = said.encode("utf-8", "surrogatepass")
         if block.need != "idle":
             _check_end(begun, fields)
+            if block.text and any(fields.get(name) and type(fields[name]) is not str for name in _ARGUMENTS):
+                raise Doubtful("a call whose arguments are given twice")
             self._check_given(item, block, said)
         # What the provider's tool brought stands beside the call.
         others = [touch for part in parts[1:] for touch in self._brought(item, fields, part, path)]

@@ -1,4 +1,4 @@
-"""A Responses stream of very many small pieces takes work as there are pieces, and not as there are pairs of them."""
+"""A stream of very many small pieces takes work as there are pieces, and not as there are pairs of them."""
 
 import sys
 from collections.abc import Callable
@@ -6,6 +6,10 @@ from typing import Any, Final
 
 import pytest
 from streams import Driven
+from test_one_block import TEXT, delta, start
+from test_one_block import told as messages
+from test_one_choice import HEAD, called, chunk, whole
+from test_one_choice import told as chunks
 from test_one_place import HELLO, LOOKS, at, call, message, told
 
 from gateway.wire.gate import Block
@@ -25,16 +29,44 @@ def renamed(number: int) -> bytes:
     return told(*events, output=tuple({**one, "id": f"b {place}"} for place, one in enumerate(calls)))
 
 
-STREAMS: Final[dict[str, Callable[[int], bytes]]] = {
-    "ends of an item that say nothing": lambda number: told(*HELLO, *texts(number), *[EMPTY] * number),
-    "calls that are named otherwise in the end": renamed,
+def blocks(number: int) -> bytes:
+    begun = [start("tool_use", place + 1, id="c", name="look", input={}) for place in range(number)]
+    return messages(TEXT, *begun, *[delta("text", "so it is ")] * number)
+
+
+def calls(number: int) -> bytes:
+    begun = [called(whole("a", f"c {place}", place)) for place in range(number)]
+    return chunks(*begun, *[{"content": "so it is "}] * number)
+
+
+def citations(number: int) -> bytes:
+    return chunks({"content": "so "}, *({"annotations": [{"url": f"x {place}"}]} for place in range(number)))
+
+
+def choices(number: int) -> bytes:
+    """As many choices, in one chunk and in chunks of their own."""
+    given = [chunk({"content": "so "}, place) for place in range(number)]
+    return chunks({**HEAD, "choices": [one["choices"][0] for one in given]}, *given)
+
+
+STREAMS: Final[dict[str, tuple[str, str, Callable[[int], bytes]]]] = {
+    "ends of an item that say nothing": (
+        "responses",
+        "whole",
+        lambda number: told(*HELLO, *texts(number), *[EMPTY] * number),
+    ),
+    "calls that are named otherwise in the end": ("responses", "whole", renamed),
+    "blocks that do not end": ("anthropic", "window", blocks),
+    "calls before what streams on": ("chat", "window", calls),
+    "citations": ("chat", "window", citations),
+    "choices": ("chat", "window", choices),
 }
 
 
-def lines_run(stream: bytes) -> int:
+def lines_run(wire: str, look: str, stream: bytes) -> int:
     """How many lines of Python a stream takes at the gate."""
     events = [event + b"\n\n" for event in stream.split(b"\n\n") if event]
-    gate, seen, before = Driven("responses", LOOKS["whole"]), 0, sys.gettrace()
+    gate, seen, before = Driven(wire, LOOKS[look]), 0, sys.gettrace()
 
     def count(*_: object) -> Any:
         nonlocal seen
@@ -51,8 +83,8 @@ def lines_run(stream: bytes) -> int:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_many_pieces_take_work_as_they_are_many(name: str) -> None:
-    made = STREAMS[name]
-    assert lines_run(made(_MANY)) < 10 * lines_run(made(_MANY // 8))
+    wire, look, made = STREAMS[name]
+    assert lines_run(wire, look, made(_MANY)) < 10 * lines_run(wire, look, made(_MANY // 8))
 
 
 @pytest.mark.parametrize("look", LOOKS)

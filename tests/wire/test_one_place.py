@@ -195,6 +195,12 @@ SMUGGLED: Final[dict[str, bytes]] = {
     "arguments that the end takes back": told(
         LOOKED, at("function_call_arguments.delta", delta=WORD), output=(call("look", "{}"),)
     ),
+    "arguments that are an object in the end": told(
+        LOOKED,
+        at("function_call_arguments.delta", delta="{}"),
+        at("output_item.done", item={**call("look"), "arguments": {"at": WORD}}),
+        output=(call("look"),),
+    ),
     "arguments that the end leaves out": told(
         LOOKED, at("function_call_arguments.delta", delta=WORD), output=(call("look", ""),)
     ),
