@@ -243,7 +243,7 @@ class _Growing:
 class _Message:
     """The pieces of one choice, in the order they began."""
 
-    __slots__ = ("calls", "finish", "last_call", "pieces", "quoted")
+    __slots__ = ("calls", "finish", "last_call", "last_place", "named", "pieces", "quoted")
 
     def __init__(self) -> None:
         self.pieces: dict[str, _Growing] = {}
@@ -251,7 +251,11 @@ class _Message:
         """Sources by the name they came under, each by its text."""
         self.finish: str | None = None
         self.last_call = -1
-        self.calls: dict[str, int] = {}
+        self.last_place = -1
+        self.calls: dict[int, str] = {}
+        """By index, the piece of the call that goes on there."""
+        self.named: dict[str, int] = {}
+        """The indexes of calls by their ids."""
 
     def piece(self, key: str, at_ns: int) -> _Growing:
         found = self.pieces.get(key)
@@ -260,18 +264,34 @@ class _Message:
         found.ended_ns = at_ns
         return found
 
-    def call_index(self, call: _Call) -> int:
-        """The call a delta belongs to, also where a server leaves the index out."""
+    def call_key(self, call: _Call) -> str:
+        """The piece a delta belongs to, also where a server leaves the index out, or gives one to several calls.
+
+        Ollama does the latter; `chat_calls.Calls` tells calls apart alike.
+        """
+        index = self._index_of(call)
+        key = self.calls.get(index)
+        if key is None or self._is_another(call, self.pieces.get(key)):
+            self.last_place = max(index, self.last_place + 1)
+            key = self.calls[index] = f"tool_calls/{self.last_place}"
+        self.last_call = index
+        return key
+
+    def _index_of(self, call: _Call) -> int:
         if call.index is not None:
             index = call.index
         elif call.id:
-            index = self.calls.get(call.id, len(self.calls))
+            index = self.named.get(call.id, len(self.named))
         else:
             index = max(self.last_call, 0)
         if call.id:
-            self.calls.setdefault(call.id, index)
-        self.last_call = index
+            self.named.setdefault(call.id, index)
         return index
+
+    @staticmethod
+    def _is_another(call: _Call, there: _Growing | None) -> bool:
+        """Whether a delta begins a call where another one goes on; older vLLM gives each piece of one another id."""
+        return there is not None and bool(there.tool and call.said.name and call.id) and call.id != there.call_id
 
 
 class _ChatStream(StreamReply):
@@ -366,8 +386,7 @@ class _ChatStream(StreamReply):
         if delta.function_call is not None:
             self._call(message, "function_call", delta.function_call, None, at_ns)
         for call in delta.tool_calls or ():
-            key = f"tool_calls/{message.call_index(call)}"
-            self._call(message, key, call.said, call.id, at_ns)
+            self._call(message, message.call_key(call), call.said, call.id, at_ns)
         if delta.audio:
             self._text(message, "audio", mapping(delta.audio).get("transcript") or "", at_ns)
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 from corpus_words import sse
-from streams import Driven
+from streams import Driven, read
 
 from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Needs, Refused, Window
 
@@ -146,6 +146,15 @@ def test_servers_number_their_calls_in_many_ways(name: str) -> None:
     driven = Driven("chat", ALL).feed([stream])
     assert driven.wire == stream
     assert [f"{one.part.tool} {one.part.text}" for one in driven.judged] == calls
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_calls_are_recorded_as_they_are_judged(name: str) -> None:
+    stream, calls = HONEST[name]
+    recorded = [part for part in read("chat", stream).parts if part.kind == "tool_call"]
+    judged = [one.part for one in Driven("chat", ALL).feed([stream]).judged]
+    assert [f"{part.tool} {part.text}" for part in recorded] == calls
+    assert [(part.pointer, part.call_id) for part in recorded] == [(part.pointer, part.call_id) for part in judged]
 
 
 def test_another_call_of_one_index_that_is_given_nothing_does_not_pass() -> None:
