@@ -1,5 +1,6 @@
 """OpenAI Responses: https://platform.openai.com/docs/api-reference/responses and `.../responses-streaming`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -250,6 +251,14 @@ class _Open:
         return item
 
 
+_Said = tuple[str, str | None, str]
+"""What tells what an item says from what another one does, whatever it is called and numbered."""
+
+
+def _said(part: Part) -> _Said:
+    return part.kind, part.tool, part.text
+
+
 def _by_index(item: tuple[tuple[str, int], list[str]]) -> int:
     return item[0][1]
 
@@ -261,6 +270,10 @@ class _ResponseStream(StreamReply):
         super().__init__()
         self._open: dict[int, _Open] = {}
         self._closed_items: set[int] = set()
+        self._beyond = 0
+        """The first index behind all that have closed."""
+        self._told: Counter[_Said] = Counter()
+        """What has been read of items: servers number the end of one, or its place in the last event, otherwise."""
         self._response: dict[str, Any] = {}
         self._sequence = -1
         self._error: str | None = None
@@ -325,7 +338,7 @@ class _ResponseStream(StreamReply):
     def _take_whole(self, read: _StreamEvent, kind: str, at_ns: int) -> None:
         """An event that begins or ends something."""
         if kind == "response.output_item.added":
-            self._open[read.output_index] = _Open(read.item or {}, at_ns)
+            self._begin(read.output_index, read.item or {}, at_ns)
         elif kind == "response.output_item.done":
             self._close_item(read.output_index, read.item, at_ns)
         elif kind in _ENDS:
@@ -362,30 +375,59 @@ class _ResponseStream(StreamReply):
         item.field = field
         self._keep(item.arguments, text(read.delta))
 
+    def _begin(self, index: int, item: dict[str, Any], at_ns: int) -> None:
+        """An item begins; one that is open at its index is over then, for some servers (Ollama) give all one index."""
+        before = self._open.get(index)
+        named = word(before.fields.get("id")) if before is not None else None
+        if named and named != word(item.get("id")):
+            self._close_item(index, None, at_ns)
+        self._open[index] = _Open(item, at_ns)
+
     def _close_item(self, index: int, item: dict[str, Any] | None, at_ns: int) -> None:
         opened = self._open.pop(index, None)
+        found = item or (opened.assembled() if opened else {})
+        parts = output_parts(found, f"/output/{index}")
         if index in self._closed_items:
-            return
+            if not found or all(self._told[_said(part)] for part in parts):
+                return
+            index = self._beyond
+            parts = output_parts(found, f"/output/{index}")
         self._closed_items.add(index)
+        self._beyond = max(self._beyond, index + 1)
+        self._told.update(map(_said, parts))
         if self._first_token_ns is None:
             self._first_token_ns = at_ns
-        found = item or (opened.assembled() if opened else {})
-        self._close_parts(output_parts(found, f"/output/{index}"), opened.started_ns if opened else at_ns, at_ns)
+        self._close_parts(parts, opened.started_ns if opened else at_ns, at_ns)
 
     def _end(self, read: _StreamEvent, kind: str, at_ns: int) -> None:
         self.ended = True
         if read.response is not None:
             self._response = read.response
             self._response.setdefault("status", kind.removeprefix("response."))
-        for index, item in enumerate(sequence(self._response.get("output"))):
-            if index not in self._closed_items:
-                self._close_item(index, mapping(item), at_ns)
+        output = sequence(self._response.get("output"))
+        if not self._closed_items.issuperset(range(len(output))):
+            self._close_untold(output, at_ns)
         failure = _failure(self._response.get("error"))
         self._error = failure or ("error" if kind == "response.failed" else None)
 
+    def _close_untold(self, output: Sequence[Any], at_ns: int) -> None:
+        """Items of the last event that none before it told; one that did repeats no more than one of them."""
+        told = self._told.copy()
+        for index, entry in enumerate(output):
+            item = mapping(entry)
+            said = [*map(_said, output_parts(item, ""))]
+            if said and all(told[each] > 0 for each in said):
+                told.subtract(said)
+            elif index not in self._closed_items:
+                self._close_item(index, item, at_ns)
+
     def _close_open(self, at_ns: int) -> None:
         for index in sorted(self._open):
-            self._close_item(index, None, at_ns)
+            parts = output_parts(self._open[index].assembled(), "") if self.ended else []
+            if parts and all(self._told[_said(part)] for part in parts):
+                del self._open[index]  # it ended under another index
+            else:
+                self._close_item(index, None, at_ns)
 
     def _reply(self, *, complete: bool) -> Reply:
         counts = mapping(self._response.get("usage"))

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import pytest
-from streams import Driven
+from streams import Driven, read
 from test_one_place import DONE, ENDINGS, HI, LOOKS, SAID, WORD, at, call, delivered, message, text_of, told
 
 from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Needs, Refused, Substituted
@@ -184,6 +184,30 @@ def test_what_other_servers_stream_leaves_as_it_came(name: str, need: str) -> No
     for piece in stream.split(b"\n\n")[:-1]:
         driven.feed([piece + b"\n\n"], finish=False)
     assert driven.feed([]).wire == stream
+
+
+RECORDED: Final[dict[str, list[tuple[str, str | None, str]]]] = {
+    "Ollama": [("model_text", None, HI), ("tool_call", "look", GIVEN)],
+    "Ollama, two calls": [("model_text", None, HI), ("tool_call", "look", GIVEN), ("tool_call", "look", "{}")],
+    "vLLM": [("reasoning", None, "Hm."), ("tool_call", "look", GIVEN)],
+    "vLLM, other models": [("tool_call", "look", GIVEN)],
+    "vLLM, a program": [
+        ("reasoning", None, "Hm."),
+        ("tool_call", "code_interpreter", "1 + 1"),
+        ("model_text", None, HI),
+    ],
+    "Hugging Face": [("tool_definitions", "s.look", '{"name":"look"}'), ("model_text", None, HI)],
+    "LiteLLM": [("tool_call", "patch", "+ a")],
+    "GitHub Copilot": [("tool_call", "look", GIVEN)],
+    "no item": [("model_text", None, HI)],
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_other_servers_stream_is_recorded_once(name: str) -> None:
+    events, output = HONEST[name]
+    recorded = read("responses", told(*events, output=tuple(output)))
+    assert [(part.kind, part.tool, part.text) for part in recorded.parts] == RECORDED[name]
 
 
 GUILTY: Final[dict[str, Told]] = {

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 from corpus_words import sse
-from streams import Driven
+from streams import Driven, read
 from test_one_place import DONE, ENDINGS, HI, LOOKS, SAID, WORD, at, call, delivered, message, told
 
 from gateway.wire.gate import DOUBTFUL, Ending, Substituted
@@ -78,6 +78,15 @@ def test_what_is_rejected_does_not_leave_without_an_index(name: str, ending: End
     wire = delivered(GUILTY[name], look, ending, SAID | DONE)
     assert WORD.encode() not in wire
     assert DOUBTFUL.encode() not in wire
+
+
+def test_items_without_an_index_are_recorded_as_they_are_judged() -> None:
+    stream = llama("Hm.", HI, ("look", "{}"), ("look", '{"at": 1}'))
+    judged = [one.part for one in Driven("responses", LOOKS["whole"]).feed([stream]).judged if one.final]
+    recorded = read("responses", stream).parts
+    assert [(part.kind, part.pointer, part.tool, part.text) for part in recorded] == [
+        (part.kind, part.pointer, part.tool, part.text) for part in judged
+    ]
 
 
 def bare(*events: dict[str, Any], without: tuple[str, ...] = ("output_index", "item_id")) -> list[dict[str, Any]]:
