@@ -69,6 +69,8 @@ def _misplaced(block: _Blocks, name: str, kind: StepKind, pointer: str) -> list[
         keys.append("content")
     if name not in ("text", "document"):
         keys.append("citations")
+    if not name.endswith("tool_use"):
+        keys.append("input")
     return [
         Part(kind=kind, text=compact(block[key]), pointer=f"{pointer}/{key}")
         for key in keys

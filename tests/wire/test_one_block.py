@@ -135,3 +135,9 @@ def test_a_reply_begins_once_also_where_its_beginning_waits() -> None:
     driven = Driven("anthropic", ONLY["tool_call"]).feed([told(again, content=(held,))])
     assert driven.gate.ended
     assert WORD.encode() not in driven.wire
+
+
+def test_what_a_text_is_given_beside_its_words_is_judged() -> None:
+    """Tolerant clients show what they find in a block, whatever its kind."""
+    stream = told(start("text", text="", input=WORD), stop())
+    assert WORD.encode() not in refused(stream, ALL)
