@@ -8,7 +8,7 @@ vLLM gives every piece of one call another id.
 from typing import Any
 
 from gateway.wire.gate import Block, Doubtful
-from gateway.wire.jsons import decode
+from gateway.wire.listed import Listed
 from gateway.wire.values import count, word
 
 
@@ -18,8 +18,7 @@ class Calls:
     def __init__(self) -> None:
         self._at: dict[int, int] = {}
         """By index, the place of the call that goes on there."""
-        self._listed: list[int] = []
-        """Indexes as they stand in the official SDK's list, which takes an index for a place."""
+        self._listed = Listed()
         self._numbered = True
         self._ids: dict[str, int] = {}
         """The places of all ids that came."""
@@ -51,9 +50,7 @@ class Calls:
             raise Doubtful("a call whose index is none")
         self._numbered = numbered
         index = index or 0
-        if index >= len(self._listed):
-            self._listed.append(index)
-        elif self._listed[index] != index:
+        if not self._listed.finds(index):
             raise Doubtful("a call that clients take for a piece of another")
         return index
 
@@ -61,7 +58,8 @@ class Calls:
         """Another call begins; one that some client joins it to has to be whole, so that what is joined is no JSON."""
         before = self._ids.get(name) if name else self._last
         for earlier in (self._at.get(index), before):
-            if earlier is not None and earlier >= 0 and not _is_whole(blocks[earlier]):
+            joined = blocks[earlier] if earlier is not None and earlier >= 0 else None
+            if joined is not None and not (joined.text.startswith(b"{") and joined.is_object):
                 raise Doubtful("a call that clients take for a piece of another")
         place = self._last = max(index, self._last + 1)
         if index in self._at:
@@ -73,8 +71,3 @@ class Calls:
         """The choice is over. Raises `Doubtful` where an earlier call's arguments are the only ones of two names."""
         if any(not blocks[place].text.strip() for place in self._behind):
             raise Doubtful("a call that clients take for a piece of another")
-
-
-def _is_whole(block: Block) -> bool:
-    """Whether a call has been given an object: what is joined to that is no JSON."""
-    return block.text.startswith(b"{") and type(decode(bytes(block.text))) is dict

@@ -34,11 +34,13 @@ from gateway.wire.gate import (
 )
 from gateway.wire.jsons import decode, encode, read_with
 from gateway.wire.leaves import Step
+from gateway.wire.listed import Listed
 from gateway.wire.parts import quoted
 from gateway.wire.runs import Runs
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, sequence, text, word
+from policies.trail import utf8
 from policies.vocabulary.steps import Part
 
 _CALLS: Final = ("tool_calls", "function_call")
@@ -72,8 +74,7 @@ class ChatGate(StreamGate):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._choices: dict[int, _Choice] = {}
-        self._listed: list[int] = []
-        """Indexes of choices as they stand in the official SDK's list, which takes an index for a place."""
+        self._listed = Listed()
         self._template: dict[str, Any] = {}
         self._spoken: dict[int, str] = {}
         """By choice, the end of the content the client has seen."""
@@ -114,10 +115,7 @@ class ChatGate(StreamGate):
             index = count(given)
             if index is None and (given is not None or any(self._choices)):
                 return "a choice whose index is none"
-            index = index or 0
-            if index >= len(self._listed):
-                self._listed.append(index)
-            elif self._listed[index] != index:
+            if not self._listed.finds(index or 0):
                 return "a choice that clients take for another"
         return "a choice that comes twice" if len({count(one) or 0 for one in indexes}) < len(indexes) else None
 
@@ -170,7 +168,7 @@ class ChatGate(StreamGate):
         block = choice.texts.get("content")
         if self._needs.text == "idle":
             return []
-        if block is None or bytes(block.text) != said.encode("utf-8", "surrogatepass"):
+        if block is None or not block.says(utf8(said)):
             raise Doubtful("a message that its deltas do not add up to")
         return [Touch(block, 0, len(block.text), path)]
 
@@ -185,7 +183,7 @@ class ChatGate(StreamGate):
         if self._needs.reasoning != "idle":
             if any(delta[other] != delta[key] for other in others):
                 raise Doubtful("two texts in the place of one")
-            form = _named(delta[key])
+            form = _text_form(delta[key])
             choice.runs.setdefault("reasoning", Runs()).take(*(f"{one} {form}" for one in given))
         touches = self._read_text(choice, index, key, delta[key], (*path, key))
         said = touches[0]
@@ -515,7 +513,7 @@ class ChatGate(StreamGate):
 
     def _begin_again(self) -> None:
         self._choices.clear()
-        self._listed.clear()
+        self._listed = Listed()
         self._resumed.clear()
         self._again = True
 
@@ -524,7 +522,7 @@ class ChatGate(StreamGate):
         return b"data: " + body + b"\n\n"
 
 
-def _named(content: Any) -> str:
+def _text_form(content: Any) -> str:
     """The form of a text: clients that read strings leave out what is none."""
     return "as a string" if isinstance(content, str) else "as pieces"
 

@@ -108,9 +108,9 @@ def piece_text(piece: Any) -> str:
 def odd_text(piece: Any) -> str:
     """What a judge reads of a piece of a streamed text that is no text: where it thinks, all its texts in a row."""
     inner = mapping(piece).get("thinking") if mapping(piece).get("type") == "thinking" else piece
-    texts = [mapping(one).get("text") for one in sequence(inner)]
     if type(inner) is str:
         return inner
+    texts = [mapping(one).get("text") for one in sequence(inner)]
     said = [one for one in texts if type(one) is str]
     return "".join(said) if said and len(said) == len(texts) else compact(piece)
 

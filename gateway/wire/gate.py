@@ -28,6 +28,7 @@ from gateway.wire.leaves import Step, replaced
 from gateway.wire.replies import LARGEST_EVENT, LARGEST_REPLY
 from gateway.wire.strict import repetition
 from gateway.wire.values import compact, mapping
+from policies.trail import utf8
 from policies.vocabulary.steps import Part, StepKind
 
 
@@ -193,6 +194,11 @@ class Block:
     def kind(self) -> StepKind:
         """What it is to a judge."""
         return self.part.kind
+
+    @property
+    def is_object(self) -> bool:
+        """Whether what a call is given is an object: what comes behind that can be no more of it."""
+        return type(decode(bytes(self.text) or utf8(self.part.text))) is dict
 
     def says(self, raw: bytes) -> bool:
         """Whether this is all of its text, compared where it lies: it may be long, and many events may repeat it."""
@@ -677,7 +683,7 @@ def grow(block: Block, text: str, path: tuple[Step, ...] | None) -> Touch:
     if block.closed and text and block.need != "idle":
         raise Doubtful("more of a text behind its end")
     if block.need != "idle":
-        block.text += text.encode("utf-8", "surrogatepass")
+        block.text += utf8(text)
         block.first = block.first or len(block.text)
         block.stir()
     return Touch(block, start, len(block.text), path)
@@ -750,7 +756,7 @@ def changed_text(touch: Touch) -> str:
             break
         pieces.append(bytes(text[at : max(start, at)]))
         if start >= touch.start:
-            pieces.append(new.encode("utf-8", "surrogatepass"))
+            pieces.append(utf8(new))
         at = min(end, touch.end)
     pieces.append(bytes(text[at : touch.end]))
     return b"".join(pieces).decode("utf-8", "surrogatepass")
@@ -774,7 +780,7 @@ def _check(block: Block, judgement: Judgement, ranges: Sequence[Replacement]) ->
     if block.sealed or block.part.unread is not None:
         raise Uneditable("this text is signed, or is not all there is to it")
     text = judgement.part.text
-    length = len(text.encode("utf-8", "surrogatepass"))
+    length = len(utf8(text))
     if any(not 0 <= found.start <= found.end <= length for found in ranges):
         raise Uneditable("the range lies outside of the text")
     if block.source is not None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from gateway.wire.gate import Doubtful
+from gateway.wire.runs import Runs
 
 
 class Deltas:
@@ -10,9 +11,7 @@ class Deltas:
 
     def __init__(self, stem: str) -> None:
         self._stem: Final = stem
-        self._name = ""
-        self._names: set[int] = set()
-        """Hashes of the names that came: some providers (GitHub Copilot) give each event another, and long ones."""
+        self._names: Final = Runs()
         self.whole = False
         """True once an event has given all of the text."""
 
@@ -22,7 +21,4 @@ class Deltas:
             raise Doubtful("more of a text behind its end")
         if stem != self._stem:
             raise Doubtful("two kinds of text in one place")
-        if name != self._name and hash(name) in self._names:
-            raise Doubtful("a text that another one stands within")
-        self._name = name
-        self._names.add(hash(name))
+        self._names.take(name)

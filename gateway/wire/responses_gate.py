@@ -39,6 +39,7 @@ from gateway.wire.responses_shapes import CARRIERS, EVENTS, SPOKEN_ITEM
 from gateway.wire.shapes import misfit
 from gateway.wire.totals import added
 from gateway.wire.values import count, mapping, sequence, text, word
+from policies.trail import utf8
 from policies.vocabulary.steps import Part, StepKind
 
 _BEGINS: Final = ("response.created", "response.in_progress", "response.queued")
@@ -277,7 +278,7 @@ class ResponsesGate(StreamGate):
             return True
         if block.need == "idle" or block.kind != "tool_call" or not block.closed:
             return False
-        return item.fields.get("call_id") not in (None, "", fields.get("call_id")) and _is_whole_call(block)
+        return item.fields.get("call_id") not in (None, "", fields.get("call_id")) and block.is_object
 
     def _item_at(self, value: dict[str, Any]) -> _Item | None:
         """The item that an event is about, where it has begun."""
@@ -287,7 +288,7 @@ class ResponsesGate(StreamGate):
     def _is_amid_a_call(self) -> bool:
         """Whether clients that take all without an index for one item may find one call in the last and the next."""
         block = next(reversed(self._items.values())).call if self._items else None
-        return block is not None and not block.closed and block.held_call and not _is_whole_call(block)
+        return block is not None and not block.closed and block.held_call and not block.is_object
 
     def _classify(self, item: _Item) -> None:
         """An item gets its block at once, so that nothing of it leaves before there is something to see."""
@@ -330,7 +331,7 @@ class ResponsesGate(StreamGate):
             self._owners[name] = item
         if owner is item or block is None or not block.held_call or _is_spoken(fields):
             return
-        if block.part.tool != word(fields.get("name")) if done else not (block.closed and _is_whole_call(block)):
+        if block.part.tool != word(fields.get("name")) if done else not (block.closed and block.is_object):
             raise Doubtful("a call under the name of another")
 
     def _check_owner(self, item: _Item, block: Block, value: dict[str, Any], *, delta: bool) -> None:
@@ -365,7 +366,7 @@ class ResponsesGate(StreamGate):
 
     def _differs(self, block: Block, said: str) -> bool:
         """Whether the arguments of a call came one by one as others than these."""
-        return block.need != "idle" and bool(said and block.text) and not block.says(_bytes(said))
+        return block.need != "idle" and bool(said and block.text) and not block.says(utf8(said))
 
     def _read_text(self, value: dict[str, Any], stem: str, tail: str) -> list[Touch]:
         holder, field = _TEXTS[stem]
@@ -402,7 +403,7 @@ class ResponsesGate(StreamGate):
         """An event that gives a whole text: of its own block where it repeats that, else of a block of its own."""
         if block.need == "idle":
             return beside(block)
-        raw = said.encode("utf-8", "surrogatepass")
+        raw = utf8(said)
         if not block.text and not block.closed:
             block.text += raw
             block.stir()
@@ -437,7 +438,7 @@ class ResponsesGate(StreamGate):
     def _brought(self, item: _Item, fields: dict[str, Any], part: Part, path: tuple[Step, ...]) -> list[Touch]:
         """What an event that holds a call has to do with what the provider's tool brought."""
         block = self._another(item, part)
-        strings = [((*path, *where), said.encode("utf-8", "surrogatepass")) for where, said in brought(fields, part)]
+        strings = [((*path, *where), utf8(said)) for where, said in brought(fields, part)]
         if not block.closed:
             block.closed = True
             block.text += b"\n".join([said for _, said in strings])
@@ -557,7 +558,7 @@ class ResponsesGate(StreamGate):
         parts = read_with(output_parts, fields, item.pointer)
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
         said = text(fields.get(field)) if field else ""
-        raw = said.encode("utf-8", "surrogatepass")
+        raw = utf8(said)
         if block.need != "idle":
             _check_end(begun, fields)
             if block.text and any(fields.get(name) and type(fields[name]) is not str for name in _ARGUMENTS):
@@ -859,16 +860,7 @@ def _is_first_of(arguments: Any, fields: dict[str, Any]) -> bool:
     whole = _given(fields)
     if type(arguments) is not str or type(whole) is not str:
         return False
-    return whole.startswith(arguments) and type(decode(_bytes(whole))) is dict
-
-
-def _is_whole_call(block: Block) -> bool:
-    """Whether what a call is given is an object: what comes behind it can be no more of it."""
-    return type(decode(bytes(block.text) or _bytes(block.part.text))) is dict
-
-
-def _bytes(said: str) -> bytes:
-    return said.encode("utf-8", "surrogatepass")
+    return whole.startswith(arguments) and type(decode(utf8(whole))) is dict
 
 
 def _strings(value: Any) -> Iterator[str]:
