@@ -558,7 +558,6 @@ class ResponsesGate(StreamGate):
         parts = read_with(output_parts, fields, item.pointer)
         field = next((name for name in _ARGUMENTS if type(fields.get(name)) is str), None)
         said = text(fields.get(field)) if field else ""
-        raw = utf8(said)
         if block.need != "idle":
             _check_end(begun, fields)
             if block.text and any(fields.get(name) and type(fields[name]) is not str for name in _ARGUMENTS):
@@ -567,19 +566,23 @@ class ResponsesGate(StreamGate):
         # What the provider's tool brought stands beside the call.
         others = [touch for part in parts[1:] for touch in self._brought(item, fields, part, path)]
         again = block.closed
-        if not block.closed:
-            block.closed = True
+        if not again:
             item.fields = fields
-            block.part = parts[0] if parts else block.part
-            if block.text and (not said or self._differs(block, said)):
-                block.part = msgspec.structs.replace(block.part, text=block.text.decode("utf-8", "surrogatepass"))
-            if not block.text and block.need != "idle" and block.part.text == said:
-                block.text += raw
+            self._end_call(block, parts[0] if parts else block.part, said)
         if parts and (again or self._differs(block, said)) and not _same(parts[0], block.part):
             return [self._apart(item, parts[0]), *others]
-        if field and block.says(raw):
+        if field and block.says(utf8(said)):
             return [repeated(block, (*path, field)), *others]
         return [beside(block, closes=True), *others]
+
+    def _end_call(self, block: Block, part: Part, said: str) -> None:
+        """A call is whole: given what streamed of it, else what it ends with."""
+        block.closed = True
+        block.part = part
+        if block.text and (not said or self._differs(block, said)):
+            block.part = msgspec.structs.replace(part, text=block.text.decode("utf-8", "surrogatepass"))
+        if not block.text and block.need != "idle" and part.text == said:
+            block.text += utf8(said)
 
     def _texts_of(self, item: _Item, fields: dict[str, Any], path: tuple[Step, ...], *, done: bool) -> list[Touch]:
         """What an event that holds an item's texts has to do with their blocks."""
