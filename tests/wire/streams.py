@@ -1,7 +1,7 @@
 """Turns said in words, written as each provider streams them, and driven through a gate."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -153,6 +153,16 @@ def cut_at(wire: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 def passed(_: Judgement) -> None:
     """Every piece may pass."""
+
+
+def rejecting(word: str, ending: Ending, kinds: Collection[str] | None = None) -> Callable[[Judgement], Ending | None]:
+    """Decides as a clause on such kinds of steps (on all where none are given) that lets nothing say the word."""
+
+    def decide(judgement: Judgement) -> Ending | None:
+        part = judgement.part
+        return ending if (kinds is None or part.kind in kinds) and word in f"{part.tool} {part.text}" else None
+
+    return decide
 
 
 class Driven:

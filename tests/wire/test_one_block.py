@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 from corpus_words import sse
-from streams import Driven, events, streamed
+from streams import Driven, events, rejecting, streamed
 
-from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Needs, Refused, Window
+from gateway.wire.gate import DOUBTFUL, Needs, Refused, Window
 
 WORD: Final = "heronry"
 HALVES: Final = (WORD[:3], WORD[3:])
@@ -40,12 +40,8 @@ def told(*between: dict[str, Any], content: tuple[Any, ...] = ()) -> bytes:
 
 def refused(stream: bytes, needs: Needs, kind: str | None = None) -> bytes:
     """What leaves where a clause on such a kind of steps lets nothing say the word."""
-
-    def decide(judgement: Judgement) -> Ending | None:
-        part = judgement.part
-        return Refused("No.") if kind in (None, part.kind) and WORD in f"{part.tool} {part.text}" else None
-
-    return Driven("anthropic", needs).feed([stream], decide).wire
+    kinds = None if kind is None else {kind}
+    return Driven("anthropic", needs).feed([stream], rejecting(WORD, Refused("No."), kinds)).wire
 
 
 TEXT: Final = start("text", text="")

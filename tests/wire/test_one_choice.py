@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import pytest
 from corpus_words import sse
-from streams import Driven, read
+from streams import Driven, read, rejecting
 
-from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Needs, Refused, Window
+from gateway.wire.gate import DOUBTFUL, Needs, Refused, Window
 
 WORD: Final = "heronry"
 HALVES: Final = (WORD[:3], WORD[3:])
@@ -41,12 +41,8 @@ def whole(word: str, call_id: str, index: int | None = 0, name: str = "look") ->
 
 def refused(stream: bytes, needs: Needs, kind: str | None = None) -> bytes:
     """What leaves where a clause on such a kind of steps lets nothing say the word."""
-
-    def decide(judgement: Judgement) -> Ending | None:
-        part = judgement.part
-        return Refused("No.") if kind in (None, part.kind) and WORD in f"{part.tool} {part.text}" else None
-
-    return Driven("chat", needs).feed([stream], decide).wire
+    kinds = None if kind is None else {kind}
+    return Driven("chat", needs).feed([stream], rejecting(WORD, Refused("No."), kinds)).wire
 
 
 ODD: Final = {"type": "reference", "reference_ids": [1]}

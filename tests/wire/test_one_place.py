@@ -11,7 +11,7 @@ import pytest
 from corpus_words import sse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streams import Driven
+from streams import Driven, rejecting
 
 from gateway.wire.edits import Replacement
 from gateway.wire.gate import Ending, Failed, Judgement, Needs, Refused, Substituted, Window
@@ -35,12 +35,7 @@ def told(*events: dict[str, Any], output: tuple[Any, ...] = ()) -> bytes:
 
 def delivered(stream: bytes, look: str, ending: Ending, kinds: frozenset[str]) -> bytes:
     """What leaves where a clause on these kinds of steps lets nothing say the word."""
-
-    def decide(judgement: Judgement) -> Ending | None:
-        part = judgement.part
-        return ending if part.kind in kinds and WORD in f"{part.tool} {part.text}" else None
-
-    return Driven("responses", LOOKS[look]).feed([stream], decide).wire
+    return Driven("responses", LOOKS[look]).feed([stream], rejecting(WORD, ending, kinds)).wire
 
 
 # ----------------------------------------------------------------------------------------------- any such stream
