@@ -4,11 +4,13 @@ Every choice is a turn of its own. Texts of a choice grow side by side with its 
 reason; calls are told apart by their index and may interleave.
 """
 
+from collections.abc import Hashable
 from typing import Any, Final
 
 import msgspec
 
 from gateway.wire.chat_calls import Calls
+from gateway.wire.chat_details import DETAILS, Piece, told, word_goes_on
 from gateway.wire.chat_parts import QUOTED, REASONING, called, is_plain, odd_text
 from gateway.wire.chat_shapes import CARRIERS, CHUNK, SPEAKING
 from gateway.wire.frames import Frame
@@ -61,6 +63,10 @@ class _Choice:
         """By call, in which of two forms it comes, and the field in it that holds what it is given."""
         self.quoted: dict[str, dict[str, Block]] = {}
         """By the name citations stand under, and by what they say."""
+        self.sections: dict[Hashable, Block | None] = {}
+        """Sections of the reasoning; the first has no block for as long as the thought beside it says the same."""
+        self.retold = 0
+        """Bytes of the thought that the first section has said again."""
         self.numbered = Calls()
         self.placed: dict[int, Block] = {}
         """Calls by their place."""
@@ -86,6 +92,8 @@ class ChatGate(StreamGate):
         self._usage: Any = None
         self._before: Any = None
         self._again = False
+        self._rethought: set[int] = set()
+        """Choices whose reasoning was changed: what is told of it in sections may be signed, and leaves no more."""
         self._resumed: set[int] = set()
         """Choices whose content a later stream has gone on with."""
 
@@ -146,7 +154,10 @@ class ChatGate(StreamGate):
         delta = mapping(item.get("delta"))
         path: tuple[Step, ...] = ("choices", at, "delta")
         touches: list[Touch] = []
-        touches += self._read_reasoning(choice, index, delta, path)
+        thought = self._read_reasoning(choice, index, delta, path)
+        touches += thought
+        if self._needs.reasoning != "idle":
+            touches += self._read_details(choice, index, delta, path, thought[0] if thought else None)
         for key in _TEXTS:
             if delta.get(key):
                 touches += self._read_text(choice, index, key, delta[key], (*path, key))
@@ -188,6 +199,32 @@ class ChatGate(StreamGate):
         touches = self._read_text(choice, index, key, delta[key], (*path, key))
         said = touches[0]
         return [*touches, *(Touch(said.block, said.start, said.end, (*path, other)) for other in others)]
+
+    def _read_details(
+        self, choice: _Choice, index: int, delta: dict[str, Any], path: tuple[Step, ...], thought: Touch | None
+    ) -> list[Touch]:
+        """Reasoning told in sections, as far as it says more than the thought beside it."""
+        pieces = list(told(delta.get(DETAILS)))
+        if _retells(choice, pieces, thought):
+            return []
+        if thought is not None and word_goes_on(thought.block.text, choice.retold):
+            for section in [name for name, block in choice.sections.items() if block is None]:
+                self._section(choice, index, section)
+        return [grow(self._section(choice, index, name), said, (*path, DETAILS, at)) for at, name, said in pieces]
+
+    def _section(self, choice: _Choice, index: int, name: Hashable) -> Block:
+        """The block of a section: from its beginning on, also where the thought has said the same until now."""
+        block = choice.sections.get(name)
+        if block is None:
+            was_retold = name in choice.sections
+            choice.sections.setdefault(name, None)
+            place = list(choice.sections).index(name)
+            pointer = f"/choices/{index}/message/{DETAILS}/{place}"
+            block = choice.sections[name] = self._block(Part(kind="reasoning", pointer=pointer), index)
+            choice.order.append(block)
+            if was_retold:
+                grow(block, choice.texts["reasoning"].text[: choice.retold].decode("utf-8", "surrogatepass"), None)
+        return block
 
     def _read_text(self, choice: _Choice, index: int, key: str, content: Any, path: tuple[Step, ...]) -> list[Touch]:
         if isinstance(content, list) and key not in REASONING:
@@ -311,7 +348,10 @@ class ChatGate(StreamGate):
             self._template = {key: value[key] for key in ("id", "object", "created", "model") if key in value}
             self._opening = entry.frame.raw
         if entry.unknown or (
-            not self._again and not self._rejected() and not any(touch.block.edits for touch in entry.touches)
+            not self._again
+            and not self._rejected()
+            and not self._rethought
+            and not any(touch.block.edits for touch in entry.touches)
         ):
             self._note(value)
             return entry.frame.raw
@@ -382,16 +422,13 @@ class ChatGate(StreamGate):
     def _render_choice(self, choice: dict[str, Any], touches: list[Touch]) -> dict[str, Any] | None:
         """A choice of a chunk as it leaves; None where nothing is left of it."""
         index = count(choice.get("index")) or 0
-        changed_texts = False
-        for touch in touches:
-            if touch.block.edits and touch.path is not None and touches_edit(touch) and not touch.block.dropped:
-                said = rewritten(touch)
-                choice = _put(choice, touch.path[2:], decode(said) if isinstance(said, bytes) else said)
-                changed_texts = True
+        choice, changed_texts = self._rewrite(choice, index, touches)
         delta = dict(mapping(choice.get("delta")))
         taken = self._take_out(index, delta)
         if taken and "message" in choice:
             choice = {key: value for key, value in choice.items() if key != "message"}
+        if (self._again or index in self._rethought) and delta.pop(DETAILS, None) is not None:
+            taken = True
         if self._again and index in self._introduced and delta.pop("role", None) is not None:
             taken = True
         if self._again and delta.get("content") and self._lacks_break(index):
@@ -404,9 +441,20 @@ class ChatGate(StreamGate):
         whole = {**choice, "delta": delta}
         if changed_texts and whole.get("logprobs"):
             whole["logprobs"] = None
-        if changed_texts:
-            delta.pop("reasoning_details", None)
         return whole
+
+    def _rewrite(self, choice: dict[str, Any], index: int, touches: list[Touch]) -> tuple[dict[str, Any], bool]:
+        """A choice with the changed texts in it, and whether there were any."""
+        changed_texts = False
+        for touch in touches:
+            if touch.path is None or touch.block.dropped or not touches_edit(touch):
+                continue
+            if touch.block.kind == "reasoning":
+                self._rethought.add(index)  # so that none of its sections leaves, whatever is put there
+            said = rewritten(touch)
+            choice = _put(choice, touch.path[2:], decode(said) if isinstance(said, bytes) else said)
+            changed_texts = True
+        return choice, changed_texts
 
     def _take_out(self, index: int, delta: dict[str, Any]) -> bool:
         """Remove the pieces of dropped blocks from a delta; whether there were any."""
@@ -415,6 +463,8 @@ class ChatGate(StreamGate):
             return False
         gone = {_KEY_OF.get(name, name) for name, block in choice.texts.items() if block.dropped}
         gone.update(key for key, blocks in choice.quoted.items() if any(block.dropped for block in blocks.values()))
+        if any(block is not None and block.dropped for block in choice.sections.values()):
+            gone.add(DETAILS)
         keys = {key for key in delta if ("reasoning" if key in REASONING else key) in gone}
         if any(block.dropped for block in choice.calls.values()):
             keys.update(key for key in _CALLS if key in delta)
@@ -422,7 +472,7 @@ class ChatGate(StreamGate):
             del delta[key]
         taken = bool(keys)
         if taken:
-            delta.pop("reasoning_details", None)
+            delta.pop(DETAILS, None)
         return taken
 
     def _lacks_break(self, index: int) -> bool:
@@ -520,6 +570,20 @@ class ChatGate(StreamGate):
     def _error(self, failed: Failed) -> bytes:
         body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
         return b"data: " + body + b"\n\n"
+
+
+def _retells(choice: _Choice, pieces: list[Piece], thought: Touch | None) -> bool:
+    """Whether what a delta tells in sections is what its thought says, as it was from the beginning on."""
+    names = {name for _, name, _ in pieces}
+    first = next(iter(choice.sections or names), None)
+    if thought is None or names != {first} or choice.sections.get(first) or thought.start != choice.retold:
+        return False
+    said = utf8("".join([text for _, _, text in pieces]))
+    if thought.end - thought.start != len(said) or not thought.block.text.startswith(said, thought.start):
+        return False
+    choice.sections[first] = None
+    choice.retold = thought.end
+    return True
 
 
 def _text_form(content: Any) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final, Literal
 
+from gateway.wire.chat_details import DETAILS, retold, sections
 from gateway.wire.interface import Voice
 from gateway.wire.parts import KIND_OF, merged, quoted, unknown
 from gateway.wire.values import compact, mapping, sequence, text, word
@@ -45,7 +46,7 @@ def message_parts(message: Any, pointer: str = "", voice: Voice | None = None) -
     """Parts of one message; a reply's messages may lack a role, so its reader gives the voice."""
     fields = mapping(message)
     parts = _content(fields, voice or voice_of(fields), pointer)
-    if "reasoning_content" in fields or "reasoning" in fields:
+    if "reasoning_content" in fields or "reasoning" in fields or DETAILS in fields:
         parts = [*_reasoning(fields, pointer), *parts]
     if "tool_calls" in fields or "function_call" in fields:
         parts += _calls(fields, pointer)
@@ -54,11 +55,12 @@ def message_parts(message: Any, pointer: str = "", voice: Voice | None = None) -
 
 def _reasoning(fields: dict[str, Any], pointer: str) -> list[Part]:
     # Some servers send both names with the same text.
-    for key in REASONING:
-        thought = fields.get(key)
-        if thought:
-            return [Part(kind="reasoning", text=compact(thought), pointer=f"{pointer}/{key}")]
-    return []
+    key = next((key for key in REASONING if fields.get(key)), None)
+    parts = [] if key is None else [Part(kind="reasoning", text=compact(fields[key]), pointer=f"{pointer}/{key}")]
+    for number, (at, said) in enumerate(sections(fields.get(DETAILS))):
+        if number or key is None or not retold(said, parts[0].text):
+            parts.append(Part(kind="reasoning", text=said, pointer=f"{pointer}/{DETAILS}/{at}"))
+    return parts
 
 
 def _content(fields: dict[str, Any], voice: Voice, pointer: str) -> list[Part]:

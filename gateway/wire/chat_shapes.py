@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.wire.chat_details import DETAILS
 from gateway.wire.chat_parts import REASONING
 from gateway.wire.shapes import ANY, NUMBER, TEXT, Shape, a_list, an_object, either, nothing_else
 
@@ -24,6 +25,11 @@ def _call(function: Shape) -> Shape:
 
 
 _PIECES: Final = either(TEXT, ANY, a_list(either(TEXT, an_object({"type": TEXT, "text": ANY, "refusal": ANY}))))
+_SECTION: Final = nothing_else(
+    _SAYING,
+    {"type": TEXT, "text": TEXT, "summary": TEXT, "data": TEXT, "signature": TEXT, "id": TEXT, "index": NUMBER},
+)
+_DETAILS: Final = a_list(an_object(_SECTION, alone=("text", "summary")))
 _CITATIONS: Final = dict.fromkeys(("annotations", "citations", "search_results"), a_list(ANY))
 
 
@@ -36,6 +42,7 @@ def _message(arguments: Shape, *, same: tuple[str, ...] = ()) -> Shape:
         "refusal": TEXT,
         "reasoning_content": ANY,
         "reasoning": ANY,
+        DETAILS: _DETAILS,
         "tool_calls": a_list(_call(function)),
         "function_call": function,
         "audio": an_object(nothing_else(_SAYING, {"transcript": TEXT})),

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from gateway.wire.chat_details import DETAILS
 from gateway.wire.chat_parts import REASONING
 from gateway.wire.frames import Frames
 from gateway.wire.gate import Refused, Substituted
@@ -18,8 +19,11 @@ _CALLS = ("tool_calls", "function_call")
 _ONCE = frozenset({"role", "type", "id", "name", "index"})
 """Fields that come whole, wherever they come."""
 
-_RETURNED = ("role", "content", "refusal", "reasoning_content", "reasoning", "reasoning_details", *_CALLS)
+_RETURNED = ("role", "content", "refusal", "reasoning_content", "reasoning", DETAILS, *_CALLS)
 """What of a reply's message is sent back: the rest (`annotations`, `audio`) is for reading only."""
+
+_THOUGHTS = (*REASONING, DETAILS)
+"""What tells of one thought: who may not read it under one name may not under another."""
 
 _Changes = list[tuple[tuple[Step, ...], Any]]
 
@@ -40,7 +44,7 @@ class ChatTurns:
             if index not in touched:
                 continue
             gone = {pointer.rpartition("/message/")[2].partition("/")[0] for pointer in rejected}
-            gone.update(REASONING if gone.intersection(REASONING) else ())
+            gone.update(_THOUGHTS if gone.intersection(_THOUGHTS) else ())
             fields = {key: raw for key, raw in members(tree, message).items() if key not in (*_CALLS, *gone)}
             content = decode(fields.get("content", b"null"))
             if ending.notice:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.wire.chat_details import DETAILS
 from gateway.wire.interface import Dialect, RequestView, Undecodable
 from gateway.wire.jsons import is_json
 from gateway.wire.leaves import Node, Patch, Tree, decoded, overridden, patched, spelled
@@ -204,7 +205,9 @@ class _Editor:
                 values[id(node)] = [values[id(item)] for item in node.items]
             else:
                 values[id(node)] = self._leaf(number, node, probes)
-        return self._read(values[id(self._tree.root)])
+        # Text that only says again what another one says is no part, but a mark says nothing again.
+        there = {part.pointer for part in self._parts}
+        return [part for part in self._read(values[id(self._tree.root)]) if part.pointer in there]
 
     def _leaf(self, number: int, node: Node, probes: frozenset[int]) -> Any:
         token = self._tree.token(node)
@@ -297,7 +300,7 @@ class _Editor:
 
 def _seals(key: str, node: Node) -> bool:
     """Whether what stands under `key` beside this string, or beside what holds it, vouches for its very bytes."""
-    if key == "reasoning_details":
+    if key == DETAILS:
         return node.key in _TWINS
     return key in _SEALS or key.startswith("encrypted_")
 

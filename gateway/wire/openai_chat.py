@@ -1,12 +1,13 @@
 """OpenAI Chat Completions: https://platform.openai.com/docs/api-reference/chat, and servers that speak it."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from gateway.wire import openai_envelope as envelope
+from gateway.wire.chat_details import DETAILS, retold, told
 from gateway.wire.chat_parts import (
     QUOTED,
     QUOTING,
@@ -198,6 +199,7 @@ class _Delta(msgspec.Struct, gc=False):
     refusal: str | None = None
     reasoning_content: Any = None
     reasoning: Any = None
+    reasoning_details: Any = None
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
     audio: Any = None
@@ -243,7 +245,7 @@ class _Growing:
 class _Message:
     """The pieces of one choice, in the order they began."""
 
-    __slots__ = ("calls", "finish", "last_call", "last_place", "named", "pieces", "quoted")
+    __slots__ = ("calls", "finish", "last_call", "last_place", "named", "pieces", "quoted", "sections")
 
     def __init__(self) -> None:
         self.pieces: dict[str, _Growing] = {}
@@ -256,6 +258,8 @@ class _Message:
         """By index, the piece of the call that goes on there."""
         self.named: dict[str, int] = {}
         """The indexes of calls by their ids."""
+        self.sections: dict[Hashable, str] = {}
+        """By section of the reasoning, its piece."""
 
     def piece(self, key: str, at_ns: int) -> _Growing:
         found = self.pieces.get(key)
@@ -263,6 +267,13 @@ class _Message:
             found = self.pieces[key] = _Growing(at_ns)
         found.ended_ns = at_ns
         return found
+
+    def leave_out_what_is_retold(self) -> None:
+        """Reasoning that a server tells twice is one piece."""
+        section = self.pieces.get(f"{DETAILS}/0")
+        thought = next((self.pieces[key] for key in REASONING if key in self.pieces), None)
+        if section is not None and thought is not None and retold("".join(section.texts), "".join(thought.texts)):
+            del self.pieces[f"{DETAILS}/0"]
 
     def call_key(self, call: _Call) -> str:
         """The piece a delta belongs to, also where a server leaves the index out, or gives one to several calls.
@@ -381,6 +392,10 @@ class _ChatStream(StreamReply):
             self._text(message, REASONING[0], delta.reasoning_content, at_ns)
         elif delta.reasoning:
             self._text(message, REASONING[1], delta.reasoning, at_ns)
+        if delta.reasoning_details:
+            for _, section, said in told(delta.reasoning_details):
+                key = message.sections.setdefault(section, f"{DETAILS}/{len(message.sections)}")
+                self._text(message, key, said, at_ns)
         if delta.refusal:
             self._text(message, "refusal", delta.refusal, at_ns)
         if delta.function_call is not None:
@@ -414,6 +429,7 @@ class _ChatStream(StreamReply):
             self._first_token_ns = at_ns
 
     def _close_message(self, index: int, message: _Message) -> None:
+        message.leave_out_what_is_retold()
         for key, found in sorted(message.pieces.items(), key=_place):
             part = _grown(key, found, f"/choices/{index}/message/{key}")
             self._close_parts([part], found.started_ns, found.ended_ns)
@@ -438,7 +454,7 @@ class _ChatStream(StreamReply):
         )
 
 
-_ORDER: Final = (*REASONING, "content", "refusal", "audio", "function_call", "tool_calls")
+_ORDER: Final = (*REASONING, DETAILS, "content", "refusal", "audio", "function_call", "tool_calls")
 
 
 def _place(item: tuple[str, _Growing]) -> tuple[int, int]:
@@ -449,7 +465,7 @@ def _place(item: tuple[str, _Growing]) -> tuple[int, int]:
 
 def _grown(key: str, found: _Growing, pointer: str) -> Part:
     whole = "".join(found.texts)
-    if key in REASONING:
+    if key in REASONING or key.startswith(DETAILS):
         return Part(kind="reasoning", text=whole, pointer=pointer, unread=found.unread)
     if key in ("content", "refusal"):
         return Part(kind="model_text", text=whole, pointer=pointer, unread=found.unread)
