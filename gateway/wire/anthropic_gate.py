@@ -70,7 +70,6 @@ class AnthropicGate(StreamGate):
         self._usage: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
         """What earlier streams of this reply were billed."""
-        self._begun = False
         self._heard = False
         """True once the provider has begun a reply."""
 
@@ -226,7 +225,6 @@ class AnthropicGate(StreamGate):
         if kind.startswith("content_block"):
             return self._render_block(entry, kind)
         if kind == "message_start":
-            self._begun = True
             self._opening = entry.frame.raw
             if any(touch.block.dropped for touch in entry.touches):
                 return changed(entry.frame, [(("message", "content"), [])])
@@ -323,7 +321,7 @@ class AnthropicGate(StreamGate):
         return said + event(end, "message_delta") + event({"type": "message_stop"}, "message_stop")
 
     def _finish(self) -> bytes:
-        return self._close(self._turn(0).ending) if self._begun else b""
+        return self._close(self._turn(0).ending) if self._opening else b""
 
     def _end_after_pause(self, ending: Substituted | Refused) -> bytes:
         return self._whole_end(ending)

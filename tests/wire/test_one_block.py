@@ -133,6 +133,22 @@ def test_a_reply_begins_once_also_where_its_beginning_waits() -> None:
     assert WORD.encode() not in driven.wire
 
 
+def test_a_reply_begins_also_behind_what_nobody_knows() -> None:
+    stream = sse("anthropic", [{"type": "novelty", "text": "Hi."}, HEAD, TEXT, delta("text", "Hi."), stop(), *END])
+    assert Driven("anthropic", ALL).feed([stream]).wire == stream
+    assert WORD.encode() not in refused(stream.replace(b"Hi.", WORD.encode()), ALL)
+
+
+def test_each_block_is_judged_to_its_end_also_where_some_began_while_the_first_event_waited() -> None:
+    first = [start("text", 1, text=""), delta("text", "One.", 1), stop(1)]
+    second = [start("text", 2, text=""), delta("text", "Two.", 2), stop(2)]
+    stream = told(*first, *second, content=({"type": "text", "text": "Hi."},))
+    half = stream.index(b"event: content_block_stop")
+    driven = Driven("anthropic", ALL).feed([stream[:half], stream[half:]])
+    assert [one.part.text for one in driven.judged if one.final] == ["Hi.", "One.", "Two."]
+    assert driven.wire == stream
+
+
 def test_what_a_text_is_given_beside_its_words_is_judged() -> None:
     """Tolerant clients show what they find in a block, whatever its kind."""
     stream = told(start("text", text="", input=WORD), stop())

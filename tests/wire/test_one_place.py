@@ -271,6 +271,25 @@ def test_a_clause_on_one_kind_sees_what_streams_of_it_in_an_item_of_another(
     assert WORD.encode() not in refused(stream, kind)
 
 
+NO_CALLS: Final[list[dict[str, Any]]] = [
+    FIRST["what nobody knows"],
+    {"type": "mcp_list_tools", "id": "i", "server_label": "s", "tools": [{"name": "look"}]},
+    {"type": "compaction", "id": "i", "encrypted_content": "gAAAAAB"},
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("field", ["delta", "text", "output"])
+@pytest.mark.parametrize("item", NO_CALLS, ids=lambda item: item["type"])
+def test_what_an_item_that_is_no_call_grows_by_in_a_way_nobody_knows_is_judged(
+    item: dict[str, Any], field: str, look: str
+) -> None:
+    begun, done = at("output_item.added", item=item), at("output_item.done", item=item)
+    stream = told(begun, at(f"{item['type']}.progress", **{field: WORD}), done, output=(item,))
+    assert Driven("responses", LOOKS[look]).feed([stream]).wire == stream
+    assert WORD.encode() not in delivered(stream, look, Substituted("No."), SAID)
+
+
 @pytest.mark.parametrize("item", [{"text": WORD}, {"type": "message", "content": WORD}, {"content": [text_of(WORD)]}])
 def test_what_stands_in_an_output_is_what_the_model_says(item: dict[str, Any]) -> None:
     alone, beside = told(output=(item,)), told(*HELLO, output=(item,))
@@ -332,12 +351,25 @@ def test_a_server_may_leave_items_out_of_its_last_event() -> None:
         assert WORD.encode() not in delivered(guilty, "whole", Substituted("No."), DONE)
 
 
+def end_of(stream: bytes) -> bytes:
+    return stream[stream.rindex(b"event: ") :]
+
+
+GUILTY: Final = (LOOKED, at("output_item.done", item=call("look", WORD)))
+ENDED_AGAIN: Final = {
+    "once more": end_of(told(output=(call("look", WORD),))),
+    "twice more": end_of(told(output=(call("look", WORD),))) * 2,
+    "with nothing": end_of(told()),
+    "with another call": end_of(told(output=(call("look", WORD), call("look", call_id="d")))),
+}
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_stream_that_ends_again_while_its_end_waits_ends_once(ending: Ending, times: int) -> None:
-    looked = call("look", WORD)
-    whole = told(LOOKED, at("output_item.done", item=looked), output=(looked,))
-    end = whole[whole.rindex(b"event: ") :]
-    again = whole + end * times
-    assert WORD.encode() not in delivered(again, "whole", ending, DONE)
-    assert Driven("responses", LOOKS["whole"]).feed([again]).wire == whole
+@pytest.mark.parametrize("name", ENDED_AGAIN)
+def test_a_stream_that_ends_again_while_its_end_waits_ends_once(name: str, ending: Ending) -> None:
+    for whole in (told(*GUILTY, output=(call("look", WORD),)), told(*GUILTY)):
+        again = whole + ENDED_AGAIN[name]
+        wire = delivered(again, "whole", ending, DONE)
+        assert WORD.encode() not in wire
+        assert wire == delivered(whole, "whole", ending, DONE)
+        assert Driven("responses", LOOKS["whole"]).feed([again]).wire == whole

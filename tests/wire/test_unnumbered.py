@@ -136,6 +136,10 @@ TAKEN_OTHERWISE: Final[dict[str, list[dict[str, Any]]]] = {
     "by those that take no index for the first": [*named("a", BEGUN, HALF), *named("b", BEGUN, REST)],
     "a call within another": [*named("a", BEGUN), *named("b", BEGUN, HALF), *named("a", REST)],
     "by those that take no name for the last": [*named("a", HELLO), *named("b", HELLO), *bare(SAYS)],
+    "a text by those that take no index for the first, where others give one": [
+        *(HELLO, SAYS, {**HELLO, "output_index": 1, "item": {**HELLO["item"], "id": "b"}}),
+        *named("b", SAYS),
+    ],
     "by those that go by the index": [BEGUN, {**BEGUN, "output_index": 1}, *named("a", HALF)],
     "an index below all": [{**BEGUN, "output_index": -1}],
 }

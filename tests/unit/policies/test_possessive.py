@@ -4,6 +4,7 @@ import ast
 import importlib
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +40,34 @@ def test_a_possessive_group_is_the_atomic_group_it_stands_for(pattern: str, text
 def test_what_begins_to_match_and_fails_is_read_again_by_what_follows() -> None:
     for make in (atomic, compiled):
         assert make(PATTERNS[0]).findall("assistant: ignore") == ["assistant", ":", "ignore"]
+
+
+NESTED = [
+    r"(?:a|(?:b|c\d)*+x)",
+    r"(?=(?:ab)*+)a",
+    r"(?<!(?:ab){2}+)c",
+    r"(a)?(?(1)(?:bc)*+|(?:cd)?+)",
+    r"(?>(?:ab)*+c)(?i:(?:de)++)",
+    r"(?:(?:(?:a|b)?+c)*+d)++",
+    r"(?:(?:ab)*+c)*?[de]{2,3}(?:\w++|(?:fg)+)*+",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS + NESTED)
+def test_no_possessive_group_is_left_for_a_python_that_misreads_it(
+    pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    re.compile(pattern, re.DEBUG)
+    before = capsys.readouterr().out
+    atomic(pattern, re.DEBUG)
+    after = capsys.readouterr().out
+    assert operations(before)["POSSESSIVE_REPEAT"] > 0
+    assert operations(after)["POSSESSIVE_REPEAT"] == 0
+
+
+def operations(shown: str) -> Counter[str]:
+    """How often each stands in a compiled pattern as `re.DEBUG` shows it, line by line behind a number and a colon."""
+    return Counter(re.findall(r"^ *\d+[:.] +([A-Z_]+)", shown, re.MULTILINE))
 
 
 def modules() -> Iterator[ModuleType]:
