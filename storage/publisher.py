@@ -25,7 +25,7 @@ log = logging.getLogger("stepwarden.audit")
 
 FOLDER = "audit"
 _EVERY_SECONDS = 2.0
-_LINES = 4096
+_LINES = 2 * WIDTH
 """Entries that are taken in at once: their tiles are written together."""
 
 
