@@ -4,7 +4,7 @@ The wire says everything several times: as deltas, when a text is done, when its
 more in the last event. Whatever leaves changed leaves changed everywhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from gateway.wire.jsons import decode, event, read_with
 from gateway.wire.leaves import Step, Tree, replaced
 from gateway.wire.parts import quoted
 from gateway.wire.responses_deltas import Deltas
+from gateway.wire.responses_growth import Growth, strings
 from gateway.wire.responses_indexes import Indexes
 from gateway.wire.responses_parts import annotations_of, brought, output_parts, piece_part
 from gateway.wire.responses_said import message_item, said_by
@@ -66,9 +67,6 @@ _NAMES: Final = ("name", "namespace", "server_label")
 _FRAME: Final = frozenset({"id", "type", "status", "call_id", "role"})
 """Fields of an item that are not what it says or does."""
 
-_COMING: Final = frozenset({"status", "encrypted_content"})
-"""Fields that are others in each event of an item, and say nothing."""
-
 _LISTS: Final = ("content", "summary")
 _Key = tuple[StepKind, str, int]
 """What a text of an item is to a judge, `content` or `summary`, and the place in it."""
@@ -96,6 +94,7 @@ class _Item:
         """True once an event has given it as it is in the end."""
         self.deltas: dict[int, Deltas] = {}
         """By the number of a block, how its text streams."""
+        self.growth = Growth()
         self.others: dict[_Piece, Block] = {}
         """What a provider's tool brought, and texts that an event gave instead of repeating what had come."""
 
@@ -190,7 +189,7 @@ class ResponsesGate(StreamGate):
             return False
         item = self._item_at(value)
         # What an item that is judged as one piece grows by waits with it (`response.shell_call_command.delta`).
-        if item is None or item.call is None or item.call.kind != "tool_call":
+        if item is None or item.call is None or item.call.kind != "tool_call" or item.call.closed:
             return True
         return not kind.startswith(f"response.{item.fields.get('type')}")
 
@@ -230,8 +229,17 @@ class ResponsesGate(StreamGate):
         if kind == "response.output_text.annotation.added":
             return self._read_annotation(value)
         if kind == "error":
+            self._check_growth(self._items.values())
             self._break_off()
+        item = self._item_at(value)
+        if item is not None and item.call is not None and item.call.need != "idle" and kind not in EVENTS:
+            item.growth.take(kind, value)
         return self._beside_item(value)
+
+    def _check_growth(self, items: Iterable[_Item]) -> None:
+        """Raise `Doubtful` where more was told of a call than it says, also where it never ended."""
+        for item in items:
+            item.growth.check(item.fields)
 
     def _beside_item(self, value: dict[str, Any]) -> list[Touch]:
         item = self._item_at(value)
@@ -560,6 +568,7 @@ class ResponsesGate(StreamGate):
         said = text(fields.get(field)) if field else ""
         if block.need != "idle":
             _check_end(begun, fields)
+            item.growth.check(fields)
             if block.text and any(fields.get(name) and type(fields[name]) is not str for name in _ARGUMENTS):
                 raise Doubtful("a call whose arguments are given twice")
             self._check_given(item, block, said)
@@ -629,6 +638,7 @@ class ResponsesGate(StreamGate):
             item = self._known_as(fields, place, named) or self._item_of(place, fields)
             self._final.append(item)
             touches += self._whole_item(item, fields, ("response", "output", place))
+        self._check_growth(items)
         self._turn(0).over = True
         if kind == "response.failed":
             self._break_off()
@@ -841,9 +851,9 @@ def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
         raise Doubtful("a call whose arguments are given twice")
     if any(begun.get(name) and begun[name] != fields.get(name) for name in _NAMES):
         raise Doubtful("a call that is named twice")
-    strings = [*_strings(fields)]
-    known, whole, place = {*strings}, "\0".join(strings), 0
-    for said in _strings({key: begun[key] for key in begun if key not in _FRAME}):
+    there = [*strings(fields)]
+    known, whole, place = {*there}, "\0".join(there), 0
+    for said in strings({key: begun[key] for key in begun if key not in _FRAME}):
         # What has grown is looked for behind what was found before it, for there may be very many.
         place = place if said in known else whole.find(said, place)
         if place < 0:
@@ -864,19 +874,6 @@ def _is_first_of(arguments: Any, fields: dict[str, Any]) -> bool:
     if type(arguments) is not str or type(whole) is not str:
         return False
     return whole.startswith(arguments) and type(decode(utf8(whole))) is dict
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """All strings in a JSON value but those that change while it comes."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in mapping(value).items():
-            if key not in _COMING:
-                yield from _strings(inner)
-    elif isinstance(value, list):
-        for inner in sequence(value):
-            yield from _strings(inner)
 
 
 def _same(part: Part, other: Part) -> bool:

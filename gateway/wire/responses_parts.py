@@ -1,6 +1,6 @@
 """OpenAI Responses items as parts: the same reading for input and output."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
@@ -45,20 +45,20 @@ _FRAME: Final = frozenset({"id", "type", "status", "call_id", "created_by", "cal
 _BROUGHT: Final = ("output", "outputs", "results", "result")
 """Where calls of built-in tools hold what they brought."""
 
-_GIVEN: Final = ("arguments", "input", "code", "text")
+_SAID: Final = ("arguments", "input", "code", "text", "content", "summary")
 """Where items hold what was asked for, or said."""
 
-_GIVES: Final = {
+_READ: Final = {
     "function_call": ("arguments",),
     "custom_tool_call": ("input",),
     "mcp_call": ("arguments",),
     "mcp_approval_request": ("arguments",),
     "code_interpreter_call": ("code",),
-    "message": (),
-    "": (),
-    "reasoning": (),
-    "mcp_list_tools": (),
-    "compaction": (),
+    "message": ("content",),
+    "": ("content",),
+    "reasoning": ("content", "summary"),
+    **dict.fromkeys(("mcp_approval_response", "mcp_list_tools", "additional_tools", "tool_search_output"), ()),
+    **dict.fromkeys(("compaction", "compaction_summary", "item_reference"), ()),
 }
 """By kind, the names of those that are read; of other kinds all are."""
 
@@ -106,23 +106,34 @@ def item_parts(item: Any, pointer: str, voice: Voice | None = None) -> list[Part
     name = text(fields.get("type"))
     kind = KIND_OF[voice or voice_of(fields)]
     if name == "message" or (not name and "role" in fields):
-        return [*_message(fields, kind, pointer), *_also_brought(fields, pointer)]
+        return [*_message(fields, kind, pointer), *_beside(fields, kind, pointer)]
     read = _READERS.get(name)
     if read is not None:
-        return [*read(fields, pointer), *_also_brought(fields, pointer)]
+        return [*read(fields, pointer), *_beside(fields, kind, pointer)]
     if name.endswith("_output"):
         return _output(fields, pointer)
     if name.endswith("_call"):
-        return [_call(fields, pointer), *_also_brought(fields, pointer)]
+        return [_call(fields, pointer), *_beside(fields, kind, pointer)]
     return [unknown(kind, item, pointer)]
 
 
-def _also_brought(item: _Item, pointer: str) -> list[Part]:
-    """What an item holds beside what its kind is known to bring (a web search's `results`)."""
+def _beside(item: _Item, kind: StepKind, pointer: str) -> list[Part]:
+    """What an item says and holds beside what is read of its kind (a web search's `results`)."""
     name = text(item.get("type"))
-    given = _GIVES.get(name, _GIVEN)
-    strays = [key for key in _GIVEN if key not in given and item.get(key)]
-    return [Part(kind="model_text", text=compact(item[key]), pointer=f"{pointer}/{key}") for key in strays] + [
+    return [
+        *_also_said(item, _READ.get(name, _SAID), kind, pointer),
+        *_also_brought(item, _BRINGS.get(name), pointer),
+    ]
+
+
+def _also_said(item: _Item, read: Collection[str], kind: StepKind, pointer: str) -> list[Part]:
+    said = [key for key in _SAID if key not in read and item.get(key)]
+    return [Part(kind=kind, text=compact(item[key]), pointer=f"{pointer}/{key}") for key in said]
+
+
+def _also_brought(item: _Item, read: str | None, pointer: str) -> list[Part]:
+    name = text(item.get("type"))
+    return [
         Part(
             kind="tool_result",
             text=compact(item[key]),
@@ -132,7 +143,7 @@ def _also_brought(item: _Item, pointer: str) -> list[Part]:
             server_side=True,
         )
         for key in _BROUGHT
-        if key != _BRINGS.get(name) and item.get(key)
+        if key != read and item.get(key)
     ]
 
 
@@ -225,13 +236,18 @@ def _call(item: _Item, pointer: str) -> Part:
 
 
 def _output(item: _Item, pointer: str) -> list[Part]:
+    field = next((key for key in ("output", "result") if item.get(key) is not None), None)
+    if field is None:
+        return [_result(item, {key: value for key, value in item.items() if key not in _FRAME}, pointer)]
+    others = [*_also_said(item, (), "tool_result", pointer), *_also_brought(item, field, pointer)]
+    return [_result(item, item[field], pointer), *others]
+
+
+def _result(item: _Item, output: Any, pointer: str) -> Part:
     name = text(item.get("type"))
-    output = item.get("output", item.get("result"))
-    if output is None:
-        output = {key: value for key, value in item.items() if key not in _FRAME}
     call_id = word(item.get("call_id")) or word(item.get("id"))
     server_side = name in _SERVER_TOOLS or item.get("execution") == "server"
-    return [merged(_inside(output), pointer, call_id=call_id, server_side=server_side)]
+    return merged(_inside(output), pointer, call_id=call_id, server_side=server_side)
 
 
 def _inside(output: Any) -> list[Part]:

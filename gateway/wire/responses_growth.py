@@ -1,0 +1,58 @@
+"""What events of kinds nobody knows tell of a call while it comes (`response.shell_call_command.delta`).
+
+They wait with the call and leave with it, so what they say has to stand in what is judged: the call as it ends.
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import Any, Final
+
+from gateway.wire.gate import Doubtful
+from gateway.wire.jsons import decode
+from gateway.wire.responses_shapes import CARRIERS
+from gateway.wire.values import mapping, sequence
+from policies.trail import utf8
+
+_COMING: Final = frozenset({"status", "encrypted_content"})
+"""Fields that are others in each event of an item, and say nothing."""
+
+_MOST: Final = 256
+"""Texts that are told of one call: each is looked for in all of it."""
+
+
+class Growth:
+    """The texts told of one call, by the kind of their events and their place."""
+
+    def __init__(self) -> None:
+        self._texts: dict[Hashable, list[str]] = {}
+
+    def take(self, kind: str, value: dict[str, Any]) -> None:
+        """Another event. Pieces of one text are deltas of one kind whose numbers are the same. Raises `Doubtful`."""
+        place = tuple(sorted((key, one) for key, one in value.items() if type(one) is int and key != "sequence_number"))
+        for name in CARRIERS:
+            if value.get(name):
+                number = 0 if kind.endswith(".delta") else len(self._texts)
+                self._texts.setdefault((kind, name, place, number), []).extend(strings(value[name]))
+        if len(self._texts) > _MOST:
+            raise Doubtful("a call of which too much is told")
+
+    def check(self, fields: dict[str, Any]) -> None:
+        """Raise `Doubtful` where something was told that an item does not say."""
+        whole = "\0".join(strings(fields)) if self._texts else ""
+        for pieces in self._texts.values():
+            said = "".join(pieces)
+            value = decode(utf8(said))
+            if any(one not in whole for one in ([*strings(value)] if isinstance(value, (dict, list)) else [said])):
+                raise Doubtful("a call of which other things are told than it ends as")
+
+
+def strings(value: Any) -> Iterator[str]:
+    """All strings in a JSON value but those that change while it comes."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in mapping(value).items():
+            if key not in _COMING:
+                yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in sequence(value):
+            yield from strings(inner)

@@ -1,0 +1,169 @@
+"""What an item of the Responses says beside what its kind is for, and what unknown events tell of a call."""
+
+import json
+from typing import Any, Final
+
+import pytest
+from streams import DIALECTS, Driven, rejecting
+from test_lenient_readers import delivered_document
+from test_one_place import LOOKS, WORD, at, told
+
+from gateway.wire.gate import DOUBTFUL, Needs, Refused
+
+ITEMS: Final[list[dict[str, Any]]] = [
+    {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
+    {"type": "custom_tool_call", "call_id": "c", "name": "look", "input": "x"},
+    {"type": "mcp_call", "name": "look", "server_label": "s", "arguments": "{}", "output": "x"},
+    {"type": "mcp_list_tools", "server_label": "s", "tools": []},
+    {"type": "mcp_approval_request", "name": "look", "server_label": "s", "arguments": "{}"},
+    {"type": "mcp_approval_response", "approval_request_id": "a", "approve": True},
+    {"type": "code_interpreter_call", "code": "1", "outputs": []},
+    {"type": "web_search_call", "action": {"query": "x"}},
+    {"type": "compaction", "encrypted_content": "gAAA"},
+    {"type": "compaction_summary", "encrypted_content": "gAAA"},
+    {"type": "tool_search_output", "call_id": "c", "tools": []},
+    {"type": "function_call_output", "call_id": "c", "output": "x"},
+    {"type": "shell_call_output", "call_id": "c", "result": "x"},
+    {"type": "item_reference"},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi."}]},
+]
+SAID: Final[list[Any]] = [WORD, [{"type": "output_text", "text": WORD}], {"text": WORD}, [WORD]]
+FIELDS: Final = ("content", "summary", "text", "input", "arguments", "code", "result", "results", "outputs", "output")
+
+
+def given(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The item with one thing more, wherever its kind has no place for that."""
+    return [{"id": "i", **item, field: said} for field in FIELDS if field not in item for said in SAID]
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: item["type"])
+def test_what_an_item_says_beside_what_its_kind_is_for_is_judged_in_a_document(item: dict[str, Any]) -> None:
+    for whole in given(item):
+        body = json.dumps({"id": "r", "object": "response", "status": "completed", "output": [whole]}).encode()
+        assert WORD.encode() not in delivered_document("responses", body), whole
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: item["type"])
+def test_what_an_item_says_beside_what_its_kind_is_for_is_judged_in_a_stream(item: dict[str, Any], look: str) -> None:
+    for whole in given(item):
+        added, done = at("output_item.added", item={"id": "i", **item}), at("output_item.done", item=whole)
+        for stream in (
+            told(added, done, output=(whole,)),
+            told(at("output_item.added", item=whole), done, output=(whole,)),
+            told(added, at("output_item.done", item={"id": "i", **item}), output=(whole,)),
+        ):
+            wire = Driven("responses", LOOKS[look]).feed([stream], rejecting(WORD, Refused("No."))).wire
+            assert WORD.encode() not in wire, whole
+
+
+def test_what_a_result_says_beside_its_output_is_data_from_outside() -> None:
+    """Clauses look at results in requests, and at nothing the model said before."""
+    item = {"type": "function_call_output", "call_id": "c", "output": "x", "content": WORD}
+    parts = DIALECTS.responses.parts_of(json.dumps(item).encode(), "message")
+    assert [(part.kind, part.text) for part in parts] == [("tool_result", "x"), ("tool_result", WORD)]
+
+
+# ------------------------------------------------------------------------------------- events that nobody knows
+
+SHELL: Final = {"type": "shell_call", "id": "i", "call_id": "c", "status": "in_progress"}
+CALLS: Final[dict[str, dict[str, Any]]] = {
+    "a call that the caller runs": SHELL,
+    "one that the provider runs": {**SHELL, "execution": "server"},
+}
+
+
+def by_event(stream: bytes) -> list[bytes]:
+    """Each event by itself: what may leave before the next one comes has left."""
+    return [event + b"\n\n" for event in stream.split(b"\n\n") if event]
+
+
+def commands(*said: str) -> dict[str, Any]:
+    return {"action": {"commands": [*said]}}
+
+
+def streamed(item: dict[str, Any], *events: dict[str, Any], whole: dict[str, Any]) -> bytes:
+    """A stream in which such events stand between the item's first and last."""
+    ended = {**item, **whole, "status": "completed"}
+    return told(at("output_item.added", item=item), *events, at("output_item.done", item=ended), output=(ended,))
+
+
+def telling(said: str, place: int = 0, kind: str = "shell_call_command.delta") -> dict[str, Any]:
+    return at(kind, command_index=place, delta=said)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_a_call_grows_by_leaves_with_it(call: str, look: str) -> None:
+    item = CALLS[call]
+    stream = streamed(
+        item,
+        telling("ls "),
+        telling("-l"),
+        at("shell_call_command.done", command_index=0, text="ls -l"),
+        *[at("shell_call.progress", text="ls")] * 2,
+        at("in_progress", response={"id": "resp_1", "status": "in_progress", "output": [], "instructions": "Look."}),
+        telling("p", 1),
+        telling("wd", 1),
+        telling('{"note": "pwd"}', 2),
+        whole=commands("ls -l", "pwd"),
+    )
+    driven = Driven("responses", LOOKS[look]).feed(by_event(stream))
+    assert driven.wire == stream
+    (asked,) = [json.loads(one.part.text) for one in driven.judged]
+    assert asked.get("action", asked) == {"commands": ["ls -l", "pwd"]}
+
+
+HALVES: Final = (WORD[:3], WORD[3:])
+TOLD: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "in one piece": (telling(WORD),),
+    "in pieces": tuple(map(telling, HALVES)),
+    "in pieces around another's": (telling(HALVES[0]), telling("ls", 1), telling(HALVES[1])),
+    "in the end": (telling(WORD, kind="shell_call_command.done"),),
+    "as a value": (telling(json.dumps({"do": WORD})),),
+    "as an object": (at("shell_call_command.delta", command_index=0, input={"do": WORD}),),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("name", TOLD)
+def test_what_is_told_of_a_call_and_what_it_does_not_end_as_does_not_pass(name: str, call: str, look: str) -> None:
+    item = CALLS[call]
+    begun = at("output_item.added", item=item)
+    failed = at("failed", response={"id": "resp_1", "status": "failed", "error": None, "output": []})
+    for stream in (
+        streamed(item, *TOLD[name], whole=commands("ls")),
+        streamed(item, *TOLD[name], whole=commands(*HALVES)),
+        told(begun, *TOLD[name]),
+        told(begun, *TOLD[name], {"type": "error", "message": "x"}),
+        told(begun, *TOLD[name], failed),
+    ):
+        wire = Driven("responses", LOOKS[look]).feed(by_event(stream)).wire
+        assert HALVES[1].encode() not in wire
+        assert DOUBTFUL.encode() in wire
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_told_of_a_call_behind_its_end_is_judged(call: str) -> None:
+    ended = {**CALLS[call], **commands("ls"), "status": "completed"}
+    begun, done = at("output_item.added", item=CALLS[call]), at("output_item.done", item=ended)
+    for output in ((), (ended,)):
+        stream = told(begun, done, telling(WORD), output=output)
+        wire = Driven("responses", LOOKS["whole"]).feed(by_event(stream), rejecting(WORD, Refused("No."))).wire
+        assert WORD.encode() not in wire
+
+
+def test_what_is_told_of_a_call_passes_where_no_clause_looks_at_calls() -> None:
+    begun = at("output_item.added", item=SHELL)
+    for stream in (streamed(SHELL, telling(WORD), whole=commands("ls")), told(begun, telling(WORD))):
+        assert Driven("responses", Needs(text="whole")).feed(by_event(stream)).wire == stream
+
+
+def test_a_call_of_which_too_many_texts_are_told_does_not_pass() -> None:
+    """Each would have to be looked for in all of the call."""
+    events = [telling("l", place) for place in range(300)]
+    assert (
+        DOUBTFUL.encode()
+        in Driven("responses", LOOKS["whole"]).feed([streamed(SHELL, *events, whole=commands("l"))]).wire
+    )
