@@ -1,5 +1,6 @@
 """Reading a request: the steps all three wires share, from bytes to messages with exact cuts."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -33,8 +34,11 @@ _SHORTEST: Final = 2
 """Bytes of the shortest element with its comma."""
 
 _STRING: Final = rb'"[^"]*+"'
-_VALUES: Final = compiled(rb'(?:(?:[^",]++|%b)*+,){%d}+' % (_STRING, MOST_VALUES))
-_ELEMENTS: Final = compiled(rb'(?:(?:[^",]++|%b|,(?=\s*+%b\s*+:))*+,){%d}+' % (_STRING, _STRING, MOST_ELEMENTS))
+_AT_ONCE: Final = 1_000
+"""Commas that are matched together: `re` keeps a place for each."""
+
+_VALUES: Final = compiled(rb'(?:(?:[^",]++|%b)*+,){%d}+' % (_STRING, _AT_ONCE))
+_ELEMENTS: Final = compiled(rb'(?:(?:[^",]++|%b|,(?=\s*+%b\s*+:))*+,){%d}+' % (_STRING, _STRING, _AT_ONCE))
 """As many commas outside strings (of elements only, as what follows the others is a key); nothing is tried twice."""
 
 _HISTORIES: Final = 4 << 20
@@ -131,10 +135,21 @@ def _refuse_endless(body: bytes) -> None:
     if commas < MOST_ELEMENTS:
         return
     unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # so that every quote left opens or closes a string
-    if commas >= MOST_VALUES and _VALUES.match(unescaped):
+    if commas >= MOST_VALUES and _holds(_VALUES, MOST_VALUES, unescaped):
         raise Undecodable(f"the request body holds more than {MOST_VALUES} values")
-    if _ELEMENTS.match(unescaped):
+    if _holds(_ELEMENTS, MOST_ELEMENTS, unescaped):
         raise Undecodable(f"the request body holds more than {MOST_ELEMENTS} messages and parts")
+
+
+def _holds(commas: re.Pattern[bytes], count: int, unescaped: bytes) -> bool:
+    """Whether there are so many of these commas."""
+    at = 0
+    for _ in range(0, count, _AT_ONCE):
+        found = commas.match(unescaped, at)
+        if found is None:
+            return False
+        at = found.end()
+    return True
 
 
 def decode_body(decode: Callable[[bytes], T], body: bytes) -> T:
