@@ -16,7 +16,7 @@ from gateway.wire.turns import Unanswerable, appended, only
 from gateway.wire.values import count, mapping, sequence, text, word
 
 _CALLS = ("tool_calls", "function_call")
-_ONCE = frozenset({"role", "type", "id", "name", "index"})
+_ONCE = frozenset({"role", "type", "id", "name", "index", "format"})
 """Fields that come whole, wherever they come."""
 
 _RETURNED = ("role", "content", "refusal", "reasoning_content", "reasoning", DETAILS, *_CALLS)

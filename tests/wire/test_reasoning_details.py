@@ -180,6 +180,14 @@ def test_a_section_of_a_document_is_changed_unless_it_is_signed() -> None:
         edit(document(details(text("A key.", signature="EqQB"))), pointer, "A key.", "key")
 
 
+def test_sections_go_back_to_the_provider_as_they_came() -> None:
+    """It takes a thought whose signature is right of it, in a format it knows."""
+    found = enforcing(DIALECTS.chat)
+    assert found is not None
+    whole = json.loads(found.turns.assemble(told(*mirrored("Let me", " see."), details(SIGNATURE), SAID)))
+    assert whole["choices"][0]["message"]["reasoning_details"] == [{**text("Let me see."), "signature": "EqQB"}]
+
+
 def test_a_thought_is_rejected_in_both_its_tellings() -> None:
     stream = told(*mirrored("Hm.", WORD), SAID)
     wire = Driven("chat", ALL).feed([stream], rejecting(WORD, Refused("No."), {"reasoning"})).wire
