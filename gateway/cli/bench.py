@@ -48,11 +48,19 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--requests", type=click.IntRange(20, 100_000), default=300, show_default=True, help="Per load and way.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="Measure with this configuration, its policies say, on a data directory of its own.",
+)
 @json_option
-def bench(requests: int, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
+def bench(requests: int, config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
     """Measure what a gateway adds on this machine: one caller, full recording, beside the same calls made directly.
 
-    Starts a provider and a gateway as processes of their own. `make bench` measures load and rivals too.
+    Starts a provider and a gateway as processes of their own; the gateway is as it comes unless a configuration is
+    named, whose supervisor and alerts are then asked and told as ever. `make bench` measures load and rivals too.
     """
     from gateway.cli.running import RunningGateway
     from gateway.cli.screen import err, out, print_json
@@ -60,9 +68,9 @@ def bench(requests: int, as_json: bool) -> None:  # noqa: FBT001 - a flag by nat
     directory = Path(tempfile.mkdtemp(prefix="stepwarden-bench-"))
     try:
         with _provider() as upstream:
-            settings = {"STEPWARDEN_PROVIDER__ANTHROPIC__BASE_URL": upstream}
+            settings = {"STEPWARDEN_PROVIDER__ANTHROPIC__BASE_URL": upstream, "STEPWARDEN_GATEWAY__HOST": "127.0.0.1"}
             began = time.monotonic()
-            with RunningGateway(directory, settings) as gateway:
+            with RunningGateway(directory, settings, config_file) as gateway:
                 started = time.monotonic() - began
                 found: list[Measured] = []
                 for label, size in _BODIES:
@@ -93,16 +101,15 @@ def _body(size: int, *, stream: bool) -> bytes:
 def _provider() -> Generator[str]:
     """A provider as a process of its own; its base URL."""
     command = [sys.executable, "-P", "-m", "gateway.demo.provider", "--reply-bytes", "1024", "--chunks", str(_CHUNKS)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603 - our own module
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise CannotMeasure("the local provider did not start")
-        yield msgspec.json.decode(line)["url"]
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise CannotMeasure("the local provider did not start")
+            yield msgspec.json.decode(line)["url"]
+        finally:
+            process.terminate()
 
 
 class _Caller:

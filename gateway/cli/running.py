@@ -41,13 +41,15 @@ def _last_words(log: Path) -> str:
 class RunningGateway:
     """`stepwarden serve` on a directory of its own; a context manager. `settings` are environment forms."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str], config_file: Path | None = None) -> None:
+        """`config_file`: with this configuration, as far as `settings` say nothing else. Raises as `Config.load`."""
         self.directory = directory
         self.data_dir = directory / "data"
         self.log = directory / "gateway.log"
         own = {"STEPWARDEN_GATEWAY__DATA_DIR": str(self.data_dir), "STEPWARDEN_GATEWAY__PORT": "0", **settings}
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("STEPWARDEN_")} | own
-        self.config = Config.load(None, environ=self._environ)
+        self.config = Config.load(config_file, environ=self._environ)
+        self._named = [] if config_file is None else ["--config", str(config_file.absolute())]
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -59,7 +61,7 @@ class RunningGateway:
     def __enter__(self) -> Self:
         """Start it and wait until it listens. Raises `DidNotStart`."""
         # Our own package must win over what lies in the directory it runs in: -P, and nothing read from there.
-        command = [sys.executable, "-P", "-m", "gateway.cli.main", "serve"]
+        command = [sys.executable, "-P", "-m", "gateway.cli.main", "serve", *self._named]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command, cwd=self.directory, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
