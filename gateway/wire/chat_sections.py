@@ -60,8 +60,8 @@ class Sections:
 
     def _check(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
-            named = [f"id {piece.name}"] * (piece.name is not None) + ["section 0"] * (piece.section is None)
-            self._runs.take(f"section {piece.section!r}", f"form {piece.form}", *named)
+            zero = ["section 0"] if piece.section is None else []  # many take no index for the first
+            self._runs.take(f"section {piece.section!r}", f"form {piece.form}", f"id {piece.name}", *zero)
 
     def _go(self, way: str) -> None:
         self._ways.add(way)

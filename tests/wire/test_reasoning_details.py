@@ -80,6 +80,7 @@ SMUGGLED: Final[dict[str, bytes]] = {
     "in the first section and in none": told(
         details(text(FIRST, None)), details(text("?", 1)), details(text(LAST)), SAID
     ),
+    "in pieces of no name": told(details(text(FIRST)), details(text("?", 1, id="a")), details(text(LAST, 2)), SAID),
     "in pieces of one name": told(*(details(text(said, id=name)) for said, name in NAMED), SAID),
 }
 
