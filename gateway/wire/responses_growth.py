@@ -40,9 +40,13 @@ class Growth:
         whole = "\0".join(strings(fields)) if self._texts else ""
         for pieces in self._texts.values():
             said = "".join(pieces)
-            value = decode(utf8(said))
-            if any(one not in whole for one in ([*strings(value)] if isinstance(value, (dict, list)) else [said])):
+            if said not in whole and not _is_said(decode(utf8(said)), whole):
                 raise Doubtful("a call of which other things are told than it ends as")
+
+
+def _is_said(value: Any, whole: str) -> bool:
+    """Whether a text that is an object or a list says nothing else."""
+    return isinstance(value, (dict, list)) and all(one in whole for one in strings(value))
 
 
 def strings(value: Any) -> Iterator[str]:
