@@ -111,7 +111,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "response.reasoning_part.added": _WITH_PART,
     "response.reasoning_part.done": _WITH_PART,
     "response.output_text.annotation.added": _event("annotation", ANY),
-    "error": _event("error", ANY),
+    "error": an_object(nothing_else(CARRIERS, {"type": TEXT, "code": TEXT, "error": ANY})),
     **_growing(
         {
             "response.output_text": "text",

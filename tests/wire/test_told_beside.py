@@ -223,6 +223,14 @@ def test_a_summary_in_an_event_is_judged_or_does_not_pass() -> None:
         assert WORD.encode() not in Driven("responses", LOOKS["whole"]).feed([told(event)], rejecting(WORD, NO)).wire
 
 
+def test_an_error_passes_with_its_code() -> None:
+    """https://platform.openai.com/docs/api-reference/responses-streaming/error."""
+    failed = {"type": "error", "code": "rate_limit_exceeded", "message": "Slow down.", "param": None}
+    stream = told(failed)
+    whole = stream[: stream.rindex(b"event: ")]
+    assert Driven("responses", LOOKS["whole"]).feed([whole]).wire == whole
+
+
 def test_a_patch_passes_as_it_came() -> None:
     patch = {"type": "apply_patch_call", "id": "i", "call_id": "c", "status": "in_progress"}
     operation = {"type": "update_file", "path": "a.py", "diff": ""}
