@@ -68,7 +68,7 @@ def _groups(pieces: Sequence[Piece]) -> list[tuple[int, ...]]:
     groups = [
         tuple(numbers)
         for names, numbers in named.items()
-        if names[0] in ("section", "form") or numbers[-1] - numbers[0] >= len(numbers)
+        if names[0] in ("section", "numbered", "form") or numbers[-1] - numbers[0] >= len(numbers)
     ]
     return [group for group in dict.fromkeys(groups) if len(group) < len(pieces)]
 

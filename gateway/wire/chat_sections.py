@@ -80,6 +80,8 @@ class Sections:
         place, form = self._known.setdefault(piece.section, (len(self._known), piece.form))
         if form != piece.form:
             raise Doubtful("a section in two forms")
+        if {None, 0} <= self._known.keys():
+            raise Doubtful("a section that some take for the first")
         for key, name in (("section", piece.section), ("form", piece.form)):
             if self._first.setdefault(key, name) == name:
                 continue

@@ -99,6 +99,9 @@ BESIDE: Final[dict[str, list[Fields]]] = {
     "one that ends within another word than the thought's": [*mirrored(WORD), details(text("_s", 1), thought="s")],
     "one that ends within a word of all": [details(text(WORD)), details(text("s", 1))],
     "a summary that begins within a word of a text": [details(text("my")), details(summary(WORD, 1))],
+    "one that begins with a number and goes on without": [
+        *(details(text(said, index)) for said, index in (("my", 1), (FIRST, 0), (LAST, None))),
+    ],
     "two of which one ends within a word of one delta": [details(text(WORD), text("s", 1), thought=f"{WORD}s")],
 }
 
@@ -322,4 +325,5 @@ def hiding(word: str) -> Any:
 
 def deltas_of(wire: bytes) -> list[Any]:
     found = [line[6:] for line in wire.splitlines() if line.startswith(b"data: {")]
-    return [json.loads(data)["choices"][0]["delta"] for data in found]
+    chunks = map(json.loads, found)
+    return [chunk["choices"][0]["delta"] for chunk in chunks if "choices" in chunk]
