@@ -578,7 +578,8 @@ class ResponsesGate(StreamGate):
         if not again:
             item.fields = fields
             self._end_call(block, parts[0] if parts else block.part, said)
-        if parts and (again or self._differs(block, said)) and not _same(parts[0], block.part):
+        apart = again or self._differs(block, said) or bool(block.text and not said and parts and parts[0].text)
+        if parts and apart and not _same(parts[0], block.part):
             return [self._apart(item, parts[0]), *others]
         if field and block.says(utf8(said)):
             return [repeated(block, (*path, field)), *others]

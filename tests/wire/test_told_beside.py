@@ -218,6 +218,21 @@ def test_what_is_told_of_a_call_and_what_it_does_not_end_as_does_not_pass(name: 
         assert DOUBTFUL.encode() in wire
 
 
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_a_call_does_is_judged_also_where_it_streams_as_another_kind_of_call(call: str, look: str) -> None:
+    begun, ended = CALLS[call], {**CALLS[call], **commands(WORD), "status": "completed"}
+    added, piece = at("output_item.added", item=begun), at("function_call_arguments.delta", delta="{}")
+    for stream in (
+        told(added, piece, output=(ended,)),
+        told(added, piece, at("output_item.done", item=ended)),
+        told(piece, at("output_item.done", item=ended)),
+        told(added, piece, at("output_item.done", item=begun), output=(ended,)),
+    ):
+        wire = Driven("responses", LOOKS[look]).feed(by_event(stream), rejecting(WORD, NO, {"tool_call"})).wire
+        assert WORD.encode() not in wire
+
+
 def test_a_summary_in_an_event_is_judged_or_does_not_pass() -> None:
     for event in (at("novelty", summary=WORD), at("output_text.delta", content_index=0, delta="Hi.", summary=WORD)):
         assert WORD.encode() not in Driven("responses", LOOKS["whole"]).feed([told(event)], rejecting(WORD, NO)).wire
