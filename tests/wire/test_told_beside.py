@@ -259,6 +259,21 @@ def test_a_patch_passes_as_it_came() -> None:
     assert Driven("responses", LOOKS["whole"]).feed(by_event(stream)).wire == stream
 
 
+UNREAD: Final[list[dict[str, Any]]] = [
+    {**ITEMS[0], "note": WORD},
+    {**ITEMS[2], "note": WORD},
+    {"type": "code_interpreter_call", "code": "1", "outputs": [{"type": "logs", "logs": "1", "note": WORD}]},
+    {"type": "file_search_call", "queries": [], "results": [{"filename": "a", "text": "b", "note": WORD}]},
+    {**SHELL, "created_by": WORD},
+]
+
+
+@pytest.mark.parametrize("item", UNREAD, ids=lambda item: item["type"])
+def test_what_is_told_of_a_call_has_to_stand_in_what_is_judged_of_it(item: dict[str, Any]) -> None:
+    stream = streamed({"id": "i", **item}, at(f"{item['type']}.progress", text=WORD), whole={})
+    assert DOUBTFUL.encode() in Driven("responses", LOOKS["whole"]).feed([stream]).wire
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_what_is_told_of_a_call_behind_its_end_is_judged(call: str) -> None:
     ended = {**CALLS[call], **commands("ls"), "status": "completed"}
