@@ -516,7 +516,7 @@ class ResponsesGate(StreamGate):
         if item.call is not None:  # some servers give an item whole from its beginning
             parts = read_with(output_parts, fields, item.pointer)[1:]
             begun = [touch for part in parts for touch in self._brought(item, fields, part, ("item",))]
-            begun.append(beside(item.call, opens=True))
+            begun.append(_opens(item.call, fields))
         return begun or [beside(block, opens=True) for block in item.blocks[:1]]
 
     def _needs_another(self, block: Block, fields: dict[str, Any]) -> bool:
@@ -859,6 +859,14 @@ def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
         place = place if said in known else whole.find(said, place)
         if place < 0:
             raise Doubtful("an item that ends as another than it began")
+
+
+def _opens(block: Block, fields: dict[str, Any]) -> Touch:
+    """What the event that begins a call has to do with it: it may give all of its arguments, or the first of them."""
+    field = next((name for name in _ARGUMENTS if word(fields.get(name)) is not None), None)
+    if field is None:
+        return beside(block, opens=True)
+    return Touch(block, 0, len(utf8(fields[field])), ("item", field), opens=True)
 
 
 def _given(fields: dict[str, Any]) -> Any:

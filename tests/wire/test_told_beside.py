@@ -8,7 +8,8 @@ from streams import DIALECTS, Driven, rejecting
 from test_lenient_readers import delivered_document
 from test_one_place import LOOKS, WORD, at, told
 
-from gateway.wire.gate import DOUBTFUL, Needs, Refused
+from gateway.wire.edits import Replacement
+from gateway.wire.gate import DOUBTFUL, Judgement, Needs, Refused
 
 ITEMS: Final[list[dict[str, Any]]] = [
     {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
@@ -131,6 +132,20 @@ def test_what_a_server_says_went_wrong_is_judged_as_what_it_brought(item: dict[s
             assert WORD.encode() not in wire
         honest = stream.replace(WORD.encode(), b"timed out")
         assert Driven("responses", LOOKS["whole"]).feed([honest]).wire == honest
+
+
+@pytest.mark.parametrize("field", ["arguments", "input", "code"])
+def test_what_is_taken_out_of_a_call_leaves_in_no_event_also_where_it_begins_with_all_of_it(field: str) -> None:
+    kinds = {"arguments": "function_call", "input": "custom_tool_call", "code": "code_interpreter_call"}
+    item = {"type": kinds[field], "id": "i", "call_id": "c", "name": "look", field: json.dumps({"at": WORD})}
+    stream = told(at("output_item.added", item=item), at("output_item.done", item=item), output=(item,))
+
+    def hide(judgement: Judgement) -> list[Replacement]:
+        start = judgement.part.text.index(WORD)
+        return [Replacement(start, start + len(WORD), "*")]
+
+    wire = Driven("responses", LOOKS["whole"]).feed([stream], hide).wire
+    assert wire == stream.replace(WORD.encode(), b"*")
 
 
 # ------------------------------------------------------------------------------------- events that nobody knows
