@@ -37,7 +37,7 @@ class Growth:
             raise Doubtful("a call of which too much is told")
 
     def check(self, fields: dict[str, Any]) -> None:
-        """Raise `Doubtful` where something was told that does not stand in what is judged of an item."""
+        """Raise `Doubtful` where something was told that does not stand in what is judged of a call."""
         whole = _judged(fields) if self._texts else ""
         for pieces in self._texts.values():
             said = "".join(pieces)
@@ -46,8 +46,8 @@ class Growth:
 
 
 def _judged(fields: dict[str, Any]) -> str:
-    """All texts that are judged of an item, and the strings in those that are JSON."""
-    texts = [said for part in read_with(output_parts, fields, "") for said in (part.tool or "", part.text)]
+    """What is judged of the call itself, with which those events leave, and the strings in it where it is JSON."""
+    texts = [said for part in read_with(output_parts, fields, "")[:1] for said in (part.tool or "", part.text)]
     return "\0".join([*texts, *(said for each in texts for said in strings(decode(utf8(each))))])
 
 

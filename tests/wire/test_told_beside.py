@@ -289,6 +289,14 @@ def test_what_is_told_of_a_call_has_to_stand_in_what_is_judged_of_it(item: dict[
     assert DOUBTFUL.encode() in Driven("responses", LOOKS["whole"]).feed([stream]).wire
 
 
+def test_what_is_told_of_a_call_does_not_leave_where_what_it_brought_is_rejected() -> None:
+    item = {"type": "code_interpreter_call", "id": "i", "code": "1"}
+    brought = {"outputs": [{"type": "logs", "logs": WORD}]}
+    stream = streamed(item, at("code_interpreter_call.progress", text=WORD), whole=brought)
+    wire = Driven("responses", LOOKS["whole"]).feed(by_event(stream), rejecting(WORD, NO, {"tool_result"})).wire
+    assert WORD.encode() not in wire
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_what_is_told_of_a_call_behind_its_end_is_judged(call: str) -> None:
     ended = {**CALLS[call], **commands("ls"), "status": "completed"}
