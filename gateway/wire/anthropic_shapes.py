@@ -46,7 +46,15 @@ def _event(members: Mapping[str, Shape]) -> Shape:
 
 
 _SAID: Final = an_object(
-    {**dict.fromkeys(TEXTS, TEXT), "type": TEXT, "signature": TEXT, "citation": ANY, "citations": NOTHING}, alone=TEXTS
+    {
+        **dict.fromkeys(TEXTS, TEXT),
+        "type": TEXT,
+        "signature": TEXT,
+        "citation": ANY,
+        "citations": NOTHING,
+        "input": NOTHING,
+    },
+    alone=TEXTS,
 )
 EVENTS: Final[Mapping[str, Shape]] = {
     "message_start": _event({"message": _MESSAGE}),
@@ -54,7 +62,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "content_block_delta": _event({"index": NUMBER, "delta": _SAID}),
     "content_block_stop": _event({"index": NUMBER}),
     "message_delta": _event(
-        {"delta": an_object(nothing_else((*TEXTS, "citation", "citations"), {"stop_reason": TEXT}))}
+        {"delta": an_object(nothing_else((*TEXTS, "citation", "citations", "input"), {"stop_reason": TEXT}))}
     ),
     "message_stop": _event({}),
     "ping": _event({}),

@@ -4,14 +4,15 @@ Every choice is a turn of its own. Texts of a choice grow side by side with its 
 reason; calls are told apart by their index and may interleave.
 """
 
-from collections.abc import Hashable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from gateway.wire.chat_calls import Calls
-from gateway.wire.chat_details import DETAILS, Piece, told, word_goes_on
+from gateway.wire.chat_details import DETAILS, told
 from gateway.wire.chat_parts import QUOTED, REASONING, called, is_plain, odd_text
+from gateway.wire.chat_sections import Sections
 from gateway.wire.chat_shapes import CARRIERS, CHUNK, SPEAKING
 from gateway.wire.frames import Frame
 from gateway.wire.gate import (
@@ -32,6 +33,7 @@ from gateway.wire.gate import (
     close,
     grow,
     rewritten,
+    shared,
     touches_edit,
 )
 from gateway.wire.jsons import decode, encode, read_with
@@ -63,10 +65,8 @@ class _Choice:
         """By call, in which of two forms it comes, and the field in it that holds what it is given."""
         self.quoted: dict[str, dict[str, Block]] = {}
         """By the name citations stand under, and by what they say."""
-        self.sections: dict[Hashable, Block | None] = {}
-        """Sections of the reasoning; the first has no block for as long as the thought beside it says the same."""
-        self.retold = 0
-        """Bytes of the thought that the first section has said again."""
+        self.sections: Sections | None = None
+        """Reasoning that is told in pieces."""
         self.numbered = Calls()
         self.placed: dict[int, Block] = {}
         """Calls by their place."""
@@ -92,8 +92,11 @@ class ChatGate(StreamGate):
         self._usage: Any = None
         self._before: Any = None
         self._again = False
-        self._rethought: set[int] = set()
-        """Choices whose reasoning was changed: what is told of it in sections may be signed, and leaves no more."""
+        self._rethought: dict[int, set[str]] = {}
+        """By choice whose reasoning was changed, what tells of it and leaves no more: its pieces, which may be signed.
+
+        Where only they said what was changed, the thought goes with them: clients read it where they find no pieces.
+        """
         self._resumed: set[int] = set()
         """Choices whose content a later stream has gone on with."""
 
@@ -203,27 +206,20 @@ class ChatGate(StreamGate):
     def _read_details(
         self, choice: _Choice, index: int, delta: dict[str, Any], path: tuple[Step, ...], thought: Touch | None
     ) -> list[Touch]:
-        """Reasoning told in sections, as far as it says more than the thought beside it."""
+        """Reasoning told in pieces, as far as it says more than the thought beside it."""
         pieces = list(told(delta.get(DETAILS)))
-        if _retells(choice, pieces, thought):
+        if not pieces and thought is None:
             return []
-        if thought is not None and word_goes_on(thought.block.text, choice.retold):
-            for section in [name for name, block in choice.sections.items() if block is None]:
-                self._section(choice, index, section)
-        return [grow(self._section(choice, index, name), said, (*path, DETAILS, at)) for at, name, said in pieces]
+        if choice.sections is None:
+            choice.sections = Sections(partial(self._section, choice, index))
+        sealed = bool(delta.get(DETAILS)) and not pieces
+        return choice.sections.take(pieces, thought, (*path, DETAILS), sealed=sealed)
 
-    def _section(self, choice: _Choice, index: int, name: Hashable) -> Block:
-        """The block of a section: from its beginning on, also where the thought has said the same until now."""
-        block = choice.sections.get(name)
-        if block is None:
-            was_retold = name in choice.sections
-            choice.sections.setdefault(name, None)
-            place = list(choice.sections).index(name)
-            pointer = f"/choices/{index}/message/{DETAILS}/{place}"
-            block = choice.sections[name] = self._block(Part(kind="reasoning", pointer=pointer), index)
-            choice.order.append(block)
-            if was_retold:
-                grow(block, choice.texts["reasoning"].text[: choice.retold].decode("utf-8", "surrogatepass"), None)
+    def _section(self, choice: _Choice, index: int, place: int | None) -> Block:
+        pointer = f"/choices/{index}/message/{DETAILS}"
+        part = Part(kind="reasoning", pointer=pointer if place is None else f"{pointer}/{place}")
+        block = self._block(part, index)
+        choice.order.append(block)
         return block
 
     def _read_text(self, choice: _Choice, index: int, key: str, content: Any, path: tuple[Step, ...]) -> list[Touch]:
@@ -351,7 +347,7 @@ class ChatGate(StreamGate):
             not self._again
             and not self._rejected()
             and not self._rethought
-            and not any(touch.block.edits for touch in entry.touches)
+            and not any(one.block.edits for touch in entry.touches for one in shared(touch))
         ):
             self._note(value)
             return entry.frame.raw
@@ -427,8 +423,8 @@ class ChatGate(StreamGate):
         taken = self._take_out(index, delta)
         if taken and "message" in choice:
             choice = {key: value for key, value in choice.items() if key != "message"}
-        if (self._again or index in self._rethought) and delta.pop(DETAILS, None) is not None:
-            taken = True
+        for key in {DETAILS} if self._again else self._rethought.get(index, ()):
+            taken = delta.pop(key, None) is not None or taken
         if self._again and index in self._introduced and delta.pop("role", None) is not None:
             taken = True
         if self._again and delta.get("content") and self._lacks_break(index):
@@ -447,14 +443,20 @@ class ChatGate(StreamGate):
         """A choice with the changed texts in it, and whether there were any."""
         changed_texts = False
         for touch in touches:
+            self._rethink(index, [one.block for one in shared(touch) if touches_edit(one)])
             if touch.path is None or touch.block.dropped or not touches_edit(touch):
                 continue
-            if touch.block.kind == "reasoning":
-                self._rethought.add(index)  # so that none of its sections leaves, whatever is put there
             said = rewritten(touch)
             choice = _put(choice, touch.path[2:], decode(said) if isinstance(said, bytes) else said)
             changed_texts = True
         return choice, changed_texts
+
+    def _rethink(self, index: int, blocks: list[Block]) -> None:
+        """What tells of a thought that was changed in these blocks leaves no more, whatever is put there."""
+        thoughts = [block.part.pointer for block in blocks if block.kind == "reasoning"]
+        if thoughts:
+            apart = any(f"/{DETAILS}" in pointer for pointer in thoughts)
+            self._rethought.setdefault(index, set()).update((DETAILS, *REASONING) if apart else (DETAILS,))
 
     def _take_out(self, index: int, delta: dict[str, Any]) -> bool:
         """Remove the pieces of dropped blocks from a delta; whether there were any."""
@@ -463,7 +465,7 @@ class ChatGate(StreamGate):
             return False
         gone = {_KEY_OF.get(name, name) for name, block in choice.texts.items() if block.dropped}
         gone.update(key for key, blocks in choice.quoted.items() if any(block.dropped for block in blocks.values()))
-        if any(block is not None and block.dropped for block in choice.sections.values()):
+        if choice.sections is not None and any(block.dropped for block in choice.sections.blocks):
             gone.add(DETAILS)
         keys = {key for key in delta if ("reasoning" if key in REASONING else key) in gone}
         if any(block.dropped for block in choice.calls.values()):
@@ -570,20 +572,6 @@ class ChatGate(StreamGate):
     def _error(self, failed: Failed) -> bytes:
         body = self._dialect.error_body(400, failed.message, self._exchange_id, code=failed.code)
         return b"data: " + body + b"\n\n"
-
-
-def _retells(choice: _Choice, pieces: list[Piece], thought: Touch | None) -> bool:
-    """Whether what a delta tells in sections is what its thought says, as it was from the beginning on."""
-    names = {name for _, name, _ in pieces}
-    first = next(iter(choice.sections or names), None)
-    if thought is None or names != {first} or choice.sections.get(first) or thought.start != choice.retold:
-        return False
-    said = utf8("".join([text for _, _, text in pieces]))
-    if thought.end - thought.start != len(said) or not thought.block.text.startswith(said, thought.start):
-        return False
-    choice.sections[first] = None
-    choice.retold = thought.end
-    return True
 
 
 def _text_form(content: Any) -> str:

@@ -1,8 +1,9 @@
 """Chat Completions messages as parts: the same reading for requests and replies."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from gateway.wire.chat_details import DETAILS, retold, sections
+from gateway.wire.chat_details import DETAILS, Piece, readings, told
 from gateway.wire.interface import Voice
 from gateway.wire.parts import KIND_OF, merged, quoted, unknown
 from gateway.wire.values import compact, mapping, sequence, text, word
@@ -57,10 +58,15 @@ def _reasoning(fields: dict[str, Any], pointer: str) -> list[Part]:
     # Some servers send both names with the same text.
     key = next((key for key in REASONING if fields.get(key)), None)
     parts = [] if key is None else [Part(kind="reasoning", text=compact(fields[key]), pointer=f"{pointer}/{key}")]
-    for number, (at, said) in enumerate(sections(fields.get(DETAILS))):
-        if number or key is None or not retold(said, parts[0].text):
-            parts.append(Part(kind="reasoning", text=said, pointer=f"{pointer}/{DETAILS}/{at}"))
-    return parts
+    return parts + details_parts(list(told(fields.get(DETAILS))), parts[0].text if parts else None, pointer)
+
+
+def details_parts(pieces: Sequence[Piece], thought: str | None, pointer: str) -> list[Part]:
+    """Reasoning that is told in pieces, as far as it says more than the thought beside them."""
+    return [
+        Part(kind="reasoning", text=said, pointer=f"{pointer}/{DETAILS}" if at is None else f"{pointer}/{DETAILS}/{at}")
+        for at, said in readings(pieces, thought)
+    ]
 
 
 def _content(fields: dict[str, Any], voice: Voice, pointer: str) -> list[Part]:

@@ -26,7 +26,7 @@ def _call(function: Shape) -> Shape:
 
 _PIECES: Final = either(TEXT, ANY, a_list(either(TEXT, an_object({"type": TEXT, "text": ANY, "refusal": ANY}))))
 _SECTION: Final = nothing_else(
-    _SAYING,
+    (*_SAYING, *REASONING),
     {"type": TEXT, "text": TEXT, "summary": TEXT, "data": TEXT, "signature": TEXT, "id": TEXT, "index": NUMBER},
 )
 _DETAILS: Final = a_list(an_object(_SECTION, alone=("text", "summary")))

@@ -162,6 +162,8 @@ class Block:
         self.sealed = False
         """True where a signature covers the text."""
         self.edits: list[tuple[int, int, str]] = []
+        self.shared: list[tuple[Block, int]] = []
+        """Blocks whose text begins with so many bytes of this one: what carries those waits for them too."""
         self.source: Source | None = None
         """The JSON that the text was read from, where it is no string of its own."""
         self.asked: Judgement | None = None
@@ -539,7 +541,7 @@ class StreamGate(ABC):
         """Whether the first event may leave. What once may stays so, and no touch of it is looked at again."""
         touches = first.touches
         while self._passed < len(touches):
-            if not self._may_leave(touches[self._passed]):
+            if not all(map(self._may_leave, shared(touches[self._passed]))):
                 return False
             self._passed += 1
         self._passed = 0
@@ -738,6 +740,15 @@ def rewritten(touch: Touch) -> Any:
 
 def _as_text(value: Any) -> list[Part]:
     return [Part(kind="model_text", text=compact(value))]
+
+
+def shared(touch: Touch) -> list[Touch]:
+    """The touch, and the same of blocks that begin with its block's text, and of those that begin with theirs."""
+    found = [touch]
+    for block, end in touch.block.shared:
+        if touch.start < end:
+            found += shared(Touch(block, touch.start, min(touch.end, end)))
+    return found
 
 
 def touches_edit(touch: Touch) -> bool:

@@ -7,12 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.wire import openai_envelope as envelope
-from gateway.wire.chat_details import DETAILS, retold, told
+from gateway.wire.chat_details import DETAILS, Piece, told
 from gateway.wire.chat_parts import (
     QUOTED,
     QUOTING,
     REASONING,
     citations,
+    details_parts,
     is_plain,
     message_parts,
     piece_text,
@@ -245,7 +246,7 @@ class _Growing:
 class _Message:
     """The pieces of one choice, in the order they began."""
 
-    __slots__ = ("calls", "finish", "last_call", "last_place", "named", "pieces", "quoted", "sections")
+    __slots__ = ("calls", "details", "finish", "last_call", "last_place", "named", "pieces", "quoted", "sections")
 
     def __init__(self) -> None:
         self.pieces: dict[str, _Growing] = {}
@@ -258,8 +259,10 @@ class _Message:
         """By index, the piece of the call that goes on there."""
         self.named: dict[str, int] = {}
         """The indexes of calls by their ids."""
-        self.sections: dict[Hashable, str] = {}
-        """By section of the reasoning, its piece."""
+        self.details: list[Piece] = []
+        """Reasoning that is told in pieces."""
+        self.sections: dict[Hashable, int] = {}
+        """The places of its sections."""
 
     def piece(self, key: str, at_ns: int) -> _Growing:
         found = self.pieces.get(key)
@@ -268,12 +271,9 @@ class _Message:
         found.ended_ns = at_ns
         return found
 
-    def leave_out_what_is_retold(self) -> None:
-        """Reasoning that a server tells twice is one piece."""
-        section = self.pieces.get(f"{DETAILS}/0")
-        thought = next((self.pieces[key] for key in REASONING if key in self.pieces), None)
-        if section is not None and thought is not None and retold("".join(section.texts), "".join(thought.texts)):
-            del self.pieces[f"{DETAILS}/0"]
+    def thought(self) -> str | None:
+        """Reasoning that is told in one text, as far as it has come."""
+        return next(("".join(self.pieces[key].texts) for key in REASONING if key in self.pieces), None)
 
     def call_key(self, call: _Call) -> str:
         """The piece a delta belongs to, also where a server leaves the index out, or gives one to several calls.
@@ -393,9 +393,7 @@ class _ChatStream(StreamReply):
         elif delta.reasoning:
             self._text(message, REASONING[1], delta.reasoning, at_ns)
         if delta.reasoning_details:
-            for _, section, said in told(delta.reasoning_details):
-                key = message.sections.setdefault(section, f"{DETAILS}/{len(message.sections)}")
-                self._text(message, key, said, at_ns)
+            self._details(message, delta.reasoning_details, at_ns)
         if delta.refusal:
             self._text(message, "refusal", delta.refusal, at_ns)
         if delta.function_call is not None:
@@ -417,6 +415,13 @@ class _ChatStream(StreamReply):
         if self._kept <= LARGEST_REPLY:
             found.texts.append(piece)
 
+    def _details(self, message: _Message, details: Any, at_ns: int) -> None:
+        for piece in told(details):
+            at = message.sections.setdefault(piece.section, len(message.sections))
+            self._text(message, DETAILS, piece.said, at_ns)
+            if self._kept <= LARGEST_REPLY:
+                message.details.append(piece._replace(at=at))
+
     def _call(self, message: _Message, key: str, found: _Function, call_id: str | None, at_ns: int) -> None:
         self._token(at_ns)
         call = message.piece(key, at_ns)
@@ -429,11 +434,15 @@ class _ChatStream(StreamReply):
             self._first_token_ns = at_ns
 
     def _close_message(self, index: int, message: _Message) -> None:
-        message.leave_out_what_is_retold()
+        pointer = f"/choices/{index}/message"
         for key, found in sorted(message.pieces.items(), key=_place):
-            part = _grown(key, found, f"/choices/{index}/message/{key}")
-            self._close_parts([part], found.started_ns, found.ended_ns)
+            if key == DETAILS:
+                parts = details_parts(message.details, message.thought(), pointer)
+            else:
+                parts = [_grown(key, found, f"{pointer}/{key}")]
+            self._close_parts(parts, found.started_ns, found.ended_ns)
         message.pieces.clear()
+        message.details.clear()
 
     def _close_open(self, at_ns: int) -> None:  # noqa: ARG002 - a piece ended with its last delta
         for index, message in sorted(self._messages.items()):
@@ -465,7 +474,7 @@ def _place(item: tuple[str, _Growing]) -> tuple[int, int]:
 
 def _grown(key: str, found: _Growing, pointer: str) -> Part:
     whole = "".join(found.texts)
-    if key in REASONING or key.startswith(DETAILS):
+    if key in REASONING:
         return Part(kind="reasoning", text=whole, pointer=pointer, unread=found.unread)
     if key in ("content", "refusal"):
         return Part(kind="model_text", text=whole, pointer=pointer, unread=found.unread)

@@ -75,7 +75,7 @@ class StreamReply(ABC):
     def __init__(self) -> None:
         self._sse = SseDecoder(LARGEST_EVENT)
         self._parts: list[Part] = []
-        self._kept = 0
+        self._kept: int = 0
         self._closed: Reply | None = None
         self._first_token_ns: int | None = None
         self.ended = False

@@ -516,7 +516,7 @@ class ResponsesGate(StreamGate):
         if item.call is not None:  # some servers give an item whole from its beginning
             parts = read_with(output_parts, fields, item.pointer)[1:]
             begun = [touch for part in parts for touch in self._brought(item, fields, part, ("item",))]
-            begun.append(beside(item.call, opens=True))
+            begun.append(_opens(item.call, fields))
         return begun or [beside(block, opens=True) for block in item.blocks[:1]]
 
     def _needs_another(self, block: Block, fields: dict[str, Any]) -> bool:
@@ -578,7 +578,8 @@ class ResponsesGate(StreamGate):
         if not again:
             item.fields = fields
             self._end_call(block, parts[0] if parts else block.part, said)
-        if parts and (again or self._differs(block, said)) and not _same(parts[0], block.part):
+        apart = again or self._differs(block, said) or bool(block.text and not said and parts and parts[0].text)
+        if parts and apart and not _same(parts[0], block.part):
             return [self._apart(item, parts[0]), *others]
         if field and block.says(utf8(said)):
             return [repeated(block, (*path, field)), *others]
@@ -858,6 +859,14 @@ def _check_end(begun: dict[str, Any], fields: dict[str, Any]) -> None:
         place = place if said in known else whole.find(said, place)
         if place < 0:
             raise Doubtful("an item that ends as another than it began")
+
+
+def _opens(block: Block, fields: dict[str, Any]) -> Touch:
+    """What the event that begins a call has to do with it: it may give all of its arguments, or the first of them."""
+    field = next((name for name in _ARGUMENTS if word(fields.get(name)) is not None), None)
+    if field is None:
+        return beside(block, opens=True)
+    return Touch(block, 0, len(utf8(fields[field])), ("item", field), opens=True)
 
 
 def _given(fields: dict[str, Any]) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 from gateway.wire.gate import Doubtful
-from gateway.wire.jsons import decode
+from gateway.wire.jsons import decode, read_with
+from gateway.wire.responses_parts import output_parts
 from gateway.wire.responses_shapes import CARRIERS
 from gateway.wire.values import mapping, sequence
 from policies.trail import utf8
@@ -36,13 +37,23 @@ class Growth:
             raise Doubtful("a call of which too much is told")
 
     def check(self, fields: dict[str, Any]) -> None:
-        """Raise `Doubtful` where something was told that an item does not say."""
-        whole = "\0".join(strings(fields)) if self._texts else ""
+        """Raise `Doubtful` where something was told that does not stand in what is judged of a call."""
+        whole = _judged(fields) if self._texts else ""
         for pieces in self._texts.values():
             said = "".join(pieces)
-            value = decode(utf8(said))
-            if any(one not in whole for one in ([*strings(value)] if isinstance(value, (dict, list)) else [said])):
+            if said not in whole and not _is_said(decode(utf8(said)), whole):
                 raise Doubtful("a call of which other things are told than it ends as")
+
+
+def _judged(fields: dict[str, Any]) -> str:
+    """What is judged of the call itself, with which those events leave, and the strings in it where it is JSON."""
+    texts = [said for part in read_with(output_parts, fields, "")[:1] for said in (part.tool or "", part.text)]
+    return "\0".join([*texts, *(said for each in texts for said in strings(decode(utf8(each))))])
+
+
+def _is_said(value: Any, whole: str) -> bool:
+    """Whether a text that is an object or a list says nothing else."""
+    return isinstance(value, (dict, list)) and all(one in whole for one in strings(value))
 
 
 def strings(value: Any) -> Iterator[str]:

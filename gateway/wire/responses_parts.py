@@ -24,7 +24,7 @@ _UNREAD: Final = {
     "output_audio": "audio",
 }
 _PLAIN: Final = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
-_SAYING: Final = ("text", "refusal", "transcript")
+_SAYING: Final = ("text", "refusal", "transcript", "content", "summary", "delta")
 """Where a piece of content says something; one that does in two places is read by clients in different ways."""
 
 _SERVER_TOOLS: Final = frozenset(
@@ -45,7 +45,7 @@ _FRAME: Final = frozenset({"id", "type", "status", "call_id", "created_by", "cal
 _BROUGHT: Final = ("output", "outputs", "results", "result")
 """Where calls of built-in tools hold what they brought."""
 
-_SAID: Final = ("arguments", "input", "code", "text", "content", "summary")
+_SAID: Final = ("arguments", "input", "code", "text", "content", "summary", "delta")
 """Where items hold what was asked for, or said."""
 
 _READ: Final = {
@@ -133,6 +133,7 @@ def _also_said(item: _Item, read: Collection[str], kind: StepKind, pointer: str)
 
 def _also_brought(item: _Item, read: str | None, pointer: str) -> list[Part]:
     name = text(item.get("type"))
+    fails = name == "mcp_list_tools" or (name == "mcp_call" and item.get("output") is not None)
     return [
         Part(
             kind="tool_result",
@@ -142,8 +143,8 @@ def _also_brought(item: _Item, read: str | None, pointer: str) -> list[Part]:
             call_id=word(item.get("call_id")) or word(item.get("id")),
             server_side=True,
         )
-        for key in _BROUGHT
-        if key != read and item.get(key)
+        for key in (*_BROUGHT, "error")
+        if key != read and item.get(key) and (key != "error" or fails)
     ]
 
 
@@ -206,7 +207,11 @@ def _reasoning(item: _Item, pointer: str) -> list[Part]:
 
 
 def _are_texts(held: Any) -> bool:
-    return type(held) is list and all(type(mapping(piece).get("text")) is str for piece in sequence(held))
+    return type(held) is list and all(_is_text(mapping(piece)) for piece in sequence(held))
+
+
+def _is_text(piece: dict[str, Any]) -> bool:
+    return type(piece.get("text")) is str and not any(piece.get(key) for key in _SAYING if key != "text")
 
 
 def _function_call(item: _Item, pointer: str) -> list[Part]:

@@ -17,6 +17,9 @@ CARRIERS: Final = (
     "refusal",
     "transcript",
     "content",
+    "summary",
+    "command",
+    "diff",
     "output",
     "annotation",
 )
@@ -25,7 +28,12 @@ CARRIERS: Final = (
 _ONE: Final = ("text", "refusal", "transcript")
 _PIECE: Final = an_object({**dict.fromkeys(_ONE, ANY), "type": TEXT, "annotations": ANY}, alone=_ONE)
 _PIECES: Final = either(ANY, a_list(either(TEXT, _PIECE)))
-_READ_PIECE: Final = an_object({**dict.fromkeys(_ONE, TEXT), "type": TEXT, "annotations": a_list(ANY)}, alone=_ONE)
+_READ_PIECE: Final = an_object(
+    nothing_else(
+        ("content", "summary", "delta"), {**dict.fromkeys(_ONE, TEXT), "type": TEXT, "annotations": a_list(ANY)}
+    ),
+    alone=_ONE,
+)
 _READ_PIECES: Final = a_list(_READ_PIECE)
 _ITEM: Final = {
     "type": TEXT,
@@ -43,7 +51,7 @@ _ITEM: Final = {
 }
 _ALONE: Final = ("arguments", "input", "code")
 ITEM: Final = an_object(_ITEM, alone=_ALONE)
-_ELSEWHERE: Final = ("arguments", "input", "code", "output", "outputs", "results", "result", "text")
+_ELSEWHERE: Final = ("arguments", "input", "code", "output", "outputs", "results", "result", "text", "delta")
 SPOKEN_ITEM: Final = an_object(
     nothing_else(
         _ELSEWHERE, {"type": TEXT, "role": TEXT, "name": TEXT, "summary": _READ_PIECES, "content": _READ_PIECES}
@@ -103,7 +111,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "response.reasoning_part.added": _WITH_PART,
     "response.reasoning_part.done": _WITH_PART,
     "response.output_text.annotation.added": _event("annotation", ANY),
-    "error": _event("error", ANY),
+    "error": an_object(nothing_else(CARRIERS, {"type": TEXT, "code": TEXT, "error": ANY})),
     **_growing(
         {
             "response.output_text": "text",

@@ -149,6 +149,13 @@ def test_each_block_is_judged_to_its_end_also_where_some_began_while_the_first_e
     assert driven.wire == stream
 
 
+def test_an_input_in_a_delta_does_not_pass() -> None:
+    given = {**delta("text", "Hi."), "delta": {"type": "text_delta", "text": "Hi.", "input": WORD}}
+    assert WORD.encode() not in refused(told(start("text", text=""), given, stop()), ALL)
+    ended = {**END[0], "delta": {**END[0]["delta"], "input": WORD}}
+    assert WORD.encode() not in refused(sse("anthropic", [HEAD, TEXT, stop(), ended, *END[1:]]), ALL)
+
+
 def test_what_a_text_is_given_beside_its_words_is_judged() -> None:
     """Tolerant clients show what they find in a block, whatever its kind."""
     stream = told(start("text", text="", input=WORD), stop())

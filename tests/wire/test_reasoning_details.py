@@ -1,6 +1,7 @@
 """Reasoning that a Chat server tells in sections: https://openrouter.ai/docs/use-cases/reasoning-tokens."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,7 +11,8 @@ from test_one_choice import ALL, FIRST, LAST, WORD, refused, told
 
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edit_reply
 from gateway.wire.enforcing import enforcing
-from gateway.wire.gate import Judgement, Needs, Refused, Window
+from gateway.wire.gate import Failed, Judgement, Needs, Refused, Window
+from policies.vocabulary.steps import Part
 
 WHOLE: Final = Needs(reasoning="whole")
 Fields = dict[str, Any]
@@ -28,6 +30,7 @@ def sealed(data: str, index: int = 0) -> Fields:
     return {"type": "reasoning.encrypted", "data": data, "id": "rs_1", "format": "openai-responses-v1", "index": index}
 
 
+SEALED: Final = {"type": "reasoning.encrypted", "data": "gAAA", "index": None, "id": None, "format": None}
 SIGNATURE: Final = {"type": "reasoning.text", "signature": "EqQB", "format": "anthropic-claude-v1", "index": 0}
 
 
@@ -40,7 +43,13 @@ def mirrored(*pieces: str) -> list[Fields]:
     return [details(text(piece), thought=piece) for piece in pieces]
 
 
+def section(said: str) -> Fields:
+    """A delta of a second section."""
+    return details(text(said, 1), thought=said)
+
+
 SAID: Final = {"content": "Here you are."}
+NAMED: Final = ((FIRST, "a"), ("?", "b"), (LAST, "a"))
 SMUGGLED: Final[dict[str, bytes]] = {
     "in sections alone": told(details(text(FIRST)), details(text(LAST)), SAID),
     "in nothing else": told({"reasoning_details": [text(FIRST)]}, {"reasoning_details": [text(LAST)]}, SAID),
@@ -57,6 +66,22 @@ SMUGGLED: Final[dict[str, bytes]] = {
         details(text(FIRST, 1), text("?", 0), thought=f"{FIRST}?"), details(text(LAST, 1), thought=LAST), SAID
     ),
     "in one whole piece": told(details(text(WORD), text("?", 1)), SAID),
+    "in two sections in a row": told(details(text(FIRST)), details(text(LAST, 1)), SAID),
+    "in two sections of one delta in a row": told(details(text(FIRST), text(LAST, 1)), SAID),
+    "in a thought, and in what others than it say": told({"reasoning": FIRST}, details(text(LAST), thought="?"), SAID),
+    "in a thought and then in sections": told({"reasoning": FIRST}, details(text(LAST)), SAID),
+    "in sections and then in a thought": told(details(text(FIRST)), {"reasoning": LAST}, SAID),
+    "in texts around a summary": told(details(text(FIRST)), details(summary("?")), details(text(LAST)), SAID),
+    "in sections, and in a thought beside others": told(details(text(FIRST)), details(text("?"), thought=LAST), SAID),
+    "in a text behind a summary of one section": told(details(summary("?")), details(text(WORD)), SAID),
+    "in a thought around what is sealed": told(
+        {"reasoning": FIRST}, {"reasoning": "?", "reasoning_details": [SIGNATURE]}, {"reasoning": LAST}, SAID
+    ),
+    "in the first section and in none": told(
+        details(text(FIRST, None)), details(text("?", 1)), details(text(LAST)), SAID
+    ),
+    "in pieces of no name": told(details(text(FIRST)), details(text("?", 1, id="a")), details(text(LAST, 2)), SAID),
+    "in pieces of one name": told(*(details(text(said, id=name)) for said, name in NAMED), SAID),
 }
 
 
@@ -64,6 +89,68 @@ SMUGGLED: Final[dict[str, bytes]] = {
 @pytest.mark.parametrize("name", SMUGGLED)
 def test_what_a_section_says_is_judged(name: str, needs: Needs) -> None:
     assert LAST.encode() not in refused(SMUGGLED[name], needs, "reasoning")
+
+
+BESIDE: Final[dict[str, list[Fields]]] = {
+    "a section that ends within a word of the thought": [*mirrored(WORD), section(f"s{' and so on' * 4}")],
+    "one that begins within a word of it": [*mirrored("my"), section(WORD)],
+    "one that ends within a word of another alphabet": [*mirrored(WORD), section("ы")],
+    "one that ends before an underscore": [*mirrored(WORD), section("_s")],
+    "one that ends within another word than the thought's": [*mirrored(WORD), details(text("_s", 1), thought="s")],
+    "one that ends within a word of all": [details(text(WORD)), details(text("s", 1))],
+    "a summary that begins within a word of a text": [details(text("my")), details(summary(WORD, 1))],
+    "one that begins with a number and goes on without": [
+        *(details(text(said, index)) for said, index in (("my", 1), (FIRST, 0), (LAST, None))),
+    ],
+    "two of which one ends within a word of one delta": [details(text(WORD), text("s", 1), thought=f"{WORD}s")],
+}
+
+
+@pytest.mark.parametrize("needs", [WHOLE, Needs(reasoning=Window(16)), ALL], ids=["whole", "window", "all"])
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_word_is_judged_also_where_others_make_another_one_of_it(name: str, needs: Needs) -> None:
+    """Some clients show sections by themselves, others in a row."""
+    stream = told(*BESIDE[name], SAID)
+    for ending in (Refused("No."), Failed("No.")):
+        wire = (
+            Driven("chat", needs).feed([stream], lambda one, ending=ending: ending if is_said(one.part) else None).wire
+        )
+        assert WORD.encode() not in wire
+    assert any(map(is_said, read("chat", stream).parts))
+    assert any(map(is_said, parts_of(document(message_of(BESIDE[name])))))
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_word_is_taken_out_also_where_others_make_another_one_of_it(name: str) -> None:
+    for needs in (WHOLE, Needs(reasoning=Window(16))):
+        wire = Driven("chat", needs).feed([told(*BESIDE[name], SAID)], hiding(rf"\b{WORD}\b")).wire
+        assert not any(WORD in json.dumps(delta.get("reasoning_details")) for delta in deltas_of(wire))
+
+
+def test_a_thought_does_not_stand_in_for_sections_that_were_taken_out() -> None:
+    """Clients that read a thought where they find no sections would put it behind what they had of those."""
+    deltas = [details(text(FIRST), thought="?"), details(text(" key"), thought=LAST)]
+    driven = Driven("chat", WHOLE).feed([told(*deltas, SAID)], hiding("key"))
+    assert [delta.get("reasoning") for delta in deltas_of(driven.wire)] == ["?", None, None]
+
+
+def is_said(part: Part) -> bool:
+    return re.search(rf"\b{WORD}\b", part.text) is not None
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [text(FIRST), text(LAST, 1)],
+        [text(FIRST), text("?", 1), text(LAST)],
+        [text(FIRST, None), text("?", 1), text(LAST)],
+        [text(FIRST), summary("?", 1), text(LAST, 2)],
+        [text(FIRST), summary("?"), text("?", 1), text(LAST)],
+        [text(said, id=name) for said, name in NAMED],
+    ],
+)
+def test_what_sections_of_a_document_say_is_judged_however_they_are_put_together(pieces: list[Fields]) -> None:
+    assert any(WORD in part.text for part in parts_of(document({**SAID, "reasoning_details": pieces})))
 
 
 ODD: Final[dict[str, Any]] = {
@@ -97,7 +184,26 @@ HONEST: Final[dict[str, tuple[list[Fields], list[str]]]] = {
         [*mirrored("One."), details(text("Two.", 1), thought="Two."), details(text(" Three.", 1), thought=" Three.")],
         ["One.Two. Three.", "Two. Three."],
     ),
-    "two sections that say the same": ([*mirrored("One."), details(text("One.", 1))], ["One.", "One."]),
+    "two sections that say the same": (
+        [*mirrored("One."), details(text("One.", 1))],
+        ["One.", "One.One.", "One."],
+    ),
+    "two sections alone": ([details(text("One.")), details(text("Two.", 1))], ["One.Two.", "Two."]),
+    "several summaries of one index": (
+        [details(summary(said), thought=said) for said in ("One.", "Two.")],
+        ["One.Two."],
+    ),
+    "a text and what is sealed, of no index": (
+        [
+            details(
+                {"type": "reasoning.text", "text": "Hm.", "index": None, "id": None, "format": None},
+                SEALED,
+                thought="Hm.",
+            )
+        ],
+        ["Hm."],
+    ),
+    "pieces each of another name": ([details(text(said, id=said)) for said in ("One.", "Two.")], ["One.Two."]),
     "a section that ends within a word": ([*mirrored("On"), details(thought="e.")], ["One.", "On"]),
     "sections alone": ([details(text("Let me")), details(text(" see."))], ["Let me see."]),
     "empty ones": ([details(thought="Let me"), details(thought=" see.")], ["Let me see."]),
@@ -125,11 +231,7 @@ def test_a_thought_is_judged_and_recorded_once(name: str) -> None:
 @pytest.mark.parametrize("name", HONEST)
 def test_a_document_tells_what_its_stream_told(name: str) -> None:
     deltas, thoughts = HONEST[name]
-    whole: Fields = {"role": "assistant", **SAID}
-    pieces = [piece for delta in deltas for piece in delta["reasoning_details"]]
-    if any(delta["reasoning"] for delta in deltas):
-        whole["reasoning"] = "".join(delta["reasoning"] or "" for delta in deltas)
-    parts = parts_of(document({**whole, "reasoning_details": pieces}))
+    parts = parts_of(document(message_of(deltas)))
     assert [part.text for part in parts if part.kind == "reasoning"] == thoughts
 
 
@@ -162,7 +264,8 @@ def test_sections_of_a_rejected_thought_do_not_leave_in_a_document() -> None:
     body = document(details(text(WORD), thought=WORD))
     found = enforcing(DIALECTS.chat)
     assert found is not None
-    for pointer in ("/choices/0/message/reasoning", "/choices/0/message/reasoning_details/0"):
+    for field in ("reasoning", "reasoning_details", "reasoning_details/0"):
+        pointer = f"/choices/0/message/{field}"
         assert WORD.encode() not in found.turns.end(body, Refused("No."), [pointer])
 
 
@@ -174,7 +277,7 @@ def test_other_words_of_a_document_are_changed_beside_sections() -> None:
 
 def test_a_section_of_a_document_is_changed_unless_it_is_signed() -> None:
     body = document(details(text("A key.")))
-    pointer = "/choices/0/message/reasoning_details/0"
+    pointer = "/choices/0/message/reasoning_details"
     assert b"A *." in edit(body, pointer, "A key.", "key")
     with pytest.raises(Uneditable):
         edit(document(details(text("A key.", signature="EqQB"))), pointer, "A key.", "key")
@@ -193,6 +296,13 @@ def test_a_thought_is_rejected_in_both_its_tellings() -> None:
     wire = Driven("chat", ALL).feed([stream], rejecting(WORD, Refused("No."), {"reasoning"})).wire
     assert WORD.encode() not in wire
     assert b"No." in wire
+
+
+def message_of(deltas: Sequence[Fields]) -> Fields:
+    """What a document says where a stream says this."""
+    pieces = [piece for delta in deltas for piece in delta["reasoning_details"]]
+    thoughts = [delta["reasoning"] for delta in deltas if delta["reasoning"]]
+    return {**SAID, "reasoning_details": pieces, **({"reasoning": "".join(thoughts)} if thoughts else {})}
 
 
 def document(message: Fields) -> bytes:
@@ -214,12 +324,14 @@ def edit(body: bytes, pointer: str, said: str, word: str) -> bytes:
 
 def hiding(word: str) -> Any:
     def decide(judgement: Judgement) -> list[Replacement]:
-        at = judgement.part.text.find(word)
-        return [] if at < 0 else [Replacement(at, at + len(word), "*")]
+        said = judgement.part.text
+        places = [(len(said[: one.start()].encode()), len(one[0].encode())) for one in re.finditer(word, said)]
+        return [Replacement(at, at + length, "*") for at, length in places]
 
     return decide
 
 
 def deltas_of(wire: bytes) -> list[Any]:
     found = [line[6:] for line in wire.splitlines() if line.startswith(b"data: {")]
-    return [json.loads(data)["choices"][0]["delta"] for data in found]
+    chunks = map(json.loads, found)
+    return [chunk["choices"][0]["delta"] for chunk in chunks if "choices" in chunk]
