@@ -265,6 +265,7 @@ class Register:
         if branch.ends:
             return
         branch.last = None  # else it and its last end would keep each other, and the session, for the collector
+        branch.held = b""  # for a call that waits to be carried out keeps the branch
         session.branches.pop(branch.branch_id, None)
         if session.agents.get(branch.agent) is branch:
             heir = next(session.recent(branch.agent), None)
@@ -276,6 +277,7 @@ class Register:
             del self.sessions[session.session_id]
             for name in session.names:
                 self.names.pop(name, None)
+            session.branches, session.agents, session.names = {}, {}, []  # an emptied table stays as large as it was
 
 
 def _said_key(end: End, fingerprint: bytes) -> bytes:

@@ -17,13 +17,13 @@ SCOPE = scope_of("app", "key")
 OTHERS = scope_of("app", "another key")
 
 
-def threader() -> Threader:
+def threader(capacity: int = 100) -> Threader:
     numbers = count(1)
     return Threader(
         Empty(),
         new_id=lambda: f"id{next(numbers)}",
         new_span=lambda size: next(numbers).to_bytes(size, "big"),
-        capacity=100,
+        capacity=capacity,
     )
 
 
@@ -120,6 +120,18 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     asked(names, "E1", *[(f"c{number}", "get", f'{{"n": {number}}}') for number in range(5)])
     found = [names.attend(errand(f"F{number}", "get", f'{{"n": {number}}}')).call_id for number in range(5)]
     assert found == [None, None, "c2", "c3", "c4"]
+
+
+def test_a_call_that_waits_keeps_little_of_a_session_that_is_held_no_more() -> None:
+    """Thousands may wait, after conversations of thousands of messages."""
+    names = threader(capacity=2)
+    sessions = [asked(names, f"E{number}", (f"c{number}", "get", f'{{"n": {number}}}')) for number in range(5)]
+    waiting = [call.branch for _, call in names._errands._pending.values()]
+    assert [bool(branch.held) for branch in waiting] == [False, False, False, True, True]
+    assert [len(branch.session.branches) for branch in waiting] == [0, 0, 0, 1, 1]
+    found = [names.attend(errand(f"F{number}", "get", f'{{"n": {number}}}')) for number in range(5)]
+    assert [one.join.session_id for one in found] == sessions
+    assert [one.call_id for one in found] == [f"c{number}" for number in range(5)]
 
 
 @pytest.mark.parametrize("named", ["send", "mcp__mail__send", "mail.send", "mail/send", "mail-send", "mail:send"])
