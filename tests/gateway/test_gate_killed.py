@@ -75,9 +75,12 @@ def test_every_call_that_was_sent_is_in_the_ledger_however_often_it_is_killed(tm
         sent = len(model.calls)
         assert sent, "else nothing was under way when it was killed"
         assert sent <= len(calls) <= sent + KILLS * CALLERS  # one that was begun may not have been sent any more
-        assert sum(map(sum, model.tokens)) <= BUDGET
+        spent = sum(map(sum, model.tokens))
+        assert spent <= BUDGET
         counted = [
             call["ceiling_tokens"] if call["input_tokens"] is None else call["input_tokens"] + call["output_tokens"]
             for call in calls
         ]
-        assert sum(counted) <= BUDGET
+        # What ended a moment before a kill may not be known to have ended, and made room for others: it counts in full.
+        unknown = sum(call["ceiling_tokens"] for call in calls if call["input_tokens"] is None)
+        assert spent <= sum(counted) <= BUDGET + unknown
