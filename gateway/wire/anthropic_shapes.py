@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.wire.shapes import ANY, NOTHING, NUMBER, TEXT, Shape, a_list, an_object, either, nothing_else
+from gateway.wire.shapes import ANY, NUMBER, TEXT, Shape, a_list, an_object, either, nothing_else
 
 TEXTS: Final = ("text", "partial_json", "thinking", "content")
 """Where the text of a delta stands, whatever the delta is called."""
@@ -45,15 +45,9 @@ def _event(members: Mapping[str, Shape]) -> Shape:
     return an_object(nothing_else(CARRIERS, {"type": TEXT, **members}))
 
 
+_ELSEWHERE: Final = (*TEXTS, "citation", "citations", "input")
 _SAID: Final = an_object(
-    {
-        **dict.fromkeys(TEXTS, TEXT),
-        "type": TEXT,
-        "signature": TEXT,
-        "citation": ANY,
-        "citations": NOTHING,
-        "input": NOTHING,
-    },
+    nothing_else(_ELSEWHERE, {**dict.fromkeys(TEXTS, TEXT), "type": TEXT, "signature": TEXT, "citation": ANY}),
     alone=TEXTS,
 )
 EVENTS: Final[Mapping[str, Shape]] = {
@@ -61,9 +55,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "content_block_start": _event({"index": NUMBER, "content_block": _BLOCK}),
     "content_block_delta": _event({"index": NUMBER, "delta": _SAID}),
     "content_block_stop": _event({"index": NUMBER}),
-    "message_delta": _event(
-        {"delta": an_object(nothing_else((*TEXTS, "citation", "citations", "input"), {"stop_reason": TEXT}))}
-    ),
+    "message_delta": _event({"delta": an_object(nothing_else(_ELSEWHERE, {"stop_reason": TEXT}))}),
     "message_stop": _event({}),
     "ping": _event({}),
     "error": _event({"error": ANY, "message": ANY}),

@@ -151,6 +151,11 @@ def cut_at(wire: bytes, cuts: Iterable[int]) -> list[bytes]:
     return [wire[start:end] for start, end in pairwise(edges)]
 
 
+def by_event(wire: bytes) -> list[bytes]:
+    """Each event by itself: what may leave before the next one comes has left."""
+    return [event + b"\n\n" for event in wire.split(b"\n\n") if event]
+
+
 def passed(_: Judgement) -> None:
     """Every piece may pass."""
 

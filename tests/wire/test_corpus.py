@@ -8,6 +8,7 @@ import pytest
 from corpus_words import exchanges, facts, sse, words
 from hypothesis import given
 from hypothesis import strategies as st
+from streams import by_event
 
 from gateway.wire.dialects import dialects
 from gateway.wire.fingerprint import fingerprint, fingerprints
@@ -122,7 +123,7 @@ def test_a_turn_has_one_fingerprint_as_json_as_stream_and_as_history(name: str) 
 @EVERY
 def test_a_stream_is_complete_only_with_its_last_event(name: str) -> None:
     reader = dialect(name).reply_reader("chat", stream=True)
-    *events, _ = [event + b"\n\n" for event in stream(name).split(b"\n\n")]
+    events = by_event(stream(name))
     if events[-1] == b"data: [DONE]\n\n":  # a chat stream has ended where every choice has
         events = events[:-3] if b'"choices": []' in events[-2] else events[:-2]
         events.append(b"")
@@ -137,7 +138,7 @@ def test_a_stream_is_complete_only_with_its_last_event(name: str) -> None:
 @EVERY
 def test_times_of_a_streamed_reply_follow_its_events(name: str) -> None:
     reader = dialect(name).reply_reader("chat", stream=True)
-    events = [event + b"\n\n" for event in stream(name).split(b"\n\n")]
+    events = by_event(stream(name))
     for at, event in enumerate(events):
         reader.feed(event, 1000 + at)
     reply = reader.close(1000 + len(events))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from streams import Driven
+from streams import Driven, by_event
 from test_one_block import TEXT, delta, start
 from test_one_block import told as messages
 from test_one_choice import HEAD, called, chunk, whole
@@ -65,7 +65,7 @@ STREAMS: Final[dict[str, tuple[str, str, Callable[[int], bytes]]]] = {
 
 def lines_run(wire: str, look: str, stream: bytes) -> int:
     """How many lines of Python a stream takes at the gate."""
-    events = [event + b"\n\n" for event in stream.split(b"\n\n") if event]
+    events = by_event(stream)
     gate, seen, before = Driven(wire, LOOKS[look]), 0, sys.gettrace()
 
     def count(*_: object) -> Any:

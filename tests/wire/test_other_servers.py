@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import pytest
-from streams import Driven, read
+from streams import Driven, by_event, read
 from test_one_place import DONE, ENDINGS, HI, LOOKS, SAID, WORD, at, call, delivered, message, text_of, told
 
 from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Needs, Refused, Substituted
@@ -189,10 +189,7 @@ HONEST: Final[dict[str, Told]] = {
 def test_what_other_servers_stream_leaves_as_it_came(name: str, need: str) -> None:
     events, output = HONEST[name]
     stream = told(*events, output=tuple(output))
-    driven = Driven("responses", NEEDS[need])
-    for piece in stream.split(b"\n\n")[:-1]:
-        driven.feed([piece + b"\n\n"], finish=False)
-    assert driven.feed([]).wire == stream
+    assert Driven("responses", NEEDS[need]).feed(by_event(stream)).wire == stream
 
 
 RECORDED: Final[dict[str, list[tuple[str, str | None, str]]]] = {
