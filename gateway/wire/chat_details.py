@@ -70,7 +70,7 @@ def _groups(pieces: Sequence[Piece]) -> list[tuple[int, ...]]:
         for names, numbers in named.items()
         if names[0] in ("section", "numbered", "form") or numbers[-1] - numbers[0] >= len(numbers)
     ]
-    return [group for group in dict.fromkeys(groups) if len(group) < len(pieces)]
+    return list(dict.fromkeys(groups))
 
 
 def retold(told: str, thought: str) -> bool:

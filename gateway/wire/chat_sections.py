@@ -51,17 +51,13 @@ class Sections:
             self._go(_way(pieces, thought, sealed=sealed))
         if thought is not None and thought.path is not None:
             self._thought = thought.block
-        known = len(self.blocks)
         if self._whole is None and not (said and alike and thought is not None and thought.start == self._length):
             self._tell_apart(said)
-        touches = [touch for piece in pieces for touch in self._piece(piece, (*path, piece.at))]
-        where = (*path, pieces[0].at) if pieces else None
-        return [*touches, *(Touch(block, 0, len(block.text), where) for block in self.blocks[known:])]
+        return [touch for piece in pieces for touch in self._piece(piece, (*path, piece.at))]
 
     def _check(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
-            zero = ["section 0"] if piece.section is None else []  # many take no index for the first
-            self._runs.take(f"section {piece.section!r}", f"form {piece.form}", f"id {piece.name}", *zero)
+            self._runs.take(f"section {piece.section!r}", f"form {piece.form}", f"id {piece.name}")
 
     def _go(self, way: str) -> None:
         self._ways.add(way)
@@ -81,7 +77,7 @@ class Sections:
         if form != piece.form:
             raise Doubtful("a section in two forms")
         if {None, 0} <= self._known.keys():
-            raise Doubtful("a section that some take for the first")
+            raise Doubtful("a section that some take for the first")  # many read no index as 0
         for key, name in (("section", piece.section), ("form", piece.form)):
             if self._first.setdefault(key, name) == name:
                 continue

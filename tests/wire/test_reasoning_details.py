@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import pytest
-from streams import DIALECTS, Driven, read, rejecting
-from test_one_choice import ALL, FIRST, LAST, WORD, refused, told
+from streams import DIALECTS, Driven, by_event, events, read, rejecting
+from test_lenient_readers import acting
+from test_one_choice import ALL, FIRST, LAST, WORD, chunk, refused, told
 
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edit_reply
-from gateway.wire.enforcing import enforcing
 from gateway.wire.gate import Failed, Judgement, Needs, Refused, Window
 from policies.vocabulary.steps import Part
 
@@ -80,6 +80,10 @@ SMUGGLED: Final[dict[str, bytes]] = {
     "in the first section and in none": told(
         details(text(FIRST, None)), details(text("?", 1)), details(text(LAST)), SAID
     ),
+    "in one form around another": told(details(text(FIRST)), details(summary("?", 1)), details(text(LAST, 2)), SAID),
+    "behind a thought that is no text": told(
+        {"reasoning": [{"type": "text", "text": FIRST}], "reasoning_details": [text(FIRST)]}, details(text(LAST)), SAID
+    ),
     "in pieces of no name": told(details(text(FIRST)), details(text("?", 1, id="a")), details(text(LAST, 2)), SAID),
     "in pieces of one name": told(*(details(text(said, id=name)) for said, name in NAMED), SAID),
 }
@@ -95,6 +99,19 @@ BESIDE: Final[dict[str, list[Fields]]] = {
     "a section that ends within a word of the thought": [*mirrored(WORD), section(f"s{' and so on' * 4}")],
     "one that begins within a word of it": [*mirrored("my"), section(WORD)],
     "one that ends within a word of another alphabet": [*mirrored(WORD), section("ы")],
+    "one that ends within a word of a third alphabet": [*mirrored(WORD), section("ד")],
+    "a summary of one section that ends within a word of the next one's": [
+        details(text("?")),
+        details(summary(WORD)),
+        details(summary("s", 1)),
+    ],
+    "summaries of two sections that begin within a word of a text": [
+        details(text("my")),
+        *(details(summary(half, index)) for index, half in enumerate((FIRST, LAST), 1)),
+    ],
+    "one without a number behind others and before the first": [
+        *(details(text(said, index)) for said, index in (("my", 1), (FIRST, None), (LAST, 0))),
+    ],
     "one that ends before an underscore": [*mirrored(WORD), section("_s")],
     "one that ends within another word than the thought's": [*mirrored(WORD), details(text("_s", 1), thought="s")],
     "one that ends within a word of all": [details(text(WORD)), details(text("s", 1))],
@@ -168,9 +185,7 @@ ODD: Final[dict[str, Any]] = {
 def test_sections_that_clients_may_read_otherwise_do_not_pass(name: str) -> None:
     assert WORD.encode() not in refused(told(ODD[name], SAID), ALL, "nothing")
     with_it = document({"content": "Hi.", **{key: value for key, value in ODD[name].items() if key != "content"}})
-    found = enforcing(DIALECTS.chat)
-    assert found is not None
-    assert found.doubt_of_reply(with_it) is not None
+    assert acting("chat").doubt_of_reply(with_it) is not None
 
 
 HONEST: Final[dict[str, tuple[list[Fields], list[str]]]] = {
@@ -183,6 +198,10 @@ HONEST: Final[dict[str, tuple[list[Fields], list[str]]]] = {
     "two sections": (
         [*mirrored("One."), details(text("Two.", 1), thought="Two."), details(text(" Three.", 1), thought=" Three.")],
         ["One.Two. Three.", "Two. Three."],
+    ),
+    "two sections, the second in pieces that end within words": (
+        [*mirrored("One."), section("Tw"), section("o.")],
+        ["One.Two.", "Two."],
     ),
     "two sections that say the same": (
         [*mirrored("One."), details(text("One.", 1))],
@@ -235,6 +254,32 @@ def test_a_document_tells_what_its_stream_told(name: str) -> None:
     assert [part.text for part in parts if part.kind == "reasoning"] == thoughts
 
 
+def test_a_section_that_is_all_of_its_form_is_judged_once() -> None:
+    stream = told(*mirrored("On"), details(summary("e.", 1), thought="e."), SAID)
+    judged = [one.part.text for one in Driven("chat", WHOLE).feed([stream]).judged]
+    assert judged.count("On") == 1
+
+
+def test_what_is_told_behind_the_end_of_a_choice_is_recorded_by_itself() -> None:
+    ended = chunk({}, finish="stop")
+    parts = read("chat", told(details(text("One.")), ended, details(text("Two.")))).parts
+    assert [part.text for part in parts] == ["One.", "Two."]
+
+
+def test_a_section_leaves_as_soon_as_it_is_judged_though_the_thought_goes_on() -> None:
+    """One that ends within a word is whole where the next one begins."""
+    stream = told(*mirrored("On"), section("e."), *[section(" And so on.")] * 4, SAID)
+    driven = Driven("chat", Needs(reasoning=Window(8))).feed(by_event(stream)[:4], finish=False)
+    assert deltas_of(driven.wire)[:2] == [*mirrored("On"), section("e.")]
+
+
+@pytest.mark.parametrize("index", [[1], {"at": 1}, True, 1.5, "1"])
+def test_sections_are_read_whatever_their_numbers_are(index: Any) -> None:
+    message = details({**text("Let me"), "index": index}, text(" see."))
+    assert "Let me see." in [part.text for part in parts_of(document(message))]
+    assert "Let me see." in [part.text for part in read("chat", told(message, SAID)).parts]
+
+
 def test_a_changed_thought_leaves_without_its_sections() -> None:
     """They say what was taken out, and their signature would be wrong of anything else."""
     stream = told(*mirrored("A ke", "y here."), details(SIGNATURE), SAID)
@@ -262,11 +307,9 @@ def test_sections_leave_where_only_words_were_changed() -> None:
 
 def test_sections_of_a_rejected_thought_do_not_leave_in_a_document() -> None:
     body = document(details(text(WORD), thought=WORD))
-    found = enforcing(DIALECTS.chat)
-    assert found is not None
     for field in ("reasoning", "reasoning_details", "reasoning_details/0"):
         pointer = f"/choices/0/message/{field}"
-        assert WORD.encode() not in found.turns.end(body, Refused("No."), [pointer])
+        assert WORD.encode() not in acting("chat").turns.end(body, Refused("No."), [pointer])
 
 
 def test_other_words_of_a_document_are_changed_beside_sections() -> None:
@@ -285,9 +328,7 @@ def test_a_section_of_a_document_is_changed_unless_it_is_signed() -> None:
 
 def test_sections_go_back_to_the_provider_as_they_came() -> None:
     """It takes a thought whose signature is right of it, in a format it knows."""
-    found = enforcing(DIALECTS.chat)
-    assert found is not None
-    whole = json.loads(found.turns.assemble(told(*mirrored("Let me", " see."), details(SIGNATURE), SAID)))
+    whole = json.loads(acting("chat").turns.assemble(told(*mirrored("Let me", " see."), details(SIGNATURE), SAID)))
     assert whole["choices"][0]["message"]["reasoning_details"] == [{**text("Let me see."), "signature": "EqQB"}]
 
 
@@ -332,6 +373,4 @@ def hiding(word: str) -> Any:
 
 
 def deltas_of(wire: bytes) -> list[Any]:
-    found = [line[6:] for line in wire.splitlines() if line.startswith(b"data: {")]
-    chunks = map(json.loads, found)
-    return [chunk["choices"][0]["delta"] for chunk in chunks if "choices" in chunk]
+    return [chunk["choices"][0]["delta"] for chunk in events(wire) if chunk is not None and "choices" in chunk]

@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 import pytest
-from streams import DIALECTS, Driven, rejecting
+from streams import DIALECTS, Driven, by_event, rejecting
 from test_lenient_readers import delivered_document
 from test_one_place import LOOKS, WORD, at, told
 
@@ -148,6 +148,12 @@ def test_what_is_taken_out_of_a_call_leaves_in_no_event_also_where_it_begins_wit
     assert wire == stream.replace(WORD.encode(), b"*")
 
 
+def test_an_error_that_is_all_a_tool_brought_is_one_result() -> None:
+    item = {"type": "mcp_call", "id": "i", "name": "look", "server_label": "s", "arguments": "{}", "error": "gone"}
+    parts = DIALECTS.responses.parts_of(json.dumps(item).encode(), "message")
+    assert [(part.kind, part.text) for part in parts] == [("tool_call", "{}"), ("tool_result", "gone")]
+
+
 # ------------------------------------------------------------------------------------- events that nobody knows
 
 SHELL: Final = {"type": "shell_call", "id": "i", "call_id": "c", "status": "in_progress"}
@@ -155,11 +161,6 @@ CALLS: Final[dict[str, dict[str, Any]]] = {
     "a call that the caller runs": SHELL,
     "one that the provider runs": {**SHELL, "execution": "server"},
 }
-
-
-def by_event(stream: bytes) -> list[bytes]:
-    """Each event by itself: what may leave before the next one comes has left."""
-    return [event + b"\n\n" for event in stream.split(b"\n\n") if event]
 
 
 def commands(*said: str) -> dict[str, Any]:
@@ -311,6 +312,12 @@ def test_what_is_told_of_a_call_passes_where_no_clause_looks_at_calls() -> None:
     begun = at("output_item.added", item=SHELL)
     for stream in (streamed(SHELL, telling(WORD), whole=commands("ls")), told(begun, telling(WORD))):
         assert Driven("responses", Needs(text="whole")).feed(by_event(stream)).wire == stream
+
+
+def test_the_name_of_a_call_may_be_told_of_it() -> None:
+    item = {"type": "function_call", "id": "i", "call_id": "c", "name": "look", "arguments": ""}
+    stream = streamed(item, at("function_call.named", text="look"), whole={"arguments": "{}"})
+    assert Driven("responses", LOOKS["whole"]).feed(by_event(stream)).wire == stream
 
 
 def test_a_call_of_which_too_many_texts_are_told_does_not_pass() -> None:

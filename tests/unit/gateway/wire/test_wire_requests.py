@@ -351,6 +351,11 @@ def test_as_many_messages_as_may_be_are_read() -> None:
     assert len(DIALECTS.anthropic.read_request(body, "chat").messages) == MOST_ELEMENTS // 2
 
 
+def test_one_message_more_than_may_be_is_not_read() -> None:
+    with pytest.raises(Undecodable, match="holds more than"):
+        DIALECTS.anthropic.read_request(stuffed(b"{}", MOST_ELEMENTS // 2 + 1), "chat")
+
+
 def test_numbers_to_embed_are_not_counted_as_messages() -> None:
     view = DIALECTS.chat.read_request(stuffed(b"1", MOST_ELEMENTS + 1), "embeddings")
     assert (view.model, view.messages) == ("m", ())
