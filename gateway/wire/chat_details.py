@@ -64,11 +64,11 @@ def _groups(pieces: Sequence[Piece]) -> list[tuple[int, ...]]:
         zero = ("numbered", section or 0)  # many take no index for the first
         for names in (("section", section), ("form", form), ("both", section, form), ("id", name), zero):
             named.setdefault(names, []).append(number)
-    # What the others tell from the rest is something else only where there are others in its midst.
+    # Ids, which may be others in each piece, tell something else only where there are others in their midst.
     groups = [
         tuple(numbers)
         for names, numbers in named.items()
-        if names[0] in ("section", "numbered", "form") or numbers[-1] - numbers[0] >= len(numbers)
+        if names[0] != "id" or numbers[-1] - numbers[0] >= len(numbers)
     ]
     return list(dict.fromkeys(groups))
 
