@@ -18,12 +18,25 @@ if TYPE_CHECKING:
 
 _SETTLE_SECONDS = 10.0
 _CANDIDATE = "agent-baseline"
+_WATCHING = {
+    "STEPWARDEN_GATEWAY__HOST": "127.0.0.1",
+    "STEPWARDEN_APP__DEFAULT__ENFORCE": "false",
+    "STEPWARDEN_CAPTURE__CONTENT": "encrypted",
+}
+"""What the first runs need of any configuration: to be lived to their end, and to be read back."""
 
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the gateway running afterwards, until Ctrl-C.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="See the first runs under this configuration: its policies watch, and enforce nothing.",
+)
 @json_option
-def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
+def demo(keep: bool, config_file: Path | None, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     """See agents' runs pass through a gateway, step by step. Needs no API key and no network.
 
     Recorded model output is played by a local provider; the agent is an unmodified vendor SDK. What you see
@@ -32,6 +45,8 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     out, a payment waits for a person, and the same letter comes from a tool server. Then labels of two persons become a
     stricter clause, on a third one's word. The audit log is verified from its files alone, and once more after one run
     was erased.
+
+    A configuration that is named has its supervisor asked, its alerts and its collector told as ever.
     """
     from gateway.cli import demo_audit, demo_guarded, demo_learned, demo_witnessed
     from gateway.cli.narrator import Narrator
@@ -55,7 +70,7 @@ def demo(keep: bool, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
             strict.mkdir()
             shop.mkdir()
             with (
-                RunningGateway(directory, settings) as gateway,
+                RunningGateway(directory, settings | _WATCHING, config_file) as gateway,
                 RunningGateway(
                     strict, settings | guarded.SETTINGS | {f"STEPWARDEN_MCP__{NAME.upper()}__URL": f"{tools.url}/mcp"}
                 ) as guard,

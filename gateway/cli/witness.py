@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import KEY_NAME, VKEY
+from gateway.cli.options import KEY_NAME, VKEY, config_option, load_config
 from policies.errors import StepwardenError
 
 
@@ -16,38 +16,59 @@ class NoLogs(StepwardenError):
 
     def remedy(self) -> str:
         """Where a vkey comes from."""
-        return "Give --log VKEY, once a log; its operator finds it with `stepwarden audit head`."
+        return (
+            "Give --log VKEY, once a log, or `logs` in [witness]; its operator finds it with `stepwarden audit head`."
+        )
+
+
+class NoName(StepwardenError):
+    """A witness was started that has no name."""
+
+    def __init__(self) -> None:
+        super().__init__("a witness without a name has no key to cosign with")
+
+    def remedy(self) -> str:
+        """Where a name comes from."""
+        return "Give --name, or `key_name` in [witness]: an address of yours such as witness.example/w1."
 
 
 @click.command()
-@click.option(
-    "--name",
-    type=KEY_NAME,
-    required=True,
-    metavar="N",
-    help="The witness's name in its key, such as witness.example/w1.",
-)
+@config_option
+@click.option("--name", type=KEY_NAME, metavar="N", help="Its name in its key, such as witness.example/w1.")
 @click.option(
     "--log", "logs", type=VKEY, multiple=True, metavar="VKEY", help="A log to cosign, by its vkey; may be repeated."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="H", help="Interface to listen on.")
-@click.option("--port", default=8788, show_default=True, type=click.IntRange(1, 65_535), metavar="P", help="TCP port.")
+@click.option("--host", metavar="H", help="Interface to listen on [default: 127.0.0.1].")
+@click.option("--port", type=click.IntRange(1, 65_535), metavar="P", help="TCP port [default: 8788].")
 @click.option(
-    "--dir",
-    "directory",
-    default="stepwarden-witness",
-    show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="D",
-    help="Where its key and the last heads are kept.",
+    "--dir", "directory", metavar="D", help="Where its key and heads are kept [default: ./stepwarden-witness]."
 )
-def witness(name: str, logs: tuple[str, ...], host: str, port: int, directory: Path) -> int:
+def witness(
+    config_file: Path | None,
+    name: str | None,
+    logs: tuple[str, ...],
+    host: str | None,
+    port: int | None,
+    directory: str | None,
+) -> int:
     """Cosign the audit logs of other gateways, so that none can show two histories (C2SP tlog-witness).
 
     Each log asks with POST /add-checkpoint; a head is cosigned only if it extends the one cosigned last. Run it on a
     machine that the log's operator cannot write to. The key is made on first start; its vkey, which is printed, goes
-    into the trust policy of those who verify.
+    into the trust policy of those who verify. What no option says is read from [witness] of the configuration.
     """
+    settings = load_config(
+        config_file,
+        witness__key_name=name,
+        witness__logs=logs or None,
+        witness__host=host,
+        witness__port=port,
+        witness__directory=directory,
+    ).witness
+    if settings.key_name is None:
+        raise NoName
+    if not settings.logs:
+        raise NoLogs
     from gateway.witness import listen, serve
     from storage.audit.disk import PosixDisk
     from storage.audit.note import read_vkey
@@ -55,14 +76,13 @@ def witness(name: str, logs: tuple[str, ...], host: str, port: int, directory: P
     from storage.audit.witness import Witness
     from storage.opening import make_directory
 
-    if not logs:
-        raise NoLogs
-    known = [read_vkey(vkey) for vkey in logs]
-    listener = listen(host, port)
-    make_directory(directory)
-    signer = witness_key_of(directory / "witness.key", name)
-    disk = PosixDisk(directory / "heads")
+    known = [read_vkey(vkey) for vkey in settings.logs]
+    listener = listen(settings.host, settings.port)
+    make_directory(settings.directory)
+    signer = witness_key_of(settings.directory / "witness.key", settings.key_name)
+    disk = PosixDisk(settings.directory / "heads")
     click.echo(f"witness {signer.verifier.vkey}")
-    click.echo(f"cosigns {len(known)} {'log' if len(known) == 1 else 'logs'} at http://{host}:{port}/add-checkpoint")
+    address = f"http://{settings.host}:{settings.port}/add-checkpoint"
+    click.echo(f"cosigns {len(known)} {'log' if len(known) == 1 else 'logs'} at {address}")
     serve(Witness(disk, signer, known), listener)
     return 0

@@ -21,6 +21,7 @@ from gateway.config.sorting import Tables
 from gateway.config.supervisor import Supervisor
 from gateway.config.telemetry import Telemetry
 from gateway.config.tools import Tool
+from gateway.config.witness import Witness
 from gateway.config.written import ConfigError, Given, Mistake, Origin, read_environment, read_file
 
 
@@ -36,6 +37,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: Telemetry
     prices: Prices
     audit: Audit = Audit()
+    witness: Witness = Witness()
     supervisor: Supervisor = Supervisor()
     optimizer: Optimizer = Optimizer()
     alerts: Mapping[str, Alert] = msgspec.field(default_factory=dict[str, Alert])
@@ -83,6 +85,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def _settled(reading: Reading, here: Path) -> dict[str, Any]:
     """The sections of a reading without mistakes, with addresses as they are joined to and paths made absolute."""
     assert reading.gateway is not None
+    assert reading.witness is not None
     return {
         "gateway": msgspec.structs.replace(reading.gateway, data_dir=here / reading.gateway.data_dir),
         "providers": {
@@ -96,6 +99,7 @@ def _settled(reading: Reading, here: Path) -> dict[str, Any]:
         "telemetry": reading.telemetry,
         "prices": reading.prices,
         "audit": reading.audit,
+        "witness": msgspec.structs.replace(reading.witness, directory=here / reading.witness.directory),
         "supervisor": reading.supervisor,
         "optimizer": reading.optimizer,
         "alerts": reading.alerts,

@@ -25,6 +25,7 @@ from gateway.config.supervisor import Supervisor, supervisor_mistakes
 from gateway.config.table import Table
 from gateway.config.telemetry import Telemetry, telemetry_mistakes
 from gateway.config.tools import Tool
+from gateway.config.witness import Witness, witness_mistakes
 from gateway.config.written import Given, Mistake, choices, in_words, mistaken, read_value
 
 Section = TypeVar("Section", bound=msgspec.Struct)
@@ -48,6 +49,7 @@ class Reading:
         self.telemetry = self._plain("telemetry", Telemetry)
         self.prices = self._plain("prices", Prices)
         self.audit = self._plain("audit", Audit)
+        self.witness = self._plain("witness", Witness)
         self.supervisor = self._plain("supervisor", Supervisor)
         self.optimizer = self._plain("optimizer", Optimizer)
         named = self._named("provider", Provider)
@@ -103,8 +105,7 @@ class Reading:
             yield from gateway_mistakes(gateway, plain["gateway"])
         if self.telemetry is not None:
             yield from telemetry_mistakes(self.telemetry, plain["telemetry"])
-        if self.audit is not None:
-            yield from audit_mistakes(self.audit, plain["audit"])
+        yield from self._examined_of_the_log()
         if self.optimizer is not None:
             yield from optimizer_mistakes(self.optimizer, plain["optimizer"], self.supervisor)
         if self.supervisor is not None:
@@ -113,6 +114,13 @@ class Reading:
             yield from provider_mistakes(provider, named["provider"][name], gateway)
         for name, server in self.mcp.items():
             yield from server_mistakes(server, named["mcp"][name], apps=self.apps, gateway=gateway)
+
+    def _examined_of_the_log(self) -> Iterator[Mistake]:
+        """The same of the audit log here, and of those elsewhere that are cosigned here."""
+        if self.audit is not None:
+            yield from audit_mistakes(self.audit, self._tables.plain["audit"])
+        if self.witness is not None:
+            yield from witness_mistakes(self.witness, self._tables.plain["witness"])
 
 
 def _misfit(error: Exception, kind: Any) -> str:

@@ -17,6 +17,7 @@ from gateway.config.providers import Provider
 from gateway.config.supervisor import Supervisor
 from gateway.config.telemetry import Telemetry
 from gateway.config.tools import Tool
+from gateway.config.witness import Witness
 
 PLAIN: Mapping[str, type[msgspec.Struct]] = {
     "gateway": Gateway,
@@ -25,6 +26,7 @@ PLAIN: Mapping[str, type[msgspec.Struct]] = {
     "telemetry": Telemetry,
     "prices": Prices,
     "audit": Audit,
+    "witness": Witness,
     "supervisor": Supervisor,
     "optimizer": Optimizer,
 }

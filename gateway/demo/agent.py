@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.demo.asked import Json
 from gateway.demo.playback import RecordedMessage, Run
+from policies.errors import StepwardenError
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 _MAX_TOKENS = 4096
 _TIMEOUT = 60.0
 """Seconds a reply may take."""
+
+
+class NotAnswered(StepwardenError):
+    """A request of the agent's was refused, or nobody answered it."""
+
+    def remedy(self) -> str:
+        """What to look at."""
+        return "Look at what the configuration says of limits and providers; the demo by itself needs none."
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -152,11 +161,16 @@ class Agent:
             self._messages.append({"role": "user", "content": results})
 
     def _ask(self) -> Generator[Event, None, "Message"]:
-        """One streamed reply. Returns the SDK's Message."""
-        with self._request() as stream:
-            for text in stream.text_stream:
-                yield Fragment(text)
-            reply = stream.get_final_message()
+        """One streamed reply. Returns the SDK's Message. Raises `NotAnswered`."""
+        from anthropic import APIError  # noqa: PLC0415 -- as in `client`
+
+        try:
+            with self._request() as stream:
+                for text in stream.text_stream:
+                    yield Fragment(text)
+                reply = stream.get_final_message()
+        except APIError as error:
+            raise NotAnswered(f"the agent was not answered: {error.message}") from error
         self._count(reply)
         text = "".join(block.text for block in reply.content if block.type == "text")
         if text:

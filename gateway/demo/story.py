@@ -34,7 +34,7 @@ def provider(told: Sequence[Run], *, speed: float = SPEED) -> BackgroundProvider
 def tell(base_url: str, told: Sequence[Run], *, api_key: str = KEY) -> Iterator[Event]:
     """Live the runs, one after the other, through whatever listens at `base_url` (no `/v1`).
 
-    Raises the SDK's own errors where that cannot be reached or refuses.
+    Raises `NotAnswered` where that cannot be reached or refuses.
     """
     with client(base_url, api_key=api_key) as anthropic:
         for run in told:

@@ -158,4 +158,6 @@ def test_a_witness_without_logs_does_not_start(data: Path, capsys: pytest.Captur
     assert "knows no log" in capsys.readouterr().err
     assert run(["witness", "--name", "witness.example/w1", "--log", "no vkey"]) == 2
     assert run(["witness", "--name", "a name", "--log", VKEY]) == 2
+    assert run(["witness", "--log", VKEY]) == FAILED
+    assert "`key_name` in [witness]" in capsys.readouterr().err
     assert not (data.parent / "stepwarden-witness").exists()

@@ -3,6 +3,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -46,6 +47,15 @@ def command(name: str) -> click.Command:
     found = stepwarden.get_command(click.Context(stepwarden), name)
     assert found is not None
     return found
+
+
+def leaves(found: click.Command) -> Iterator[click.Command]:
+    """What is run in the end."""
+    if not isinstance(found, click.Group):
+        yield found
+        return
+    for each in found.commands.values():
+        yield from leaves(each)
 
 
 def test_the_help_names_every_command_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +103,12 @@ def test_every_command_that_asks_takes_config_url_and_json(name: str) -> None:
     for each in asking:
         names = {option for parameter in each.params for option in parameter.opts}
         assert {"--config", "--url", "--json"} <= names
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_every_command_takes_a_configuration(name: str) -> None:
+    for each in leaves(command(name)):
+        assert "--config" in {option for parameter in each.params for option in parameter.opts}
 
 
 def test_help_comes_at_once_and_imports_nothing_heavy() -> None:

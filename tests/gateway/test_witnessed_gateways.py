@@ -28,12 +28,21 @@ def vkey_of_log(folder: Path) -> str:
     return (folder / "data" / "audit" / "vkeys.txt").read_text().strip()
 
 
+def by_options(folder: Path, name: str, log: str, port: int) -> list[str]:
+    return ["--name", name, "--log", log, "--port", str(port), "--dir", str(folder / "witness")]
+
+
+def by_configuration(folder: Path, name: str, log: str, port: int) -> list[str]:
+    """But for the port, where the option wins."""
+    config = folder / "witness.toml"
+    config.write_text(f'[witness]\nkey_name = "{name}"\nlogs = ["{log}"]\nport = 9\ndirectory = "witness"\n')
+    return ["--config", str(config), "--port", str(port)]
+
+
 @contextmanager
-def running_witness(folder: Path, name: str, log: str) -> Iterator[tuple[str, str]]:
+def running_witness(words: list[str], port: int) -> Iterator[tuple[str, str]]:
     """`stepwarden witness` for one log; its URL and its vkey."""
-    port = free_port()
-    words = ["witness", "--name", name, "--log", log, "--port", str(port), "--dir", str(folder / "witness")]
-    command = [sys.executable, "-u", "-m", "gateway.cli.main", *words]
+    command = [sys.executable, "-u", "-m", "gateway.cli.main", "witness", *words]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -67,9 +76,11 @@ def test_two_gateways_witness_each_other_and_a_quorum_is_met(
     logs = [vkey_of_log(folder) for folder in folders]
     with ExitStack() as running:
         witnesses = [
-            running.enter_context(running_witness(folder, f"{folder.name}.example/w", log))
-            for folder, log in zip(reversed(folders), logs, strict=True)
+            running.enter_context(running_witness(told(folder, f"{folder.name}.example/w", log, port), port))
+            for told, folder, log in zip((by_options, by_configuration), reversed(folders), logs, strict=True)
+            for port in [free_port()]
         ]
+        assert [(folder / "witness" / "witness.key").is_file() for folder in folders] == [True, True]
         gateways = [
             running.enter_context(
                 running_gateway(folder, NOWHERE, more=f'{PATIENT}\n[audit]\nwitnesses = ["{url} {vkey}"]\n')

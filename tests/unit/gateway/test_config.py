@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from gateway.cli.init import template
 from gateway.config import RESERVED, Config, is_loopback, sections, settings_of, url_fault
 from gateway.config.written import ConfigError, key_lines
+from storage.audit.signing_key import WitnessSigner
+from storage.secret import Secret
+from tests.unit.storage.audit import house
 
 VALID = """
 [gateway]
@@ -325,6 +328,18 @@ def test_any_text_is_a_usable_url_or_has_a_fault(url: str) -> None:
 
 def test_reserved_names_are_those_the_gateway_serves_itself() -> None:
     assert set(RESERVED) >= {"api", "mcp", "v1", "metrics", "healthz", "readyz", "assets"}
+
+
+def test_a_witness_is_named_as_its_key_can_be_and_cosigns_logs_alone(tmp_path: Path) -> None:
+    log, cosigner = house.key().verifier.vkey, WitnessSigner("witness.example/w1", Secret(b"w" * 32)).verifier.vkey
+    text = f'[witness]\nkey_name = "a+b"\nhost = "a b"\nlogs = ["{log[:-4]}", "{cosigner}", "{log}"]\n'
+    with pytest.raises(ConfigError) as caught:
+        Config.load(written(tmp_path, text), environ={})
+    said = [(mistake.line, mistake.message) for mistake in caught.value.mistakes]
+    assert [line for line, _ in said] == [3, 2, 4, 4]
+    assert said[1][1].startswith("`key_name` in [witness]: malformed: a key name")
+    assert said[2][1].startswith("log 1 in [witness]: malformed: the key in a vkey")
+    assert said[3][1].startswith("log 2 in [witness]: a vkey that is a witness's")
 
 
 def test_a_provider_reached_without_tls_is_noted() -> None:
