@@ -15,12 +15,12 @@ import msgspec
 from gateway.demo import render
 from gateway.demo.turns import Call, Setting, Turn, WireName
 from gateway.stations.bench import Bench
-from gateway.stations.judge import PUT_BEFORE_THE_MODEL, Docket
+from gateway.stations.judge import Docket
 from gateway.wire.absences import absent
+from gateway.wire.blocks import Judgement as Piece
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import Replacement, Uneditable
 from gateway.wire.enforcing import enforcing
-from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Needs, StreamGate, Substituted
 from gateway.wire.interface import Dialect
 from policies.asking import Asking
@@ -29,7 +29,7 @@ from policies.examples import asked_kinds, scene_of, tags_of, threshold
 from policies.rules import Rule
 from policies.trail import Scene
 from policies.vocabulary.clauses import Example
-from policies.vocabulary.steps import Part, Side, StepKind
+from policies.vocabulary.steps import PUT_BEFORE_THE_MODEL, Part, Side, StepKind
 
 Json: TypeAlias = dict[str, Any]
 State: TypeAlias = Literal["seen", "unseen", "silent", "unasked"]

@@ -23,14 +23,16 @@ from gateway.refusals import Refused, Unjudgeable, UpstreamBroke
 from gateway.stations.binding import binding
 from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
-from gateway.wire.edits import PartEdit, Replacement, Uneditable
+from gateway.wire.blocks import Judgement as Piece
+from gateway.wire.blocks import Window
+from gateway.wire.edits import Replacement, Uneditable
 from gateway.wire.enforcing import Enforcing
-from gateway.wire.gate import DOUBTFUL, Answered, Fed, Needs, StreamGate, Substituted, Window
-from gateway.wire.gate import Judgement as Piece
+from gateway.wire.gate import DOUBTFUL, Answered, Fed, Needs, StreamGate, Substituted
 from gateway.wire.gate import Refused as RefusedTurn
 from gateway.wire.interface import Reply, RequestView
 from gateway.wire.jsons import legible, nests_too_deeply
 from gateway.wire.notices import make
+from gateway.wire.reply_edits import ReplyEdits
 from gateway.wire.turns import Unanswerable, summed
 from policies.evaluate import Judgement
 from policies.vocabulary.holds import HoldAsk
@@ -185,7 +187,7 @@ class SupervisedReply:
 
     async def _decided(self, gate: StreamGate, piece: Piece, attempt: Attempt) -> Fed:
         streams = piece.part.kind in ("model_text", "reasoning") and isinstance(self._need_of(piece.part), Window)
-        judging = attempt.docket.reply(piece.part, passing=streams)
+        judging = attempt.docket.reply(piece.part, passing=streams, before=piece.before)
         # Who is asked may take longer than a caller listens to silence; guards that are here never do.
         asks = attempt.docket.ruleset.asked and not streams
         judgement = await (self._waiting(gate, judging) if asks else judging)
@@ -205,7 +207,7 @@ class SupervisedReply:
 
     def _let_pass(self, gate: StreamGate, piece: Piece, judgement: Judgement) -> Fed:
         try:
-            return gate.decide(piece, _replacements(judgement))
+            return gate.decide(piece, _replacements(judgement), reach=judgement.reach)
         except Uneditable:
             return self._reject(gate, piece, _uneditable(judgement.verdict))
 
@@ -251,7 +253,7 @@ class SupervisedReply:
         assert self._rejected is not None
         if attempt.body:
             try:
-                second = await self._waiting(gate, self._asked(attempt.body))
+                second = await self._waiting(gate, self._asked(attempt, attempt.body))
             except (Refused, Interrupted) as failed:
                 log.info("the provider could not be asked again", extra={"reason": str(failed)})
             else:
@@ -262,10 +264,15 @@ class SupervisedReply:
         await self._pass_on(gate.end_paused(self._ending(self._rejected)).sent)
         return None
 
-    async def _asked(self, body: bytes) -> Attempt:
+    async def _asked(self, attempt: Attempt, body: bytes) -> Attempt:
+        """The next answer: where it goes on with the turn, it stands behind the texts of the last."""
+        assert self._rejected is not None
         self._asked_again += 1
         self._docket.asked_again = self._asked_again
-        return await self._line.ask_again(body)
+        second = await self._line.ask_again(body)
+        if self._rejected.recover != "resampled":
+            second.docket.go_on(attempt.observation.close().parts)
+        return second
 
     async def _end_stream(self, gate: StreamGate, attempt: Attempt) -> None:
         passage = self._passage
@@ -343,23 +350,23 @@ class SupervisedReply:
         if not self._is_readable(attempt, reply, plain):
             return plain
         rejected: list[Part] = []
-        edited: list[tuple[Part, PartEdit]] = []
-        for part in reply.parts:
+        edits = ReplyEdits(reply.parts)
+        for at, part in enumerate(reply.parts):
             verdict, judgement = await self._ruled(part, attempt)
             if verdict.name in ("reject", "terminate"):
                 rejected.append(part)
                 if self._rejected is None or STRENGTH[verdict.name] >= STRENGTH[self._rejected.name]:
                     self._rejected = verdict
             elif judgement.edits:
-                edited.append((part, PartEdit(pointer=part.pointer, ranges=_replacements(judgement))))
-        if not edited and not rejected:
+                edits.add(at, _replacements(judgement), judgement.reach)
+        if not edits.parts and not rejected:
             return plain
         document = legible(plain)
         try:
-            changed = self._acts.edit_reply(document, [edit for _, edit in edited]) if edited else document
+            changed = self._acts.edit_reply(document, edits.made()) if edits.parts else document
         except Uneditable:
             self._rejected = self._rejected or _uneditable(attempt.docket.verdict)
-            rejected += [part for part, _ in edited]
+            rejected += edits.parts
             changed = document
         if not rejected:
             return changed
@@ -402,7 +409,7 @@ class SupervisedReply:
     async def _second_document(self, attempt: Attempt, document: bytes) -> bytes:
         resampled = self._rejected is not None and self._rejected.recover == "resampled"
         body = attempt.body if resampled else self._answering(attempt, document)
-        second = await self._asked(body)
+        second = await self._asked(attempt, body)
         if second.observation.stream:
             raise UpstreamBroke("The provider answered a plain request with a stream.")
         plain = self._plain(second.observation, await self._gathered(second, await second.answer.read()))

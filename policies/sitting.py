@@ -12,6 +12,7 @@ from policies.guards.interface import UNSCANNED, Guard
 from policies.guards.judge import AT_THE_GATE, JudgeGuard
 from policies.rules import SUPERVISED, Rule, Settings, band_of_worst, in_force
 from policies.trail import Scene, utf8
+from policies.turn import said_before
 from policies.vocabulary.bands import outcome
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.facts import Facts, GuardSaid, ValueOrigin
@@ -35,12 +36,25 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     edits: tuple[Edit, ...] = ()
     """What redaction and rewriting in force change; ascending and disjoint."""
 
+    reach: int = 0
+    """Bytes that have to go with the first edit from the end of what the turn said before this step."""
+
     transient: bool = False
     """True where time ran out or nobody answered: the same step may be judged otherwise when it comes again."""
 
 
+_UNBOUNDED: Final = 4096
+"""Characters that are read of what the turn said before, for a guard that does not say how much a hit can span."""
+
 UNJUDGED: Final = Judgement()
 """Of a step that no clause is about."""
+
+
+class _Begun(Hit, frozen=True, kw_only=True):
+    """A hit that begins in a text before the step's own; its evidence is what of it stands in the step."""
+
+    reach: int
+    """Bytes of it before the step's text."""
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -95,6 +109,7 @@ class Sitting:
         self._findings: list[Finding] = []
         self._coverage: list[Examined] = []
         self._marks: list[Mark] = []
+        self._reach = 0
 
     def questions(self) -> tuple[Question, ...]:
         """Run the guards that are here, and say what others have to be asked. Never raises."""
@@ -155,6 +170,7 @@ class Sitting:
             findings=tuple(self._findings),
             coverage=tuple(self._coverage),
             edits=edits_of(self._scene.step, self._marks),
+            reach=self._reach,
             transient=self._transient,
         )
 
@@ -280,6 +296,7 @@ class Sitting:
                 Mark(start=each.start, end=each.end, label=each.label, change=change, score=hit.score)
                 for each in ranges
             ]
+            self._reach = max(self._reach, hit.reach if isinstance(hit, _Begun) else 0)
         return bool(ranges)
 
     def _acts(self, rule: Rule) -> bool:
@@ -312,7 +329,7 @@ class Sitting:
         look = self._looks.get(number)
         if look is None:
             guard = self._guards[number]
-            look = self._answered(number) if isinstance(guard, Asked) else self._run(guard)
+            look = self._answered(number) if isinstance(guard, Asked) else self._looked_at(guard)
             self._looks[number] = look
         return look
 
@@ -323,13 +340,24 @@ class Sitting:
             self._transient = True
         return _Look(skipped=NOT_ASKED) if answer is None else _Look(answer.hits, answer.failure, answer.micros)
 
-    def _run(self, guard: Guard) -> _Look:
+    def _looked_at(self, guard: Guard) -> _Look:
+        """What a guard makes of the step, and of the step behind what its turn said before."""
+        look = self._run(guard, self._shown)
+        before = said_before(self._shown, _UNBOUNDED if guard.window is None else 2 * guard.window)
+        if not before or look.skipped is not None:
+            return look
+        step = msgspec.structs.replace(self._shown.step, text=before + self._shown.step.text)
+        more = self._run(guard, msgspec.structs.replace(self._shown, step=step))
+        found = _beyond(look.hits, more.hits, len(utf8(before)))
+        return _Look((*look.hits, *found), more.skipped, look.micros + more.micros)
+
+    def _run(self, guard: Guard, scene: Scene) -> _Look:
         started_ns = self._clock()
         if started_ns >= self._deadline_ns:
             self._transient = True
             return _Look(skipped="deadline")
         try:
-            hits = tuple(guard.examine(self._shown))
+            hits = tuple(guard.examine(scene))
         except BaseException as error:
             if not _is_fault(error):
                 raise
@@ -382,6 +410,32 @@ def _finding(rule: Rule, place: str, hit: Hit) -> Finding:
     return Finding(
         clause=rule.name, guard=place, score=hit.score, state=hit.state, evidence=hit.evidence, note=hit.note
     )
+
+
+def _beyond(known: Iterable[Hit], joined: Iterable[Hit], before: int) -> Iterator[Hit]:
+    """Of hits in a step behind so many bytes, what is new: it reaches into the step, and was not found in it alone."""
+    alone = {_place(each) for hit in known for each in hit.evidence}
+    for hit in joined:
+        reaching = [each for each in hit.evidence if each.end > before and each.label != UNSCANNED]
+        new = [each for each in reaching if each.start < before or _place(_moved(each, before)) not in alone]
+        if not new:
+            continue
+        evidence = tuple([_moved(each, before) for each in new])
+        reach = before - min(each.start for each in new)
+        if reach > 0:
+            note = f"begins {reach} bytes before this text, in what the same turn said before it"
+            yield _Begun(score=hit.score, state=hit.state, evidence=evidence, note=note, reach=reach)
+        else:
+            yield msgspec.structs.replace(hit, evidence=evidence)
+
+
+def _moved(evidence: Evidence, before: int) -> Evidence:
+    """Evidence as it stands in the text behind so many bytes."""
+    return msgspec.structs.replace(evidence, start=max(evidence.start - before, 0), end=evidence.end - before)
+
+
+def _place(evidence: Evidence) -> tuple[int, int, str]:
+    return evidence.start, evidence.end, evidence.label
 
 
 _WORST: Final[tuple[FindingState, ...]] = ("error", "violation", "unsure")

@@ -23,17 +23,13 @@ from gateway.wire.interface import Message, RequestView
 from policies.asking import Asking
 from policies.evaluate import UNJUDGED, Judgement, Ruleset
 from policies.trail import Scene, Trail, utf8
+from policies.turn import is_spoken
 from policies.vocabulary.coverage import Examined
 from policies.vocabulary.findings import Evidence, Finding
 from policies.vocabulary.judgements import Judged, StepJudgement, Where
 from policies.vocabulary.sessions import Join
-from policies.vocabulary.steps import STEP_KINDS, Part, Side, Step, StepKind
+from policies.vocabulary.steps import PUT_BEFORE_THE_MODEL, STEP_KINDS, Part, Side, Step, StepKind
 from policies.vocabulary.verdicts import ALLOW, STRENGTH, ReasonCode, Verdict, combine
-
-PUT_BEFORE_THE_MODEL: Final[frozenset[StepKind]] = frozenset({
-    "instructions", "tool_definitions", "user_input", "tool_result", "retrieval",
-})  # fmt: skip
-"""Kinds of steps that a request is judged for."""
 
 JUDGED_BEFORE: Final[Mapping[StepKind, str]] = {
     "model_text": "the model's own words were judged in the reply that brought them",
@@ -354,9 +350,12 @@ class Docket:
 
     # -------------------------------------------------------------------------------------------------- replies
 
-    async def reply(self, part: Part, *, passing: bool = False) -> Judgement:
-        """Judge one part of the reply. `passing`: a stretch of a text that streams by, to be judged whole later."""
-        scene = self._reply_scene(part)
+    async def reply(self, part: Part, *, passing: bool = False, before: str = "") -> Judgement:
+        """Judge one part of the reply. `passing`: a stretch of a text that streams by, to be judged whole later.
+
+        `before`: the end of what the turn said before it, as far as that is not judged whole either.
+        """
+        scene = self._reply_scene(part, before)
         if passing:
             judgement = await self.bench.judge_stretch(scene)
             self._verdict = combine([self._verdict, judgement.verdict])
@@ -364,6 +363,10 @@ class Docket:
             (judgement,) = await self.bench.judge([scene], self._asking)
             self.said_of_reply(part, judgement)
         return judgement
+
+    def go_on(self, parts: Iterable[Part]) -> None:
+        """Note what the turn said already, in the answer that this one goes on from."""
+        self._trail += [part for part in parts if is_spoken(part)]
 
     async def rest(self, parts: Iterable[Part]) -> None:
         """Judge what of a reply was not judged while it passed."""
@@ -399,8 +402,9 @@ class Docket:
             if name is not None:
                 self.bench.histories.keep(self._scope, name, stored)
 
-    def _reply_scene(self, part: Part) -> Scene:
-        return Scene(step=part, trail=Trail(parts=tuple(self._trail), partial=self._partial))
+    def _reply_scene(self, part: Part, before: str = "") -> Scene:
+        said = (Part(kind=part.kind, text=before, pointer=part.pointer),) if before else ()
+        return Scene(step=part, trail=Trail(parts=(*self._trail, *said), partial=self._partial))
 
     # --------------------------------------------------------------------------------------------------- record
 

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from gateway.wire.gate import BROUGHT, Needs, Window
+from gateway.wire.blocks import Window
+from gateway.wire.gate import BROUGHT, Needs
 from policies.evaluate import Need, Ruleset
 
 

@@ -6,27 +6,9 @@ import msgspec
 
 from gateway.wire.anthropic_parts import block_parts, cited, message_parts
 from gateway.wire.anthropic_shapes import CARRIERS, EVENTS, TEXTS
+from gateway.wire.blocks import Block, Doubtful, Source, Touch, beside, cannot_be_read, close, grow, stands
 from gateway.wire.frames import Frame
-from gateway.wire.gate import (
-    BROUGHT,
-    Answered,
-    Block,
-    Doubtful,
-    Entry,
-    Failed,
-    Refused,
-    Source,
-    StreamGate,
-    Substituted,
-    Touch,
-    TurnEnding,
-    beside,
-    cannot_be_read,
-    changed,
-    close,
-    grow,
-    stands,
-)
+from gateway.wire.gate import BROUGHT, Answered, Entry, Failed, Refused, StreamGate, Substituted, TurnEnding, changed
 from gateway.wire.jsons import event, read_with
 from gateway.wire.leaves import Step, Tree
 from gateway.wire.runs import Runs

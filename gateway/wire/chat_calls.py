@@ -7,7 +7,7 @@ vLLM gives every piece of one call another id.
 
 from typing import Any
 
-from gateway.wire.gate import Block, Doubtful
+from gateway.wire.blocks import Block, Doubtful
 from gateway.wire.listed import Listed
 from gateway.wire.values import count, word
 

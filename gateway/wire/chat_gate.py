@@ -9,33 +9,25 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.wire.chat_calls import Calls
-from gateway.wire.chat_details import DETAILS, told
-from gateway.wire.chat_parts import QUOTED, REASONING, called, is_plain, odd_text
-from gateway.wire.chat_sections import Sections
-from gateway.wire.chat_shapes import CARRIERS, CHUNK, SPEAKING
-from gateway.wire.frames import Frame
-from gateway.wire.gate import (
-    Answered,
+from gateway.wire.blocks import (
     Block,
     Doubtful,
-    Entry,
-    Failed,
-    Refused,
-    StreamGate,
-    Substituted,
     Touch,
-    Turn,
-    TurnEnding,
     beside,
     cannot_be_read,
-    changed,
     close,
     grow,
     rewritten,
     shared,
     touches_edit,
 )
+from gateway.wire.chat_calls import Calls
+from gateway.wire.chat_details import DETAILS, told
+from gateway.wire.chat_parts import QUOTED, REASONING, called, is_plain, odd_text
+from gateway.wire.chat_sections import Sections
+from gateway.wire.chat_shapes import CARRIERS, CHUNK, SPEAKING
+from gateway.wire.frames import Frame
+from gateway.wire.gate import Answered, Entry, Failed, Refused, StreamGate, Substituted, Turn, TurnEnding, changed
 from gateway.wire.jsons import decode, encode, read_with
 from gateway.wire.leaves import Step
 from gateway.wire.listed import Listed

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
+from gateway.wire.blocks import Block, Doubtful, Touch, close, grow
 from gateway.wire.chat_details import Piece, word_goes_on
-from gateway.wire.gate import Block, Doubtful, Touch, close, grow
 from gateway.wire.leaves import Step
 from gateway.wire.runs import Runs
 from policies.trail import utf8

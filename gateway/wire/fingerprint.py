@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.wire.canonical import DIGEST, digest
-from gateway.wire.parts import is_quoted
+from policies.turn import choice_of, is_spoken
 from policies.vocabulary.steps import Part
 
 _LONG: Final = 24
@@ -39,9 +39,7 @@ def fingerprint(parts: Iterable[Part]) -> bytes:
     for part in parts:
         if part.server_side:
             continue
-        if (
-            part.kind == "model_text" and part.unread is None and not is_quoted(part)
-        ):  # clients drop blocks they do not know
+        if part.kind == "model_text" and is_spoken(part):  # clients drop blocks they do not know
             texts.append(part.text)
         elif part.kind == "tool_call":
             calls.append([part.call_id, part.tool, arguments(part.text)])
@@ -52,7 +50,7 @@ def fingerprints(parts: Iterable[Part]) -> tuple[bytes, ...]:
     """Of each choice of a reply, since a client may go on with any; equal ones once, none for a reply without parts."""
     choices: dict[str, list[Part]] = {}
     for part in parts:
-        choices.setdefault(_choice(part.pointer), []).append(part)
+        choices.setdefault(choice_of(part.pointer), []).append(part)
     return tuple(dict.fromkeys([fingerprint(choice) for choice in islice(choices.values(), _MOST_CHOICES)]))
 
 
@@ -60,11 +58,6 @@ def is_telling(parts: Iterable[Part]) -> bool:
     """Whether the text of a reply is long enough to be known again by itself."""
     said = [len(part.text) for part in parts if part.kind == "model_text" and part.unread is None]
     return sum(said) >= _TELLING
-
-
-def _choice(pointer: str) -> str:
-    """The index of the choice a part stands in; empty on wires that know no choices."""
-    return pointer[9:].partition("/")[0] if pointer.startswith("/choices/") else ""
 
 
 def text_digest(text: str) -> bytes:

@@ -12,43 +12,46 @@ came in. What a gate knows of its wire is in the dialects' own files; here is wh
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from gateway.wire.edits import PartEdit, Read, Replacement, Uneditable, edited, replace_ranges
+from gateway.wire.blocks import (
+    Block,
+    Doubtful,
+    Judgement,
+    Need,
+    Source,
+    Touch,
+    Window,
+    beside,
+    boundary,
+    close,
+    repeated,
+    rewritten,
+    shared,
+    touches_edit,
+)
+from gateway.wire.edits import Replacement, Uneditable, replace_ranges
 from gateway.wire.frames import Frame, Frames, Oversized, reframed
 from gateway.wire.interface import Dialect
 from gateway.wire.jsons import decode, encode, is_json, read_with
 from gateway.wire.leaves import Step, replaced
 from gateway.wire.replies import LARGEST_EVENT, LARGEST_REPLY
+from gateway.wire.rows import Row
 from gateway.wire.strict import repetition
 from gateway.wire.values import compact, mapping
 from policies.trail import utf8
+from policies.turn import is_spoken
 from policies.vocabulary.steps import Part, StepKind
-
-
-class Doubtful(Exception):
-    """An event that some client may read otherwise than it is judged; the message says what is doubtful."""
-
 
 BROUGHT: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval", "tool_definitions"})
 """What a reply holds of tools that the provider ran, beside their calls."""
 
 
-class Window(msgspec.Struct, frozen=True):
-    """Text is held back by as many bytes as one finding can span."""
-
-    size: int
-
-
 DOUBTFUL: Final = "The provider's answer may be read otherwise than it was checked"
-
-Need: TypeAlias = Literal["idle", "whole"] | Window
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,23 +66,6 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
     server_side: Literal["idle", "whole"] = "idle"
     """Calls the provider ran and what they brought: judged after the act, each by itself."""
-
-
-class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece that waits for a decision."""
-
-    number: int
-    part: Part
-    """As the reply's reader gives it; of text that streams by, only the stretch that can still matter."""
-
-    fresh: int = 0
-    """First byte of the part's text that has not left; those before are there to be looked at."""
-
-    final: bool = True
-    """False where the block goes on: then ranges near the end may be found again, longer, in the next judgement."""
-
-    choice: int = 0
-    """Which of several replies it belongs to."""
 
 
 class Substituted(msgspec.Struct, frozen=True):
@@ -117,110 +103,6 @@ class Fed(msgspec.Struct, frozen=True):
 
     asked: tuple[Judgement, ...] = ()
     """To be decided, in this order; each stays open until it is, or until its turn is rejected."""
-
-
-class Source(msgspec.Struct, frozen=True):
-    """A JSON value that stands whole in one event, and how the text of a block is read from it."""
-
-    json: bytes
-    read: Read
-    pointer: str
-    """Of the part among those `read` gives."""
-
-    def edited(self, ranges: Iterable[Replacement]) -> bytes:
-        """The value with ranges of the text replaced where its strings stand. Raises `Uneditable`."""
-        return edited(self.json, self.read, [PartEdit(pointer=self.pointer, ranges=tuple(ranges))])
-
-
-class Block:
-    """A piece of a reply that is judged by itself."""
-
-    def __init__(
-        self, part: Part, need: Need, choice: int, number: int, *, held_call: bool, stirred: "dict[int, Block]"
-    ) -> None:
-        """`stirred` is where it enters itself whenever there may be something new to ask."""
-        self.part = part
-        self.number = number
-        """Of those of its stream, in the order they began."""
-        self.need: Need = need
-        self.choice = choice
-        self.held_call = held_call
-        """True for a call that leaves only with its turn."""
-        self.text = bytearray()
-        self.first = 0
-        """Bytes of the first piece of the text that came."""
-        self.settled = 0
-        """Bytes of the text that may leave."""
-        self.sent = 0
-        """Bytes of the text that have left."""
-        self.opened = False
-        """True once an event of this block has left."""
-        self._closed = False
-        self._stirred = stirred
-        self.decided = need == "idle"
-        self.dropped = False
-        self.sealed = False
-        """True where a signature covers the text."""
-        self.edits: list[tuple[int, int, str]] = []
-        self.shared: list[tuple[Block, int]] = []
-        """Blocks whose text begins with so many bytes of this one: what carries those waits for them too."""
-        self.source: Source | None = None
-        """The JSON that the text was read from, where it is no string of its own."""
-        self.asked: Judgement | None = None
-        self.asked_from = 0
-        self.asked_length = -1
-
-    @property
-    def closed(self) -> bool:
-        """Whether no more of it can come."""
-        return self._closed
-
-    @closed.setter
-    def closed(self, closed: bool) -> None:
-        self._closed = closed
-        self.stir()
-
-    @property
-    def ripe(self) -> bool:
-        """Whether there is more to be asked about than was."""
-        if self.decided or self.asked is not None:
-            return False
-        return self._closed or (len(self.text) > self.asked_length and self.need != "whole")
-
-    def stir(self) -> None:
-        """Some of it is new: a gate looks at no block again and again."""
-        if not self.decided:
-            self._stirred[self.number] = self
-
-    @property
-    def kind(self) -> StepKind:
-        """What it is to a judge."""
-        return self.part.kind
-
-    @property
-    def is_object(self) -> bool:
-        """Whether what a call is given is an object: what comes behind that can be no more of it."""
-        return type(decode(bytes(self.text) or utf8(self.part.text))) is dict
-
-    def says(self, raw: bytes) -> bool:
-        """Whether this is all of its text, compared where it lies: it may be long, and many events may repeat it."""
-        return len(self.text) == len(raw) and self.text.startswith(raw)
-
-
-class Touch(msgspec.Struct, frozen=True):
-    """What an event has to do with a block: the bytes of its text it carries, and where."""
-
-    block: Block
-    start: int
-    end: int
-    path: tuple[Step, ...] | None = None
-    """Where in the event's JSON that text stands; None where it carries none."""
-
-    closes: bool = False
-    """True where the event says that the block is whole."""
-
-    opens: bool = False
-    """True where the event begins the block: it leaves with the first of its text, for no client likes empty ones."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -280,6 +162,10 @@ class StreamGate(ABC):
         """Blocks of which something is new, by number: those that were given up or asked about go unasked."""
         self._rejections: list[TurnEnding] = []
         """How turns of this stream end that were rejected."""
+        self._rows: dict[tuple[int, StepKind], Row] = {}
+        """Texts of each choice that clients put in a row; those of a follow-up go on from the first answer's."""
+        self._waiting: set[Row] = set()
+        """Those whose last text is whole, and those with texts that were let pass but for their ends."""
         self._begun = 0
         """How many blocks there have been."""
         self._judgements = 0
@@ -317,10 +203,11 @@ class StreamGate(ABC):
         fed = self._take_all([frame for frame in self._frames.finish() if _is_whole(frame)])
         return fed if self.ended else Fed(fed.sent + self._finish(), fed.asked)
 
-    def decide(self, judgement: Judgement, ranges: Iterable[Replacement] = ()) -> Fed:
+    def decide(self, judgement: Judgement, ranges: Iterable[Replacement] = (), *, reach: int = 0) -> Fed:
         """Let a piece pass, with ranges of its text replaced. Raises `Uneditable`, and then has decided nothing.
 
-        A judgement that was overtaken by a rejection of its turn is ignored.
+        `reach`: bytes that go with them from the end of what stands `before` the piece. A judgement that was overtaken
+        by a rejection of its turn is ignored.
         """
         block = self._open.get(judgement.number)
         if block is None:
@@ -328,9 +215,13 @@ class StreamGate(ABC):
         wanted = tuple(ranges)
         if wanted:
             _check(block, judgement, wanted)
+        taken = _reached(block, reach) if reach > block.reach else []
         del self._open[judgement.number]
         block.asked = None
         self._settle(block, judgement, wanted)
+        if block.row is not None:
+            block.row.take(block, taken, reach)
+            self._let_go(block.row)
         block.stir()
         return self._go_on()
 
@@ -370,6 +261,7 @@ class StreamGate(ABC):
         self._turns.clear()
         self._open.clear()
         self._stirred.clear()
+        self._waiting.clear()
         self._rejections.clear()
         self._held = 0
         self.paused = False
@@ -470,6 +362,7 @@ class StreamGate(ABC):
                 continue
             self._held += len(frame.raw)
             self._queue.append(entry)
+            self._follow(frame, entry)
             if any(touch.block.need != "idle" for touch in entry.touches):
                 continue
             sent.append(self._flush())
@@ -567,18 +460,21 @@ class StreamGate(ABC):
         if isinstance(block.need, Window):
             if not block.closed and length <= max(block.asked_length, 0):
                 return None
-            start = _boundary(block.text, max(min(block.settled, length) - block.need.size, 0))
+            start = boundary(block.text, max(min(block.settled, length) - block.need.size, 0))
             part = msgspec.structs.replace(part, text=block.text[start:].decode("utf-8", "surrogatepass"))
         elif not block.closed:
             return None
         if not length and part.kind != "tool_call" and part.unread is None and not part.text:
             block.decided = True  # there is nothing to judge
+            if block.row is not None:
+                self._let_go(block.row)
             return None
         self._judgements += 1
         block.asked_from, block.asked_length = start, length
         block.asked = Judgement(
             number=self._judgements,
             part=part,
+            before="" if start or block.row is None else block.row.before(block),
             fresh=max(block.settled - start, 0),
             final=block.closed,
             choice=block.choice,
@@ -589,21 +485,45 @@ class StreamGate(ABC):
     def _settle(self, block: Block, judgement: Judgement, ranges: Sequence[Replacement]) -> None:
         """Take over a decision: what it covers may leave, as far as nothing to come can change it."""
         length = block.asked_length
-        safe = length
+        safe = block.covered = length
         base = block.asked_from
-        if not judgement.final and isinstance(block.need, Window):
+        if judgement.final and block.row is not None and isinstance(block.need, Window):
+            safe = max(boundary(block.text, length - block.need.size), block.settled)
+        elif isinstance(block.need, Window) and not judgement.final:
             # A finding that reaches the end of what has come may go on beyond the window (a key block without its end
             # mark): it stays in sight from its beginning on.
             growing = min([base + found.start for found in ranges if base + found.end >= length], default=length)
-            safe = max(_boundary(block.text, min(length - block.need.size, growing)), block.settled)
+            block.covered = growing
+            safe = max(boundary(block.text, min(length - block.need.size, growing)), block.settled)
         for found in sorted(ranges, key=_start):
-            start = _boundary(block.text, base + found.start)
-            end = _boundary(block.text, base + found.end, up=True)
+            start = boundary(block.text, base + found.start)
+            end = boundary(block.text, base + found.end, up=True)
             start = max(start, block.settled, block.edits[-1][1] if block.edits else 0)
             if start < end and (judgement.final or start < safe):
                 block.edits.append((start, end, found.text))
         block.settled = safe
-        block.decided = judgement.final
+        block.judged = judgement.final
+        block.decided = judgement.final and block.row is None
+
+    def _follow(self, frame: Frame, entry: Entry) -> None:
+        """Let go of texts whose turn goes on with something else than the next of them, or is over."""
+        touched = {touch.block.row for touch in entry.touches if touch.block.row is not None}
+        self._waiting |= {row for row in touched if row.rests}
+        for row in tuple(self._waiting):
+            if self._turn(row.choice).over:
+                self._let_go(row)
+            elif row not in touched and not self._leads_on(frame, entry.value):
+                row.followed()
+                self._let_go(row)
+
+    def _let_go(self, row: Row) -> None:
+        """Settle the ends of texts that need not wait any more."""
+        row.let_go(over=self._turn(row.choice).over)
+        (self._waiting.add if row.waits else self._waiting.discard)(row)
+
+    def _leads_on(self, frame: Frame, value: dict[str, Any]) -> bool:  # noqa: ARG002 - what other wires look at
+        """Whether an event without text only begins what will hold the next."""
+        return False
 
     def _break_off(self) -> None:
         """The provider reports an error: what has come of each block is all there will be, and is judged as it is."""
@@ -638,6 +558,8 @@ class StreamGate(ABC):
         if turn.over and need != "idle":
             raise Doubtful("more of a turn behind its end")
         turn.blocks.append(block)
+        if isinstance(need, Window) and is_spoken(part):
+            self._rows.setdefault((choice, part.kind), Row(choice)).join(block)
         if turn.ending is not None:
             block.decided = block.dropped = True
         return block
@@ -676,53 +598,6 @@ class StreamGate(ABC):
         ]
 
 
-def grow(block: Block, text: str, path: tuple[Step, ...] | None) -> Touch:
-    """Add streamed text to a block; returns what the event that brought it has to do with it.
-
-    Raises `Doubtful` where the block has ended: it was judged as what it was by then.
-    """
-    start = len(block.text)
-    if block.closed and text and block.need != "idle":
-        raise Doubtful("more of a text behind its end")
-    if block.need != "idle":
-        block.text += utf8(text)
-        block.first = block.first or len(block.text)
-        block.stir()
-    return Touch(block, start, len(block.text), path)
-
-
-def cannot_be_read(block: Block, why: str) -> None:
-    """A piece says something in a way nobody here knows: what has not left of its block waits for the end."""
-    block.part = msgspec.structs.replace(block.part, unread=block.part.unread or why)
-    if block.need != "idle":
-        block.need = "whole"
-
-
-def close(block: Block) -> None:
-    """A block is whole: what has streamed by is its text."""
-    if not block.closed:
-        block.closed = True
-        if block.text:
-            block.part = msgspec.structs.replace(block.part, text=block.text.decode("utf-8", "surrogatepass"))
-
-
-def stands(block: Block, source: Source, path: tuple[Step, ...]) -> Touch:
-    """Take over the text of a block from the value in the event that begins it; it may grow from there on."""
-    touch = grow(block, block.part.text, path)
-    block.source = source
-    return touch
-
-
-def beside(block: Block, *, closes: bool = False, opens: bool = False) -> Touch:
-    """What an event without text has to do with a block: it stands at this place of it."""
-    return Touch(block, len(block.text), len(block.text), None, closes, opens)
-
-
-def repeated(block: Block, path: tuple[Step, ...]) -> Touch:
-    """What an event has to do with a block whose whole text it repeats."""
-    return Touch(block, 0, len(block.text), path, closes=True)
-
-
 def changed(frame: Frame, changes: Sequence[tuple[Sequence[Step], Any]]) -> bytes:
     """The frame with values of its JSON replaced; the very same bytes where there are none."""
     if not changes or frame.event is None:
@@ -730,60 +605,19 @@ def changed(frame: Frame, changes: Sequence[tuple[Sequence[Step], Any]]) -> byte
     return reframed(frame, replaced(frame.event.data, changes))
 
 
-def rewritten(touch: Touch) -> Any:
-    """The text an event carries, as it leaves; as JSON bytes where it was written from a value."""
-    block = touch.block
-    if block.source is None:
-        return changed_text(touch)
-    return block.source.edited([Replacement(*edit) for edit in block.edits])
-
-
 def _as_text(value: Any) -> list[Part]:
     return [Part(kind="model_text", text=compact(value))]
-
-
-def shared(touch: Touch) -> list[Touch]:
-    """The touch, and the same of blocks that begin with its block's text, and of those that begin with theirs."""
-    found = [touch]
-    for block, end in touch.block.shared:
-        if touch.start < end:
-            found += shared(Touch(block, touch.start, min(touch.end, end)))
-    return found
-
-
-def touches_edit(touch: Touch) -> bool:
-    """Whether a change falls into the text an event carries."""
-    edits = touch.block.edits
-    at = _first_edit(touch)
-    return at < len(edits) and edits[at][0] < touch.end
-
-
-def changed_text(touch: Touch) -> str:
-    """The text an event carries, as it leaves: a replacement stands where the range it replaces began."""
-    text, at = touch.block.text, touch.start
-    pieces: list[bytes] = []
-    for start, end, new in islice(touch.block.edits, _first_edit(touch), None):
-        if start >= touch.end:
-            break
-        pieces.append(bytes(text[at : max(start, at)]))
-        if start >= touch.start:
-            pieces.append(utf8(new))
-        at = min(end, touch.end)
-    pieces.append(bytes(text[at : touch.end]))
-    return b"".join(pieces).decode("utf-8", "surrogatepass")
-
-
-def _first_edit(touch: Touch) -> int:
-    """Of a block's edits, in order and disjoint, the first that ends behind where the touch begins."""
-    return bisect_right(touch.block.edits, touch.start, key=_end)
 
 
 def _began(block: Block) -> int:
     return block.number
 
 
-def _end(edit: tuple[int, int, str]) -> int:
-    return edit[1]
+def _reached(block: Block, reach: int) -> list[tuple[Block, int]]:
+    """The texts before a block that so many bytes stand in, each with where they begin. Raises `Uneditable`."""
+    if block.row is None:
+        raise Uneditable("this text began before what can still be changed")
+    return block.row.reached(block, reach)
 
 
 def _check(block: Block, judgement: Judgement, ranges: Sequence[Replacement]) -> None:
@@ -801,14 +635,6 @@ def _check(block: Block, judgement: Judgement, ranges: Sequence[Replacement]) ->
         raise Uneditable("the text did not come as text")
     if block.kind == "tool_call" and is_json(text) and not is_json(replace_ranges(text, ranges)):
         raise Uneditable("the arguments would no longer be JSON")
-
-
-def _boundary(text: bytearray, offset: int, *, up: bool = False) -> int:
-    """The offset itself, or the nearest one before (after) it that cuts no character."""
-    offset = max(0, min(offset, len(text)))
-    while 0 < offset < len(text) and text[offset] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8 continuation bytes
-        offset += 1 if up else -1
-    return offset
 
 
 def _value(data: bytes) -> Any:

@@ -1,6 +1,5 @@
 """Parts that every wire makes the same way."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -19,9 +18,6 @@ KIND_OF: Final[dict[Voice, StepKind]] = {
 """What plain text of each voice is to a judge."""
 
 
-_QUOTED: Final = re.compile(r"/(?:citations|annotations|search_results)/[0-9]+$")
-
-
 def unknown(kind: StepKind, block: Any, pointer: str) -> Part:
     """A block this version does not know: kept whole as JSON, and marked as not understood."""
     name = label(mapping(block).get("type"))
@@ -31,11 +27,6 @@ def unknown(kind: StepKind, block: Any, pointer: str) -> Part:
 def quoted(citation: Any, pointer: str) -> Part:
     """What a text refers to (a citation, an annotation): it is shown with the text, and may quote anything."""
     return Part(kind="model_text", text=compact(citation), pointer=pointer)
-
-
-def is_quoted(part: Part) -> bool:
-    """Whether a part is what a text refers to, which clients may leave out of the history."""
-    return part.kind == "model_text" and _QUOTED.search(part.pointer) is not None
 
 
 def merged(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.wire.gate import Doubtful
+from gateway.wire.blocks import Doubtful
 from gateway.wire.runs import Runs
 
 

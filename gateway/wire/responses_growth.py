@@ -6,7 +6,7 @@ They wait with the call and leave with it, so what they say has to stand in what
 from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
-from gateway.wire.gate import Doubtful
+from gateway.wire.blocks import Doubtful
 from gateway.wire.jsons import decode, read_with
 from gateway.wire.responses_parts import output_parts
 from gateway.wire.responses_shapes import CARRIERS

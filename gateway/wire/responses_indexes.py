@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from gateway.wire.gate import Doubtful
+from gateway.wire.blocks import Doubtful
 from gateway.wire.values import count, mapping, text
 
 

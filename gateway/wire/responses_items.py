@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Any, Final
 
-from gateway.wire.gate import Block, Doubtful, Touch, beside
+from gateway.wire.blocks import Block, Doubtful, Touch, beside
 from gateway.wire.jsons import decode
 from gateway.wire.responses_deltas import Deltas
 from gateway.wire.responses_growth import Growth, strings

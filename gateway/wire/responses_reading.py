@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.wire.blocks import Block, Doubtful, Touch, beside, close, grow, repeated
 from gateway.wire.frames import Frame
-from gateway.wire.gate import Block, Doubtful, Entry, StreamGate, Touch, beside, close, grow, repeated
+from gateway.wire.gate import Entry, StreamGate
 from gateway.wire.jsons import read_with
 from gateway.wire.leaves import Step
 from gateway.wire.parts import quoted
@@ -79,6 +80,9 @@ class ResponsesReading(StreamGate):
         held = [value.get("item"), *sequence(mapping(value.get("response")).get("output"))]
         spoken = (misfit(item, SPOKEN_ITEM) for item in held if is_spoken(mapping(item)))
         return misfit(value, EVENTS[kind]) or next(filter(None, spoken), None)
+
+    def _leads_on(self, frame: Frame, value: dict[str, Any]) -> bool:
+        return event_kind(frame, value) == "response.output_item.added" and is_spoken(mapping(value.get("item")))
 
     def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:
         kind = event_kind(frame, value)

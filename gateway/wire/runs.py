@@ -1,6 +1,6 @@
 """The pieces of one text, and whether each client puts together what is judged: all of them in a row."""
 
-from gateway.wire.gate import Doubtful
+from gateway.wire.blocks import Doubtful
 
 
 class Runs:

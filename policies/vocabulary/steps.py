@@ -22,6 +22,11 @@ StepKind: TypeAlias = Literal[
 
 STEP_KINDS: Final[tuple[StepKind, ...]] = get_args(StepKind)
 
+PUT_BEFORE_THE_MODEL: Final[frozenset[StepKind]] = frozenset({
+    "instructions", "tool_definitions", "user_input", "tool_result", "retrieval",
+})  # fmt: skip
+"""Kinds of steps that a request is judged for."""
+
 Fidelity: TypeAlias = Literal["witnessed", "projected", "reported"]
 
 Side: TypeAlias = Literal["request", "response"]

@@ -29,10 +29,10 @@ from gateway.demo.turns import Call, Setting, Turn
 from gateway.stations.bench import Bench
 from gateway.stations.judge import Docket
 from gateway.stations.needs import needs_of
+from gateway.wire.blocks import Judgement as Piece
 from gateway.wire.dialects import dialects
 from gateway.wire.edits import Replacement
 from gateway.wire.enforcing import enforcing
-from gateway.wire.gate import Judgement as Piece
 from gateway.wire.gate import Substituted
 from policies.asking import Asking
 from policies.evaluate import Ruleset, Settings
@@ -214,8 +214,15 @@ def house_rules() -> Ruleset:
     return Ruleset.compile([load(RULES, "house.toml").policy], settings=Settings(enforce=True))
 
 
-def docket() -> Docket:
-    bench = Bench(house_rules(), heavy=house_rules, clock=time.monotonic_ns, notice_key=bytes(32))
+@cache
+def rules_on_all_the_model_does() -> Ruleset:
+    wider = RULES.replace('steps = ["model_text",', 'steps = ["reasoning", "tool_call", "model_text",')
+    wider = wider.replace('do = "redact"', 'do = "reject"')  # reasoning is signed, and cannot be changed
+    return Ruleset.compile([load(wider, "house.toml").policy], settings=Settings(enforce=True))
+
+
+def docket(rules: Callable[[], Ruleset] = house_rules) -> Docket:
+    bench = Bench(rules(), heavy=rules, clock=time.monotonic_ns, notice_key=bytes(32))
     return Docket(bench, scope=b"", stateful=False, asking=Asking())
 
 
@@ -313,23 +320,48 @@ def test_two_pieces_that_a_provider_gives_one_place_are_both_judged() -> None:
     assert judges.verdict.name == "reject"
 
 
-UNJOINED: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
-    "two blocks": ("blocks are steps of their own, and clients may show them apart", ("bluebird-", "1234")),
-    "two calls": ("each call is an act of its own; only `sequence` looks at several", ("bluebird-", "1234")),
-    "two turns": ("what an earlier turn said has left", ("bluebird-", "1234")),
+def verdict_of(parts: Sequence[Part]) -> str:
+    judges = docket(rules_on_all_the_model_does)
+    asyncio.run(judges.rest(parts))
+    return judges.verdict.name
+
+
+@pytest.mark.parametrize("kind", ["model_text", "reasoning", "tool_call"])
+def test_the_word_in_one_step_is_found(kind: StepKind) -> None:
+    assert verdict_of([Part(kind=kind, text='"bluebird-1234"', tool="say")]) == "reject"
+
+
+def split_over(kind: StepKind, *between: Part) -> list[Part]:
+    """The word in two steps, with what stands between them."""
+    one, other = (Part(kind=kind, text=text, tool="say") for text in ('"bluebird-', '1234"'))
+    return [one, *between, other]
+
+
+UNJOINED: Final[Mapping[str, tuple[str, Sequence[Part]]]] = {
+    "two calls": ("each call is an act of its own; only `sequence` looks at several", split_over("tool_call")),
+    "two turns": (
+        "what an earlier turn said has left",
+        split_over("model_text", Part(kind="user_input", text="Go on.")),
+    ),
+    "a thought and a text": (
+        "clients show them apart",
+        [Part(kind="reasoning", text="bluebird-"), Part(kind="model_text", text="1234")],
+    ),
 }
-"""Splits over steps, each with why text guards do not join them: they read one step. A guard that joins them has to
-take them out of here."""
+"""Splits over steps, each with why text guards do not join them. A guard that joins them has to take them out of
+here."""
 
 
 @pytest.mark.parametrize("split", UNJOINED)
 def test_what_is_split_over_steps_is_listed_with_its_reason(split: str) -> None:
-    why, pieces = UNJOINED[split]
+    why, parts = UNJOINED[split]
     assert why
-    judges = docket()
-    parts = [Part(kind="model_text", text=piece, pointer=f"/content/{at}") for at, piece in enumerate(pieces)]
-    asyncio.run(judges.rest(parts))
-    assert judges.verdict.name == "allow"
+    assert verdict_of(parts) == "allow"
+
+
+@pytest.mark.parametrize("kind", ["model_text", "reasoning"])
+def test_what_one_turn_says_in_two_texts_is_read_in_a_row(kind: StepKind) -> None:
+    assert verdict_of(split_over(kind, Part(kind="tool_call", text="{}", tool="look"))) == "reject"
 
 
 # ------------------------------------------------------------------------------------------------ over the wire

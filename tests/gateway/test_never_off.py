@@ -18,7 +18,7 @@ import pytest
 
 from gateway.demo.answers import Piece
 from gateway.in_force import panel_of
-from gateway.stations.judge import JUDGED_BEFORE, PUT_BEFORE_THE_MODEL
+from gateway.stations.judge import JUDGED_BEFORE
 from gateway.wire.absences import ABSENT, UNREAD, absent
 from gateway.wire.dialects import dialects
 from policies.asking import Asked, Question
@@ -30,7 +30,7 @@ from policies.guards.registry import KINDS, GuardSpec, Kind, build
 from policies.trail import Scene
 from policies.vocabulary.clauses import Example
 from policies.vocabulary.findings import Hit
-from policies.vocabulary.steps import STEP_KINDS, Side, StepKind
+from policies.vocabulary.steps import PUT_BEFORE_THE_MODEL, STEP_KINDS, Side, StepKind
 from tests.fakes.judge import running_judge, saying
 from tests.fakes.provider import always
 from tests.gateway import probes

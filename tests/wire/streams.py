@@ -3,23 +3,33 @@
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from corpus_words import sse
 
+from gateway.wire.blocks import Judgement, Window
 from gateway.wire.dialects import dialects
-from gateway.wire.edits import Replacement
+from gateway.wire.edits import Replacement, Uneditable
 from gateway.wire.enforcing import enforcing
-from gateway.wire.gate import Ending, Judgement, Needs, StreamGate, Window
+from gateway.wire.gate import Ending, Fed, Needs, StreamGate, Substituted
 from gateway.wire.interface import Reply
 
 DIALECTS = dialects()
 NAMES = ("anthropic", "chat", "responses")
 WATCHED = Needs(text=Window(16), reasoning=Window(16), tool_call="whole", server_side="whole")
+NOTICE = "[notice]"
 Block = tuple[str, ...]
 """("text", piece, ...), ("thinking", piece, ...) or ("call", id, tool, piece of arguments, ...)"""
 
-Decide = Callable[[Judgement], "Ending | Iterable[Replacement] | None"]
+
+class Reaching(NamedTuple):
+    """Ranges of a piece, and bytes before it that go with them."""
+
+    ranges: Sequence[Replacement]
+    reach: int
+
+
+Decide = Callable[[Judgement], "Ending | Reaching | Iterable[Replacement] | None"]
 
 
 def streamed(name: str, blocks: Sequence[Block], **facts: Any) -> bytes:
@@ -194,8 +204,16 @@ class Driven:
             said = decide(judgement)
             if isinstance(said, Ending):
                 self.take(self.gate.reject(judgement, said), decide)
+            elif isinstance(said, Reaching):
+                self.take(self._reached(judgement, said), decide)
             else:
                 self.take(self.gate.decide(judgement, said or ()), decide)
+
+    def _reached(self, judgement: Judgement, said: Reaching) -> Fed:
+        try:
+            return self.gate.decide(judgement, said.ranges, reach=said.reach)
+        except Uneditable:  # as the gateway does
+            return self.gate.reject(judgement, Substituted(NOTICE))
 
     @property
     def wire(self) -> bytes:

@@ -7,7 +7,8 @@ from corpus_words import sse
 from streams import Driven, events
 from test_one_place import DONE, ENDINGS, HI, LOOKED, LOOKS, SAID, WORD, at, call, delivered, message, told
 
-from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Substituted
+from gateway.wire.blocks import Judgement
+from gateway.wire.gate import DOUBTFUL, Ending, Substituted
 
 HALVES: Final = (WORD[:3], WORD[3:])
 

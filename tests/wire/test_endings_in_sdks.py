@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sdks import Accumulate, accumulators, billed, calls, ending, texts
-from streams import NAMES, WATCHED, Block, Decide, Driven, cut_at, events, read, streamed
+from streams import NAMES, NOTICE, WATCHED, Block, Decide, Driven, cut_at, events, read, streamed
 
+from gateway.wire.blocks import Judgement, Window
 from gateway.wire.edits import Replacement
-from gateway.wire.gate import Answered, Ending, Failed, Judgement, Needs, Refused, Substituted, Window
+from gateway.wire.gate import Answered, Ending, Failed, Needs, Refused, Substituted
 
 WIRES = pytest.mark.parametrize("wire", NAMES)
-NOTICE = "[notice]"
 FORBIDDEN = ("call", "call_2", "send_money", '{"to":', '"eve"}')
 TURN = [
     ("thinking", "Hm", "m."),

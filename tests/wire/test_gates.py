@@ -12,9 +12,10 @@ from odd_json import GONE, SECRET, mutated, ranges_of
 from streams import NAMES, WATCHED, Driven, cut_at, events, read, streamed
 
 from gateway.wire import gate as gate_module
+from gateway.wire.blocks import Judgement, Window
 from gateway.wire.edits import Replacement, Uneditable
 from gateway.wire.frames import Frames
-from gateway.wire.gate import Answered, Ending, Failed, Fed, Judgement, Needs, Refused, Substituted, Window
+from gateway.wire.gate import Answered, Ending, Failed, Fed, Needs, Refused, Substituted
 
 EXCHANGES = exchanges()
 EVERY = pytest.mark.parametrize("name", EXCHANGES)

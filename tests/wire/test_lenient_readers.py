@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import DIALECTS, NAMES, Driven, read, streamed
 
+from gateway.wire.blocks import Judgement, Window
 from gateway.wire.edits import PartEdit, Replacement
 from gateway.wire.enforcing import Enforcing, enforcing
-from gateway.wire.gate import Judgement, Needs, Substituted, Window
+from gateway.wire.gate import Needs, Substituted
 
 EXCHANGES = exchanges()
 WORD = "heronry"

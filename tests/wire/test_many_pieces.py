@@ -12,7 +12,7 @@ from test_one_choice import HEAD, called, chunk, whole
 from test_one_choice import told as chunks
 from test_one_place import HELLO, LOOKS, at, call, message, told
 
-from gateway.wire.gate import Block
+from gateway.wire.blocks import Block
 
 _MANY: Final = 800
 EMPTY: Final = at("output_item.done", item={**message(), "content": []})

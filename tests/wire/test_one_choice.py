@@ -7,7 +7,8 @@ import pytest
 from corpus_words import sse
 from streams import Driven, read, rejecting
 
-from gateway.wire.gate import DOUBTFUL, Needs, Refused, Window
+from gateway.wire.blocks import Window
+from gateway.wire.gate import DOUBTFUL, Needs, Refused
 
 WORD: Final = "heronry"
 HALVES: Final = (WORD[:3], WORD[3:])

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import Driven, rejecting
 
+from gateway.wire.blocks import Judgement, Window
 from gateway.wire.edits import Replacement
-from gateway.wire.gate import Ending, Failed, Judgement, Needs, Refused, Substituted, Window
+from gateway.wire.gate import Ending, Failed, Needs, Refused, Substituted
 
 WORD: Final = "heronry"
 LOOKS: Final = {

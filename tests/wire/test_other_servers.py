@@ -6,7 +6,8 @@ import pytest
 from streams import Driven, by_event, read
 from test_one_place import DONE, ENDINGS, HI, LOOKS, SAID, WORD, at, call, delivered, message, text_of, told
 
-from gateway.wire.gate import DOUBTFUL, Ending, Judgement, Needs, Refused, Substituted
+from gateway.wire.blocks import Judgement
+from gateway.wire.gate import DOUBTFUL, Ending, Needs, Refused, Substituted
 
 Events = list[dict[str, Any]]
 Told = tuple[Events, list[dict[str, Any]]]

@@ -10,8 +10,9 @@ from streams import DIALECTS, Driven, by_event, events, read, rejecting
 from test_lenient_readers import acting
 from test_one_choice import ALL, FIRST, LAST, WORD, chunk, refused, told
 
+from gateway.wire.blocks import Judgement, Window
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edit_reply
-from gateway.wire.gate import Failed, Judgement, Needs, Refused, Window
+from gateway.wire.gate import Failed, Needs, Refused
 from policies.vocabulary.steps import Part
 
 WHOLE: Final = Needs(reasoning="whole")

@@ -8,8 +8,9 @@ from streams import DIALECTS, Driven, by_event, rejecting
 from test_lenient_readers import delivered_document
 from test_one_place import LOOKS, WORD, at, told
 
+from gateway.wire.blocks import Judgement
 from gateway.wire.edits import Replacement
-from gateway.wire.gate import DOUBTFUL, Judgement, Needs, Refused
+from gateway.wire.gate import DOUBTFUL, Needs, Refused
 
 ITEMS: Final[list[dict[str, Any]]] = [
     {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from odd_json import written
 from sdks import Accumulate, accumulators, billed, calls, ending, texts
-from streams import DIALECTS, NAMES, read, streamed
+from streams import DIALECTS, NAMES, NOTICE, read, streamed
 
 from gateway.wire.enforcing import Enforcing, enforcing
 from gateway.wire.gate import Refused, Substituted
@@ -27,7 +27,6 @@ TURN = [
     ("call", "call_1", "read_file", '{"path":"a"}'),
     ("call", "call_2", "send_money", '{"to": "eve"}'),
 ]
-NOTICE = "[notice]"
 REJECTED = {"anthropic": "/content/3", "chat": "/choices/0/message/tool_calls/1", "responses": "/output/3"}
 
 
