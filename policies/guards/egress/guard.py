@@ -77,6 +77,7 @@ _MAILTO: Final = "mailto:"
 _SEPARATORS: Final = re.compile(r"[\s,;|]+")
 _SHARE: Final = re.compile(r"\\\\[A-Za-z0-9\[]")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9._-]{1,64}@([A-Za-z0-9.-]{1,253}):[^\s:]*")
+_ADDRESS: Final = b"://"
 _CONTROLS: Final = re.compile(r"[\t\r\n]")
 
 
@@ -242,6 +243,12 @@ def _in_list(judge: Judge, parts: Sequence[Leaf]) -> Iterator[Hit]:
 
 def _in_names(judge: Judge, text: str, data: bytes, parts: Sequence[Leaf]) -> Iterator[Hit]:
     """Addresses among the names of arguments: what stands in no value."""
+    within = end = 0
+    for part in parts:
+        if part.start >= end:
+            within, end = within + data.count(_ADDRESS, part.start, part.end), part.end
+    if data.count(_ADDRESS) <= within:
+        return
     ruler = Ruler(data, Leaf("", text, 0, len(data), opaque=True))
     for start, end, verdict in _in_words(judge, text):
         span = ruler.span(start, end)
