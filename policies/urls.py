@@ -5,6 +5,7 @@ neither. `Url.hosts` holds what each of them would connect to.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
@@ -59,6 +60,9 @@ _BRACKETS: Final = re.compile(r"\\.|(!?)\[|\](\(\s{0,8}<?)?|\n[ \t]*+\n", re.DOT
 """What opens and closes the label of a Markdown link, what opens its target, and the end of a paragraph."""
 
 _ROUND: Final = re.compile(r"[()\s<>]")
+_LONGEST_LABEL: Final = 1000
+"""Characters of a Markdown label."""
+
 _ESCAPED: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
 """A mark that Markdown takes as it is, without the backslash."""
 
@@ -247,24 +251,31 @@ def _roles(text: str) -> Iterator[tuple[int, tuple[Role, int]]]:
 
 
 def _targets(text: str) -> Iterator[tuple[int, tuple[Role, int]]]:
-    """Targets of Markdown's links and images. One inside the label of an image counts as one that is fetched."""
-    opened: list[bool] = []
-    images = end = 0
+    """Targets of Markdown's links and images. One inside the label of an image counts as one that is fetched.
+
+    A label that opens farther off than `_LONGEST_LABEL` is not seen, so that a text that streams by reads the same;
+    what stands behind one may be an image's.
+    """
+    opened: deque[tuple[int, bool]] = deque()
+    images = begun = end = 0
     for found in _BRACKETS.finditer(text):
-        mark = found[0][0]
+        mark, at = found[0][0], found.start()
+        while opened and opened[0][0] < at - _LONGEST_LABEL:
+            images -= opened.popleft()[1]
         if mark == "\n":
             opened.clear()
-            images = 0
-        elif mark == "]" and opened:
-            role: Role = "load" if images else "link"
-            images -= opened.pop()
-            if found[2]:
+            images, begun = 0, found.end()
+        elif mark == "]":
+            far = begun < at - _LONGEST_LABEL
+            role: Role | None = "load" if images or (far and not opened) else "link" if opened else None
+            images -= opened.pop()[1] if opened else 0
+            if role and found[2]:
                 # What begins inside of a target is none of its own, and ends with it.
                 end = max(end, _closing(text, found.end())) if found.end() >= end else end
                 yield found.end(), (role, end)
         elif mark in "![":
-            opened.append(bool(found[1]))
-            images += opened[-1]
+            opened.append((at, bool(found[1])))
+            images += opened[-1][1]
 
 
 def _closing(text: str, start: int) -> int:

@@ -98,6 +98,14 @@ def test_markup_tells_what_is_fetched_and_what_is_clicked(text: str, role: str) 
     assert text[found[0].start : found[0].end].rstrip("'\")") == text[found[0].start : found[0].end]
 
 
+@pytest.mark.parametrize("label", [10, 900, 999, 1000, 1001, 3000, 9000])
+def test_an_image_is_one_to_whoever_sees_only_what_streams_by(label: int) -> None:
+    text = f"Well.\n\n![{'x' * label}](https://a.example/i) and [y](https://b.example/)"
+    seen = text[text.index("https://a") - 1100 :] if label > 1100 else text
+    for each in (text, seen):
+        assert [url.role for url in urls(each)] == ["load", "link"]
+
+
 def test_blanks_that_a_browser_leaves_out_do_not_hide_what_is_fetched() -> None:
     found = urls("<img src='ht\ttps://a.exa\nmple/i'>")
     assert [url.role for url in found if "a.example" in url.hosts] == ["load"]
