@@ -42,7 +42,7 @@ _LOOPBACK_NAMES: Final = ("localhost", "localtest.me", "lvh.me", "vcap.me", "hos
 _ECHOING: Final = (".nip.io", ".sslip.io", ".xip.io")
 """Names that lead to the address they hold."""
 
-_ECHOED: Final = re.compile(r"(?:^|[.-])((?:[0-9]{1,3}[.-]){3}[0-9]{1,3})(?=[.-])")
+_ECHOED: Final = re.compile(r"(?<![0-9A-Za-z])(?=((?:[0-9]{1,3}[.-]){3}[0-9]{1,3}|[0-9a-f]{8})(?![0-9A-Za-z]))")
 _GRAVEST: Final[tuple[Nature, ...]] = ("metadata", "link_local", "private", "loopback")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
@@ -137,12 +137,12 @@ def _nature(address: Address) -> Nature:
 
 
 def _echoed(host: str) -> list[Address]:
+    """The addresses that may be meant: with other numbers around them, which one it is depends on who answers."""
     if not host.endswith(_ECHOING):
         return []
-    found = _ECHOED.search(host)
-    digits = found[1].replace("-", ".") if found else ""
-    address = _version_4(digits, octal=False) if digits else None
-    return [address] if address is not None else []
+    written = [found[1].replace("-", ".") for found in _ECHOED.finditer(host)]
+    found = [_version_4(each if "." in each else f"0x{each}", octal=False) for each in written]
+    return [address for address in found if address is not None]
 
 
 def shown(host: str) -> str:

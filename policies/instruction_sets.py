@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from policies.mistakes import BadPolicy, Mistake
+from policies.mistakes import NOT_TOML, BadPolicy, Mistake, not_toml
 from policies.parameters import MOST_LINES
 from policies.toml_lines import line_at, lines_of
 from policies.vocabulary.clauses import Identifier
@@ -58,15 +58,15 @@ def load_instructions(text: str, name: str) -> InstructionSet:
     try:
         document: Any = tomllib.loads(text.removeprefix("\ufeff"))
         found = msgspec.convert(document, _Set)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        remedy = "See https://toml.io for the syntax."
-        raise BadPolicy([Mistake(place=name, message=f"is not TOML: {error}", remedy=remedy)]) from None
     except msgspec.ValidationError as error:
         remedy = (
             "A set holds [[line]] tables with `id`, `text` and, where it ends by itself, `expires`, and [[choice]] "
             "tables with `id`, `text` and `tools`."
         )
         raise BadPolicy([Mistake(place=name, message=f"is no instruction set: {error}", remedy=remedy)]) from None
+    except NOT_TOML as error:
+        remedy = "See https://toml.io for the syntax."
+        raise BadPolicy([Mistake(place=name, message=not_toml(error), remedy=remedy)]) from None
     if mistakes := list(_mistakes(found, text, name)):
         raise BadPolicy(mistakes)
     return InstructionSet(

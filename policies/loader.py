@@ -13,7 +13,7 @@ from policies.digests import digest
 from policies.guards.interface import BadGuard
 from policies.guards.judge import AT_THE_GATE, JudgeSpec
 from policies.guards.registry import build, kind_of
-from policies.mistakes import BadPolicy, Mistake
+from policies.mistakes import NOT_TOML, BadPolicy, Mistake, not_toml
 from policies.reading import Fault, faults, said
 from policies.rules import SUPERVISED
 from policies.toml_lines import Path, line_at, lines_of
@@ -98,9 +98,9 @@ def _document(text: str, name: str) -> dict[str, Any]:
         raise BadPolicy([Mistake(place=name, message="is too large", remedy="Split it: 1 MiB is the most.")])
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except NOT_TOML as error:
         place = _PLACE.search(str(error))
-        message = "is not TOML: " + _PLACE.sub("", str(error)).strip().rstrip(".")
+        message = _PLACE.sub("", not_toml(error)).strip().rstrip(".")
         line = int(place[1]) if place and place[1] else None
         remedy = "See https://toml.io for the syntax."
         raise BadPolicy([Mistake(place=name, line=line, message=message, remedy=remedy)]) from None

@@ -1,8 +1,9 @@
 """Mistakes: what is wrong with a policy, where, and how to mend it."""
 
 import difflib
+import tomllib
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -48,6 +49,17 @@ class BadPolicy(StepwardenError):
     def remedy(self) -> str:
         """What to do next."""
         return "Mend what is listed, then run `stepwarden check`."
+
+
+NOT_TOML: Final = (ValueError, RecursionError)
+"""What reading TOML raises; a number of thousands of digits is no `TOMLDecodeError`."""
+
+
+def not_toml(error: Exception) -> str:
+    """What is wrong with a text that is no TOML."""
+    if isinstance(error, tomllib.TOMLDecodeError | RecursionError):
+        return f"is not TOML: {error}"
+    return "is not TOML: a number in it is too long"
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 import msgspec
 
 from policies.errors import StepwardenError
+from policies.mistakes import NOT_TOML, not_toml
 
 ENVIRONMENT_PREFIX = "STEPWARDEN_"
 LARGEST_FILE = 1 << 20
@@ -107,9 +108,9 @@ def read_file(path: Path) -> tuple[list[Given], list[Mistake]]:
         return [], [Mistake(place=str(path), message=reason, remedy="Give the path of a readable file, or none.")]
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except NOT_TOML as error:
         found = _TOML_PLACE.search(str(error))
-        message = "is not TOML: " + _TOML_PLACE.sub("", str(error)).strip().rstrip(".")
+        message = _TOML_PLACE.sub("", not_toml(error)).strip().rstrip(".")
         line = int(found[1]) if found else None
         return [], [Mistake(place=str(path), line=line, message=message, remedy="See https://toml.io for the syntax.")]
     lines = key_lines(text)

@@ -3,7 +3,7 @@
 from typing import Literal, TypeAlias
 
 from gateway.wire.frames import Frame
-from gateway.wire.jsonrpc import Message, read
+from gateway.wire.jsonrpc import Message, answers, read
 from policies.errors import StepwardenError
 
 Place: TypeAlias = Literal["answer", "another", "aside"]
@@ -23,7 +23,7 @@ def place_of(data: bytes, asked: Message | None) -> Place:
     found = read(data)
     if found.kind in ("request", "notification"):
         return "aside"
-    return "answer" if asked is None or found.id_token == asked.id_token else "another"
+    return "answer" if asked is None or answers(found, asked) else "another"
 
 
 def has_id(frame: Frame) -> bool:

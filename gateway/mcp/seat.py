@@ -25,7 +25,7 @@ from gateway.stations.own_clauses import CHANGED, SHADOWING
 from gateway.supervised import hold_ask
 from gateway.wire import mcp
 from gateway.wire.edits import PartEdit, Replacement, Uneditable, edited
-from gateway.wire.jsonrpc import Malformed, Message, id_key, notification, read
+from gateway.wire.jsonrpc import Malformed, Message, answers, notification, read
 from gateway.wire.jsons import decode_whole
 from gateway.wire.notices import make
 from policies.asking import Asking
@@ -149,7 +149,7 @@ class Seat:
         if not edits:
             return Ruling(True, message.raw)
         try:
-            body = edited(message.raw, lambda value: [*mcp.request_parts(value)], edits)
+            body = edited(message.raw, lambda value: [*mcp.request_parts({**value, "method": message.method})], edits)
         except Uneditable:
             return self._rejected(pair, docket.verdict.reason or "action_not_allowed")
         docket.forwarded_sha256 = sha256(body).digest()
@@ -244,7 +244,9 @@ class Seat:
                 return self._rejected(pair, reason, answer).body
             for part, judgement in zip(parts, judgements, strict=True):
                 if part.kind == "tool_definitions" and STRENGTH[judgement.verdict.name] >= STRENGTH["hold"]:
-                    taken.add(part.tool or "")
+                    if part.tool is None:  # what has no name cannot be taken out
+                        return self._rejected(pair, judgement.verdict.reason or "action_not_allowed", answer).body
+                    taken.add(part.tool)
                 else:
                     edits += _edit(part, judgement)
             self._noted(docket, parts, pinned)
@@ -364,7 +366,7 @@ def _answer_to(message: Message | None, raw: bytes) -> Message:
         return answer
     if answer.kind not in ("result", "error"):
         raise Malformed("It is no answer.")
-    if answer.id_token != b"null" and id_key(answer.id_token) != id_key(message.id_token):
+    if not answers(answer, message):
         raise Malformed("It answers another message.")
     return answer
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from gateway.wire.mcp_shapes import misread
 from gateway.wire.strict import ambiguity
 from gateway.wire.values import mapping
 from policies.errors import StepwardenError
@@ -24,6 +25,11 @@ REFUSED: Final = -32000
 _LONGEST_ID: Final = 256
 _LONGEST_METHOD: Final = 128
 _NULL: Final = b"null"
+_NO_OBJECT: Final = {
+    b"[": "A batch is not relayed; send its messages one by one.",
+    b"{": "A number in it is beyond what JSON readers agree on.",
+}
+"""What is wrong with JSON that cannot be read as a message, by its first byte."""
 
 
 class Malformed(StepwardenError):
@@ -52,6 +58,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(_Envelope).decode
+_read = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,12 +108,11 @@ def read(raw: bytes) -> Message:
     except RecursionError:
         raise Malformed("The message nests too deeply to be read.", code=PARSE_ERROR) from None
     except msgspec.ValidationError:
-        what = "A batch is not relayed; send its messages one by one." if raw.lstrip()[:1] == b"[" else "Not an object."
-        raise Malformed(what) from None
+        raise Malformed(_NO_OBJECT.get(raw.lstrip()[:1], "Not an object.")) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Malformed("The message is not JSON.", code=PARSE_ERROR) from None
     token = bytes(found.id).strip()
-    if doubt := ambiguity(raw):
+    if doubt := ambiguity(raw) or misread(_read(raw)):
         raise Malformed(f"The JSON of this message holds {doubt}.", id_token=_told(token))
     if found.jsonrpc != "2.0" or not _is_id(token):
         raise Malformed("Not a JSON-RPC 2.0 message with a usable id.")
@@ -146,6 +152,11 @@ def id_key(token: bytes) -> str | int | float | None:
         return msgspec.json.decode(token, type=str | int | float | None)
     except (msgspec.DecodeError, ValueError):
         return None
+
+
+def answers(found: Message, asked: Message) -> bool:
+    """Whether an answer is to this request: of its id, however that is spelled, or of none that could be told."""
+    return found.id_token == _NULL or id_key(found.id_token) == id_key(asked.id_token)
 
 
 def error(id_token: bytes, code: int, message: str, data: Mapping[str, Any] | None = None) -> bytes:

@@ -14,18 +14,22 @@ import msgspec
 from gateway.wire import jsonrpc
 from gateway.wire.interface import Message, Operation, Reply, ReplyReader, RequestView, Undecodable
 from gateway.wire.jsons import decode_whole
+from gateway.wire.mcp_shapes import ACTS
 from gateway.wire.parts import tool_definitions
 from gateway.wire.requests import Kind
 from gateway.wire.sse import SseDecoder
 from gateway.wire.values import compact, laid_out, mapping, sequence, text, word
-from policies.vocabulary.steps import Part
+from policies.vocabulary.steps import Part, StepKind
 
 NAME: Final = "mcp"
 
-ACTS: Final = {"tools/call": "name", "resources/read": "uri", "prompts/get": "name"}
-"""Methods by which a client has a server do something, and the member of `params` that says what."""
-
 _LISTS: Final = ("resources", "resourceTemplates", "prompts")
+_BLOCKS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("text", "image", "audio", "resource"), ("text",)),
+    "resource_link": ("uri", "name", "title", "description", "text"),
+}
+"""Kinds of blocks, and which of their members are words."""
+
 _LIMIT: Final = 64 << 20
 
 
@@ -135,43 +139,62 @@ def reply_parts(value: Any) -> list[Part]:
     if "error" in fields:
         parts += _error(fields["error"])
     if "result" in fields:
-        parts += _result(mapping(fields["result"]))
+        result = fields["result"]
+        parts += _result(mapping(result)) if isinstance(result, dict) else _odd("tool_result", result, "/result")
     return parts
 
 
+def _odd(kind: StepKind, value: Any, pointer: str) -> Iterator[Part]:
+    """What stands where another type of value belongs: lenient clients show it as it is."""
+    if words := "" if value is None else laid_out(value):
+        yield Part(kind=kind, text=words, pointer=pointer)
+
+
 def _error(value: Any) -> Iterator[Part]:
-    """Clients show the message of an error to the model."""
-    fields = mapping(value)
-    said = [fields.get("message"), fields.get("data")]
-    words = "\n".join(laid_out(each) for each in said if each is not None)
-    if words:
-        yield Part(kind="tool_result", text=words, pointer="/error")
+    """Clients show an error to the model: its message, or all of it."""
+    if not isinstance(value, dict):
+        yield from _odd("tool_result", value, "/error")
+        return
+    fields = dict(mapping(value))
+    number = fields.pop("code", None)
+    first = [fields.pop("message", None), fields.pop("data", None)]
+    said = [*first, number if isinstance(number, str) else None, fields or None]
+    yield from _odd("tool_result", "\n".join(laid_out(each) for each in said if each is not None), "/error")
 
 
 def _result(fields: dict[str, Any]) -> Iterator[Part]:
     if "content" in fields or "structuredContent" in fields or "toolResult" in fields:
         yield _tool_result(fields)
-    for at, item in enumerate(sequence(fields.get("contents"))):
-        yield _block("retrieval", {"type": "resource", "resource": item}, f"/result/contents/{at}")
-    for at, item in enumerate(sequence(fields.get("messages"))):
-        content = mapping(item).get("content")
-        where = f"/result/messages/{at}/content"
-        if not isinstance(content, list):
-            yield _block("retrieval", content, where)
-        for place, block in enumerate(sequence(content)):
-            yield _block("retrieval", block, f"{where}/{place}")
-    yield from tool_definitions(fields.get("tools"), "/result/tools")
+    for where, item in _each(fields, "contents"):
+        yield _block("retrieval", {"type": "resource", "resource": item}, where)
+    for where, item in _each(fields, "messages"):
+        if "content" not in mapping(item):
+            yield from _odd("retrieval", item, where)
+        for place, block in _each(mapping(item), "content", where):
+            yield _block("retrieval", block, place)
+    tools = fields.get("tools")
+    yield from tool_definitions(tools, "/result/tools")
+    if not isinstance(tools, list):
+        yield from _odd("tool_definitions", tools, "/result/tools")
     for name in _LISTS:
-        for at, item in enumerate(sequence(fields.get(name))):
-            yield Part(kind="retrieval", text=laid_out(item), pointer=f"/result/{name}/{at}")
+        for where, item in _each(fields, name):
+            yield Part(kind="retrieval", text=laid_out(item), pointer=where)
     for name in ("instructions", "description"):
-        if words := text(fields.get(name)):
-            yield Part(kind="retrieval", text=words, pointer=f"/result/{name}")
+        yield from _odd("retrieval", fields.get(name), f"/result/{name}")
+
+
+def _each(fields: Mapping[str, Any], name: str, above: str = "/result") -> Iterator[tuple[str, Any]]:
+    """The elements of an array, each with its pointer; lenient clients take what is no array for its one element."""
+    value = fields.get(name)
+    if isinstance(value, list):
+        yield from ((f"{above}/{name}/{at}", item) for at, item in enumerate(sequence(value)))
+    elif value is not None:
+        yield f"{above}/{name}", value
 
 
 def _tool_result(fields: dict[str, Any]) -> Part:
     """One result is one step: its blocks, and what it holds as a structure, for a client may read either."""
-    blocks = [_block("tool_result", block, "") for block in sequence(fields.get("content"))]
+    blocks = [_block("tool_result", block, "") for _, block in _each(fields, "content")]
     words = [laid_out(fields[name]) for name in ("structuredContent", "toolResult") if fields.get(name) is not None]
     words += [block.text for block in blocks if block.text]  # often the same as JSON: what is plain comes first
     return Part(
@@ -185,7 +208,7 @@ def _tool_result(fields: dict[str, Any]) -> Part:
 def told(raw: bytes) -> str:
     """The text of a tool's result as a client is likely to show it to its model: that of its blocks, if any."""
     fields = mapping(mapping(decode_whole(raw)).get("result"))
-    blocks = [_block("tool_result", block, "").text for block in sequence(fields.get("content"))]
+    blocks = [_block("tool_result", block, "").text for _, block in _each(fields, "content")]
     return "\n".join(filter(None, blocks)) or compact(fields.get("structuredContent") or "")
 
 
@@ -194,19 +217,16 @@ def _block(kind: Any, value: Any, pointer: str) -> Part:
     if isinstance(value, str):
         return Part(kind=kind, text=value, pointer=pointer)
     block = mapping(value)
-    what = block.get("type")
-    if what == "text":
-        return Part(kind=kind, text=text(block.get("text")), pointer=pointer)
-    if what == "resource":
-        held = mapping(block.get("resource"))
-        words = "\n".join(filter(None, (text(held.get("uri")), text(held.get("text")))))
-        return Part(kind=kind, text=words, pointer=pointer, unread="file" if "blob" in held else None)
-    if what == "resource_link":
-        words = [text(block.get(name)) for name in ("uri", "name", "title", "description")]
-        return Part(kind=kind, text="\n".join(filter(None, words)), pointer=pointer)
-    if what in ("image", "audio"):
-        return Part(kind=kind, pointer=pointer, unread=text(what))
-    return Part(kind=kind, text=laid_out(value), pointer=pointer, unread="unknown block")
+    what = text(block.get("type"))
+    if what not in _BLOCKS:
+        return Part(kind=kind, text=laid_out(value), pointer=pointer, unread="unknown block")
+    held = block.get("resource")
+    words = [held] if not isinstance(held, dict) else [mapping(held).get(name) for name in ("uri", "text")]
+    # Many clients take the words of whatever block has any, an image among them.
+    words += [block.get(name) for name in _BLOCKS[what]]
+    unread = what if what in ("image", "audio") else "file" if "blob" in mapping(held) else None
+    said = "\n".join(laid_out(each) for each in words if each is not None and each != "")
+    return Part(kind=kind, text=said, pointer=pointer, unread=unread)
 
 
 class _Reader:

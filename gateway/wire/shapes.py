@@ -73,9 +73,14 @@ def _entered(fields: Mapping[str, Any], known: Mapping[str, Shape], rest: list[t
         shape = known.get(name)
         if shape is not None:
             rest.append((value, shape))
-        elif name.casefold() in known:
+        elif _spelled_otherwise(name, known):
             return "a name in other letters than this wire has"
     return None
+
+
+def _spelled_otherwise(name: str, known: Mapping[str, Shape]) -> bool:
+    folded = name.casefold()
+    return folded in known or any(folded == each.casefold() for each in known)
 
 
 def _crowded(fields: Mapping[str, Any], wanted: Shape) -> str | None:

@@ -174,16 +174,16 @@ class _Past:
 
     def results(self) -> Mapping[int, str]:
         """Places of earlier calls to the text of their results, as far as they were seen."""
-        parts = self.trail.parts
-        by_id = {parts[at].call_id: at for at in self.calls if parts[at].call_id is not None}
+        by_id: dict[str | None, int] = {}  # some servers give each turn's calls the same ids again
         found: dict[int, str] = {}
         open_calls: list[int] = []
-        for at, part in enumerate(parts):
+        for at, part in enumerate(self.trail.parts):
             if part.kind == "tool_call":
                 open_calls.append(at)
+                by_id[part.call_id] = at
             elif part.kind == "tool_result":
                 call = by_id.get(part.call_id) if part.call_id is not None else None
-                if call is None or call > at:
+                if call is None:
                     call = open_calls[0] if open_calls else None
                 if call is not None:
                     found[call] = part.text
@@ -309,11 +309,12 @@ def _two(rule: TwoRule, past: _Past) -> Hit | None:
 
 def _untrusted(rule: TwoRule, trail: Trail) -> int | None:
     """The first step that anybody may have written."""
-    tools = {part.call_id: part.tool for part in trail.parts if part.kind == "tool_call" and part.call_id is not None}
+    tools: dict[str, str | None] = {}
     last: str | None = None
     for at, part in enumerate(trail.parts):
         if part.kind == "tool_call":
             last = part.tool
+            tools |= {} if part.call_id is None else {part.call_id: part.tool}
         elif part.kind == "retrieval":
             return at
         elif part.kind == "tool_result":

@@ -42,6 +42,7 @@ PHRASE_WORDS: Final = 6
 MOST_FORMS: Final = 16
 """A value of so many words or more is traced by runs of six words too, at most sixteen of them."""
 
+_SWAPPED: Final = str.maketrans(",.", ".,")
 _SMALLEST, _LARGEST = 100, 10**15
 """Numbers outside are too common, or no amounts."""
 
@@ -201,8 +202,16 @@ def _number(value: float) -> Iterator[Atom]:
         return
     whole = int(value)
     if whole == value:
-        forms = (str(whole), f"{whole:,}", f"{whole}.0", f"{whole}.00", f"{whole:,}.00")
+        grouped = f"{whole:,}"
+        forms = (str(whole), grouped, f"{whole}.0", f"{whole}.00", f"{grouped}.00", *_elsewhere(grouped))
+        forms += _elsewhere(f"{grouped}.00")
     else:
-        cents = f"{value:.2f}"
-        forms = (repr(float(value)), cents, f"{value:,.2f}", cents.replace(".", ","))
+        cents, grouped = f"{value:.2f}", f"{value:,.2f}"
+        forms = (repr(float(value)), cents, grouped, cents.replace(".", ","), *_elsewhere(grouped))
     yield Atom("number", forms[0], tuple(dict.fromkeys(forms)))
+
+
+def _elsewhere(grouped: str) -> tuple[str, ...]:
+    """A number as it is grouped on the continent: by points, by blanks, and in Switzerland."""
+    swapped = grouped.translate(_SWAPPED)
+    return swapped, swapped.replace(".", " "), grouped.replace(",", "'")

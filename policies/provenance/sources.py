@@ -3,7 +3,6 @@
 A tool result on some wires has no tool name; it is joined to its call by `call_id`.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -68,10 +67,12 @@ class Analyst:
     def surroundings(self, trail: Trail, distrust: frozenset[StepKind]) -> Surroundings:
         """Sort a trail's parts by who speaks in them."""
         calls = tuple([(at, part) for at, part in enumerate(trail.parts) if part.kind == "tool_call"])
-        by_id: Mapping[str, int] = {part.call_id: at for at, part in calls if part.call_id}
+        by_id: dict[str, int] = {}  # some servers give each turn's calls the same ids again
         sources: list[Source] = []
         for at, part in enumerate(trail.parts):
-            if part.kind in distrust and part.text:
+            if part.kind == "tool_call" and part.call_id:
+                by_id[part.call_id] = at
+            elif part.kind in distrust and part.text:
                 call = by_id.get(part.call_id or "")
                 sources.append(Source(at, part, self._fold(part.text), self._read(part.text), call))
         said = [p for p in trail.parts if p.kind in PRINCIPALS and p.kind not in distrust]

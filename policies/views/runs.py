@@ -49,29 +49,35 @@ _LAST_POINT: Final = 0x10FFFF
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 _ESCAPES_STAND: Final = linear(
-    r"%[0-9A-Fa-f]{2}|&(?:#|[A-Za-z][A-Za-z0-9]{1,31};)|\\(?:[ux][0-9A-Fa-f{]|U[0-9A-Fa-f]{8}|/|\\+[\"'nrt])"
+    r"%[0-9A-Fa-f]{2}|&(?:#|[A-Za-z][A-Za-z0-9]{1,31};)"
+    r"|\\(?:[ux][0-9A-Fa-f{]|U[0-9A-Fa-f]{8}|0?[01][0-7]{2}|/|\\+[\"'nrt])|\x1b\["
     r"|[\x{E0020}-\x{E007E}]{2}|[\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}]{2}"
 )
 
 ESCAPES: Final = re.compile(
     rb"(?P<percent>(?:%(?:25){0,8}[0-9A-Fa-f]{2})+)"
-    rb"|(?P<references>(?:&(?:amp;){0,8}(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)+)"
+    rb"|(?P<references>(?:&(?:amp;){0,8}(?:\#[0-9]{1,7};?|\#[xX][0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};))+)"
     rb"|(?P<utf16>(?:\\{1,8}u[0-9a-fA-F]{4})+)"
     rb"|(?P<points>(?:\\{1,8}(?:u\{[0-9a-fA-F]{1,6}\}|U[0-9a-fA-F]{8}))+)"
     rb"|(?P<octet>(?:\\{1,8}x[0-9a-fA-F]{2})+)"
+    rb"|(?P<octal>(?:\\{1,8}0?[01][0-7]{2})+)"
+    rb"|(?P<colour>(?:\x1b\[[0-9;]{0,16}[A-Za-z])+)"
     rb"|(?P<slash>\\{1,8}/)"
     rb"|(?P<quote>\\{2,8}[\"'nrt])"
     rb"|(?P<tags>(?:\xf3\xa0[\x80\x81][\x80-\xbf]){2,})"
     rb"|(?P<selectors>(?:\xef\xb8[\x80-\x8f]|\xf3\xa0[\x84-\x87][\x80-\xbf]){2,})"
 )
 
-_ESCAPE_OPENS: Final = re.compile(rb"%[0-9A-Fa-f]|&[#A-Za-z]|\\(?=\\{0,7}[uUx/]|\\{1,7}[\"'nrt])|\xf3\xa0|\xef\xb8")
+_ESCAPE_OPENS: Final = re.compile(
+    rb"%[0-9A-Fa-f]|&[#A-Za-z]|\\(?=\\{0,7}[uUx/01]|\\{1,7}[\"'nrt])|\x1b\[|\xf3\xa0|\xef\xb8"
+)
 """How everything begins that `ESCAPES` matches: found many times faster, because nothing else needs a look."""
 
 _PERCENT: Final = re.compile(rb"%(?:25){0,8}([0-9A-Fa-f]{2})")
 _UNIT: Final = re.compile(rb"u([0-9a-fA-F]{4})")
 _POINT: Final = re.compile(rb"[uU]\{?([0-9a-fA-F]{1,8})")
 _OCTET: Final = re.compile(rb"x([0-9a-fA-F]{2})")
+_OCTAL: Final = re.compile(rb"0?([01][0-7]{2})")
 _CONTROLS: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _NESTED_REFERENCE: Final = re.compile(r"&(?:amp;)+(?=[#A-Za-z])")
 
@@ -130,6 +136,14 @@ def _octet(run: bytes) -> bytes:
     return _octets(b"".join(_OCTET.findall(run)))
 
 
+def _octal(run: bytes) -> bytes:
+    return bytes([int(digits, 8) for digits in _OCTAL.findall(run)])
+
+
+def _nothing(_: bytes) -> bytes:
+    return b""
+
+
 def _octets(digits: bytes) -> bytes:
     """Octets as UTF-8 text: as they are where they are UTF-8, else one character each."""
     raw = bytes.fromhex(digits.decode())
@@ -178,6 +192,8 @@ _READERS: Final[dict[str, Callable[[bytes], bytes | None]]] = {
     "utf16": _utf16,
     "points": _points,
     "octet": _octet,
+    "octal": _octal,
+    "colour": _nothing,
     "slash": _slash,
     "quote": _quote,
     "tags": _tags,

@@ -143,10 +143,11 @@ def excerpt(parent: View, kind: ViewKind, edits: Sequence[Edit], around: int) ->
             out.append(data[at:start])
             segments.append(Segment(size, at, start, copied=True))
             size += start - at
-        if edit.text:
-            out.append(edit.text)
-            segments.append(Segment(size, start, edit.end, copied=False, walk=edit.walk))
-            size += len(edit.text)
+        out.append(edit.text)
+        segments.append(
+            Segment(size, start, edit.end, copied=False, walk=edit.walk)
+        )  # of no bytes where it reads as none
+        size += len(edit.text)
         at = edit.end
     high = _boundary(data, min(at + around, len(data)))
     if high > at:

@@ -33,7 +33,7 @@ def told(raw: bytes) -> str:
     return "\n".join(part.text for part in mcp.reply_parts(decode_whole(raw)))
 
 
-WORDS = {
+WORDS: dict[str, Any] = {
     "a text": {"content": [{"type": "text", "text": SECRET}]},
     "a structure": {"content": [], "structuredContent": {"name": SECRET}},
     "a resource within": {"content": [{"type": "resource", "resource": {"uri": "x://y", "text": SECRET}}]},
@@ -49,19 +49,35 @@ WORDS = {
     "a list of prompts": {"prompts": [{"name": SECRET}]},
     "instructions": {"instructions": SECRET, "capabilities": {}},
     "an old result": {"toolResult": {"said": SECRET}},
+    "a text in the place of blocks": {"content": SECRET},
+    "one block in the place of many": {"content": {"type": "text", "text": SECRET}},
+    "a list in the place of a text": {"content": [{"type": "text", "text": [SECRET]}]},
+    "words of a picture": {"content": [{"type": "image", "data": "aGk=", "mimeType": "image/png", "text": SECRET}]},
+    "words of a sound": {"content": [{"type": "audio", "data": "aGk=", "mimeType": "audio/wav", "text": SECRET}]},
+    "words beside a resource": {"content": [{"type": "resource", "resource": {"uri": "x://y"}, "text": SECRET}]},
+    "a text in the place of a resource": {"content": [{"type": "resource", "resource": SECRET}]},
+    "one of the contents": {"contents": {"uri": "x://y", "text": SECRET}},
+    "a text in the place of contents": {"contents": SECRET},
+    "one message in the place of many": {"messages": {"role": "user", "content": SECRET}},
+    "a message without content": {"messages": [{"role": "user", "text": SECRET}]},
+    "tools by name": {"tools": {"t": {"description": SECRET}}},
+    "one resource": {"resources": {"uri": SECRET}},
+    "instructions in a list": {"instructions": [SECRET]},
+    "a text in the place of a result": SECRET,
+    "a list in the place of a result": [{"type": "text", "text": SECRET}],
 }
 
 
 @pytest.mark.parametrize("result", WORDS.values(), ids=WORDS)
-def test_whatever_a_model_may_come_to_read_is_read(result: dict[str, Any]) -> None:
+def test_whatever_a_model_may_come_to_read_is_read(result: Any) -> None:
     assert SECRET in told(answer(result))
 
 
-@pytest.mark.parametrize("result", WORDS.values(), ids=WORDS)
-def test_it_is_changed_where_it_stands_and_nowhere_else(result: dict[str, Any]) -> None:
+@pytest.mark.parametrize("result", [words for name, words in WORDS.items() if name != "words of a sound"])
+def test_it_is_changed_where_it_stands_and_nowhere_else(result: Any) -> None:
     raw = answer(result)
     parts = mcp.reply_parts(decode_whole(raw))
-    edits = []
+    edits: list[PartEdit] = []
     for part in parts:
         at = part.text.encode().find(SECRET.encode())
         if at >= 0:
@@ -69,11 +85,19 @@ def test_it_is_changed_where_it_stands_and_nowhere_else(result: dict[str, Any]) 
     assert edited(raw, mcp.reply_parts, edits) == raw.replace(SECRET.encode(), b"***")
 
 
-@pytest.mark.parametrize("error", [SECRET, {"message": SECRET}, {"code": 1, "message": "m", "data": {"d": SECRET}}])
+@pytest.mark.parametrize(
+    "error",
+    [
+        SECRET,
+        {"message": SECRET},
+        {"code": 1, "message": "m", "data": {"d": SECRET}},
+        {"code": SECRET, "message": "m"},
+        {"code": 1, "message": "m", "details": SECRET},
+    ],
+)
 def test_the_words_of_an_error_are_read(error: Any) -> None:
     raw = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
-    if isinstance(error, dict):
-        assert SECRET in told(raw)
+    assert SECRET in told(raw)
 
 
 @given(json_values)
@@ -125,6 +149,45 @@ def test_an_act_is_a_call_with_its_arguments() -> None:
     assert "evil.example" in part.text
 
 
+CALL = '"method":"tools/call","params":'
+OTHERWISE = [
+    '"method":"ping","Method":"tools/call","params":{"name":"launch"}',
+    CALL + '{"name":"read","arguments":{}},"Params":{"name":"launch"}',
+    CALL + '{"name":"read","Name":"launch","arguments":{}}',
+    CALL + '{"Name":"launch","arguments":{}}',
+    CALL + '{"name":"read","arguments":{},"ARGUMENTS":{"at":"noon"}}',
+    '"method":"resources/read","params":{"uri":"a://b","Uri":"file:///etc/passwd"}',
+    '"result":{"content":[]},"Result":{"content":[{"type":"text","text":"x"}]}',
+    '"result":{"content":[],"Content":[{"type":"text","text":"x"}]}',
+    '"result":{"content":[],"structuredcontent":{"x":1}}',
+    '"result":{"content":[{"type":"text","text":"a","Text":"b"}]}',
+    '"result":{"content":[{"type":"resource","resource":{"uri":"a"},"re\u017fource":{"text":"b"}}]}',
+    '"result":{"messages":[{"role":"user","content":{"type":"text","Text":"b"}}]}',
+    '"result":{"tools":[{"name":"a","Name":"b"}]}',
+    '"error":{"code":1,"message":"a","Message":"b"}',
+    '"method":"notifications/message","Result":{"content":[]}',
+]
+
+
+@pytest.mark.parametrize("said", OTHERWISE)
+def test_a_name_in_other_letters_is_no_message_since_some_readers_take_it_for_the_real_one(said: str) -> None:
+    raw = ('{"jsonrpc":"2.0","id":1,' + said + "}").encode()
+    with pytest.raises(Malformed, match="in other letters"):
+        read(raw)
+
+
+def test_names_that_are_a_tools_own_may_be_written_in_any_letters() -> None:
+    own = '{"Name":1,"name":2,"CONTENT":3,"Text":4}'
+    for said in (
+        f'{CALL}{{"name":"read","arguments":{own},"_meta":{own}}}',
+        '"method":"house/own","params":' + own,
+        f'"result":{{"content":[],"structuredContent":{own},"_meta":{own}}}',
+        f'"result":{{"tools":[{{"name":"a","inputSchema":{own}}}]}}',
+    ):
+        raw = ('{"jsonrpc":"2.0","id":1,' + said + "}").encode()
+        assert read(raw).raw is raw
+
+
 def test_tools_are_taken_out_of_a_list_and_no_other_byte() -> None:
     raw = b'{"id":1, "result" : {"tools": [ {"name":"a"}, {"name": "b", "x": 1.0}, {"name":"c"} ], "nextCursor":"n"}}'
     assert without_tools(raw, {"a", "c"}) == (
@@ -146,6 +209,7 @@ def test_a_fingerprint_is_of_what_a_tool_is_and_not_of_how_it_is_spelled() -> No
 
 
 ASKED = read(b'{"jsonrpc":"2.0","id":1,"method":"ping"}')
+ASKED_BY_NAME = read(b'{"jsonrpc":"2.0","id":"a/b","method":"ping"}')
 
 
 @pytest.mark.parametrize(
@@ -154,6 +218,10 @@ ASKED = read(b'{"jsonrpc":"2.0","id":1,"method":"ping"}')
         (b'{"jsonrpc":"2.0","id":1,"result":{}}', ASKED, "answer"),
         (b'{"jsonrpc":"2.0","id":1,"error":{}}', ASKED, "answer"),
         (b'{"jsonrpc":"2.0","id":2,"result":{}}', ASKED, "another"),
+        (b'{"jsonrpc":"2.0","id":"1","result":{}}', ASKED, "another"),
+        (b'{"jsonrpc":"2.0","id":1.0,"result":{}}', ASKED, "answer"),
+        (b'{"jsonrpc":"2.0","id":"a\\/b","result":{}}', ASKED_BY_NAME, "answer"),
+        (b'{"jsonrpc":"2.0","id":null,"error":{}}', ASKED, "answer"),
         (b'{"jsonrpc":"2.0","id":2,"result":{}}', None, "answer"),
         (b'{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}', ASKED, "aside"),
         (b'{"jsonrpc":"2.0","method":"notifications/progress"}', ASKED, "aside"),

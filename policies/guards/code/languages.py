@@ -30,7 +30,7 @@ _CODE: Final = re.compile(
 """Lines that stand in Python, JavaScript, PHP, Perl, Go or C, and in no shell script."""
 
 _SHELLS_OWN: Final = re.compile(
-    r"\s*(?:kill|shutdown|exec|execute|declare|set|do|begin|use|show|describe)\b", re.IGNORECASE
+    r"[\s(;]*(?:kill|shutdown|exec|execute|declare|set|do|begin|use|show|describe)\b", re.IGNORECASE
 )
 """Words that begin a statement of SQL, and a command of the shell as well."""
 

@@ -14,8 +14,8 @@ from policies import urls
 from policies.arguments import Leaf, Ruler, fragments, leaves, named
 from policies.carried import Memory
 from policies.destinations import BadDestination, Destinations
-from policies.guards.code.shell.network import addressed
-from policies.guards.code.shell.trace import trace
+from policies.guards.code.shell.addresses import addresses, proxies
+from policies.guards.code.shell.trace import Trace, trace, trace_program
 from policies.guards.egress.judging import NOTES, Judge, Verdict
 from policies.guards.interface import SCANNED_BYTES, UNSCANNED, BadGuard
 from policies.trail import Scene, utf8
@@ -69,11 +69,15 @@ _RECIPIENT_WORDS: Final = frozenset(
 )
 _SHELL_WORDS: Final = frozenset({"command", "cmd", "bash", "shell", "script", "commands"})
 _TOKEN: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-_MAILBOX: Final = re.compile(r"([^\s<>\",;:()\[\]\\@]{1,64})((?:@[^\s<>\",;:()\[\]\\@]{1,253}){1,4})")
-_SPEAKS: Final = re.compile(
-    r"\b(?:curl|wget|nc|ncat|netcat|telnet|ssh|scp|sftp|rsync|ftp|socat|dig|nslookup|ping|xh"
-    r"|git\s+(?:clone|remote|fetch|pull|push|submodule))\b"
+_MAILBOX: Final = re.compile(
+    r"((?<=[\")])|[^\s<>\",;:()\[\]\\@]{1,64})((?:@(?:[^\s<>\",;:()\[\]\\@]{1,253}|\[[^\s\]]{1,64}\])){1,4})"
 )
+_AT: Final = str.maketrans("\uff20\ufe6b", "@@")
+_MAILTO: Final = "mailto:"
+_SEPARATORS: Final = re.compile(r"[\s,;|]+")
+_SHARE: Final = re.compile(r"\\\\[A-Za-z0-9\[]")
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9._-]{1,64}@([A-Za-z0-9.-]{1,253}):[^\s:]*")
+_ADDRESS: Final = b"://"
 _CONTROLS: Final = re.compile(r"[\t\r\n]")
 
 
@@ -115,26 +119,29 @@ class EgressGuard:
         data = utf8(step.text)
         text = step.text if len(data) <= SCANNED_BYTES else data[:SCANNED_BYTES].decode("utf-8", "ignore")
         judge = Judge(self._allow, self._deny, Memory(scene.trail), acts=acts)
-        parts = self._parts(text, data) if acts else [Leaf("", text, 0, len(data), opaque=True)]
+        given = self._given(text, data) if acts else [Leaf("", text, 0, len(data), opaque=True)]
+        parts = [leaf for leaf in given if isinstance(leaf.value, str) and len(leaf.value) >= _SHORTEST]
         hits: list[Hit] = []
         for part in parts:
             found = list(_in_argument(judge, part) if acts else _in_words(judge, text))
             ruler = Ruler(data, part) if found else None
             if ruler is not None:
                 hits += [_hit(verdict, ruler.span(start, end), part.pointer) for start, end, verdict in found]
+        if acts:
+            hits += _in_list(judge, given)
+            hits += [] if self._names else _in_names(judge, text, data, parts)
         hits += _in_views(judge, text, parts)
         hits = _distinct(hits)
         if len(data) > SCANNED_BYTES:
             hits.append(_unscanned(SCANNED_BYTES, len(data)))
         return hits
 
-    def _parts(self, text: str, data: bytes) -> list[Leaf]:
-        """The texts of a call to look at."""
+    def _given(self, text: str, data: bytes) -> list[Leaf]:
+        """The arguments of a call to look at."""
         found: list[Leaf] = []
         for leaf in leaves(text):
             found += [leaf, *fragments(leaf, data)] if leaf.opaque else [leaf]
-        chosen = named(found, self._names) if self._names else found
-        return [leaf for leaf in chosen if isinstance(leaf.value, str) and len(leaf.value) >= _SHORTEST]
+        return named(found, self._names) if self._names else found
 
 
 _Finding: TypeAlias = tuple[int, int, Verdict]
@@ -156,24 +163,38 @@ def _in_argument(judge: Judge, leaf: Leaf) -> Iterator[_Finding]:
     value = leaf.value
     assert isinstance(value, str)
     yield from _in_words(judge, value)
-    words = {token.lower() for token in _TOKEN.findall(leaf.name[:128])}
-    whole = _whole(value, hosts=not words.isdisjoint(_HOST_WORDS))
-    if whole is not None:
+    words = _words(leaf.name)
+    for whole in _whole(value, hosts=not words.isdisjoint(_HOST_WORDS)):
         for verdict in judge.url(whole, value.strip()):
             yield 0, len(value), verdict
-    if "@" in value:
-        yield from _recipients(judge, value, known=not words.isdisjoint(_RECIPIENT_WORDS))
-    if not words.isdisjoint(_SHELL_WORDS) and _SPEAKS.search(value):
+    told = value.translate(_AT)
+    if "@" in told:
+        mailed = told.lstrip()[: len(_MAILTO)].lower() == _MAILTO
+        yield from _recipients(judge, told, known=mailed or not words.isdisjoint(_RECIPIENT_WORDS))
+    if not words.isdisjoint(_SHELL_WORDS):
         yield from _in_command(judge, value[:_LONGEST_COMMAND])
 
 
-def _whole(value: str, *, hosts: bool) -> Url | None:
-    """A value that is one address: with blanks in it that browsers leave out, or without a scheme."""
+def _words(name: str) -> set[str]:
+    """The words of an argument's name, each in the singular too."""
+    words = {token.lower() for token in _TOKEN.findall(name[:128])}
+    return words | {word.removesuffix("s") for word in words}
+
+
+def _whole(value: str, *, hosts: bool) -> Iterator[Url]:
+    """What a value is the address of, and nothing else: with blanks that browsers leave out, or without a scheme."""
     if len(value) > LONGEST_URL:
-        return None
+        return
+    repository = _REPOSITORY.fullmatch(value.strip())
     if _CONTROLS.search(value.strip()):
-        return urls.address(value)
-    return urls.bare(value) if hosts and "@" not in value and not urls.urls(value) else None
+        found = [urls.address(value)]
+    elif repository or _SHARE.match(value):
+        found = [urls.bare(repository[1] if repository else value.replace("\\", "/"))]
+    elif hosts and "@" not in value and not urls.urls(value):
+        found = [urls.bare(part) for part in _SEPARATORS.split(value)]
+    else:
+        return
+    yield from (url for url in found if url is not None)
 
 
 def _recipients(judge: Judge, value: str, *, known: bool) -> Iterator[_Finding]:
@@ -187,11 +208,52 @@ def _recipients(judge: Judge, value: str, *, known: bool) -> Iterator[_Finding]:
 
 def _in_command(judge: Judge, value: str) -> Iterator[_Finding]:
     """Hosts that programs of a shell command are given without a scheme."""
-    for invocation in trace(value).invocations:
-        for word in addressed(invocation):
-            url = urls.bare(word)
-            for verdict in judge.url(url, word) if url else ():
+    for start, end, word in proxies(value):
+        for verdict in _at(judge, word):
+            yield start, end, verdict
+    yield from _spoken_to(judge, trace(value))
+
+
+def _spoken_to(judge: Judge, traced: Trace) -> Iterator[_Finding]:
+    for invocation in traced.invocations:
+        for word in addresses(invocation):
+            for verdict in _at(judge, word):
                 yield invocation.start, invocation.end, verdict
+
+
+def _at(judge: Judge, word: str) -> Iterator[Verdict]:
+    """What is to be said of a host without a scheme."""
+    url = urls.bare(word) or urls.address(f"http://{word}")
+    return judge.url(url, word) if url else iter(())
+
+
+def _in_list(judge: Judge, parts: Sequence[Leaf]) -> Iterator[Hit]:
+    """Hosts that a command is given which is a list of words, for no shell to read."""
+    lists: dict[str, list[Leaf]] = {}
+    for part in parts:
+        above, _, place = part.pointer.rpartition("/")
+        if place.isdecimal() and not _SHELL_WORDS.isdisjoint(_words(part.name)):
+            lists.setdefault(above, []).append(part)
+    for leaves_of in lists.values():
+        words = [str(part.value) for part in leaves_of]
+        if sum(map(len, words)) <= _LONGEST_COMMAND:
+            for _, _, verdict in _spoken_to(judge, trace_program(words)):
+                yield _hit(verdict, (leaves_of[0].start, leaves_of[-1].end), leaves_of[0].pointer)
+
+
+def _in_names(judge: Judge, text: str, data: bytes, parts: Sequence[Leaf]) -> Iterator[Hit]:
+    """Addresses among the names of arguments: what stands in no value."""
+    within = end = 0
+    for part in parts:
+        if part.start >= end:
+            within, end = within + data.count(_ADDRESS, part.start, part.end), part.end
+    if data.count(_ADDRESS) <= within:
+        return
+    ruler = Ruler(data, Leaf("", text, 0, len(data), opaque=True))
+    for start, end, verdict in _in_words(judge, text):
+        span = ruler.span(start, end)
+        if not any(part.start <= span[0] < part.end for part in parts):
+            yield _hit(verdict, span, "")
 
 
 def _in_views(judge: Judge, text: str, parts: Sequence[Leaf]) -> Iterator[Hit]:

@@ -12,9 +12,6 @@ from policies.destinations import Destinations
 from policies.guards.interface import UNSCANNED
 from policies.urls import Role, Url
 
-_MOST_VALUES: Final = 16
-"""Values of one URL that are looked at."""
-
 _LONG_LABEL: Final = 40
 """Characters of a part of a host name that no honest one has."""
 
@@ -32,7 +29,7 @@ _NOT_ALLOWED: Final[dict[Role, int]] = {"load": 75, "link": 50, "text": 25}
 
 _NATURES: Final = {"metadata": 95, "link_local": 75, "private": 60, "loopback": 25}
 _LEAVES: Final[dict[Role, int]] = {"load": 90, "link": 75, "text": 50}
-_MAY_LEAVE: Final[dict[Role, int]] = {"load": 60, "link": 50, "text": 40}
+_MAY_LEAVE: Final[dict[Role, int]] = {"load": 60, "link": 50}
 
 NOTES: Final = {
     "denied_host": "a destination that is denied",
@@ -55,7 +52,7 @@ NOTES: Final = {
     "data_in_url": "data leaves in an address",
     "data_in_host": "data leaves in a host name",
     "opaque_value": "an address with a long value that nothing explains",
-    UNSCANNED: "more addresses than are looked at",
+    UNSCANNED: "more addresses, or more in them, than is looked at",
     "loaded_with_query": "an address that is fetched by itself, with a query",
 }
 """What each label says, for operators."""
@@ -86,11 +83,9 @@ class Judge:
         allowed = bool(url.hosts) and all(self._allow.cover(host) for host in url.hosts)
         for host in url.hosts:
             yield from self._host(host, role, allowed=self._allow.cover(host))
-        if role == "text":
-            return
-        if url.confused:
+        if role != "text" and url.confused:
             yield Verdict(90, "confused_host")
-        elif url.userinfo and url.scheme in _WEB:
+        elif role != "text" and url.userinfo and url.scheme in _WEB:
             yield Verdict(60, "userinfo")
         if not allowed and url.scheme in _WEB:
             yield from self._data(url, role, written)
@@ -147,7 +142,7 @@ class Judge:
         if self._memory.told(written) or self._memory.seen(written):
             return
         found = False
-        for value in url.values[:_MOST_VALUES]:
+        for value in url.values:
             verdict = self._value(value, role, url)
             if verdict is not None:
                 found = True
@@ -155,16 +150,18 @@ class Judge:
         yield from self._labels(url, role)
         if url.role == "load" and url.queried and not found:
             yield Verdict(40, "loaded_with_query")
+        if self._memory.spent:
+            yield Verdict(50, UNSCANNED)
 
     def _labels(self, url: Url, role: Role) -> Iterator[Verdict]:
         for host in url.hosts:
             if self._memory.told(host) or self._memory.seen(host):
                 continue
             for label in host.split(".")[:-2]:
-                origin = self._memory.origin(label)
+                origin = self._memory.origin(label) or self._memory.origin_of_label(label)
                 if origin is not None:
                     yield Verdict(_LEAVES[role], "data_in_host", origin)
-                elif len(label) >= _LONG_LABEL or decode(label) is not None:
+                elif role != "text" and (len(label) >= _LONG_LABEL or decode(label) is not None):
                     yield Verdict(_MAY_LEAVE[role], "data_in_host")
 
     def _value(self, value: str, role: Role, url: Url) -> Verdict | None:
@@ -175,6 +172,8 @@ class Judge:
             if usual and any(self._memory.told(host) for host in url.hosts):
                 return None
             return Verdict(50 if usual else _LEAVES[role], "data_in_url", origin)
+        if role == "text":  # nothing is known to leave
+            return None
         if decode(value) is not None:
             return Verdict(min(75, _LEAVES[role]), "data_in_url")
         return Verdict(_MAY_LEAVE[role] - 10, "opaque_value") if opaque(value) else None

@@ -185,7 +185,7 @@ def test_changes_need_guards_that_find_ranges() -> None:
     assert "needs ranges of text, and `schema` finds none" in only(text).message
 
 
-@pytest.mark.parametrize("text", ["= 1", "[policy", 'a = "\n', "[a]\n[a]"])
+@pytest.mark.parametrize("text", ["= 1", "[policy", 'a = "\n', "[a]\n[a]", "a = " + "9" * 5000, "a = 1979-13-99"])
 def test_text_that_is_no_toml_says_where(text: str) -> None:
     assert only(text).message.startswith("is not TOML")
 

@@ -67,6 +67,22 @@ def test_other_colons_are_no_urls(text: str) -> None:
         ("[x](https://a.example/)", "link"),
         ("[![i](//c.example/i)](https://a.example/)", "link"),
         ("![x][r]\n\n[r]: https://a.example/i.png", "load"),
+        ("[![i](https://a.example/i)](https://c.example/)", "load"),
+        ("![%s](https://a.example/i)" % ("x" * 5000), "load"),
+        ("![a line\nand another](https://a.example/i)", "load"),
+        ("![a `[` b](https://a.example/i)", "load"),
+        ("![a \\[ b](https://a.example/i)", "load"),
+        ("![a](/x) [b](https://a.example/i)", "link"),
+        ("![a\n\n[b](https://a.example/i)", "link"),
+        ("![x](https\\://a.example/i)", "load"),
+        ("![x](\\/\\/a.example/i)", "load"),
+        ("<img src=' https://a.example/i '>", "load"),
+        ("<img srcset='/a.png 1x, https://a.example/i 2x'>", "load"),
+        ("<link imagesrcset=https://a.example/i>", "load"),
+        ("<meta http-equiv=refresh content='0;url=https://a.example/i'>", "load"),
+        ("<a href=/x ping='/y https://a.example/i'>", "link"),
+        ("<style>@import 'https://a.example/i';</style>", "load"),
+        ('<p style="background:image-set("https://a.example/i" 1x)">', "load"),
         ("<img alt=x src='https://a.example/i'>", "load"),
         ("<iframe src=https://a.example/i>", "load"),
         ('<link rel=x href="https://a.example/i">', "load"),
@@ -80,6 +96,19 @@ def test_markup_tells_what_is_fetched_and_what_is_clicked(text: str, role: str) 
     found = [url for url in urls(text) if "a.example" in url.hosts]
     assert [url.role for url in found] == [role]
     assert text[found[0].start : found[0].end].rstrip("'\")") == text[found[0].start : found[0].end]
+
+
+@pytest.mark.parametrize("label", [10, 900, 999, 1000, 1001, 3000, 9000])
+def test_an_image_is_one_to_whoever_sees_only_what_streams_by(label: int) -> None:
+    text = f"Well.\n\n![{'x' * label}](https://a.example/i) and [y](https://b.example/)"
+    seen = text[text.index("https://a") - 1100 :] if label > 1100 else text
+    for each in (text, seen):
+        assert [url.role for url in urls(each)] == ["load", "link"]
+
+
+def test_blanks_that_a_browser_leaves_out_do_not_hide_what_is_fetched() -> None:
+    found = urls("<img src='ht\ttps://a.exa\nmple/i'>")
+    assert [url.role for url in found if "a.example" in url.hosts] == ["load"]
 
 
 def test_an_address_without_a_scheme_counts_in_markup() -> None:
@@ -125,12 +154,44 @@ def test_not_every_word_is_a_host(text: str) -> None:
     assert bare(text) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![x](https://a.example/i)![y](https://b.example/i)",
+        "[x](https://a.example/i)![y](https://b.example/i)",
+        "(https://a.example/)(https://b.example/)",
+        "https://a.example/,https://b.example/",
+        "https://a.example/;https://b.example/",
+        "https://a.example|https://b.example/",
+    ],
+)
+def test_addresses_without_a_blank_between_are_each_found(text: str) -> None:
+    assert {host for url in urls(text) for host in url.hosts} == {"a.example", "b.example"}
+
+
 def test_urls_of_one_text_are_bounded() -> None:
     assert len(urls("http://a.example " * 2 * MOST_URLS)) == MOST_URLS
 
 
 @pytest.mark.parametrize(
-    "unit", ["![a](", "[[", "<a ", "[a]: x\n", "http://@@@@", "http://a?a&", "http:", "<a href=", "url(", "(("]
+    "unit",
+    [
+        "![a](",
+        "](a",
+        "[](a)",
+        "[](h\\:",
+        "[](((",
+        "<img srcset='//a ",
+        "[[",
+        "<a ",
+        "[a]: x\n",
+        "http://@@@@",
+        "http://a?a&",
+        "http:",
+        "<a href=",
+        "url(",
+        "((",
+    ],
 )
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     def spent(size: int) -> float:

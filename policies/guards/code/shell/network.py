@@ -32,6 +32,8 @@ _SENDERS: Final = FETCHERS | {
     "scp", "rsync", "sftp", "lftp", "ssh", "mail", "mailx", "sendmail", "mutt", "dig", "nslookup", "host", "ping",
     "gsutil", "aws", "rclone", "s3cmd", "az", "gcloud", "gh", "openssl", "ngrok", "wscat", "websocat", "msmtp", "swaks",
 }  # fmt: skip
+"""Programs that speak to other machines."""
+
 _WITH_VERB: Final = {
     "aws": ("s3", "s3api"),
     "az": ("storage",),
@@ -130,49 +132,3 @@ def _value(words: list[str], options: tuple[str, str]) -> str | None:
         if word.startswith("-") and not word.startswith("--") and short[1] in word:
             return word[word.index(short[1]) + 1 :]
     return None
-
-
-def addressed(invocation: Invocation) -> Iterator[str]:
-    """Arguments of a program that speaks to others which may be a host without a scheme, as `urls.bare` takes them."""
-    if invocation.name not in _SENDERS and invocation.name != "git":
-        return
-    before = ""
-    for word in invocation.words:
-        taken = before.startswith("-") and before not in _SWITCHES and not before.startswith("--")
-        if not word.startswith("-") and "://" not in word and not taken:
-            host = word.rpartition("@")[2] if "/" not in word.partition("@")[0] else word
-            if _BARE.match(host):
-                yield host
-        before = word
-
-
-_SWITCHES: Final = frozenset(
-    {
-        "-s",
-        "-S",
-        "-L",
-        "-f",
-        "-k",
-        "-v",
-        "-i",
-        "-I",
-        "-O",
-        "-q",
-        "-N",
-        "-z",
-        "-u",
-        "-n",
-        "-a",
-        "-r",
-        "-sS",
-        "-sL",
-        "-fsSL",
-        "-sSL",
-        "-vz",
-    }
-)
-"""Options that take no value."""
-
-_BARE: Final = re.compile(
-    r"(?:(?:[A-Za-z0-9_-]{1,63}\.)+[A-Za-z][A-Za-z0-9-]{1,62}|(?:0[xX][0-9A-Fa-f]+|[0-9]+)(?:\.(?:0[xX][0-9A-Fa-f]+|[0-9]+)){3}|\[[0-9A-Fa-f:.]+\])(?=[:/]|\Z)"
-)

@@ -158,6 +158,16 @@ def test_untrusted_input_and_private_data_close_the_way_out(untrusted: tuple[Par
     assert labels(built, call("pay"), *untrusted, *private) == []
 
 
+def test_ids_that_are_given_anew_each_turn_tell_no_result_of_another_call() -> None:
+    again = (call("fetch", call_id="call_0"), result("a page", "call_0"), call("get_customer", call_id="call_0"))
+    assert labels(guard(rule_of_two={}), call("send_mail"), *again) == [(75, "rule_of_two")]
+    built = guard(loop={"repeats": 2, "within": 4})
+    waiting = (call("a", call_id="0"), result("1", "0"), call("a", call_id="0"), result("2", "0"))
+    assert labels(built, call("a"), *waiting) == labels(
+        built, call("a"), call("a"), result("1"), call("a"), result("2")
+    )
+
+
 def test_the_two_others_are_named_as_evidence() -> None:
     parts = (Part(kind="user_input"), Part(kind="retrieval"), call("get_customer"))
     (hit,) = guard(rule_of_two={}).examine(Scene(step=call("send_mail"), trail=Trail(parts=parts, tags=TAGS)))

@@ -57,6 +57,11 @@ def test_destinations_inside_a_long_text_are_found() -> None:
         ("the red house", "in The Red\n   House we"),
         (1250.0, "pay 1,250.00 now"),
         (98.7, "total 98.70"),
+        (12345.67, "zahle 12.345,67 Euro"),
+        (12345.67, "CHF 12'345.67"),
+        (12345.67, "payer 12\u00a0345,67 euros"),
+        (12000, "12.000 EUR"),
+        (12000, "12 000,00 EUR"),
     ],
 )
 def test_a_value_is_found_in_any_usual_spelling(value: str | float, text: str) -> None:

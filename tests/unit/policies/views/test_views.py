@@ -45,6 +45,9 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON escapes": lambda message: "".join(f"\\u{ord(char):04x}" for char in message),
     "Python escapes": lambda message: "".join(f"\\x{byte:02x}" for byte in message.encode()),
     "long escapes": lambda message: "".join(f"\\U{ord(char):08x}" for char in message),
+    "octal escapes": lambda message: "".join(f"\\{byte:03o}" for byte in message.encode()),
+    "octal escapes of printf": lambda message: "".join(f"\\0{byte:03o}" for byte in message.encode()),
+    "references without ends": lambda message: "".join(f"&#{ord(char)}" for char in message),
     "braced escapes": lambda message: "".join(f"\\u{{{ord(char):x}}}" for char in message),
     "tag characters": lambda message: "".join(chr(0xE0000 + ord(char)) for char in message),
     "variation selectors": lambda message: "".join(
@@ -154,6 +157,15 @@ def test_quotes_and_line_ends_inside_strings_are_read_in_place() -> None:
 
 def test_colours_of_a_terminal_do_not_touch_what_they_colour() -> None:
     assert views("\x1b[93msk-1\x1b[0m")[1].text == "     sk-1    "
+
+
+def test_what_is_coloured_in_the_midst_of_a_word_is_read_as_one() -> None:
+    text = "a sk-\x1b[1;31msecret\x1b[0m-1 b"
+    (view,) = [view for view in views(text) if view.kind == "decoded"]
+    at = view.data.index(b"sk-secret-1")
+    assert view.origin(at, at + 11) == (2, len(text) - 2)
+    assert view.fresh(at, at + 11)
+    assert not view.fresh(at - 1, at)
 
 
 def test_far_from_anything_encoded_nothing_is_shown_twice() -> None:

@@ -123,6 +123,11 @@ PLAIN = [
 ]
 
 
+@pytest.mark.parametrize("command", ["( kill 1234 )", "(kill 1234; true)", "( set -e; make )"])
+def test_a_command_in_brackets_is_no_statement_of_a_database(command: str) -> None:
+    assert found(command) == set()
+
+
 def shell_quoted(line: str) -> str:
     return "'" + line.replace("'", "'\\''") + "'"
 
