@@ -304,6 +304,28 @@ def test_words_are_found_in_contents_where_the_app_allows_it(
     assert entries["sessions"][0]["session_id"] == house
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_what_ends_a_line_elsewhere_ends_no_event(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], end: str
+) -> None:
+    del house
+    store = Store.open(tmp_path / "stepwarden-data")
+    store.append([recorded(messages=[{"role": "user", "content": f"a needle{end}and hay"}])])
+    store.close()
+    (tmp_path / "stepwarden.toml").write_text("[app.default]\nsearch = true\n")
+    found = json.loads(printed(capsys, "search", "needle", "--json"))
+    assert [each["after"] for each in found["found"]] == [f"{end}and hay"]
+
+
+def test_events_of_a_stranger_are_said_to_be_none_of_ours(
+    provider: BackgroundProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = ((b"content-type", b"text/event-stream"),)
+    provider.script = always(Answer(headers=headers, body=(b"event: step\ndata: hello\n\n",)))
+    assert run(["backtest", "--policy", "agent-baseline", "--url", provider.url]) == FAILED
+    assert "not from a Stepwarden control plane" in capsys.readouterr().err
+
+
 def test_every_exchange_that_a_search_shows_is_in_the_audit_log_and_the_words_are_not(
     house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
