@@ -13,7 +13,7 @@ from gateway.cli.events import EventPrinter
 from gateway.cli.main import FAILED, run
 from gateway.cli.tables import exchange_table
 from gateway.config import Config
-from gateway.demo.answers import Answer
+from gateway.demo.answers import Answer, SeenRequest
 from gateway.demo.background import BackgroundProvider
 from storage.store import Store
 from tests.contract.api_store import HOSTILE, recorded
@@ -203,6 +203,23 @@ def test_tail_needs_a_running_gateway(house: str, capsys: pytest.CaptureFixture[
     del house
     assert run(["tail"]) == FAILED
     assert "no gateway is running" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("count", "code"), [(1, 0), (2, FAILED), (None, FAILED)])
+def test_tail_says_where_the_feed_ended_before_it_was_to(
+    provider: BackgroundProvider, capsys: pytest.CaptureFixture[str], count: int | None, code: int
+) -> None:
+    def told(request: SeenRequest) -> Answer:
+        if request.target == "/api/status":
+            return Answer(headers=((b"content-type", b"application/json"),), body=(b'{"serving": true}',))
+        return Answer(headers=((b"content-type", b"text/event-stream"),), body=(b"event: x\ndata: {}\n\n",))
+
+    provider.script = told
+    said = () if count is None else ("--count", str(count))
+    assert run(["tail", "--url", provider.url, "--json", *said]) == code
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == {"event": "x", "data": {}}
+    assert [line["error"]["type"] for line in lines[1:]] == ([] if code == 0 else ["FeedEnded"])
 
 
 def test_init_writes_what_check_accepts_and_never_overwrites(
