@@ -70,8 +70,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         mistakes += [*tables.mistakes, *reading.mistakes]
         if mistakes:
             raise ConfigError(mistakes)
-        settled = _settled(reading, here)
-        return cls(**settled | {"notes": (*settled["notes"], *_unread(environ))}, file=path)
+        notes = (*provider_notes(reading.providers), *server_notes(reading.mcp), *_unread(environ))
+        return cls(**_settled(reading, here), notes=notes, file=path)
 
     def followed(self, name: str) -> str:
         """The app whose policies and revisions an app is under: its own, or `default` where nobody configured it."""
@@ -115,5 +115,4 @@ def _settled(reading: Reading, here: Path) -> dict[str, Any]:
         "optimizer": reading.optimizer,
         "alerts": reading.alerts,
         "mcp": reading.mcp,
-        "notes": (*provider_notes(reading.providers), *server_notes(reading.mcp)),
     }
