@@ -73,6 +73,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         notes = (*provider_notes(reading.providers), *server_notes(reading.mcp), *_unread(environ))
         return cls(**_settled(reading, here), notes=notes, file=path)
 
+    def outdated(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The sections that are written otherwise by now. Raises `ConfigError`.
+
+        Without `[gateway]`: what flags said of it is not written anywhere.
+        """
+        written = type(self).load(self.file, environ=environ)
+        sections = (each for each in self.__struct_fields__ if each not in ("gateway", "file", "notes"))
+        return tuple(each for each in sections if getattr(written, each) != getattr(self, each))
+
     def followed(self, name: str) -> str:
         """The app whose policies and revisions an app is under: its own, or `default` where nobody configured it."""
         return name if name in self.apps else "default"
