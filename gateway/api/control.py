@@ -37,7 +37,7 @@ from gateway.api import (
 )
 from gateway.api.access import Access, requires
 from gateway.api.answers import Problem
-from gateway.api.asked import Asked
+from gateway.api.asked import asked_within
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
 from gateway.api.ports import (
@@ -63,6 +63,7 @@ from gateway.api.reading import Dialects, Reader
 from gateway.api.search import Searches
 from gateway.api.self_check import SelfCheck
 from gateway.application import Application
+from gateway.config.limits import Limits
 from gateway.contents import Reach
 from gateway.optimizing.desk import RevisionDesk
 from policies.vocabulary.keys import Principal
@@ -240,6 +241,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     sign_ins: SignIns,
     unverified: Callable[[], None] | None = None,
     reach: Reach | None = None,
+    body_seconds: float = Limits().body_seconds,
 ) -> list[Router]:
     """The control plane's routes for any Litestar application, with their own door, headers and failures."""
     things: dict[str, Any] = {
@@ -277,7 +279,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         | {"principal": Provide(_principal, sync_to_thread=False)},
         exception_handlers=EXCEPTION_HANDLERS,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFE_HEADERS.items()],
-        request_class=Asked,
+        request_class=asked_within(body_seconds),
         request_max_body_size=BODY_BYTES,
     )
     return [router]
