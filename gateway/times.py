@@ -7,6 +7,8 @@ from functools import lru_cache
 from policies.errors import StepwardenError
 
 _SECOND = 1_000_000_000
+_LATEST = (1 << 63) - 1
+"""In April 2262: the last nanosecond that 64 bits count, and so the store."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
@@ -44,7 +46,7 @@ def nanoseconds(text: str) -> int:
         moment = dt.datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
     except ValueError as error:
         raise NotATime("this day or hour does not exist") from error
-    return int(moment.timestamp()) * _SECOND + int((fraction or "0").ljust(9, "0"))
+    return _kept(int(moment.timestamp()) * _SECOND + int((fraction or "0").ljust(9, "0")))
 
 
 def span_ns(text: str) -> int:
@@ -56,7 +58,17 @@ def span_ns(text: str) -> int:
 
 
 def moment_ns(text: str, *, now_ns: int) -> int:
-    """An RFC 3339 time, or a duration back from now. Raises `NotATime`."""
-    if _DURATION.fullmatch(text.strip()):
-        return max(0, now_ns - span_ns(text))
-    return nanoseconds(text)
+    """An RFC 3339 time, or a duration back from now, neither before 1970. Raises `NotATime`."""
+    return max(0, now_ns - span_ns(text) if _DURATION.fullmatch(text.strip()) else nanoseconds(text))
+
+
+def later_ns(text: str, *, now_ns: int) -> int:
+    """An RFC 3339 time, or a duration from now on. Raises `NotATime`."""
+    return _kept(now_ns + span_ns(text)) if _DURATION.fullmatch(text.strip()) else nanoseconds(text)
+
+
+def _kept(at_ns: int) -> int:
+    """A time that the store can hold. Raises `NotATime`."""
+    if at_ns > _LATEST:
+        raise NotATime("this is after the year 2262, beyond what is counted here")
+    return at_ns

@@ -2,17 +2,19 @@
 
 import logging
 from base64 import b64encode
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from gateway.api import answers
 from gateway.api.access import EVERY_APP, actor_of, requires
 from gateway.api.exchanges import visible
+from gateway.api.numbers import LARGEST, Numbered
 from gateway.api.ports import Audit, GatewayInfo, NotFound, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.self_check import SelfCheck
@@ -79,7 +81,7 @@ def list_entries(
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")] = 100,
-    before: Annotated[int | None, QueryParameter(ge=0, description="`next` of the page before.")] = None,
+    before: Annotated[int | None, QueryParameter(ge=0, le=LARGEST, description="`next` of the page before.")] = None,
     kind: Annotated[str | None, QueryParameter(max_length=64, description="Only entries whose type starts so.")] = None,
 ) -> answers.AuditLines:
     """Entries of the log, newest first, without those of other apps. A page may be short, or empty, before the end."""
@@ -103,9 +105,14 @@ def list_signing_keys(audit: NamedDependency[SkipValidation[Audit]]) -> answers.
     return answers.AuditKeys(vkeys=tuple(audit.vkeys()))
 
 
-@get("/api/audit/entries/{index:int}", opt=requires("auditor"), sync_to_thread=True)
+@get(
+    "/api/audit/entries/{index:int}",
+    opt=requires("auditor"),
+    responses={200: ResponseSpec(dict[str, Any], generate_examples=False, description="The entry.")},
+    sync_to_thread=True,
+)
 def show_entry(
-    index: FromPath[int],
+    index: Numbered,
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
 ) -> Response[bytes]:
@@ -117,7 +124,7 @@ def show_entry(
 
 
 @get("/api/audit/proof/{index:int}", opt=requires("auditor"), media_type="text/plain", sync_to_thread=True)
-def show_proof(index: FromPath[int], audit: NamedDependency[SkipValidation[Audit]]) -> Response[bytes]:
+def show_proof(index: Numbered, audit: NamedDependency[SkipValidation[Audit]]) -> Response[bytes]:
     """That the entry with this index is in the log, with the newest checkpoint (C2SP tlog-proof)."""
     return _text(audit.proof(index))
 

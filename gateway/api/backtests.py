@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import msgspec
 from litestar import post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, SkipValidation
+from litestar.params import JSONBody, SkipValidation
 from litestar.response import Stream
 from msgspec import Meta
 
@@ -17,6 +17,7 @@ from gateway.api.access import NotAllowed, requires, scope_of, sees
 from gateway.api.events import EVENTS, streamed
 from gateway.api.long_work import LongWork, Watcher
 from gateway.api.looks import look
+from gateway.api.numbers import Numbered
 from gateway.api.ports import Audit
 from gateway.backtest.history import Wanted
 from gateway.backtest.run import EXAMPLES, Candidate, Laboratory
@@ -140,7 +141,7 @@ class ProposalBacktestAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 @post("/api/proposals/{number:int}/backtest", opt=requires("operator"), media_type=EVENTS, status_code=200)
 async def backtest_proposal(
-    number: FromPath[int],
+    number: Numbered,
     data: JSONBody[ProposalBacktestAsk],
     backtests: NamedDependency[SkipValidation[Backtests]],
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],

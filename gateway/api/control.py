@@ -36,6 +36,8 @@ from gateway.api import (
     usage,
 )
 from gateway.api.access import Access, requires
+from gateway.api.answers import Problem
+from gateway.api.asked import asked_within
 from gateway.api.backtests import Backtests
 from gateway.api.live import LiveFeed
 from gateway.api.ports import (
@@ -61,6 +63,7 @@ from gateway.api.reading import Dialects, Reader
 from gateway.api.search import Searches
 from gateway.api.self_check import SelfCheck
 from gateway.application import Application
+from gateway.config.limits import Limits
 from gateway.contents import Reach
 from gateway.optimizing.desk import RevisionDesk
 from policies.vocabulary.keys import Principal
@@ -153,8 +156,22 @@ class Document:
     def encoded(self) -> bytes:
         """The document as JSON."""
         if self._encoded is None:
-            self._encoded = msgspec.json.encode(_documented().openapi_schema.to_schema())
+            self._encoded = msgspec.json.encode(_with_problems(_documented().openapi_schema.to_schema()))
         return self._encoded
+
+
+def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with our own form of a failure in the place of the framework's, for whatever is no success."""
+    (schema,), named = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
+    document["components"]["schemas"] |= named
+    failure = {
+        "description": "No success: what went wrong, and what to do.",
+        "content": {"application/json": {"schema": schema}},
+    }
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        operation["responses"].pop("400", None)
+        operation["responses"]["default"] = failure
+    return document
 
 
 def _documented() -> Application:
@@ -224,6 +241,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
     sign_ins: SignIns,
     unverified: Callable[[], None] | None = None,
     reach: Reach | None = None,
+    body_seconds: float = Limits().body_seconds,
 ) -> list[Router]:
     """The control plane's routes for any Litestar application, with their own door, headers and failures."""
     things: dict[str, Any] = {
@@ -261,6 +279,7 @@ def control_routes(  # noqa: PLR0913 - the composition root hands over what rout
         | {"principal": Provide(_principal, sync_to_thread=False)},
         exception_handlers=EXCEPTION_HANDLERS,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in SAFE_HEADERS.items()],
+        request_class=asked_within(body_seconds),
         request_max_body_size=BODY_BYTES,
     )
     return [router]

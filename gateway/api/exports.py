@@ -7,10 +7,11 @@ from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from gateway.api.access import EVERY_APP, NotAllowed, actor_of, requires, scope_of
+from gateway.api.access import EVERY_APP, OneAppsKey, actor_of, requires, scope_of
 from gateway.api.ports import Audit, HoldReader, InForce, ModeReader, Records
 from gateway.api.problems import SAFE_HEADERS
 from gateway.api.reading import Reader
@@ -31,7 +32,12 @@ _TYPES: dict[ExportFormat, str] = {
 }
 
 
-@get("/api/audit/export", opt=requires("auditor"), media_type="application/octet-stream", sync_to_thread=True)
+@get(
+    "/api/audit/export",
+    opt=requires("auditor"),
+    responses={200: ResponseSpec(bytes, generate_examples=False, media_type="*/*", description="What `format` says.")},
+    sync_to_thread=True,
+)
 def export(  # noqa: PLR0913, PLR0917 - what is asked for, and the slices of the house it is made from, by name
     since: Moment,
     records: NamedDependency[SkipValidation[Records]],
@@ -52,7 +58,7 @@ def export(  # noqa: PLR0913, PLR0917 - what is asked for, and the slices of the
     period = Period(moment_ns(since, now_ns=now_ns), now_ns if until is None else moment_ns(until, now_ns=now_ns))
     scope = scope_of(principal, app)
     if format == "bundle" and principal.app != EVERY_APP:
-        raise NotAllowed("a bundle holds the log whole, and that is of every app; ask for `ocsf` or `jsonl`")
+        raise OneAppsKey("a bundle holds the log whole, and that is of every app; ask for `ocsf` or `jsonl`")
     order = Order(period=period, format=format, app=scope, content=content and format == "bundle", made_ns=now_ns)
     sources = Sources(records=records, holds=holds, modes=modes, in_force=in_force, reader=reader)
     in_force.rulesets()  # what keeps them from being read is said before anything leaves

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import SkipValidation
 from litestar.response.base import ASGIResponse
 
@@ -331,7 +332,16 @@ def audience_of(header: bytes) -> Audience:
     return msgspec.msgpack.decode(bytes.fromhex(header.decode()), type=Audience)
 
 
-@get("/api/live", opt=requires("viewer"), media_type=EVENTS)
+@get(
+    "/api/live",
+    opt=requires("viewer"),
+    media_type=EVENTS,
+    responses={
+        200: ResponseSpec(
+            str, generate_examples=False, media_type=EVENTS, description="Events, until either side ends them."
+        )
+    },
+)
 async def live_feed(
     request: Request[Any, Any, Any],
     live: NamedDependency[SkipValidation[LiveFeed]],

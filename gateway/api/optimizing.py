@@ -13,6 +13,7 @@ from gateway.api import optimizing_answers as answers
 from gateway.api.access import actor_of, requires, scope_of, sees
 from gateway.api.events import EVENTS, streamed
 from gateway.api.looks import look
+from gateway.api.numbers import Numbered
 from gateway.api.ports import Audit
 from policies.vocabulary.holds import Review
 from policies.vocabulary.keys import Principal
@@ -103,7 +104,7 @@ async def list_proposals(
 
 @get("/api/proposals/{number:int}", opt=requires("overseer"))
 async def show_proposal(
-    number: FromPath[int],
+    number: Numbered,
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
@@ -116,7 +117,7 @@ async def show_proposal(
 
 @post("/api/proposals/{number:int}/approve", opt=requires("operator"), status_code=200)
 async def approve_proposal(
-    number: FromPath[int],
+    number: Numbered,
     data: JSONBody[Approval],
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
     audit: NamedDependency[SkipValidation[Audit]],
@@ -130,7 +131,7 @@ async def approve_proposal(
 
 @post("/api/proposals/{number:int}/reject", opt=requires("operator"), status_code=200)
 async def reject_proposal(
-    number: FromPath[int],
+    number: Numbered,
     data: JSONBody[Word],
     revision_desk: NamedDependency[SkipValidation[RevisionDesk]],
     audit: NamedDependency[SkipValidation[Audit]],

@@ -29,6 +29,8 @@ def _answer(status: int, kind: str, message: str, remedy: str) -> Response[Probl
     headers = dict(SAFE_HEADERS)
     if status == http.HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="stepwarden"'
+    if status == http.HTTPStatus.REQUEST_TIMEOUT:
+        headers["connection"] = "close"  # what is left of its body would pass for the next request
     fault = Fault(type=kind, message=message, remedy=remedy)
     return Response(Problem(error=fault), status_code=status, media_type="application/json", headers=headers)
 

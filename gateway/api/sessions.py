@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter, SkipValidation
 from gateway.api import answers
 from gateway.api.access import actor_of, requires, scope_of, sees
 from gateway.api.looks import look
+from gateway.api.numbers import LARGEST
 from gateway.api.ports import Audit, Desk, Erased, NotFound, Records
 from gateway.api.reading import Reader
 from gateway.times import moment_ns
@@ -93,7 +94,9 @@ def show_steps(
     audit: NamedDependency[SkipValidation[Audit]],
     principal: NamedDependency[SkipValidation[Principal]],
     text: Longest = 10_000,
-    after: Annotated[int, QueryParameter(ge=0, description="A turn's `number`: only steps of later ones.")] = 0,
+    after: Annotated[
+        int, QueryParameter(ge=0, le=LARGEST, description="A turn's `number`: only steps of later ones.")
+    ] = 0,
     turns: Annotated[int | None, QueryParameter(ge=1, le=1000, description="Of how many turns at most.")] = None,
 ) -> answers.StepList:
     """The steps of one session in order, each with its text."""

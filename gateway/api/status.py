@@ -2,6 +2,7 @@
 
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import SkipValidation
 
 from gateway.api import answers
@@ -20,7 +21,13 @@ def healthz() -> str:
     return "ok\n"
 
 
-@get("/readyz", opt=requires("anyone"), media_type="text/plain", sync_to_thread=False)
+@get(
+    "/readyz",
+    opt=requires("anyone"),
+    media_type="text/plain",
+    responses={503: ResponseSpec(str, generate_examples=False, media_type="text/plain", description="Why not.")},
+    sync_to_thread=False,
+)
 def readyz(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> Response[str]:
     """Whether new requests are welcome here: 200, or 503 with the reason."""
     reason = gateway.unready()

@@ -8,11 +8,12 @@ from litestar.params import FromPath, QueryParameter, SkipValidation
 
 from gateway.api import answers
 from gateway.api.access import requires, scope_of
+from gateway.api.numbers import LARGEST
 from gateway.api.ports import Records
 from gateway.api.sessions import visible
 from policies.vocabulary.keys import Principal
 
-After = Annotated[int, QueryParameter(ge=0, description="`next` of the page before.")]
+After = Annotated[int, QueryParameter(ge=0, le=LARGEST, description="`next` of the page before.")]
 Turns = Annotated[int, QueryParameter(ge=1, le=1000, description="How many turns at most.")]
 
 

@@ -165,20 +165,33 @@ class ApiClient:
             if response.is_error:
                 await response.aread()
                 _read(response)
-            async for name, data in _events(response.aiter_lines()):
+            async for name, data in _events(response.aiter_bytes()):
                 if not on_event(name, data):
                     return
 
 
-async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
-    """Server-sent events as `(name, data)`; ours hold one line of JSON each."""
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, Any]]:
+    """Server-sent events as `(name, data)`; ours hold one line of JSON each. Raises `NotStepwarden`."""
     name = "message"
-    async for line in lines:
-        field, _, value = line.partition(": ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            yield name, msgspec.json.decode(value)
+    async for line in _lines(pieces):
+        field, _, value = line.partition(b": ")
+        if field == b"event":
+            name = value.decode(errors="replace")
+        elif field == b"data":
+            try:
+                data = msgspec.json.decode(value)
+            except msgspec.DecodeError as error:
+                raise NotStepwarden("an event of it holds no JSON") from error
+            yield name, data
+
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The lines of an answer. Of what ends a line elsewhere, U+2028 say, JSON is full where recorded text is."""
+    rest = b""
+    async for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line
 
 
 def _read(response: httpx.Response) -> Any:

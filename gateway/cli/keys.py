@@ -1,12 +1,13 @@
 """`stepwarden keys`."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gateway.cli.options import AMOUNT, TIME, later_ns, reach, reach_options
+from gateway.cli.options import AMOUNT, TIME, reach, reach_options
 from policies.vocabulary.keys import ROLES
 
 
@@ -39,13 +40,13 @@ def create_key(
     """
     from gateway.api.keys import APP_PATTERN
     from gateway.cli.screen import clean, err, print_json
-    from gateway.times import rfc3339
+    from gateway.times import later_ns, rfc3339
 
     if not re.fullmatch(APP_PATTERN, app):
         allowed = "1 to 64 lower-case letters, digits, `_` and `-`, starting with a letter or digit; or `*` for all"
         raise click.BadParameter(f"an app's name is {allowed}.", param_hint="'--app'")
     wanted: dict[str, Any] = {"name": name, "role": role, "app": app, "budget_usd": budget}
-    wanted["expires_at"] = None if expires is None else rfc3339(later_ns(expires))
+    wanted["expires_at"] = None if expires is None else rfc3339(later_ns(expires, now_ns=time.time_ns()))
     with reach(config_file, url, create=True) as api:
         created = api.post("/api/keys", wanted)
     if as_json:

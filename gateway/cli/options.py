@@ -2,14 +2,11 @@
 
 import math
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from policies.errors import StepwardenError
 
 if TYPE_CHECKING:
     from gateway.cli.client import ApiClient
@@ -156,13 +153,3 @@ def reach(config_file: Path | None, url: str | None, *, create: bool = False) ->
     if url is not None:
         return client.elsewhere(url, os.environ.get(KEY_VARIABLE))
     return client.here(load_config(config_file), create=create)
-
-
-def later_ns(text: str) -> int:
-    """A time to come: RFC 3339, or a span from now such as `30d`."""
-    from gateway.times import nanoseconds, span_ns
-
-    try:
-        return time.time_ns() + span_ns(text)
-    except StepwardenError:
-        return nanoseconds(text)

@@ -57,7 +57,8 @@ def _configuration() -> Iterator[str]:
     yield "# Configuration\n"
     yield "Written by `python -m gateway.cli.reference config`; a test keeps it current.\n"
     yield "One TOML file, `./stepwarden.toml` or the one `--config` names; none is needed. Flags win over the"
-    yield "environment, the environment over the file, the file over the defaults. Unknown names are errors.\n"
+    yield "environment, the environment over the file, the file over the defaults. Unknown names are errors."
+    yield "In a variable, a NAME that is not all in capitals is taken as written: `STEPWARDEN_TOOL__WebFetch__TAGS`.\n"
     for header, section in sections().items():
         yield f"## `[{header}]`\n"
         yield f"{inspect.getdoc(section)}\n"

@@ -20,6 +20,17 @@ class NothingHappens(StepwardenError):
         return "Start `stepwarden serve`, or name a gateway elsewhere with --url."
 
 
+class FeedEnded(StepwardenError):
+    """The gateway tells nothing more, though more was wanted."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"the gateway at {where} ended its live feed")
+
+    def remedy(self) -> str:
+        """What may be the case."""
+        return "It is about to stop, or this key has expired or was revoked; then try again."
+
+
 @click.command()
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
 @config_option
@@ -43,3 +54,5 @@ def tail(count: int | None, config_file: Path | None, url: str | None, as_json: 
             return left != 0
 
         api.follow("/api/live", on_event)
+        if left != 0:
+            raise FeedEnded(api.where)

@@ -1,6 +1,6 @@
 """The whole configuration of a process: flags over environment over file over defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,12 +17,13 @@ from gateway.config.optimizer import Optimizer
 from gateway.config.prices import Prices
 from gateway.config.providers import Provider, provider_notes
 from gateway.config.reading import Reading
+from gateway.config.sections import PLAIN, settings_of
 from gateway.config.sorting import Tables
 from gateway.config.supervisor import Supervisor
 from gateway.config.telemetry import Telemetry
 from gateway.config.tools import Tool
 from gateway.config.witness import Witness
-from gateway.config.written import ConfigError, Given, Mistake, Origin, read_environment, read_file
+from gateway.config.written import ENVIRONMENT_PREFIX, ConfigError, Given, Mistake, Origin, read_environment, read_file
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         mistakes += [*tables.mistakes, *reading.mistakes]
         if mistakes:
             raise ConfigError(mistakes)
-        return cls(**_settled(reading, here), file=path)
+        notes = (*provider_notes(reading.providers), *server_notes(reading.mcp), *_unread(environ))
+        return cls(**_settled(reading, here), notes=notes, file=path)
+
+    def outdated(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The sections that are written otherwise by now. Raises `ConfigError`.
+
+        Without `[gateway]`: what flags said of it is not written anywhere.
+        """
+        written = type(self).load(self.file, environ=environ)
+        sections = (each for each in self.__struct_fields__ if each not in ("gateway", "file", "notes"))
+        return tuple(each for each in sections if getattr(written, each) != getattr(self, each))
 
     def followed(self, name: str) -> str:
         """The app whose policies and revisions an app is under: its own, or `default` where nobody configured it."""
@@ -80,6 +91,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def app(self, name: str) -> App:
         """The settings of an app; apps nobody configured follow `default`."""
         return self.apps.get(name) or msgspec.structs.replace(self.apps["default"], name=name)
+
+
+def _unread(environ: Mapping[str, str]) -> Iterator[str]:
+    """Variables that name a setting with one underscore where two belong.
+
+    No mistake: a cluster gives `STEPWARDEN_GATEWAY_PORT` to all that runs beside a service of this name.
+    """
+    for header, section in PLAIN.items():
+        for field in settings_of(section):
+            name = f"{ENVIRONMENT_PREFIX}{header}_{field.name}".upper()
+            if name in environ:
+                meant = f"{ENVIRONMENT_PREFIX}{header}__{field.name}".upper()
+                yield f"the variable {name} sets nothing: if a setting is meant, write {meant}"
 
 
 def _settled(reading: Reading, here: Path) -> dict[str, Any]:
@@ -104,5 +128,4 @@ def _settled(reading: Reading, here: Path) -> dict[str, Any]:
         "optimizer": reading.optimizer,
         "alerts": reading.alerts,
         "mcp": reading.mcp,
-        "notes": (*provider_notes(reading.providers), *server_notes(reading.mcp)),
     }

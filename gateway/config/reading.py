@@ -89,7 +89,7 @@ class Reading:
         try:
             values[field.name] = read_value(given, field.type)
         except (msgspec.ValidationError, ValueError, RecursionError) as error:
-            admitted = choices(field.type)
+            admitted = () if str(error).startswith("Expected `array`") else choices(field.type)
             remedy = f"Use one of: {', '.join(admitted)}." if admitted else "See docs/CONFIG.md for what it takes."
             reason = "has no such value" if admitted else _misfit(error, field.type)
             self.mistakes.append(mistaken(given, f"{label}: {reason}", remedy))

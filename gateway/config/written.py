@@ -100,7 +100,7 @@ def read_file(path: Path) -> tuple[list[Given], list[Mistake]]:
             return [], [
                 Mistake(place=str(path), message="is larger than 1 MiB", remedy="Point --config at a TOML file.")
             ]
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return [], [Mistake(place=str(path), message="is not UTF-8 text", remedy="Save the file as UTF-8.")]
     except OSError as error:
@@ -147,7 +147,7 @@ def key_lines(text: str) -> dict[tuple[str, ...], int]:
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     quote: str | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if quote is not None:
             quote = None if line.count(quote) % 2 else quote
             continue
@@ -181,10 +181,13 @@ def _line(lines: Mapping[tuple[str, ...], int], path: tuple[str, ...]) -> int | 
 
 
 def read_environment(environ: Mapping[str, str], *, base: Path) -> list[Given]:
-    """Settings given as `STEPWARDEN_SECTION__KEY` or `STEPWARDEN_SECTION__NAME__KEY`."""
+    """Settings given as `STEPWARDEN_SECTION__KEY` or `STEPWARDEN_SECTION__NAME__KEY`.
+
+    A NAME that is not all in capitals is kept as it is written: tools are called `WebFetch`.
+    """
     return [
         Given(
-            path=tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")),
+            path=_path(name.removeprefix(ENVIRONMENT_PREFIX)),
             value=environ[name],
             origin=Origin(place=f"environment {name}", base=base),
             text=True,
@@ -192,6 +195,11 @@ def read_environment(environ: Mapping[str, str], *, base: Path) -> list[Given]:
         for name in sorted(environ)
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name
     ]
+
+
+def _path(variable: str) -> tuple[str, ...]:
+    section, *between, key = variable.split("__")
+    return (section.lower(), *(part.lower() if part.isupper() else part for part in between), key.lower())
 
 
 def read_value(given: Given, kind: Any) -> Any:
@@ -205,7 +213,7 @@ def read_value(given: Given, kind: Any) -> Any:
 
     def beyond_json(wanted: type, raw: Any) -> Any:
         if wanted is Path and isinstance(raw, str) and raw and "\0" not in raw:
-            return given.origin.base / Path(raw).expanduser()
+            return given.origin.base / _at_home(raw)
         raise ValueError("must be a path")
 
     read = msgspec.convert(value, kind, strict=not given.text, dec_hook=beyond_json)
@@ -214,9 +222,19 @@ def read_value(given: Given, kind: Any) -> Any:
     return read
 
 
+def _at_home(path: str) -> Path:
+    """A path, `~` and `~NAME` opened. Raises `ValueError` where nobody here is called so."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError("begins with a home directory that there is not") from error
+
+
 def choices(kind: Any) -> tuple[str, ...]:
-    """The values a Literal type admits; empty for every other type."""
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    """The values that a Literal admits, a list of them or one that may be missing; empty for every other type."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((found for inner in get_args(kind) if (found := choices(inner))), ())
 
 
 def in_words(kind: Any) -> str:
@@ -227,10 +245,10 @@ def in_words(kind: Any) -> str:
         bounds = (("≥", metadata[0].ge), (">", metadata[0].gt), ("≤", metadata[0].le))
         said = [f"{sign} {value}" for sign, value in bounds if value is not None]
         return f"{in_words(kind.__origin__)} {', '.join(said)}"
-    if admitted := choices(kind):
-        return " or ".join(f'`"{choice}"`' for choice in admitted)
     if get_origin(kind) is tuple:
         return "list of text"
+    if admitted := choices(kind):
+        return " or ".join(f'`"{choice}"`' for choice in admitted)
     if type(None) in arguments:
         return in_words(next(each for each in arguments if each is not type(None)))
     return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}[

@@ -31,10 +31,19 @@ const pages = document.getElementById("pages");
 const search = document.getElementById("search");
 let visit = new AbortController(); // of a page; over once somebody goes on to another
 
+// A part of the address, as it stands where somebody cut it in the middle of a character.
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 // What the address says: `#/sessions/ID?turn=T` is page `sessions`, id `ID` and a query.
 function place() {
   const [path, query = ""] = location.hash.slice(1).split("?");
-  const [page = "", id = null] = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const [page = "", id = null] = path.split("/").filter(Boolean).map(decoded);
   return { page: page || "live", id, query: new URLSearchParams(query) };
 }
 

@@ -1,7 +1,12 @@
 // Elements out of names and text. There is no other way in this page to make one: text is only ever text, so that what a
-// model, a tool or a user wrote can be shown and can do nothing.
+// model, a tool or a user wrote can be shown and can do nothing. What no eye can see in it is made seen, as on the command
+// line (gateway/shown.py): else a recipient written backwards behind one invisible character is approved as another.
 
 const SVG = "http://www.w3.org/2000/svg";
+const READ = new Set(["title", "aria-label"]); // attributes that people read
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\u{e0000}-\u{e0fff}]/gu;
+
+const seen = (text) => String(text).replace(/\r\n?/g, "\n").replace(UNSEEN, "\ufffd");
 
 // h("a.quiet", {href: "#/"}, "text", element, [elements], null)
 export function h(what, attributes = {}, ...children) {
@@ -20,7 +25,7 @@ function filled(element, classes, attributes, children) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
     else if (name === "class") element.classList.add(...value.split(" ").filter(Boolean));
     else if (name === "style") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, value === true ? "" : READ.has(name) ? seen(value) : String(value));
   }
   append(element, children);
   return element;
@@ -30,7 +35,7 @@ function append(element, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     if (Array.isArray(child)) append(element, child);
-    else element.append(child instanceof Node ? child : String(child));
+    else element.append(child instanceof Node ? child : seen(child));
   }
 }
 
@@ -42,7 +47,7 @@ export function put(element, ...children) {
 
 // What is said to who does not see the page.
 export function announce(text) {
-  document.getElementById("announce").textContent = text;
+  document.getElementById("announce").textContent = seen(text);
 }
 
 // A question in a dialog; gives the form's values, or null where it was left. `no` is null where there is nothing to leave.

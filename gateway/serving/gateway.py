@@ -336,6 +336,7 @@ class Gateway:
                 access=access,
                 sign_ins=keeper.store.sign_ins,
                 reach=Reach.within(config.limits),
+                body_seconds=config.limits.body_seconds,
             )
         )
 

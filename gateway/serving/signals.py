@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from gateway.activation import activation
 from gateway.at_the_gate import AtTheGate
 from gateway.config import Config
+from gateway.config.written import ConfigError
 from gateway.in_force import in_force
 from gateway.keeper import Keeper, LocalKeeper
 from gateway.stations.benches import Supervision
@@ -22,10 +24,13 @@ log = logging.getLogger("stepwarden.serve")
 def on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: Callable[[Supervision], None]) -> None:
     """On SIGHUP read the policy files anew, and put them in force if they check; else what is in force stays.
 
-    The audit log holds what they are before anything is judged by them.
+    The audit log holds what they are before anything is judged by them. The configuration, which names them, is read at
+    a start alone: where it was changed, that is said, or a policy added there would be believed in force.
     """
 
     async def read_anew() -> None:
+        if isinstance(keeper, LocalKeeper):
+            await asyncio.to_thread(_warn_of_changes, config)
         try:
             supervision = await asyncio.to_thread(in_force, config, panel, AtTheGate(keeper), keeper)
             if isinstance(keeper, LocalKeeper) and keeper.standing is not None:
@@ -50,6 +55,17 @@ def on_hangup(config: Config, panel: Panel | None, keeper: Keeper, supervise: Ca
 
     under_way: set[asyncio.Task[None]] = set()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
+
+
+def _warn_of_changes(config: Config) -> None:
+    """Say where the configuration is written otherwise than it was read."""
+    try:
+        changed = config.outdated(os.environ)
+    except ConfigError as wrong:
+        log.warning("the configuration would not be read any more", extra={"mistakes": [*map(str, wrong.mistakes)]})
+        return
+    if changed:
+        log.warning("the configuration was changed: it is read at the next start", extra={"changed": changed})
 
 
 def stop_signals() -> asyncio.Event:

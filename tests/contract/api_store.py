@@ -337,8 +337,9 @@ def ask(
     headers: Mapping[str, str] | None = None,
     client: tuple[str, int] = ("127.0.0.1", 50_000),
     body: Any = None,
+    content: bytes | None = None,
 ) -> httpx.Response:
-    """One request, as a caller on loopback unless said otherwise."""
+    """One request, as a caller on loopback unless said otherwise; `content`: its body as it is."""
     sent = {"host": f"127.0.0.1:{PORT}", **(headers or {})}
     if key is not None:
         sent["authorization"] = f"Bearer {key}"
@@ -346,6 +347,6 @@ def ask(
     async def asked() -> httpx.Response:
         transport = httpx.ASGITransport(app=app, client=client, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{PORT}") as caller:
-            return await caller.request(method, path, headers=sent, json=body)
+            return await caller.request(method, path, headers=sent, json=body, content=content)
 
     return asyncio.run(asked())

@@ -13,7 +13,7 @@ from gateway.cli.events import EventPrinter
 from gateway.cli.main import FAILED, run
 from gateway.cli.tables import exchange_table
 from gateway.config import Config
-from gateway.demo.answers import Answer
+from gateway.demo.answers import Answer, SeenRequest
 from gateway.demo.background import BackgroundProvider
 from storage.store import Store
 from tests.contract.api_store import HOSTILE, recorded
@@ -205,6 +205,23 @@ def test_tail_needs_a_running_gateway(house: str, capsys: pytest.CaptureFixture[
     assert "no gateway is running" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("count", "code"), [(1, 0), (2, FAILED), (None, FAILED)])
+def test_tail_says_where_the_feed_ended_before_it_was_to(
+    provider: BackgroundProvider, capsys: pytest.CaptureFixture[str], count: int | None, code: int
+) -> None:
+    def told(request: SeenRequest) -> Answer:
+        if request.target == "/api/status":
+            return Answer(headers=((b"content-type", b"application/json"),), body=(b'{"serving": true}',))
+        return Answer(headers=((b"content-type", b"text/event-stream"),), body=(b"event: x\ndata: {}\n\n",))
+
+    provider.script = told
+    said = () if count is None else ("--count", str(count))
+    assert run(["tail", "--url", provider.url, "--json", *said]) == code
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == {"event": "x", "data": {}}
+    assert [line["error"]["type"] for line in lines[1:]] == ([] if code == 0 else ["FeedEnded"])
+
+
 def test_init_writes_what_check_accepts_and_never_overwrites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -302,6 +319,28 @@ def test_words_are_found_in_contents_where_the_app_allows_it(
     assert "0 found" in printed(capsys, "search", "nobody said this", code=1)
     entries = json.loads(printed(capsys, "sessions", "list", "--json"))
     assert entries["sessions"][0]["session_id"] == house
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_what_ends_a_line_elsewhere_ends_no_event(
+    house: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], end: str
+) -> None:
+    del house
+    store = Store.open(tmp_path / "stepwarden-data")
+    store.append([recorded(messages=[{"role": "user", "content": f"a needle{end}and hay"}])])
+    store.close()
+    (tmp_path / "stepwarden.toml").write_text("[app.default]\nsearch = true\n")
+    found = json.loads(printed(capsys, "search", "needle", "--json"))
+    assert [each["after"] for each in found["found"]] == [f"{end}and hay"]
+
+
+def test_events_of_a_stranger_are_said_to_be_none_of_ours(
+    provider: BackgroundProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = ((b"content-type", b"text/event-stream"),)
+    provider.script = always(Answer(headers=headers, body=(b"event: step\ndata: hello\n\n",)))
+    assert run(["backtest", "--policy", "agent-baseline", "--url", provider.url]) == FAILED
+    assert "not from a Stepwarden control plane" in capsys.readouterr().err
 
 
 def test_every_exchange_that_a_search_shows_is_in_the_audit_log_and_the_words_are_not(

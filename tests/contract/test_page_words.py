@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from gateway.api.access import SUFFICES, Needs
+from gateway.shown import clean_lines
 from policies.gate.trial import Stage
 from policies.vocabulary import audit, revisions
 from policies.vocabulary.ladder import Outcome, RungName, Why
@@ -112,3 +113,12 @@ def test_pages_show_a_role_what_the_gateway_lets_it_do() -> None:
     assert {name: set(re.findall(r'"(\w+)"', roles)) for name, roles in members.items()} == {
         name: set(SUFFICES[needs]) for name, needs in asks.items()
     }
+
+
+def test_what_no_eye_can_see_is_made_seen_on_the_page_as_on_the_command_line() -> None:
+    found = re.search(r"^const UNSEEN = /(\[.*\])/gu;$", (PAGES / "dom.js").read_text(), re.MULTILINE)
+    assert found
+    unseen = re.compile(re.sub(r"\\u\{(\w+)\}", lambda wide: f"\\U{wide[1]:0>8}", found[1]))
+    lines = {*"\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"}
+    for character in set(map(chr, range(0x110000))) - lines:
+        assert bool(unseen.fullmatch(character)) == (clean_lines(character) != character), hex(ord(character))

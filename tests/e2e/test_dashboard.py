@@ -206,13 +206,20 @@ def test_findings_stand_on_the_very_characters(page: Page, standing: Stage) -> N
 
 def readable(text: str) -> str:
     """Of a text, what a search for it in a page can find: up to the first character that is not shown."""
-    return re.split(r"[\u0000-\u001f]", text.lstrip("\u202e"))[0]
+    return re.split(r"[\u0000-\u001f\u202c]", text.lstrip("\u202e"))[0]
 
 
 def assert_inert(page: Page) -> None:
     assert page.evaluate("window.pwned") is None, page.url
     unwanted = page.locator("main script, main iframe, main img, main form[action], main base, main meta")
     assert unwanted.count() == 0, page.url
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\ufeff]", page.locator("body").inner_text()), page.url
+
+
+def test_an_address_that_was_cut_in_a_character_is_no_blank_page(browser: Browser, standing: Stage) -> None:
+    with tab(browser, standing.url) as opened:
+        opened.page.goto("/#/sessions/%")
+        expect(opened.page.locator("main .failure")).to_contain_text("no session has this id")
 
 
 def test_hostile_text_is_only_ever_text(browser: Browser, standing: Stage, prepared: Prepared) -> None:

@@ -324,6 +324,19 @@ def test_a_target_beyond_all_limits_is_a_431(house: House, size: int) -> None:
     assert_readable(got)
 
 
+@pytest.mark.parametrize(("path", "sent"), [(b"/api/sign-in", b'{"key"'), (b"/api/keys", b"")])
+def test_a_stranger_whose_body_does_not_come_keeps_no_connection_to_the_control_plane(
+    hasty: House, path: bytes, sent: bytes
+) -> None:
+    host = b"host: %s:%d\r\n" % (hasty.gateway.address[0].encode(), hasty.gateway.address[1])
+    with hasty.wire() as wire:
+        wire.send(head(host, b"content-length: 40\r\n", line=b"POST %s HTTP/1.1\r\n" % path) + sent)
+        response = wire.response()
+        assert response.status == 408
+        assert json.loads(response.body)["error"]["type"] == "too_slow"
+        assert wire.is_closed()
+
+
 def test_a_head_that_does_not_come_to_its_end_is_cut_off(hasty: House) -> None:
     with hasty.wire() as wire:
         response = wire.send(LINE + HOST + b"x-slow: ").response()

@@ -492,3 +492,21 @@ def test_policies_change_on_a_hangup_if_they_check_and_stay_if_they_do_not(tmp_p
         (tmp_path / "house.toml").write_text(RULES.replace("bluebird", "heron"))
         house.gateway.process.send_signal(signal.SIGHUP)
         assert waited(redacted)
+
+
+def test_a_hangup_says_where_the_configuration_was_changed_for_it_is_read_at_a_start_alone(tmp_path: Path) -> None:
+    with standing(tmp_path, more=settings(tmp_path)) as house:
+        configuration = tmp_path / "stepwarden.toml"
+        written = configuration.read_text()
+
+        def hung_up(said: str, text: str) -> None:
+            configuration.write_text(text)
+            house.gateway.process.send_signal(signal.SIGHUP)
+            waited(lambda: said in house.gateway.log or None)
+
+        hung_up("policies read anew", written + "# nothing else\n")
+        assert "configuration" not in house.gateway.log.partition("listening")[2]
+        hung_up("the configuration was changed", written + "[capture]\nretention_days = 7\n")
+        assert '"capture"' in house.gateway.log
+        hung_up("the configuration would not be read any more", "[captur]\n")
+        assert "unknown section" in house.gateway.log
