@@ -165,6 +165,7 @@ class DataPlane:
                 passage.watch.stop()
             if passage.showing is not None:
                 passage.showing.cancel()
+            passage.end_children()
             for each in (passage, *passage.children):
                 if each.answer is not None:
                     each.answer.close()
@@ -391,15 +392,7 @@ class DataPlane:
     ) -> Attempt:
         """Send a body in a caller's place, as an exchange of its own beside the caller's. Raises `Refused`."""
         child = passage.child(new_id(passage.now()), body)
-        await self.keeper.open(
-            Opening(
-                accepted=child.accepted(),
-                secret=shown.secret if shown else None,
-                ceiling_micro_usd=self._ceiling(child),
-                priced=True,
-            )
-        )
-        passage.children.append(child)
+        await self._open_child(passage, child, shown)
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
         headers = forward.with_header(headers, b"content-length", b"%d" % len(body))
         child.upstream_started_ns = child.now()
@@ -411,9 +404,25 @@ class DataPlane:
         child.upstream_status = child.status = answer.status
         observation = self._observe(child, forward.response_headers(answer.headers))
         if answer.status != 200:  # noqa: PLR2004 - OK
+            child.outcome = "complete"  # an answer, too, though nobody wants to read it
             raise UpstreamBroke("The provider refused to be asked again.")
         assert child.view is not None
         return Attempt(child, answer, observation, body=body, view=child.view)
+
+    async def _open_child(self, passage: Passage, child: Passage, shown: Presented | None) -> None:
+        """Open a request of ours. Raises `Refused`; one whose caller leaves meanwhile is recorded, and so settled."""
+        opening = Opening(
+            accepted=child.accepted(),
+            secret=shown.secret if shown else None,
+            ceiling_micro_usd=self._ceiling(child),
+            priced=True,
+        )
+        passage.children.append(child)
+        try:
+            await self.keeper.open(opening)
+        except Refused:
+            passage.children.remove(child)
+            raise
 
     async def _open(self, passage: Passage, shown: Presented | None) -> None:
         priced = passage.operation in {"chat", "embeddings", "batch"}

@@ -221,6 +221,12 @@ class Passage:
             )
         return other
 
+    def end_children(self) -> None:
+        """What was asked on the caller's behalf and came to no end of its own ended as the caller's exchange did."""
+        for child in self.children:
+            if child.outcome == "refused" and child.error_type is None:
+                child.outcome = self.outcome
+
     async def judge_rest(self) -> None:
         """Judge what of the reply was not judged while it passed; nobody waits for this any more."""
         docket, observation = self.docket, self.observation
@@ -537,7 +543,9 @@ class Passage:
         """What the call cost; a call that never reached the provider cost nothing, one we cannot price is unknown."""
         if self.is_free:
             return 0
-        if self.upstream_started_ns is None or self.outcome in {"refused", "upstream_unreachable"}:
+        if self.upstream_started_ns is None or self.outcome == "upstream_unreachable":
+            return 0
+        if self.outcome == "refused" and self.upstream_status is None:
             return 0
         if self.upstream_status is not None and self.upstream_status >= 400:  # noqa: PLR2004 - providers bill no errors
             return 0
