@@ -229,9 +229,8 @@ class DataPlane:
             _refuse_unpriced(passage)
             await self._open(passage, shown)
             self._note_unseen(passage)
-            outgoing = self._streamed(passage, door, receive)
-            if outgoing is None:
-                passage.watch = Watch(door)
+            outgoing = self._streamed(passage, receive)
+            passage.watch = Watch(door)
         else:
             outgoing = passage.body = await ingress.read_body(receive, door, passage.caller_headers, self._limits)
             self._understand(passage)
@@ -360,16 +359,11 @@ class DataPlane:
             body = redirected(body, view, {named: holder})
         return settled(body, owed) if owed else body
 
-    def _streamed(self, passage: Passage, door: Door, receive: Receive) -> AsyncIterator[bytes] | None:
+    def _streamed(self, passage: Passage, receive: Receive) -> AsyncIterator[bytes] | None:
         """The request body of a path that is not understood, relayed as it arrives; None where there is none."""
         if not ingress.has_body(passage.caller_headers):
             return None
-        task = asyncio.current_task()
-
-        def whole() -> None:
-            passage.watch = Watch(door, task)
-
-        return passage.spill_request(ingress.stream_body(receive, self._limits), keep=_KEPT_OTHER_BYTES, at_end=whole)
+        return passage.spill_request(ingress.stream_body(receive, self._limits), keep=_KEPT_OTHER_BYTES)
 
     def _understand(self, passage: Passage) -> None:
         """Read the request; what cannot be read is relayed all the same and noted."""
@@ -593,10 +587,7 @@ class DataPlane:
             await _cut(passage)
 
     async def _refused(self, passage: Passage, refusal: Refused, send: Send) -> None:
-        if passage.caller_left:  # the broken upload is of its making, and nobody hears a refusal
-            passage.outcome = "client_aborted"
-        else:
-            await self._refuse(passage, passage.refused(refusal), send)
+        await self._refuse(passage, passage.refused(refusal), send)
 
     async def _refuse(self, passage: Passage, refusal: Refused, send: Send) -> None:
         """Say no in the caller's own protocol."""

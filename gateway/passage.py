@@ -23,7 +23,7 @@ from gateway.refusals import Refused, SessionTerminated, TooSlow
 from gateway.server import Door
 from gateway.stations.asks import GLIMPSED, Ask, Done, Glimpse, Made
 from gateway.stations.errands import digest_of
-from gateway.stations.ingress import ClientGone, Headers, Watch
+from gateway.stations.ingress import Headers, Watch
 from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.stations.states import scope_of
@@ -128,7 +128,6 @@ class Passage:
     error_type: str | None = None
     failure: Refused | None = None
     """What went wrong while a streamed request body was read; it explains the broken upstream call."""
-    caller_left = False
     outlet: Callable[[Any], Awaitable[None]] | None = None
     """The way to the caller once an answer may come; None before."""
     finished = False
@@ -347,22 +346,16 @@ class Passage:
                         return text_digest(part.text)
         return None
 
-    async def spill_request(
-        self, body: AsyncIterator[bytes], *, keep: int, at_end: Callable[[], None]
-    ) -> AsyncIterator[bytes]:
-        """Relay a request body of any size while keeping a bounded copy; `at_end` runs once it is whole."""
+    async def spill_request(self, body: AsyncIterator[bytes], *, keep: int) -> AsyncIterator[bytes]:
+        """Relay a request body of any size while keeping a bounded copy."""
         spill = self._spill = Spill(keep)
         try:
             async for piece in body:
                 spill.add(piece)
                 yield piece
-        except ClientGone:
-            self.caller_left = True
-            raise
         except TooSlow as late:
             self.failure = late
             raise
-        at_end()
 
     def refused(self, refusal: Refused) -> Refused:
         """Note a refusal; returns the one to tell the caller."""

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.demo import render
 from gateway.demo.answers import Answer, Gate, Piece, SeenRequest
-from gateway.demo.scenarios import HEADER
+from gateway.demo.scenarios import HEADER, Endless
 from tests.fakes.provider import always, events
 from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, Dialect, House, waited
 from tests.gateway.rawhttp import PATIENCE, request
@@ -59,6 +59,26 @@ def test_an_upload_abandoned_halfway_is_abandoned_upstream(house: House) -> None
     assert (facts["path"], facts["outcome"]) == ("/v1/files", "client_aborted")
     assert facts["status"] is None, "no answer was sent, so none is recorded"
     assert facts["error_type"] is None
+
+
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [((b"content-length", b"1000"), b"abc"), ((b"transfer-encoding", b"chunked"), b"3\r\nabc\r\n")],
+    ids=["declared", "chunked"],
+)
+def test_an_answer_to_an_upload_that_is_abandoned_halfway_ends_with_it(
+    house: House, framing: tuple[bytes, bytes], sent: bytes
+) -> None:
+    mark = b"early " + framing[0]
+    tag = (b"stepwarden-tags", b"mark=" + mark)
+    endless = Answer(headers=(JSON,), body=Endless([b"[1, "], 0.01), transfer="chunked")
+    house.provider.early = lambda _: endless
+    with house.wire() as wire:
+        wire.send(request(b"/openai/v1/files", headers=[framing, (b"x-mark", mark), tag]) + sent)
+        assert wire.head().status == 200
+    assert aborted(house, mark.decode())
+    facts = house.newest(lambda each: ["mark", mark.decode()] in each["tags"])
+    assert facts["outcome"] == "client_aborted"
 
 
 def test_what_was_read_before_a_caller_left_is_recorded(house: House) -> None:
