@@ -40,7 +40,6 @@ from gateway.refusals import (
     UpstreamMalformed,
     UpstreamTimedOut,
 )
-from gateway.server import Door
 from gateway.stations import forward, ingress
 from gateway.stations.benches import Supervision
 from gateway.stations.ingress import ClientGone, Presented, Watch
