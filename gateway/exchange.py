@@ -522,7 +522,7 @@ class DataPlane:
 
     async def _end_answer(self, passage: Passage, observation: Observation, last: bytes, send: Send) -> None:
         """Let the last bytes go, unless the provider stopped before its own end."""
-        if observation.unfinished:
+        if observation.unfinished and passage.upstream_status not in BODILESS:
             passage.outcome = "truncated"
             await self._end_unfinished(passage, send)
             return
