@@ -46,6 +46,19 @@ def test_a_caller_that_leaves_cancels_the_providers_work(
     assert facts["upstream_started_at"] is not None
 
 
+def test_a_caller_that_leaves_with_requests_in_a_row_is_no_error(house: House) -> None:
+    before = len(house.gateway.log)
+    tag = (b"stepwarden-tags", b"mark=in-a-row")
+    stalled = CHAT.call(headers=[(HEADER.encode(), b"stall-before-headers"), (b"x-mark", b"in-a-row"), tag])
+    with house.wire() as wire:
+        wire.send(stalled + CHAT.call())
+        house.provider.wait_for(lambda it: any(each.header("x-mark") == "in-a-row" for each in it.requests))
+    aborted(house, "in-a-row")
+    assert house.newest(lambda each: ["mark", "in-a-row"] in each["tags"])["outcome"] == "client_aborted"
+    house.ask(CHAT.call())
+    assert '"error"' not in house.gateway.log[before:]
+
+
 def test_an_upload_abandoned_halfway_is_abandoned_upstream(house: House) -> None:
     marks = [(b"x-mark", b"upload"), (b"stepwarden-tags", b"mark=upload")]
     head = request(b"/openai/v1/files", b"", headers=[(b"content-length", b"1000000"), *marks])
