@@ -4,12 +4,12 @@ Pure look-ups over a `Register`; nothing here changes it. Which evidence is trie
 happens to sessions and branches then, stands in `thread.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from gateway.stations.asks import Ask
-from gateway.stations.branches import Branch, End, Register, Session, tail_key
+from gateway.stations.branches import Branch, End, Key, Register, Session, tail_key
 from gateway.stations.states import Chains, role_of
 from policies.vocabulary.sessions import Relation
 
@@ -83,6 +83,14 @@ class Look:
         """Whether an end may be joined and nothing stands on it yet."""
         return not end.taken and self.fits(end)
 
+    def likest(self, pick: Callable[[Key, Callable[[End], bool]], End | None], key: Key) -> End | None:
+        """The end that a table picks under a key: of equal ones one with these instructions and tools."""
+        return pick(key, self.fits_alike) or pick(key, self.fits)
+
+    def fits_alike(self, end: End) -> bool:
+        """Whether an end may be joined, and was asked for with the same instructions and tools."""
+        return end.branch.role == self.role and self.fits(end)
+
     def run(self, at: int) -> int:
         """How many assistant messages stand in a row from here."""
         voices = self.ask.voices
@@ -108,14 +116,21 @@ def by_retry(sought: Look, register: Register) -> Found | None:
     if place not in register.places.rows:
         return None
 
+    told = sought.session is not None or ask.retry > 0
+    bare = not (told or sought.answered_before(sought.size))
+
     def is_recent(end: End) -> bool:
-        in_time = sought.session is not None or ask.retry > 0 or ask.at_ns - end.at_ns < RETRY_WINDOW_NS
-        return in_time and sought.fits_free(end)
+        return (told or ask.at_ns - end.at_ns < RETRY_WINDOW_NS) and sought.fits_free(end)
+
+    def is_recent_and_alike(end: End) -> bool:
+        return end.branch.role == sought.role and is_recent(end)
 
     def is_earlier(end: End) -> bool:
         return end.retry < ask.retry and sought.fits_free(end)
 
-    end = register.failed.oldest(place, is_recent)
+    end = register.failed.oldest(place, is_recent_and_alike)
+    if end is None and not bare:
+        end = register.failed.oldest(place, is_recent)
     if end is None and ask.retry:
         end = register.newest_open(place, is_earlier) or register.answered.newest(place, is_earlier)
     return Found("retries", end.branch, end, sought.size) if end else None
@@ -157,10 +172,10 @@ def _after_reply(sought: Look, register: Register, at: int) -> Found | None:
         return _unverified(sought, register, at)
     key = sought.place(at) + last[1]
     known = at + sought.run(at)
-    head = register.heads.oldest(key, sought.fits)
+    head = sought.likest(register.heads.oldest, key)
     if head:
         return Found("continues", head.branch, head, known)
-    earlier = register.replies.newest(key, sought.fits)
+    earlier = sought.likest(register.replies.newest, key)
     if earlier:
         return Found("forks", earlier.branch, earlier, known)
     return _other_reply(sought, register, at)
