@@ -452,6 +452,8 @@ class DataPlane:
         view, principal = passage.view, passage.principal
         if view is None or principal is None or not principal.budgeted or passage.operation == "batch":
             return None
+        if view.off_list:
+            return None
         size = sys.maxsize if asks_beyond_its_bytes(passage.decoded, view) else len(passage.decoded)
         one = self._prices.ceiling(view.model, size, view.max_tokens, passage.provider)
         return None if one is None else one * view.choices

@@ -36,7 +36,6 @@ from policies.vocabulary.exchanges import Body, Exchange, Outcome, Recording
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Part, Step
-from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import STRENGTH
 
 _FREE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -519,7 +518,7 @@ class Passage:
             temperature=view.temperature if view else None,
             top_p=view.top_p if view else None,
             usage=reply.usage,
-            cost_micro_usd=self._cost(model, reply.usage, prices),
+            cost_micro_usd=self._cost(model, reply, prices),
             price_version=prices.version,
             client=who.client,
             retry=who.retry,
@@ -532,7 +531,7 @@ class Passage:
             blind=self.blind,
         )
 
-    def _cost(self, model: str | None, usage: Usage, prices: Prices) -> int | None:
+    def _cost(self, model: str | None, reply: Reply, prices: Prices) -> int | None:
         """What the call cost; a call that never reached the provider cost nothing, one we cannot price is unknown."""
         if self.is_free:
             return 0
@@ -542,9 +541,10 @@ class Passage:
             return 0
         if self.upstream_status is not None and self.upstream_status >= 400:  # noqa: PLR2004 - providers bill no errors
             return 0
-        if self.operation not in {"chat", "embeddings"}:
+        off_list = reply.off_list or (self.view is not None and self.view.off_list)
+        if self.operation not in {"chat", "embeddings"} or off_list:
             return None
-        return prices.cost(model, usage, self.provider)
+        return prices.cost(model, reply.usage, self.provider)
 
     def _request_body(self) -> Body:
         head = self.request_head
