@@ -305,15 +305,22 @@ def _by_calls(sought: Look, register: Register) -> End | None:
     end = ends[-1]
     if any(len(call) >= DISTINCTIVE_CALL for call in sought.ask.results[:COMPARED]):
         return end
+    if end.branch.role != sought.role:
+        return None
     said = {digest for digest, voice in zip(sought.ask.digests, sought.ask.voices, strict=True) if voice != "system"}
     return end if said.intersection(end.branch.messages()) else None
 
 
 def _by_last_exchange(sought: Look, register: Register) -> End | None:
+    """Under other instructions or tools, as those that tell the time, a short reply tells no conversation apart."""
     last = sought.ask.last_run
     if last is None or last[0] == 0:
         return None
-    ends = register.tails.all(tail_key(sought.guard, sought.ask.digests[last[0] - 1], last[1]), sought.fits)
+    def fits(end: End) -> bool:
+        alike = end.branch.role == sought.role or any(table is register.said for table, _ in end.listings)
+        return alike and sought.fits(end)
+
+    ends = register.tails.all(tail_key(sought.guard, sought.ask.digests[last[0] - 1], last[1]), fits)
     if len({end.branch.session.session_id for end in ends}) != 1:
         return None
     return ends[-1] if len(ends[-1].branch.held) >= COMPACTED * 16 else None

@@ -15,8 +15,9 @@ deterministic: ids and spans come from outside, time from the ask. Nothing joins
 - `prompt_cache_key`: narrows the match by content likewise.
 - `trace_context`: a trace seen in exactly this scope, and for the same end user.
 - `content_prefix`: the history, checked by hash chain, is one we saw, and goes on with the reply we relayed; or
-  it answers a tool call that only one session made, ends with an exchange that only one session had, or holds a
-  long reply in its place that one session alone was given.
+  it answers a tool call that only one session made, ends with an exchange that only one session had (short ids and
+  replies count under equal instructions and tools alone), or holds a long reply in its place that one session alone
+  was given.
 - `tool_handoff`: the first words stood in an argument of a tool call that exactly one live session made.
 - `none`: nothing; a new session.
 
