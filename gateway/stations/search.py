@@ -208,7 +208,8 @@ def _after_silence(sought: Look, register: Register, at: int) -> Found | None:
 def _unverified(sought: Look, register: Register, at: int) -> Found | None:
     """Several replies follow the prefix, so that the first cannot be checked: compare message by message."""
     ends = register.places.all(sought.place(at), sought.fits)
-    branches = dict.fromkeys(end.branch for end in reversed(ends[-COMPARED:]))
+    alike = [end for end in ends if end.branch.role == sought.role] if sought.session is None else []
+    branches = dict.fromkeys(end.branch for end in reversed((alike or ends)[-COMPARED:]))
     return by_messages(sought, branches) or _left(sought, ends, at)
 
 
@@ -231,8 +232,9 @@ def is_shorter(sought: Look, branch: Branch) -> bool:
 
 
 def by_messages(sought: Look, branches: Iterable[Branch]) -> Found | None:
-    """The first of these branches whose last request this is with some messages changed."""
-    return next(filter(None, (_aligned(sought, branch) for branch in islice(branches, COMPARED))), None)
+    """The first of these branches whose last request this is with the fewest messages changed."""
+    found = filter(None, (_aligned(sought, branch) for branch in islice(branches, COMPARED)))
+    return min(found, key=lambda each: len(each.replaces), default=None)
 
 
 def _aligned(sought: Look, branch: Branch) -> Found | None:
@@ -316,6 +318,7 @@ def _by_last_exchange(sought: Look, register: Register) -> End | None:
     last = sought.ask.last_run
     if last is None or last[0] == 0:
         return None
+
     def fits(end: End) -> bool:
         alike = end.branch.role == sought.role or any(table is register.said for table, _ in end.listings)
         return alike and sought.fits(end)
