@@ -59,7 +59,8 @@ class Admission:
             return
         if ceiling_micro_usd is None:
             raise BudgetExhausted(
-                "This key has a budget, and what the request may cost is unknown: its model has no price here."
+                "This key has a budget, and what the request may cost is unknown: its model has no price here, "
+                "or it asks for another tier, speed or region than the price is for."
             )
         balance = self._balance.setdefault(key.key_id, key.spent_micro_usd)
         if balance + ceiling_micro_usd > key.budget_micro_usd:

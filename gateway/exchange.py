@@ -40,7 +40,6 @@ from gateway.refusals import (
     UpstreamMalformed,
     UpstreamTimedOut,
 )
-from gateway.server import Door
 from gateway.stations import forward, ingress
 from gateway.stations.benches import Supervision
 from gateway.stations.ingress import ClientGone, Presented, Watch
@@ -165,6 +164,7 @@ class DataPlane:
                 passage.watch.stop()
             if passage.showing is not None:
                 passage.showing.cancel()
+            passage.end_children()
             for each in (passage, *passage.children):
                 if each.answer is not None:
                     each.answer.close()
@@ -228,9 +228,8 @@ class DataPlane:
             _refuse_unpriced(passage)
             await self._open(passage, shown)
             self._note_unseen(passage)
-            outgoing = self._streamed(passage, door, receive)
-            if outgoing is None:
-                passage.watch = Watch(door)
+            outgoing = self._streamed(passage, receive)
+            passage.watch = Watch(door)
         else:
             outgoing = passage.body = await ingress.read_body(receive, door, passage.caller_headers, self._limits)
             self._understand(passage)
@@ -359,16 +358,11 @@ class DataPlane:
             body = redirected(body, view, {named: holder})
         return settled(body, owed) if owed else body
 
-    def _streamed(self, passage: Passage, door: Door, receive: Receive) -> AsyncIterator[bytes] | None:
+    def _streamed(self, passage: Passage, receive: Receive) -> AsyncIterator[bytes] | None:
         """The request body of a path that is not understood, relayed as it arrives; None where there is none."""
         if not ingress.has_body(passage.caller_headers):
             return None
-        task = asyncio.current_task()
-
-        def whole() -> None:
-            passage.watch = Watch(door, task)
-
-        return passage.spill_request(ingress.stream_body(receive, self._limits), keep=_KEPT_OTHER_BYTES, at_end=whole)
+        return passage.spill_request(ingress.stream_body(receive, self._limits), keep=_KEPT_OTHER_BYTES)
 
     def _understand(self, passage: Passage) -> None:
         """Read the request; what cannot be read is relayed all the same and noted."""
@@ -391,15 +385,7 @@ class DataPlane:
     ) -> Attempt:
         """Send a body in a caller's place, as an exchange of its own beside the caller's. Raises `Refused`."""
         child = passage.child(new_id(passage.now()), body)
-        await self.keeper.open(
-            Opening(
-                accepted=child.accepted(),
-                secret=shown.secret if shown else None,
-                ceiling_micro_usd=self._ceiling(child),
-                priced=True,
-            )
-        )
-        passage.children.append(child)
+        await self._open_child(passage, child, shown)
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
         headers = forward.with_header(headers, b"content-length", b"%d" % len(body))
         child.upstream_started_ns = child.now()
@@ -411,9 +397,25 @@ class DataPlane:
         child.upstream_status = child.status = answer.status
         observation = self._observe(child, forward.response_headers(answer.headers))
         if answer.status != 200:  # noqa: PLR2004 - OK
+            child.outcome = "complete"  # an answer, too, though nobody wants to read it
             raise UpstreamBroke("The provider refused to be asked again.")
         assert child.view is not None
         return Attempt(child, answer, observation, body=body, view=child.view)
+
+    async def _open_child(self, passage: Passage, child: Passage, shown: Presented | None) -> None:
+        """Open a request of ours. Raises `Refused`; one whose caller leaves meanwhile is recorded, and so settled."""
+        opening = Opening(
+            accepted=child.accepted(),
+            secret=shown.secret if shown else None,
+            ceiling_micro_usd=self._ceiling(child),
+            priced=True,
+        )
+        passage.children.append(child)
+        try:
+            await self.keeper.open(opening)
+        except Refused:
+            passage.children.remove(child)
+            raise
 
     async def _open(self, passage: Passage, shown: Presented | None) -> None:
         priced = passage.operation in {"chat", "embeddings", "batch"}
@@ -449,6 +451,8 @@ class DataPlane:
         """The most this call may cost, in micro-USD; None where that cannot be known from the request."""
         view, principal = passage.view, passage.principal
         if view is None or principal is None or not principal.budgeted or passage.operation == "batch":
+            return None
+        if view.off_list:
             return None
         size = sys.maxsize if asks_beyond_its_bytes(passage.decoded, view) else len(passage.decoded)
         one = self._prices.ceiling(view.model, size, view.max_tokens, passage.provider)
@@ -520,7 +524,7 @@ class DataPlane:
 
     async def _end_answer(self, passage: Passage, observation: Observation, last: bytes, send: Send) -> None:
         """Let the last bytes go, unless the provider stopped before its own end."""
-        if observation.unfinished:
+        if observation.unfinished and passage.upstream_status not in BODILESS:
             passage.outcome = "truncated"
             await self._end_unfinished(passage, send)
             return
@@ -584,10 +588,7 @@ class DataPlane:
             await _cut(passage)
 
     async def _refused(self, passage: Passage, refusal: Refused, send: Send) -> None:
-        if passage.caller_left:  # the broken upload is of its making, and nobody hears a refusal
-            passage.outcome = "client_aborted"
-        else:
-            await self._refuse(passage, passage.refused(refusal), send)
+        await self._refuse(passage, passage.refused(refusal), send)
 
     async def _refuse(self, passage: Passage, refusal: Refused, send: Send) -> None:
         """Say no in the caller's own protocol."""

@@ -113,11 +113,14 @@ class _Frames(asyncio.Protocol):
         """Bytes that wait for the other end to take them."""
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
-    def say(self, message: object) -> None:
-        """Send one frame."""
+    def say(self, message: object) -> bool:
+        """Send one frame; False for one that the other end would not take: it would end the connection over it."""
         payload = _encoder.encode(message)
+        if len(payload) > _LARGEST:
+            return False
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(len(payload).to_bytes(_LENGTH, "big") + payload)
+        return True
 
 
 class _WorkersAudience:
@@ -245,7 +248,8 @@ class KeeperSide(_Frames):
             log.exception("the keeper failed to answer a worker")
             self.say((call.number, (KeeperLost.__name__, "The keeper failed to answer."), None))
         else:
-            self.say((call.number, None, result))
+            if not self.say((call.number, None, result)):
+                self.say((call.number, (KeeperLost.__name__, "The keeper's answer is too large for its socket."), None))
 
     async def _result(self, call: _Call, opening: Opening | None) -> object:
         if opening is not None:
@@ -377,8 +381,8 @@ class RemoteKeeper(_Frames):
             log.error("exchange not recorded: no keeper", extra={"exchange": exchange_id})  # counted at the other end
         elif self.unsent() > self._queue_bytes:
             self.lose(exchange_id, "the keeper is too slow")
-        else:
-            self.say((0, "close", recording))
+        elif not self.say((0, "close", recording)):
+            self.lose(exchange_id, "it is too large for the keeper's socket")
 
     def lose(self, exchange_id: str, why: str) -> None:
         """See `Keeper.lose`."""
@@ -436,7 +440,9 @@ class RemoteKeeper(_Frames):
         self._number += 1
         future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._waiting[self._number] = future
-        self.say((self._number, method, payload))
+        if not self.say((self._number, method, payload)):
+            del self._waiting[self._number]
+            raise KeeperLost("What the gateway's keeper is asked is too large for its socket.")
         return await future
 
 

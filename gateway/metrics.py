@@ -221,7 +221,7 @@ _ABOUT: Final = {
     "spans_refused": "Spans that were refused for want of room.",
     "spans_waiting_bytes": "Bytes of reported spans that wait to be written.",
     "spans_exported": "Spans that the collector confirmed.",
-    "exports_refused": "Exchanges whose spans the collector refused for good.",
+    "exports_refused": "Times the collector refused spans for good: of an exchange, of branches, or some of a request.",
     "export_failing": "1 where the collector takes no spans now; they are sent later.",
     "evaluations_failing": "1 where the collector takes no evaluations now; they are sent later.",
     "in_flight": "Requests being carried.",

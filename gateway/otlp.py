@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -56,6 +57,9 @@ _WORTH_RETRYING = frozenset({401, 403, 404, 407, 408, 425, 429})
 """4xx that say something about the connection, not about these spans: they go away once somebody mends it."""
 
 _HEADER_PARTS = 2
+_TAKEN = 200
+_SAID = 200
+"""Characters of a collector's reason that are logged."""
 
 _Recorded: TypeAlias = tuple[Exchange, tuple[Step, ...]]
 _Branch: TypeAlias = tuple[str, bytes]
@@ -126,7 +130,7 @@ class ExportStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Confirmed by the collector since the start."""
 
     rejected: int = 0
-    """Exchanges the collector refused for good (4xx): logged and left out."""
+    """What the collector refused for good (4xx, or in part): logged and left out."""
 
     failures: int = 0
     """Requests in a row that failed; 0 once one succeeds."""
@@ -277,7 +281,7 @@ class OtlpExporter:
         """Send what happened beside exchanges; what the collector refuses for good is left out."""
         for name, read in self._beside.items():
             spans, place = read(self._places[name], self._settings.batch)
-            if spans and (self._export(spans) or self._refused()):
+            if spans and self._settled(spans, f"{len(spans)} spans beside exchanges"):
                 self._places[name] = place
                 self._save(name, str(place))
 
@@ -311,8 +315,7 @@ class OtlpExporter:
         if len(batch) > 1:
             self._size = max(1, len(batch) // 2)
             return False
-        _log.error("the collector refused the spans of exchange %s: left out", batch[0][0].exchange_id)
-        self.status = msgspec.structs.replace(self.status, rejected=self.status.rejected + 1, failures=0)
+        self._leave_out(f"the spans of exchange {batch[0][0].exchange_id}")
         return True
 
     def _spans_of(self, exchange: Exchange, steps: tuple[Step, ...]) -> list[Span]:
@@ -325,12 +328,27 @@ class OtlpExporter:
         for session_id in dict.fromkeys(session_id for session_id, _ in due):
             wanted = {span_id for session, span_id in due if session == session_id}
             spans = [span for span in branch_spans(self._source.exchanges(session_id)) if span.span_id in wanted]
-            if not self._export(spans) and not self._refused():
+            if not self._settled(spans, f"the spans of branches of session {session_id}"):
                 return False
             for span_id in wanted:
                 self._branches.pop((session_id, span_id), None)
         self._save_branches()
         return True
+
+    def _settled(self, spans: Sequence[Span], what: str) -> bool:
+        """Send spans that go together; True where nothing more is to be done, though they be refused for good."""
+        if self._export(spans):
+            return True
+        if not self._refused():
+            return False
+        self._leave_out(what)
+        return True
+
+    def _leave_out(self, what: str) -> None:
+        """Say and count what the collector refused for good; the export itself works."""
+        _log.error("the collector refused %s: left out", what)
+        rejected = self.status.rejected + 1
+        self.status = msgspec.structs.replace(self.status, rejected=rejected, failures=0, problem=None)
 
     def _export(self, spans: Sequence[Span]) -> bool:
         """One request; its outcome goes into the status."""
@@ -340,7 +358,10 @@ class OtlpExporter:
         if self._wire.send(spans):
             if self.status.failures:
                 _log.info("span export works again")
-            sent = self.status.spans + len(spans)
+            refused = min(self._wire.refused, len(spans))
+            if refused:
+                self._leave_out(f"{refused} of {len(spans)} spans ({self._wire.reason!r})")
+            sent = self.status.spans + len(spans) - refused
             self.status = msgspec.structs.replace(self.status, spans=sent, failures=0, problem=None)
             return True
         code = self._wire.last_status
@@ -382,6 +403,10 @@ class _Wire:
         # The SDK says each failed try; the exporter above says each change.
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
         self.last_status: int | None = None
+        self.refused = 0
+        """Of the last request: spans that the collector did not take, although it took the request."""
+        self.reason = ""
+        """What it said of them."""
         session = requests.Session()
         session.max_redirects = 0  # a followed POST becomes a GET, and its 200 would pass for a confirmation
         session.hooks["response"].append(self._note)
@@ -404,7 +429,7 @@ class _Wire:
         """One request; True once the collector confirmed it."""
         from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415 - see the constructor
 
-        self.last_status = None
+        self.last_status, self.refused, self.reason = None, 0, ""
         return self._exporter.export([self._readable(span) for span in spans]) is SpanExportResult.SUCCESS
 
     def close(self) -> None:
@@ -415,6 +440,19 @@ class _Wire:
         """Keep the status the SDK's answer does not carry."""
         status = getattr(response, "status_code", None)
         self.last_status = status if isinstance(status, int) else None
+        if status == _TAKEN:
+            self._note_refused(getattr(response, "content", b""))
+
+    def _note_refused(self, content: bytes) -> None:
+        """Read a partial success; what is none in protobuf says nothing."""
+        from google.protobuf.message import DecodeError  # noqa: PLC0415 - see the constructor
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415
+            ExportTraceServiceResponse,
+        )
+
+        with suppress(DecodeError):
+            partial = ExportTraceServiceResponse.FromString(content).partial_success
+            self.refused, self.reason = max(partial.rejected_spans, 0), partial.error_message[:_SAID]
 
     def _readable(self, span: Span) -> "ReadableSpan":
         """The SDK's form of a span, under our ids."""

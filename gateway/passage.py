@@ -23,7 +23,7 @@ from gateway.refusals import Refused, SessionTerminated, TooSlow
 from gateway.server import Door
 from gateway.stations.asks import GLIMPSED, Ask, Done, Glimpse, Made
 from gateway.stations.errands import digest_of
-from gateway.stations.ingress import ClientGone, Headers, Watch
+from gateway.stations.ingress import Headers, Watch
 from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
 from gateway.stations.states import scope_of
@@ -36,7 +36,6 @@ from policies.vocabulary.exchanges import Body, Exchange, Outcome, Recording
 from policies.vocabulary.keys import Principal
 from policies.vocabulary.sessions import Join
 from policies.vocabulary.steps import Part, Step
-from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import STRENGTH
 
 _FREE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -128,7 +127,6 @@ class Passage:
     error_type: str | None = None
     failure: Refused | None = None
     """What went wrong while a streamed request body was read; it explains the broken upstream call."""
-    caller_left = False
     outlet: Callable[[Any], Awaitable[None]] | None = None
     """The way to the caller once an answer may come; None before."""
     finished = False
@@ -220,6 +218,12 @@ class Passage:
                 self.join, relation="retries", known=len(view.messages), lead_known=True, replaces=()
             )
         return other
+
+    def end_children(self) -> None:
+        """What was asked on the caller's behalf and came to no end of its own ended as the caller's exchange did."""
+        for child in self.children:
+            if child.outcome == "refused" and child.error_type is None:
+                child.outcome = self.outcome
 
     async def judge_rest(self) -> None:
         """Judge what of the reply was not judged while it passed; nobody waits for this any more."""
@@ -341,22 +345,16 @@ class Passage:
                         return text_digest(part.text)
         return None
 
-    async def spill_request(
-        self, body: AsyncIterator[bytes], *, keep: int, at_end: Callable[[], None]
-    ) -> AsyncIterator[bytes]:
-        """Relay a request body of any size while keeping a bounded copy; `at_end` runs once it is whole."""
+    async def spill_request(self, body: AsyncIterator[bytes], *, keep: int) -> AsyncIterator[bytes]:
+        """Relay a request body of any size while keeping a bounded copy."""
         spill = self._spill = Spill(keep)
         try:
             async for piece in body:
                 spill.add(piece)
                 yield piece
-        except ClientGone:
-            self.caller_left = True
-            raise
         except TooSlow as late:
             self.failure = late
             raise
-        at_end()
 
     def refused(self, refusal: Refused) -> Refused:
         """Note a refusal; returns the one to tell the caller."""
@@ -520,7 +518,7 @@ class Passage:
             temperature=view.temperature if view else None,
             top_p=view.top_p if view else None,
             usage=reply.usage,
-            cost_micro_usd=self._cost(model, reply.usage, prices),
+            cost_micro_usd=self._cost(model, reply, prices),
             price_version=prices.version,
             client=who.client,
             retry=who.retry,
@@ -533,17 +531,20 @@ class Passage:
             blind=self.blind,
         )
 
-    def _cost(self, model: str | None, usage: Usage, prices: Prices) -> int | None:
+    def _cost(self, model: str | None, reply: Reply, prices: Prices) -> int | None:
         """What the call cost; a call that never reached the provider cost nothing, one we cannot price is unknown."""
         if self.is_free:
             return 0
-        if self.upstream_started_ns is None or self.outcome in {"refused", "upstream_unreachable"}:
+        if self.upstream_started_ns is None or self.outcome == "upstream_unreachable":
+            return 0
+        if self.outcome == "refused" and self.upstream_status is None:
             return 0
         if self.upstream_status is not None and self.upstream_status >= 400:  # noqa: PLR2004 - providers bill no errors
             return 0
-        if self.operation not in {"chat", "embeddings"}:
+        off_list = reply.off_list or (self.view is not None and self.view.off_list)
+        if self.operation not in {"chat", "embeddings"} or off_list:
             return None
-        return prices.cost(model, usage, self.provider)
+        return prices.cost(model, reply.usage, self.provider)
 
     def _request_body(self) -> Body:
         head = self.request_head

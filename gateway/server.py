@@ -133,6 +133,8 @@ class GuardedHttp(HttpToolsProtocol):
         """What is to be said, as status and message, once all earlier requests are answered."""
         self._idle_since: float | None = None
         """When the last answer was over, loop time; None while a request is at hand."""
+        self._running: RequestResponseCycle | None = None
+        """The newest request that the application was started on; a later one may wait for its turn."""
         self._doors: deque[Door] = deque()
         """Doors of requests that are not answered yet, oldest first: more than one while a client pipelines."""
 
@@ -153,6 +155,8 @@ class GuardedHttp(HttpToolsProtocol):
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True  # uvicorn says so to the last request alone, which may not be at work yet
         for door in self._doors:
             door.depart()
         self._doors.clear()
@@ -283,6 +287,7 @@ class GuardedHttp(HttpToolsProtocol):
         }
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
         if cycle.scope["http_version"] == "1.0":
             app = _without_chunks(app, cycle, self._reset)
         super()._start_asgi_task(cycle, app)

@@ -19,7 +19,7 @@ from gateway.config import Limits
 from gateway.decoding import Bomb, Decoder, Undecoded, decode
 from gateway.http import Answer, Interrupted
 from gateway.passage import Passage
-from gateway.refusals import Refused, Unjudgeable, UpstreamBroke
+from gateway.refusals import Refused, Unjudgeable, UpstreamBroke, UpstreamMalformed, UpstreamTimedOut
 from gateway.stations.binding import binding
 from gateway.stations.judge import Docket
 from gateway.stations.observe import Observation
@@ -161,6 +161,7 @@ class SupervisedReply:
         if self._rejected is not None:
             attempt.heard = b"".join(plain)
         if gate.paused:
+            attempt.passage.outcome = "complete"
             attempt.body = self._follow_up(attempt)
             return True
         if not gate.ended and not attempt.observation.complete:
@@ -261,6 +262,7 @@ class SupervisedReply:
                     gate.continue_with()
                     self._rejected = None
                     return second
+                second.passage.refused(UpstreamMalformed("The provider answered a request for a stream without one."))
         await self._pass_on(gate.end_paused(self._ending(self._rejected)).sent)
         return None
 
@@ -319,10 +321,11 @@ class SupervisedReply:
         await self._line.send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _gathered(self, attempt: Attempt, chunk: bytes) -> bytes:
-        """The whole body, from its first bytes on."""
+        """The whole body, from its first bytes on, where those have been read."""
         chunks: list[bytes] = []
         size = 0
         try:
+            chunk = chunk or await attempt.answer.read()
             while chunk:
                 attempt.observation.feed(chunk)
                 chunks.append(chunk)
@@ -332,6 +335,8 @@ class SupervisedReply:
                 chunk = await attempt.answer.read()
         except Interrupted as broken:
             attempt.passage.note = str(broken)
+            if broken.timed_out:
+                raise UpstreamTimedOut("The provider fell silent in the middle of its answer.") from broken
             raise UpstreamBroke("The provider's connection broke in the middle of its answer.") from broken
         return b"".join(chunks)
 
@@ -410,9 +415,7 @@ class SupervisedReply:
         resampled = self._rejected is not None and self._rejected.recover == "resampled"
         body = attempt.body if resampled else self._answering(attempt, document)
         second = await self._asked(attempt, body)
-        if second.observation.stream:
-            raise UpstreamBroke("The provider answered a plain request with a stream.")
-        plain = self._plain(second.observation, await self._gathered(second, await second.answer.read()))
+        plain = await self._second_plain(second)
         second.passage.outcome = "complete"
         self._rejected = None
         delivered = await self._judged_document(second, plain)
@@ -420,6 +423,16 @@ class SupervisedReply:
             return summed(document, delivered)
         self._note_holder(attempt, second)
         return self._acts.turns.merge(document, delivered)
+
+    async def _second_plain(self, second: Attempt) -> bytes:
+        """The document that came when the provider was asked again. Raises `Refused`, which its record tells too."""
+        try:
+            if second.observation.stream:
+                raise UpstreamMalformed("The provider answered a plain request with a stream.")
+            return self._plain(second.observation, await self._gathered(second, b""))
+        except Refused as refusal:
+            second.passage.refused(refusal)
+            raise
 
     def _note_owed(self, attempt: Attempt, document: bytes) -> None:
         """Note that calls of a turn which the provider may keep were shown to nobody who could answer them."""

@@ -168,12 +168,12 @@ def has_body(headers: Headers) -> bool:
 
 
 class Watch:
-    """Cancels a task (the current one unless told) when the caller leaves; starts once the request body is whole."""
+    """Cancels the current task when the caller leaves."""
 
     __slots__ = ("_door", "_task", "gone")
 
-    def __init__(self, door: Door, task: "asyncio.Task[Any] | None" = None) -> None:
-        self._task = task or asyncio.current_task()
+    def __init__(self, door: Door) -> None:
+        self._task = asyncio.current_task()
         self._door = door
         self.gone = False
         door.on_departure(self._departed)

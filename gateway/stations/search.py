@@ -4,12 +4,12 @@ Pure look-ups over a `Register`; nothing here changes it. Which evidence is trie
 happens to sessions and branches then, stands in `thread.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from gateway.stations.asks import Ask
-from gateway.stations.branches import Branch, End, Register, Session, tail_key
+from gateway.stations.branches import Branch, End, Key, Register, Session, tail_key
 from gateway.stations.states import Chains, role_of
 from policies.vocabulary.sessions import Relation
 
@@ -83,6 +83,14 @@ class Look:
         """Whether an end may be joined and nothing stands on it yet."""
         return not end.taken and self.fits(end)
 
+    def likest(self, pick: Callable[[Key, Callable[[End], bool]], End | None], key: Key) -> End | None:
+        """The end that a table picks under a key: of equal ones one with these instructions and tools."""
+        return pick(key, self.fits_alike) or pick(key, self.fits)
+
+    def fits_alike(self, end: End) -> bool:
+        """Whether an end may be joined, and was asked for with the same instructions and tools."""
+        return end.branch.role == self.role and self.fits(end)
+
     def run(self, at: int) -> int:
         """How many assistant messages stand in a row from here."""
         voices = self.ask.voices
@@ -108,14 +116,21 @@ def by_retry(sought: Look, register: Register) -> Found | None:
     if place not in register.places.rows:
         return None
 
+    told = sought.session is not None or ask.retry > 0
+    bare = not (told or sought.answered_before(sought.size))
+
     def is_recent(end: End) -> bool:
-        in_time = sought.session is not None or ask.retry > 0 or ask.at_ns - end.at_ns < RETRY_WINDOW_NS
-        return in_time and sought.fits_free(end)
+        return (told or ask.at_ns - end.at_ns < RETRY_WINDOW_NS) and sought.fits_free(end)
+
+    def is_recent_and_alike(end: End) -> bool:
+        return end.branch.role == sought.role and is_recent(end)
 
     def is_earlier(end: End) -> bool:
         return end.retry < ask.retry and sought.fits_free(end)
 
-    end = register.failed.oldest(place, is_recent)
+    end = register.failed.oldest(place, is_recent_and_alike)
+    if end is None and not bare:
+        end = register.failed.oldest(place, is_recent)
     if end is None and ask.retry:
         end = register.newest_open(place, is_earlier) or register.answered.newest(place, is_earlier)
     return Found("retries", end.branch, end, sought.size) if end else None
@@ -157,10 +172,10 @@ def _after_reply(sought: Look, register: Register, at: int) -> Found | None:
         return _unverified(sought, register, at)
     key = sought.place(at) + last[1]
     known = at + sought.run(at)
-    head = register.heads.oldest(key, sought.fits)
+    head = sought.likest(register.heads.oldest, key)
     if head:
         return Found("continues", head.branch, head, known)
-    earlier = register.replies.newest(key, sought.fits)
+    earlier = sought.likest(register.replies.newest, key)
     if earlier:
         return Found("forks", earlier.branch, earlier, known)
     return _other_reply(sought, register, at)
@@ -193,7 +208,8 @@ def _after_silence(sought: Look, register: Register, at: int) -> Found | None:
 def _unverified(sought: Look, register: Register, at: int) -> Found | None:
     """Several replies follow the prefix, so that the first cannot be checked: compare message by message."""
     ends = register.places.all(sought.place(at), sought.fits)
-    branches = dict.fromkeys(end.branch for end in reversed(ends[-COMPARED:]))
+    alike = [end for end in ends if end.branch.role == sought.role] if sought.session is None else []
+    branches = dict.fromkeys(end.branch for end in reversed((alike or ends)[-COMPARED:]))
     return by_messages(sought, branches) or _left(sought, ends, at)
 
 
@@ -216,8 +232,9 @@ def is_shorter(sought: Look, branch: Branch) -> bool:
 
 
 def by_messages(sought: Look, branches: Iterable[Branch]) -> Found | None:
-    """The first of these branches whose last request this is with some messages changed."""
-    return next(filter(None, (_aligned(sought, branch) for branch in islice(branches, COMPARED))), None)
+    """The first of these branches whose last request this is with the fewest messages changed."""
+    found = filter(None, (_aligned(sought, branch) for branch in islice(branches, COMPARED)))
+    return min(found, key=lambda each: len(each.replaces), default=None)
 
 
 def _aligned(sought: Look, branch: Branch) -> Found | None:
@@ -290,15 +307,23 @@ def _by_calls(sought: Look, register: Register) -> End | None:
     end = ends[-1]
     if any(len(call) >= DISTINCTIVE_CALL for call in sought.ask.results[:COMPARED]):
         return end
+    if end.branch.role != sought.role:
+        return None
     said = {digest for digest, voice in zip(sought.ask.digests, sought.ask.voices, strict=True) if voice != "system"}
     return end if said.intersection(end.branch.messages()) else None
 
 
 def _by_last_exchange(sought: Look, register: Register) -> End | None:
+    """Under other instructions or tools, as those that tell the time, a short reply tells no conversation apart."""
     last = sought.ask.last_run
     if last is None or last[0] == 0:
         return None
-    ends = register.tails.all(tail_key(sought.guard, sought.ask.digests[last[0] - 1], last[1]), sought.fits)
+
+    def fits(end: End) -> bool:
+        alike = end.branch.role == sought.role or any(table is register.said for table, _ in end.listings)
+        return alike and sought.fits(end)
+
+    ends = register.tails.all(tail_key(sought.guard, sought.ask.digests[last[0] - 1], last[1]), fits)
     if len({end.branch.session.session_id for end in ends}) != 1:
         return None
     return ends[-1] if len(ends[-1].branch.held) >= COMPACTED * 16 else None

@@ -15,8 +15,9 @@ deterministic: ids and spans come from outside, time from the ask. Nothing joins
 - `prompt_cache_key`: narrows the match by content likewise.
 - `trace_context`: a trace seen in exactly this scope, and for the same end user.
 - `content_prefix`: the history, checked by hash chain, is one we saw, and goes on with the reply we relayed; or
-  it answers a tool call that only one session made, ends with an exchange that only one session had, or holds a
-  long reply in its place that one session alone was given.
+  it answers a tool call that only one session made, ends with an exchange that only one session had (short ids and
+  replies count under equal instructions and tools alone), or holds a long reply in its place that one session alone
+  was given.
 - `tool_handoff`: the first words stood in an argument of a tool call that exactly one live session made.
 - `none`: nothing; a new session.
 
@@ -27,11 +28,11 @@ share a trace, none is in two sessions.
 
 | the request | by an id | by content |
 |---|---|---|
-| equals one that failed or broke off | `retries`, same branch | the same, within an hour |
+| equals one that failed or broke off | `retries`, same branch | the same, within an hour; an opening: with its lead |
 | equals an unfinished or answered one, retry counter above it | `retries` | `retries` |
 | equals an answered one, history with a reply in it | `forks` | its twin `continues`; none waiting: `forks` |
 | equals an answered one, opening only | `forks` | new session (a twin) |
-| extends a request by our reply, nothing stands on it | `continues` | `continues`; of equal twins the oldest |
+| extends a request by our reply, nothing stands on it | `continues` | `continues`; of twins the oldest of its lead |
 | the same, something stands on it | `forks` | `forks` |
 | extends by a reply not read to its end | `continues`, known without the reply | the same if only one is unread |
 | extends by another reply than we gave | `rewrites` from that index | the same if one candidate |
@@ -53,7 +54,8 @@ histories are equal it does not matter which is which, and from the first differ
 
 Messages below `Join.known` and not in `Join.replaces` equal what the session already held: they are the
 only ones that make no new steps. Where a reply cannot be checked, it counts as new. Memory holds at most
-`capacity` exchanges; older ones come back from `ThreadMemory`, asked once where a history matches nothing.
+`capacity` exchanges; older ones come back from `ThreadMemory`, asked once where a history matches no beginning that
+is held, or goes on beyond one. A **lead** is what stands before a conversation: instructions and tools.
 """
 
 from collections.abc import Callable, Iterable
@@ -220,8 +222,8 @@ class Threader:
             return sought, found, evidence, session
         sought = search.look(ask, guard, self._chains)
         sought.session, sought.agent = session, agent
-        found = search.by_prefix(sought, self._register) or search.by_tail(sought, self._register)
-        return sought, found or self._remembered(sought) or self._newcomer(sought, session), evidence, session
+        found = self._known(sought)
+        return sought, found or self._newcomer(sought, session), evidence, session
 
     def _standing_on(self, ask: Ask, end: End, guard: bytes) -> tuple[Look, Found]:
         """A request without history: it goes on from an earlier exchange, or repeats a failed attempt to."""
@@ -285,8 +287,7 @@ class Threader:
         guard = content_guard(ask.scope, ask.provider, ask.user_id, ask.prompt_cache_key)
         sought = search.look(ask, guard, self._chains)
         traced = self._traced(ask) if ask.trace else None
-        found = search.by_prefix(sought, self._register) or search.by_tail(sought, self._register)
-        found = found or self._remembered(sought)
+        found = self._known(sought)
         if found and found.branch:
             session = found.branch.session
             return sought, found, self._content_evidence(ask, is_traced=session is traced), session
@@ -413,13 +414,29 @@ class Threader:
             return None
         return self._recall(ask, row, guard, b"", row.state)
 
-    def _remembered(self, sought: Look) -> Found | None:
-        """Ask the store, once, for the longest part of a history that nothing held matches."""
+    def _known(self, sought: Look) -> Found | None:
+        """The place of a history that is held or stored: by its beginning, or else by its tail.
+
+        What is held after a restart is not all there is. So the store is asked before a tail is taken for the only one
+        of its kind, and where a history goes on beyond a beginning that it shares with what is held.
+        """
+        found = search.by_prefix(sought, self._register)
+        if found is None:
+            return self._remembered(sought, 0) or search.by_tail(sought, self._register)
+        last = sought.ask.last_run
+        if found.relation == "forks" and last is not None and last[0] > found.known:
+            return self._remembered(sought, found.known) or found
+        return found
+
+    def _remembered(self, sought: Look, known: int) -> Found | None:
+        """Ask the store, once, for the longest part of a history of which no more than `known` messages are held."""
         ask = sought.ask
         if "assistant" not in ask.voices:
             return None
         places: dict[bytes, int] = {}
         for at in _turns(ask):
+            if at <= known:
+                break
             places.setdefault(mark_of(sought.guard, sought.states[at]), at)
             if len(places) == REMEMBERED:
                 break

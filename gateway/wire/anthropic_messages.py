@@ -15,7 +15,7 @@ from gateway.wire.paths import segments
 from gateway.wire.replies import LARGEST_REPLY, JsonReply, StreamReply, event_bytes, members
 from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_request, lead_of, read_message
 from gateway.wire.sse import Event
-from gateway.wire.values import count, label, mapping, number, sequence, text, word
+from gateway.wire.values import count, label, mapping, number, off_list, sequence, text, word
 from policies.vocabulary.steps import Part
 from policies.vocabulary.usage import Usage
 
@@ -49,6 +49,9 @@ class _Request(msgspec.Struct, gc=False):
     top_p: Any = None
     stream: Any = None
     metadata: Any = None
+    service_tier: Any = None
+    speed: Any = None
+    inference_geo: Any = None
 
 
 _REQUEST: Final = msgspec.json.Decoder(_Request)
@@ -89,6 +92,7 @@ class AnthropicMessages:
             user_id=user_id,
             session_hint=session,
             end_user=person,
+            off_list=off_list(request.service_tier, request.speed, request.inference_geo),
         )
 
     def parts(self, body: bytes, view: RequestView, cut: int) -> tuple[Part, ...]:
@@ -160,15 +164,16 @@ def read_other(value: Any) -> Reply:
 def read_reply(value: Any) -> Reply:
     """A Messages reply that came as one JSON document."""
     fields = mapping(value)
-    stop = word(fields.get("stop_reason"))
+    stop, counts = word(fields.get("stop_reason")), mapping(fields.get("usage"))
     return Reply(
         parts=tuple(message_parts(fields, "assistant")),
         response_id=word(fields.get("id")),
         model=word(fields.get("model")),
         finish_reasons=(stop,) if stop else (),
-        usage=usage(mapping(fields.get("usage"))),
+        usage=usage(counts),
         complete=True,
         error_type=_error_type(fields),
+        off_list=_off_list(counts),
     )
 
 
@@ -176,6 +181,10 @@ def _error_type(fields: dict[str, Any]) -> str | None:
     if fields.get("type") != "error" and "error" not in fields:
         return None
     return label(mapping(fields.get("error")).get("type") or "error")
+
+
+def _off_list(counts: dict[str, Any]) -> bool:
+    return off_list(counts.get("service_tier"), counts.get("speed"), counts.get("inference_geo"))
 
 
 def usage(counts: dict[str, Any], *, estimated: bool = False) -> Usage:
@@ -349,6 +358,7 @@ class _MessageStream(StreamReply):
             complete=complete,
             error_type=self._error,
             first_token_ns=self._first_token_ns,
+            off_list=_off_list(self._usage),
         )
 
 

@@ -82,6 +82,9 @@ class RequestView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     choices: int = 1
     """How many replies are asked for at once; each may be as long as `max_tokens`."""
 
+    off_list: bool = False
+    """True where it asks for what is billed otherwise than its model is listed: another tier, speed or region."""
+
     parts_read: Mapping[int, tuple[Part, ...]] = {}
     """By cut, the parts of messages that had to be decoded anyway; `Dialect.parts` gives them without reading again."""
 
@@ -102,6 +105,8 @@ class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     conversation_id: str | None = None
     first_token_ns: int | None = None
+    off_list: bool = False
+    """True where the provider says that it bills this otherwise than the model is listed."""
 
 
 class ReplyReader(Protocol):

@@ -26,7 +26,7 @@ from gateway.wire.paths import segments
 from gateway.wire.replies import LARGEST_REPLY, JsonReply, StreamReply, event_bytes, members
 from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request, lead_of, read_message
 from gateway.wire.sse import Event
-from gateway.wire.values import compact, count, mapping, number, sequence, word
+from gateway.wire.values import compact, count, mapping, number, off_list, sequence, word
 from policies.vocabulary.steps import Part
 
 
@@ -44,6 +44,7 @@ class _Request(msgspec.Struct, gc=False):
     user: Any = None
     safety_identifier: Any = None
     prompt_cache_key: Any = None
+    service_tier: Any = None
 
 
 class _Embeddings(msgspec.Struct, gc=False):
@@ -102,6 +103,7 @@ class OpenAIChat:
             user_id=word(request.safety_identifier) or word(request.user),
             prompt_cache_key=word(request.prompt_cache_key),
             choices=_choices(request.n),
+            off_list=off_list(request.service_tier),
         )
 
     def parts(self, body: bytes, view: RequestView, cut: int) -> tuple[Part, ...]:
@@ -172,6 +174,7 @@ def read_reply(value: Any) -> Reply:
         usage=envelope.usage(mapping(fields.get("usage"))),
         complete=True,
         error_type=envelope.error_type(fields["error"]) if "error" in fields else None,
+        off_list=off_list(fields.get("service_tier")),
     )
 
 
@@ -224,6 +227,7 @@ class _Chunk(msgspec.Struct, gc=False):
     annotations: Any = None
     citations: Any = None
     search_results: Any = None
+    service_tier: Any = None
 
 
 _CHUNK: Final = msgspec.json.Decoder(_Chunk)
@@ -315,6 +319,7 @@ class _ChatStream(StreamReply):
         self._id: str | None = None
         self._model: str | None = None
         self._usage: dict[str, Any] = {}
+        self._tier: Any = None
         self._error: str | None = None
 
     @property
@@ -349,6 +354,8 @@ class _ChatStream(StreamReply):
             self._model = chunk.model
         if chunk.usage:
             self._usage = mapping(chunk.usage)
+        if chunk.service_tier is not None:
+            self._tier = chunk.service_tier
         if chunk.error:
             self.ended = True
             self._error = envelope.error_type(chunk.error)
@@ -460,6 +467,7 @@ class _ChatStream(StreamReply):
             complete=complete,
             error_type=self._error,
             first_token_ns=self._first_token_ns,
+            off_list=off_list(self._tier),
         )
 
 

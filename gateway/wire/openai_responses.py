@@ -16,7 +16,7 @@ from gateway.wire.replies import JsonReply, StreamReply, event_bytes, members
 from gateway.wire.requests import Kind, LeadPiece, RequestReader, decode_body, decode_request, lead_of
 from gateway.wire.responses_parts import item_parts, message_parts, output_parts, voice_of
 from gateway.wire.sse import Event
-from gateway.wire.values import compact, count, label, mapping, number, sequence, text, word
+from gateway.wire.values import compact, count, label, mapping, number, off_list, sequence, text, word
 from policies.vocabulary.steps import Part
 
 
@@ -35,6 +35,7 @@ class _Request(msgspec.Struct, gc=False):
     previous_response_id: Any = None
     conversation: Any = None
     prompt_cache_key: Any = None
+    service_tier: Any = None
 
 
 _REQUEST: Final = msgspec.json.Decoder(_Request)
@@ -83,6 +84,7 @@ class OpenAIResponses:
             previous_response_id=word(request.previous_response_id),
             conversation_id=word(conversation) or word(mapping(conversation).get("id")),
             prompt_cache_key=word(request.prompt_cache_key),
+            off_list=off_list(request.service_tier),
         )
 
     def parts(self, body: bytes, view: RequestView, cut: int) -> tuple[Part, ...]:
@@ -173,6 +175,7 @@ def read_reply(value: Any) -> Reply:
         complete=True,
         error_type=_failure(fields.get("error")),
         conversation_id=_conversation(fields),
+        off_list=off_list(fields.get("service_tier")),
     )
 
 
@@ -442,4 +445,5 @@ class _ResponseStream(StreamReply):
             error_type=self._error,
             conversation_id=_conversation(self._response),
             first_token_ns=self._first_token_ns,
+            off_list=off_list(self._response.get("service_tier")),
         )

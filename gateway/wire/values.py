@@ -11,6 +11,8 @@ import msgspec
 _COMPACT: Final = msgspec.json.Encoder()
 _LABEL: Final = re.compile(r"[^A-Za-z0-9_.:-]")
 _LABEL_LENGTH: Final = 48
+_LISTED: Final = frozenset({"auto", "default", "standard", "standard_only", "on_demand", "global", "not_available"})
+"""What providers call what their price lists give for a model without saying more."""
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -48,6 +50,11 @@ def number(value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def off_list(*said: Any) -> bool:
+    """Whether one of these, a tier, a speed or a region where it is given, is billed otherwise than by the list."""
+    return any(each is not None and not (type(each) is str and each in _LISTED) for each in said)
 
 
 def compact(value: Any) -> str:

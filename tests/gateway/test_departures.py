@@ -9,7 +9,7 @@ import pytest
 
 from gateway.demo import render
 from gateway.demo.answers import Answer, Gate, Piece, SeenRequest
-from gateway.demo.scenarios import HEADER
+from gateway.demo.scenarios import HEADER, Endless
 from tests.fakes.provider import always, events
 from tests.gateway.house import ANTHROPIC, CHAT, DIALECTS, JSON, Dialect, House, waited
 from tests.gateway.rawhttp import PATIENCE, request
@@ -46,6 +46,19 @@ def test_a_caller_that_leaves_cancels_the_providers_work(
     assert facts["upstream_started_at"] is not None
 
 
+def test_a_caller_that_leaves_with_requests_in_a_row_is_no_error(house: House) -> None:
+    before = len(house.gateway.log)
+    tag = (b"stepwarden-tags", b"mark=in-a-row")
+    stalled = CHAT.call(headers=[(HEADER.encode(), b"stall-before-headers"), (b"x-mark", b"in-a-row"), tag])
+    with house.wire() as wire:
+        wire.send(stalled + CHAT.call())
+        house.provider.wait_for(lambda it: any(each.header("x-mark") == "in-a-row" for each in it.requests))
+    aborted(house, "in-a-row")
+    assert house.newest(lambda each: ["mark", "in-a-row"] in each["tags"])["outcome"] == "client_aborted"
+    house.ask(CHAT.call())
+    assert '"error"' not in house.gateway.log[before:]
+
+
 def test_an_upload_abandoned_halfway_is_abandoned_upstream(house: House) -> None:
     marks = [(b"x-mark", b"upload"), (b"stepwarden-tags", b"mark=upload")]
     head = request(b"/openai/v1/files", b"", headers=[(b"content-length", b"1000000"), *marks])
@@ -59,6 +72,26 @@ def test_an_upload_abandoned_halfway_is_abandoned_upstream(house: House) -> None
     assert (facts["path"], facts["outcome"]) == ("/v1/files", "client_aborted")
     assert facts["status"] is None, "no answer was sent, so none is recorded"
     assert facts["error_type"] is None
+
+
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [((b"content-length", b"1000"), b"abc"), ((b"transfer-encoding", b"chunked"), b"3\r\nabc\r\n")],
+    ids=["declared", "chunked"],
+)
+def test_an_answer_to_an_upload_that_is_abandoned_halfway_ends_with_it(
+    house: House, framing: tuple[bytes, bytes], sent: bytes
+) -> None:
+    mark = b"early " + framing[0]
+    tag = (b"stepwarden-tags", b"mark=" + mark)
+    endless = Answer(headers=(JSON,), body=Endless([b"[1, "], 0.01), transfer="chunked")
+    house.provider.early = lambda _: endless
+    with house.wire() as wire:
+        wire.send(request(b"/openai/v1/files", headers=[framing, (b"x-mark", mark), tag]) + sent)
+        assert wire.head().status == 200
+    assert aborted(house, mark.decode())
+    facts = house.newest(lambda each: ["mark", mark.decode()] in each["tags"])
+    assert facts["outcome"] == "client_aborted"
 
 
 def test_what_was_read_before_a_caller_left_is_recorded(house: House) -> None:

@@ -303,6 +303,19 @@ def test_an_answer_without_a_body_stays_without_one(house: House, status: int) -
     assert (got.status, got.body, got.one(b"etag")) == (status, b"", b'"x"')
 
 
+@every_dialect
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_that_calls_itself_a_stream_stays_without_one(
+    house: House, dialect: Dialect, status: int
+) -> None:
+    house.provider.script = always(Answer(status=status, headers=render.SSE, transfer="close"))
+    with house.wire() as wire:
+        got = wire.send(dialect.call(stream=True)).response()
+        assert (got.status, got.body) == (status, b"")
+        assert wire.send(dialect.call(stream=True)).response().status == status, "the connection goes on"
+    assert house.facts(got.exchange)["outcome"] == "complete"
+
+
 def test_redirects_and_cookies_are_the_callers_to_follow(house: House) -> None:
     headers = ((b"location", b"https://elsewhere.test/"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"))
     house.provider.script = always(Answer(status=307, headers=headers))

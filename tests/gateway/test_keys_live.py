@@ -241,6 +241,7 @@ NO_PRICE = {
     "an unknown model": {**PRICED, "model": "somebody-elses-model"},
     "no model": {key: value for key, value in PRICED.items() if key != "model"},
     "a model that is no text": {**PRICED, "model": ["gpt-4.1-mini"]},
+    "a tier that costs more than the list says": {**PRICED, "service_tier": "priority"},
 }
 
 
@@ -251,6 +252,17 @@ def test_what_has_no_price_is_refused_under_a_budget(guarded: House, name: str) 
     got = guarded.ask(under(key["secret"], json.dumps(NO_PRICE[name]).encode()))
     assert (got.status, json.loads(got.body)["error"]["code"]) == (429, "limit_reached")
     assert guarded.reached() == before
+
+
+def test_what_a_provider_bills_by_another_tier_counts_in_full_and_has_no_made_up_cost(guarded: House) -> None:
+    answer = json.loads(b"".join(each for each in cheap().body if isinstance(each, bytes)))
+    told = json.dumps({**answer, "service_tier": "priority"}).encode()
+    guarded.provider.script = always(Answer(headers=(JSON,), body=(told,)))
+    key = guarded.key(name="bound", budget_usd=1)
+    got = guarded.ask(under(key["secret"]))
+    assert got.status == 200
+    assert guarded.facts(got.exchange)["cost_micro_usd"] is None
+    assert waited(lambda: spent(guarded, key["key"]["key_id"]) or None) > 100
 
 
 def test_what_cannot_be_read_is_refused_under_a_budget(guarded: House) -> None:

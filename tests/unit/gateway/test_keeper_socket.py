@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway import sockets
+from gateway import keeper_socket, sockets
 from gateway.alerts.bell import Bell
 from gateway.app import open_keeper
 from gateway.config import Config
 from gateway.ids import new_id
 from gateway.keeper import LocalKeeper, Opening
-from gateway.keeper_socket import KeeperSide, RemoteKeeper
+from gateway.keeper_socket import KeeperLost, KeeperSide, RemoteKeeper
 from gateway.refusals import BudgetExhausted, SessionTerminated
 from gateway.stations.asks import Ask
 from policies.vocabulary.audit import RequestAccepted
@@ -218,6 +218,31 @@ def test_what_a_stalled_keeper_cannot_take_counts_as_dropped_and_is_spent_in_ful
             assert (keep.recorded(), keep.dropped()) == (0, 1)
             await keep.end(link)
             assert keep.dropped() == 1
+
+    asyncio.run(told())
+
+
+def test_what_is_too_large_for_the_socket_counts_as_dropped_and_ends_no_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_socket, "_LARGEST", 64 << 10)
+
+    async def told() -> None:
+        async with keeping(tmp_path) as keep:
+            secret = await keep.bound_key()
+            link = await keep.worker()
+            large, small = opening(secret, 40), opening(secret, 30)
+            await link.open(large)
+            await link.open(small)
+            body = Body(raw=bytes(64 << 10), length=64 << 10)
+            link.close(msgspec.structs.replace(closing(large, 1), request=body))
+            link.close(closing(small, 2))
+            await link.flush()
+            assert await keep.spent() == 40 + 2
+            assert (keep.recorded(), keep.dropped()) == (1, 1)
+            with pytest.raises(KeeperLost):
+                await link.admit("swk_" + "x" * (64 << 10))
+            assert (await link.admit(secret)).app == "default"
 
     asyncio.run(told())
 

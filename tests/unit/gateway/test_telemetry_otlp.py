@@ -36,6 +36,8 @@ class Collector:
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.answer: Callable[[ExportTraceServiceRequest], int] = lambda _: 200
+        self.partly = ExportTraceServiceResponse()
+        """What it says where it takes a request."""
         self.heard = threading.Condition()
         collector = self
 
@@ -50,7 +52,7 @@ class Collector:
                     if status == 200:
                         collector.requests.append(request)
                     collector.heard.notify_all()
-                reply = ExportTraceServiceResponse().SerializeToString()
+                reply = collector.partly.SerializeToString()
                 self.send_response(status)
                 if status == 302:
                     self.send_header("Location", "/elsewhere")
@@ -353,6 +355,35 @@ def test_spans_the_collector_refuses_for_good_do_not_hold_up_the_others(
     assert sent == {b"s" + n.to_bytes(7, "big") for n in range(8)} - {poison}
     assert running.status.rejected == 1
     assert f"{5:026}" in caplog.text
+
+
+def test_spans_that_a_request_was_taken_without_are_not_confirmed_and_not_sent_again(
+    collector: Collector, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded.add(0)
+    collector.partly.partial_success.rejected_spans = 2
+    collector.partly.partial_success.error_message = "attribute too long"
+    running = exporter(collector.port, recorded)
+    running.start()
+    collector.wait(lambda: bool(collector.requests))
+    assert running.stop(10)
+    sent = ids(collector.spans())
+    assert len(sent) == len(set(sent)) == 4  # the last one, of the branch, in a request of its own
+    assert (running.status.spans, running.status.rejected, running.status.failures) == (1, 2, 0)
+    assert "attribute too long" in caplog.text
+
+
+def test_a_branch_that_is_refused_for_good_is_left_out_and_the_export_works(
+    collector: Collector, recorded: Recorded
+) -> None:
+    recorded.add(0, at_ns=0)
+    collector.answer = lambda request: 400 if "invoke_agent" in str(request) else 200
+    running = exporter(collector.port, recorded, clock=lambda: 10 * MINUTE, idle_seconds=60)
+    running.start()
+    collector.wait(lambda: len(collector.paths) == 2)
+    assert running.stop(10)
+    assert (running.status.rejected, running.status.failures, running.status.problem) == (1, 0, None)
+    assert len(collector.paths) == 2
 
 
 def test_a_branch_gets_its_span_once_it_is_idle_and_not_before(collector: Collector, recorded: Recorded) -> None:
