@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from policies.vocabulary.audit import ContentErased
 from policies.vocabulary.reports import Ties
 from storage import spans
 from storage.contents import unpack_link
@@ -30,6 +31,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Pseudonyms of end users, for what they asked outside of any session."""
 
     apps: tuple[str, ...] = ()
+    entry: ContentErased | None = None
+    """What the log tells of it; None before there was a beginning, or where an older release began it."""
+
     ties: tuple[Ties, ...] = ()
     """What led to spans that applications reported of the sessions: once these are gone, nothing else would."""
 
@@ -66,9 +70,9 @@ def has_only(day: sqlite3.Connection, held: Collection[str]) -> bool:
     return 0 < kept == day.execute("SELECT count(*) FROM exchange").fetchone()[0]
 
 
-def left(day: sqlite3.Connection, erasure: int) -> bool:
-    """Whether this erasure left something here."""
-    return day.execute("SELECT 1 FROM erased WHERE erasure = ? LIMIT 1", (erasure,)).fetchone() is not None
+def left(day: sqlite3.Connection, erasure: int) -> int:
+    """How many exchanges this erasure took out here."""
+    return int(day.execute("SELECT count(*) FROM erased WHERE erasure = ?", (erasure,)).fetchone()[0])
 
 
 def chunks(day: sqlite3.Connection, found: Sequence[int]) -> Iterator[list[sqlite3.Row]]:

@@ -193,10 +193,6 @@ class Eraser:
         apps = {each.app for each in targets} | set(plan.apps)
         with self._ledger.lock:
             by, named = self._aliases.of("person", order.by)
-            number = int(self._ledger.read("SELECT ifnull(max(id), 0) + 1 FROM erasure")[0][0])
-            sealed = self._sealer.seal(_encode(plan), _BINDING)
-            insert = "INSERT INTO erasure (id, scope, basis, at_ns, plan) VALUES (?, ?, ?, ?, ?)"
-            work = [*named, (insert, (number, scope, order.basis, now_ns, sealed)), *self._tombs(targets, number)]
             entry = ContentErased(
                 actor=order.actor,
                 tenant=apps.pop() if len(apps) == 1 else None,
@@ -206,6 +202,10 @@ class Eraser:
                 basis=order.basis,
                 by=by,
             )
+            number = int(self._ledger.read("SELECT ifnull(max(id), 0) + 1 FROM erasure")[0][0])
+            sealed = self._sealer.seal(_encode(msgspec.structs.replace(plan, entry=entry)), _BINDING)
+            insert = "INSERT INTO erasure (id, scope, basis, at_ns, plan) VALUES (?, ?, ?, ?, ?)"
+            work = [*named, (insert, (number, scope, order.basis, now_ns, sealed)), *self._tombs(targets, number)]
             self._ledger.write(work, entries=[entry])
         return entry
 
@@ -218,6 +218,7 @@ class Eraser:
         self._keys.destroy("session", plan.sessions)
         self._keys.destroy("user", [user.hex() for user in plan.users])
         self._keys.destroy("app", plan.apps)
+        self._seal_record()  # what came since the beginning goes too, and could not be sealed any more then
         self._reports.erase(plan.ties, plan.apps)
         self._writer.erase(plan, number)
         work: list[Statement] = [
@@ -230,7 +231,14 @@ class Eraser:
             *(statement for each in plan.sessions for statement in forgotten(each)),
             ("UPDATE erasure SET plan = NULL WHERE id = ?", (number,)),
         ]
-        self._ledger.write(work, entries=())
+        self._ledger.write(work, entries=self._more(number, plan))
+
+    def _more(self, number: int, plan: Plan) -> list[ContentErased]:
+        """What the log did not tell at the beginning: of exchanges that came while the erasure waited."""
+        count = sum(erased.left(day, number) for day in self._writer.each_day())
+        if plan.entry is None or count <= plan.entry.exchanges:
+            return []
+        return [msgspec.structs.replace(plan.entry, sessions=0, exchanges=count - plan.entry.exchanges)]
 
     def _asked(self, plan: Plan) -> list[str]:
         """Holds that ask about what is erased."""

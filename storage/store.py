@@ -300,7 +300,8 @@ class Store(Reads):
         files = self._writer.expired(now_ns, self._retention_days, held, self.reports.needed_months(kept))
         reported = self.reports.expired(before, kept)
         if files or reported:
-            entry = RetentionApplied(actor=GATEWAY, before=before, files=(*files, *reported))
+            stripped = self._writer.stripped(files, held)
+            entry = RetentionApplied(actor=GATEWAY, before=before, files=(*files, *reported), stripped=stripped)
             self.ledger.write([], entries=[entry])
             self._writer.drop(files, held)
             self.reports.drop(reported, kept)

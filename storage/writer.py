@@ -157,6 +157,10 @@ class Writer:
             sorted([f"content-{month}.db" for month in unneeded])
         )
 
+    def stripped(self, files: Sequence[str], held: Collection[str]) -> tuple[str, ...]:
+        """Those of these day files that `drop` leaves there, with what sessions in `held` need."""
+        return tuple([name for name in files if name.startswith("spans-") and self._holds_any(_day_in(name), held)])
+
     def drop(self, files: Sequence[str], held: Collection[str]) -> None:
         """Delete day and month files by name; of sessions in `held`, what they need stays. Raises `StorageFailed`."""
         try:
@@ -507,6 +511,10 @@ class Writer:
             self._meta.rollback()
             raise StorageFailed(doing, error) from error
         return done
+
+
+def _day_in(name: str) -> str:
+    return name.removeprefix("spans-").removesuffix(".db")
 
 
 @contextmanager

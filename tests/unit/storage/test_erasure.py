@@ -24,6 +24,7 @@ from storage import files as storage_files
 from storage.eraser import BadScope, NothingToErase, SessionHeld
 from storage.errors import ContentDamaged, StorageFailed
 from storage.legal_holds import HoldChange
+from storage.sequencer import Sequencer
 from storage.sessions import SessionFilter
 from storage.store import Store
 from tests.fakes.audit import entries_of, verified
@@ -312,6 +313,56 @@ def test_while_a_reader_looks_the_keys_are_gone_and_the_rest_goes_after(
         assert store.erased_session("gone") is not None
     store.sweep(START_NS)
     assert holding(folder, "gone") == []
+
+
+def test_what_comes_while_an_erasure_waits_goes_too_and_the_log_tells_of_it(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_files, "PATIENCE_SECONDS", 0.05)
+    store.append([said(1, "gone")])
+    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM exchange").fetchone()
+        with pytest.raises(StorageFailed, match="reader"):
+            store.erase(order("session:gone"), START_NS)
+    store.append([said(2, "gone"), said(3, "kept")])
+    store.sweep(START_NS)
+    assert holding(folder, "gone") == []
+    store.audit.head()
+    store.close()
+    verified(folder)
+    told = [entry for entry in entries_of(folder) if entry["type"] == "content.erased"]
+    assert [entry["exchanges"] for entry in told] == [1, 1]
+    assert len({(entry["scope"], entry["basis"], entry["by"]) for entry in told}) == 1
+
+
+def nothing(*given: object, **named: object) -> None:
+    """Done in the place of something."""
+    del given, named
+
+
+def test_nothing_is_taken_out_before_the_log_seals_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_files, "PATIENCE_SECONDS", 0.05)
+    store = Store.open(folder)
+    store.append([said(1, "gone")])
+    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM exchange").fetchone()
+        with pytest.raises(StorageFailed, match="reader"):
+            store.erase(order("session:gone"), START_NS)
+    with monkeypatch.context() as patched:
+        patched.setattr(Sequencer, "put", nothing)
+        store.append([said(2, "gone")])
+        killed = Path(shutil.copytree(folder, tmp_path / "killed"))
+        Store.open(killed).close()  # and it is killed again before it could seal anything
+    store.close()
+    store = Store.open(killed)
+    assert holding(killed, "gone") == []
+    store.audit.head()
+    store.close()
+    verified(killed)
 
 
 @pytest.fixture(scope="module")
