@@ -135,6 +135,22 @@ def remove_contents(month: sqlite3.Connection, found: Found) -> None:
     month.executemany("DELETE FROM content WHERE id = ? AND scope > 0", [(n,) for n in found.contents])
 
 
+def has_others(month: sqlite3.Connection, scopes: Collection[int]) -> bool:
+    """Whether a month holds contents of other scopes than these, or what led to them."""
+    return month.execute(f"SELECT 1 FROM content WHERE {_not_of(scopes)} LIMIT 1").fetchone() is not None  # noqa: S608
+
+
+def remove_others(month: sqlite3.Connection, scopes: Collection[int]) -> None:
+    """Delete contents and links of all other scopes, except those of before there were any."""
+    others = f"SELECT id FROM content WHERE {_not_of(scopes)}"  # noqa: S608 - numbers
+    month.execute(f"DELETE FROM conv_state WHERE content IN ({others})")  # noqa: S608 - numbers
+    month.execute(f"DELETE FROM content WHERE id IN ({others})")  # noqa: S608 - numbers
+
+
+def _not_of(scopes: Collection[int]) -> str:
+    return f"scope > 0 AND scope NOT IN ({', '.join(str(int(number)) for number in scopes)})"
+
+
 def forget_sessions(meta: sqlite3.Connection, gone: Sequence[str]) -> None:
     """Delete what `meta.db` knows of sessions."""
     keys = [(each,) for each in gone]

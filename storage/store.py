@@ -297,13 +297,14 @@ class Store(Reads):
         held = self.legal_holds.held()
         kept = [ties for ties in map(self.ties, sorted(held)) if ties is not None]
         before = day_of(now_ns - self._retention_days * DAY_NS)
-        files = self._writer.expired(now_ns, self._retention_days, held, self.reports.needed_months(kept))
+        months = self.reports.needed_months(kept)
+        files = self._writer.expired(now_ns, self._retention_days, held, months)
         reported = self.reports.expired(before, kept)
         if files or reported:
-            stripped = self._writer.stripped(files, held)
+            stripped = self._writer.stripped(files, held, months)
             entry = RetentionApplied(actor=GATEWAY, before=before, files=(*files, *reported), stripped=stripped)
             self.ledger.write([], entries=[entry])
-            self._writer.drop(files, held)
+            self._writer.drop(files, held, stripped)
             self.reports.drop(reported, kept)
         self.supervisor_calls.forget(now_ns - self._retention_days * DAY_NS)
         self.canaries.forget(now_ns - self._retention_days * DAY_NS)

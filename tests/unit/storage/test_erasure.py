@@ -498,8 +498,10 @@ def test_a_hold_outlives_retention_with_what_its_session_needs_and_nothing_else(
     store.append(made)
     store.legal_holds.set("kept", CASE, 1)
     now = START_NS + 60 * DAY_NS
-    assert store.drop_expired(now) == ["spans-20251123.db", "spans-20251125.db"]
+    assert store.drop_expired(now) == ["spans-20251123.db", "spans-20251125.db", "content-202511.db"]
     assert store.drop_expired(now) == []
+    with closing(sqlite3.connect(folder / "content-202511.db")) as month:
+        assert month.execute("SELECT count(DISTINCT scope) FROM content").fetchone() == (1,)
     assert {one.exchange_id for one in store.recent()} == {made[0].exchange.exchange_id, made[2].exchange.exchange_id}
     for one in (made[0], made[2]):
         body = store.body(one.exchange.exchange_id, "request")
@@ -520,4 +522,22 @@ def test_a_hold_outlives_retention_with_what_its_session_needs_and_nothing_else(
     store.audit.head()
     types = [entry["type"] for entry in entries_of(folder)]
     assert (types.count("legal_hold.set"), types.count("legal_hold.released")) == (1, 1)
+    store.close()
+
+
+def test_a_hold_takes_nothing_from_others_that_a_kept_day_needs(folder: Path) -> None:
+    store = Store.open(folder, retention_days=3)
+    places = [("kept", 0), ("other", 0), (None, 0), ("other", 3), (None, 3)]
+    same = request_body([("system", "Be kind.")], [compact({"role": "user", "content": "Hi"})])
+    made = [
+        recording(number, session=session, at_ns=(at := START_NS + day * DAY_NS), exchange_id=new_id(at), request=same)
+        for number, (session, day) in enumerate(places)
+    ]
+    store.append(made)
+    store.legal_holds.set("kept", CASE, 1)
+    assert store.drop_expired(START_NS + 4 * DAY_NS) == ["spans-20251123.db"]
+    for one in (made[0], *made[3:]):
+        body = store.body(one.exchange.exchange_id, "request")
+        assert body is not None
+        assert body.raw == same.raw
     store.close()

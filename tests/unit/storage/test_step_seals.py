@@ -286,7 +286,7 @@ def test_a_record_kept_under_legal_hold_is_not_edited_unseen_once_its_day_is_ove
     store.append([at(1, START_NS, "kept"), at(2, START_NS + 10**9, "other")])
     store.sequencer.flush()
     store.legal_holds.set("kept", HoldChange(app="shop", by="counsel", reason="case 12", actor="owner"), START_NS)
-    assert store.drop_expired(START_NS + 20 * DAY_NS) == ["spans-20251123.db"]
+    assert store.drop_expired(START_NS + 11 * DAY_NS) == ["spans-20251123.db"]
     store.audit.head()
     store.close()
     verified(folder)
