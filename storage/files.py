@@ -164,6 +164,41 @@ class ReadFiles:
                     idle.close()
 
 
+def open_as_it_is(path: Path) -> sqlite3.Connection:
+    """Read a database file and write nothing: one that was closed well has no log, and needs no index over it.
+
+    Where nobody had it open it is read without a lock: whoever must know whether somebody wrote to it meanwhile asks
+    `was_at_rest` before and after. Raises `sqlite3.Error`.
+    """
+    return _reading(path, "mode=ro" if _has_log(path) else "immutable=1")
+
+
+def open_locked(path: Path) -> sqlite3.Connection:
+    """Read a database file that others may write to: an index may be left beside it. Raises `sqlite3.Error`."""
+    return _reading(path, "mode=ro")
+
+
+def _reading(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def was_at_rest(directory: Path, pattern: str) -> dict[Path, tuple[int, int]]:
+    """The database files that nobody has open, as far as can be told, with their times and sizes."""
+    found: dict[Path, tuple[int, int]] = {}
+    for path in directory.glob(pattern):
+        with suppress(FileNotFoundError):
+            told = path.stat()
+            if not _has_log(path):
+                found[path] = told.st_mtime_ns, told.st_size
+    return found
+
+
+def _has_log(path: Path) -> bool:
+    return _size(path.with_name(f"{path.name}-wal")) > 0
+
+
 def sizes(path: Path) -> int:
     """Bytes of a database file with its log and index."""
     return _size(path) + _size(path.with_name(f"{path.name}-wal")) + _size(path.with_name(f"{path.name}-shm"))

@@ -360,6 +360,45 @@ def test_a_log_that_grew_since_it_was_verified_still_tells_of_its_record(folder:
     assert checked.batches == 1
 
 
+def test_what_went_since_the_head_that_is_verified_is_no_flaw(folder: Path) -> None:
+    store = Store.open(folder, retention_days=10)
+    store.append([at(1, START_NS)])
+    store.append([at(2, START_NS + 5 * DAY_NS, "gone")])
+    store.audit.head()
+    store.drop_expired(START_NS + 12 * DAY_NS)
+    store.erase(Order(scope="session:gone", basis="asked", by="Ada", actor="owner"), 1)
+    wrong, checked = found_wrong(folder)  # as it is found while it runs
+    assert (wrong, checked) == ([], SealsChecked(batches=1, expired=1, exchanges=1, unsealed=0, on_trust=True))
+    size = store.audit.size
+    store.audit.note(*[ApiKeyRevoked(actor="owner", key="k")] * 300)
+    store.audit.head()
+    assert store.ledger.first_kept > 0  # what explains it has left the ledger
+    flaws = Flaws()
+    assert check_seals(folder, Folder(folder / "audit"), size - 2, flaws, quiet) == checked
+    assert not flaws.found
+    store.close()
+    assert verified(folder) == SealsChecked(batches=1, expired=1, exchanges=1, unsealed=0)
+
+
+def test_a_day_file_that_is_written_to_while_it_is_read_is_read_again(folder: Path) -> None:
+    written(folder, [at(number, START_NS + number, f"S{number}") for number in range(40)])
+    store = Store.open(folder)
+    erasing = iter(range(40))
+
+    def meanwhile(done: int, total: int) -> None:
+        del done, total
+        for number in list(erasing)[:20]:
+            store.erase(Order(scope=f"session:S{number}", basis="asked", by="Ada", actor="owner"), 1)
+
+    files = Folder(folder / "audit")
+    size = read_checkpoint(read_note(files.read("checkpoint", 1 << 16)).text).size
+    flaws = Flaws()
+    checked = check_seals(folder, files, size, flaws, meanwhile)
+    assert not flaws.found
+    assert checked == SealsChecked(batches=1, expired=0, exchanges=40, unsealed=0, on_trust=True)
+    store.close()
+
+
 def test_one_exchange_is_proven_without_the_others(folder: Path) -> None:
     made = agent_session(seed=2, turns=5)
     store = Store.open(folder)
