@@ -23,6 +23,7 @@ from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
 from storage.call_intents import CallIntents
 from storage.canaries import CanaryBook
+from storage.checkup import refuse_lost_keys
 from storage.contents import Vault
 from storage.critiques import CritiqueBook
 from storage.days import Days
@@ -93,6 +94,7 @@ class Store(Reads):
         readers = ReadFiles()
         try:
             key = seal_key_of(path)
+            refuse_lost_keys(path)
             names = Pseudonyms(key)
             with ExitStack() as opened:
                 keys = ScopeKeys(path, key, names)
@@ -187,7 +189,7 @@ class Store(Reads):
         `remembered` bounds how many contents and states per month are known without asking the file. `origin` names
         the audit log where it begins; None leaves that to chance, and an older log its name. Raises
         `NoDirectory`, `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`,
-        `KeyFileBroken`, `OriginFixed` or `StorageFailed`.
+        `KeyFileBroken`, `KeysLost`, `LedgerLost`, `OriginFixed` or `StorageFailed`.
         """
         try:
             return cls(path, content=content, retention_days=retention_days, remembered=remembered, origin=origin)

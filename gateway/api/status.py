@@ -50,5 +50,6 @@ def show_status(
         workers=gateway.workers,
         providers=gateway.providers,
         counters=dict(gateway.counters()),
+        failing=gateway.failing(),
         store=records.stats(),
     )
