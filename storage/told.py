@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, final
 
@@ -15,7 +16,7 @@ from storage.audit.directory import CHECKPOINT
 from storage.audit.note import LARGEST, read_note
 from storage.audit.tiles import WIDTH, Place
 from storage.files import open_as_it_is
-from storage.partitions import day_of
+from storage.partitions import DAY_NS, day_of
 
 _ENDED: Final = frozenset({"request.completed", "request.failed", "stream.aborted"})
 _TYPES: Final = frozenset({*_ENDED, "step.recorded", "retention.applied", "ingest.dropped", "content.erased"})
@@ -157,7 +158,13 @@ def _bundle(files: Archive, place: Place) -> list[bytes]:
 
 def _file(exchange_id: str) -> str:
     """The day file that an exchange is recorded in, by the time in its id."""
-    return f"spans-{day_of(_minted_ns(exchange_id))}.db"
+    return _file_of(_minted_ns(exchange_id) // DAY_NS)
+
+
+@lru_cache(maxsize=512)
+def _file_of(day: int) -> str:
+    """One text for all exchanges of a day: of a long log there are millions."""
+    return f"spans-{day_of(day * DAY_NS)}.db"
 
 
 def _minted_ns(exchange_id: str) -> int:
