@@ -90,14 +90,17 @@ class Sealed(msgspec.Struct, frozen=True):
     """Records in the batch."""
 
     records: tuple[SealedRecord, ...]
+    """None where the batch is no more what was sealed, and nothing leads to its root."""
 
 
-def sealed(entry: int, rows: Rows, number: int) -> Sealed:
-    """The records of the exchange with this number, out of the rows of its batch."""
+def sealed(entry: int, rows: Rows, number: int, root: str) -> Sealed:
+    """The records of the exchange with this number, out of the rows of its batch; `root` is the entry's."""
     at = [row["id"] for row in rows].index(number)
     hashes = [leaf_hashes(row) for row in rows]
     first = sum(map(len, hashes[:at]))
     leaves = Leaves([each for of_row in hashes for each in of_row])
+    if b64encode(leaves.root()).decode() != root:
+        return Sealed(entry, leaves.count, ())
     found = enumerate(records([rows[at]]), first)
     own = [SealedRecord(record, index, tuple(leaves.proof(index))) for index, record in found]
     return Sealed(entry, leaves.count, tuple(own))

@@ -264,6 +264,17 @@ def test_a_day_that_is_over_explains_its_own_exchange_amid_a_batch_of_the_next(f
     assert verified(folder) == SealsChecked(batches=0, expired=1, exchanges=0, unsealed=0)
 
 
+def test_no_proof_is_given_that_leads_to_no_root(folder: Path) -> None:
+    batch = after_midnight()
+    without_the_first_day(folder, batch)
+    store = Store.open(folder, retention_days=10)
+    kept = batch[0].exchange
+    found = store.audit.recorded(kept.exchange_id, kept.ended_ns)
+    assert found.records == ()
+    assert b'"step.recorded"' in store.audit.entry(found.entry)
+    store.close()
+
+
 @pytest.mark.parametrize(
     "query",
     [
