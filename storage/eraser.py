@@ -5,6 +5,7 @@ carried through, by the next start if need be. Keys go first: whatever is left o
 the thread that writes.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, final
 
@@ -18,6 +19,7 @@ from storage import erased
 from storage.aliases import Aliases
 from storage.critiques import erased_with
 from storage.erased import Plan
+from storage.errors import StorageFailed
 from storage.holds import HoldBook
 from storage.ledger import Ledger, Statement
 from storage.legal_holds import LegalHolds
@@ -74,6 +76,19 @@ class SessionHeld(StepwardenError):
         return "Release it first: `stepwarden retention hold SESSION --release --by WHO --reason R`."
 
 
+class ErasureUnfinished(StorageFailed):
+    """An erasure is begun, and something was in its way."""
+
+    def __init__(self, sessions: tuple[str, ...], cause: Exception) -> None:
+        StepwardenError.__init__(self, f"the erasure is in the audit log and not finished yet: {cause}")
+        self.sessions = sessions
+        """What it is about, as far as that has sessions."""
+
+    def remedy(self) -> str:
+        """It is finished by itself."""
+        return "Do not ask again: it is carried through within the hour, and at the next start."
+
+
 class _Target(NamedTuple):
     session_id: str
     app: str
@@ -113,7 +128,7 @@ class Eraser:
     def erase(self, order: Order, now_ns: int) -> Erasure:
         """Destroy what is recorded of a scope; on return it is gone from every file.
 
-        Raises `BadScope`, `NothingToErase`, `SessionHeld`, or `StorageFailed`: then it is finished later, if it began.
+        Raises `BadScope`, `NothingToErase`, `SessionHeld` or `StorageFailed`, and `ErasureUnfinished` where it began.
         """
         kind, name = _parsed(order.scope)
         targets, plan = self._planned(kind, name)
@@ -127,7 +142,10 @@ class Eraser:
         plan = msgspec.structs.replace(plan, ties=tuple(each for each in found if each is not None))
         self._seal_record()
         entry = self._begin(order, kind, name, targets, plan, exchanges, now_ns)
-        self.finish()
+        try:
+            self.finish()
+        except (StorageFailed, sqlite3.Error) as error:
+            raise ErasureUnfinished(plan.sessions, error) from error
         return Erasure(
             scope=entry.scope,
             sessions=tuple(plan.sessions),

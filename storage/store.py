@@ -223,7 +223,7 @@ class Store(Reads):
         """Destroy what is recorded of a session, an end user or an app; on return no file holds a byte of it.
 
         Once the audit log says that it is begun, it is carried through, by the next start if need be. Raises
-        `BadScope`, `NothingToErase`, `SessionHeld` or `StorageFailed`.
+        `BadScope`, `NothingToErase`, `SessionHeld`, `StorageFailed`, or `ErasureUnfinished` once it is begun.
         """
         try:
             return self._eraser.erase(order, now_ns)

@@ -255,10 +255,17 @@ class Writer:
                 yield connection
 
     def erase(self, plan: erased.Plan, erasure: int) -> None:
-        """Destroy what a plan names, and leave no byte of it. Raises `StorageFailed`; a second time it goes on."""
-        try:
-            for day in tuple(self._days.last):
+        """Destroy what a plan names, and leave no byte of it. Raises `StorageFailed`; a second time it goes on.
+
+        A file that a reader keeps waits alone: from all others, and from the sessions, it is gone then.
+        """
+        waiting: sqlite3.Error | None = None
+        for day in tuple(self._days.last):
+            try:
                 self._erase_day(day, plan, erasure)
+            except sqlite3.Error as error:
+                waiting = error
+        try:
             self._meta.begin()
             erased.forget_sessions(self._meta.connection, plan.sessions)
             self._meta.commit()
@@ -266,6 +273,8 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             self._meta.rollback()
             raise StorageFailed("erasing", error) from error
+        if waiting is not None:
+            raise StorageFailed("erasing", waiting) from waiting
 
     def _erase_day(self, day: str, plan: erased.Plan, erasure: int) -> None:
         with self._readers.use(self._days.spans(day)) as connection:

@@ -21,7 +21,7 @@ from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.reports import Report, ReportedSpan
 from storage import files as storage_files
-from storage.eraser import BadScope, NothingToErase, SessionHeld
+from storage.eraser import BadScope, ErasureUnfinished, NothingToErase, SessionHeld
 from storage.errors import ContentDamaged, StorageFailed
 from storage.legal_holds import HoldChange
 from storage.sequencer import Sequencer
@@ -306,8 +306,10 @@ def test_while_a_reader_looks_the_keys_are_gone_and_the_rest_goes_after(
     with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM exchange").fetchone()
-        with pytest.raises(StorageFailed, match="reader"):
+        with pytest.raises(ErasureUnfinished, match="reader") as raised:
             store.erase(order("session:gone"), START_NS)
+        assert raised.value.sessions == ("gone",)
+        assert "Do not ask again" in raised.value.remedy()
         with closing(sqlite3.connect(folder / "keys.db")) as keys:
             assert keys.execute("SELECT count(*) FROM scope_key").fetchone() == (0,)
         assert store.erased_session("gone") is not None
