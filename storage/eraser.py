@@ -237,6 +237,7 @@ class Eraser:
         self._keys.destroy("user", [user.hex() for user in plan.users])
         self._keys.destroy("app", plan.apps)
         self._seal_record()  # what came since the beginning goes too, and could not be sealed any more then
+        self._tell_of_more(number, plan)
         self._reports.erase(plan.ties, plan.apps)
         self._writer.erase(plan, number)
         work: list[Statement] = [
@@ -249,14 +250,18 @@ class Eraser:
             *(statement for each in plan.sessions for statement in forgotten(each)),
             ("UPDATE erasure SET plan = NULL WHERE id = ?", (number,)),
         ]
-        self._ledger.write(work, entries=self._more(number, plan))
+        self._ledger.write(work, entries=())
 
-    def _more(self, number: int, plan: Plan) -> list[ContentErased]:
-        """What the log did not tell at the beginning: of exchanges that came while the erasure waited."""
-        count = sum(erased.left(day, number) for day in self._writer.each_day())
+    def _tell_of_more(self, number: int, plan: Plan) -> None:
+        """Let the log tell of exchanges that came while the erasure waited, before they go too."""
+        days = self._writer.each_day()
+        count = sum(erased.left(day, number) + len(erased.numbers(day, plan)) for day in days)
         if plan.entry is None or count <= plan.entry.exchanges:
-            return []
-        return [msgspec.structs.replace(plan.entry, sessions=0, exchanges=count - plan.entry.exchanges)]
+            return
+        more = msgspec.structs.replace(plan.entry, sessions=0, exchanges=count - plan.entry.exchanges)
+        told = msgspec.structs.replace(plan, entry=msgspec.structs.replace(plan.entry, exchanges=count))
+        sealed = self._sealer.seal(_encode(told), _BINDING)
+        self._ledger.write([("UPDATE erasure SET plan = ? WHERE id = ?", (sealed, number))], entries=[more])
 
     def _asked(self, plan: Plan) -> list[str]:
         """Holds that ask about what is erased."""
