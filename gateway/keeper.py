@@ -43,6 +43,7 @@ from policies.vocabulary.pins import Listing, Pinned, ToolPin
 from policies.vocabulary.reports import Report
 from policies.vocabulary.sessions import Join
 from storage.critiques import DISTRUSTS
+from storage.eraser import ErasureUnfinished
 from storage.keys import KeyRing
 from storage.legal_holds import HoldChange
 from storage.store import Store
@@ -570,18 +571,25 @@ class LocalKeeper:
 
     async def erase(self, order: Order) -> Erasure:
         """Destroy what is recorded of a scope, and forget its sessions. Raises as `Store.erase`."""
-        erased = await self._on_writer(lambda: self.store.erase(order, time.time_ns()))
-        self._threader.forget(erased.sessions)
+        try:
+            erased = await self._on_writer(lambda: self.store.erase(order, time.time_ns()))
+        except ErasureUnfinished as error:
+            self._forget(error.sessions)
+            raise
+        self._forget(erased.sessions)
+        return erased
+
+    def _forget(self, sessions: tuple[str, ...]) -> None:
+        self._threader.forget(sessions)
         if self.monitor is not None:
-            self.monitor.forget(erased.sessions)
+            self.monitor.forget(sessions)
         if self.supervisor is not None:
-            self.supervisor.gate.forget(erased.sessions)
+            self.supervisor.gate.forget(sessions)
         for forget in tuple(self.forgetting):
-            forget(erased.sessions)
-        for session_id in erased.sessions:
+            forget(sessions)
+        for session_id in sessions:
             self._distrusted.pop(session_id, None)
             self._sticky.forget(session_id)
-        return erased
 
     async def keep(self, session_id: str, change: HoldChange) -> None:
         """Keep a session beyond its time. Raises `HeldAlready`."""

@@ -48,6 +48,7 @@ class Line(msgspec.Struct, frozen=True):
     ts: str
     exchange: str | None = None
     rows: tuple[int, int] | None = None
+    root: str = ""
     tenant: str | None = None
 
 
@@ -183,15 +184,18 @@ class AuditLog:
         return self._find(exchange_id.encode(), matches, started_ns, f"no entry says that {exchange_id} was accepted")
 
     def recorded(self, exchange_id: str, ended_ns: int) -> Sealed:
-        """The entry that seals the record of an exchange, and its records. Raises `EntryNotFound`."""
+        """The entry that seals the record of an exchange, and its records, where all of its batch is still there.
+
+        Raises `EntryNotFound`.
+        """
         missing = f"no entry seals the record of {exchange_id} yet"
         number = self._reads.number(exchange_id)
         if number is None:
             raise EntryNotFound(missing)
         index = self._find(b'"step.recorded"', lambda line: _seals(line, number), ended_ns, missing)
-        rows = _read_line(self.entry(index)).rows
-        assert rows is not None
-        return sealed(index, self._reads.sealed_rows(rows), number)
+        said = _read_line(self.entry(index))
+        assert said.rows is not None
+        return sealed(index, self._reads.sealed_rows(said.rows), number, said.root)
 
     def _published(self, index: int) -> LogDirectory:
         log = self._publisher.log

@@ -51,4 +51,8 @@ class Days:
 
     def contents(self, day: str) -> Path:
         """The file of the month a day lies in."""
-        return self.directory / f"content-{month_of(day)}.db"
+        return self.month(month_of(day))
+
+    def month(self, month: str) -> Path:
+        """The file of a month's contents."""
+        return self.directory / f"content-{month}.db"

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from policies.vocabulary.audit import ContentErased
 from policies.vocabulary.reports import Ties
 from storage import spans
 from storage.contents import unpack_link
@@ -30,6 +31,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Pseudonyms of end users, for what they asked outside of any session."""
 
     apps: tuple[str, ...] = ()
+    entry: ContentErased | None = None
+    """What the log tells of it; None before there was a beginning, or where an older release began it."""
+
     ties: tuple[Ties, ...] = ()
     """What led to spans that applications reported of the sessions: once these are gone, nothing else would."""
 
@@ -66,9 +70,9 @@ def has_only(day: sqlite3.Connection, held: Collection[str]) -> bool:
     return 0 < kept == day.execute("SELECT count(*) FROM exchange").fetchone()[0]
 
 
-def left(day: sqlite3.Connection, erasure: int) -> bool:
-    """Whether this erasure left something here."""
-    return day.execute("SELECT 1 FROM erased WHERE erasure = ? LIMIT 1", (erasure,)).fetchone() is not None
+def left(day: sqlite3.Connection, erasure: int) -> int:
+    """How many exchanges this erasure took out here."""
+    return int(day.execute("SELECT count(*) FROM erased WHERE erasure = ?", (erasure,)).fetchone()[0])
 
 
 def chunks(day: sqlite3.Connection, found: Sequence[int]) -> Iterator[list[sqlite3.Row]]:
@@ -129,6 +133,22 @@ def remove_contents(month: sqlite3.Connection, found: Found) -> None:
     own = "content IN (SELECT id FROM content WHERE scope > 0)"
     month.executemany(f"DELETE FROM conv_state WHERE id = ? AND {own}", [(n,) for n in found.links])  # noqa: S608 - ours
     month.executemany("DELETE FROM content WHERE id = ? AND scope > 0", [(n,) for n in found.contents])
+
+
+def has_others(month: sqlite3.Connection, scopes: Collection[int]) -> bool:
+    """Whether a month holds contents of other scopes than these, or what led to them."""
+    return month.execute(f"SELECT 1 FROM content WHERE {_not_of(scopes)} LIMIT 1").fetchone() is not None  # noqa: S608
+
+
+def remove_others(month: sqlite3.Connection, scopes: Collection[int]) -> None:
+    """Delete contents and links of all other scopes, except those of before there were any."""
+    others = f"SELECT id FROM content WHERE {_not_of(scopes)}"  # noqa: S608 - numbers
+    month.execute(f"DELETE FROM conv_state WHERE content IN ({others})")  # noqa: S608 - numbers
+    month.execute(f"DELETE FROM content WHERE id IN ({others})")  # noqa: S608 - numbers
+
+
+def _not_of(scopes: Collection[int]) -> str:
+    return f"scope > 0 AND scope NOT IN ({', '.join(str(int(number)) for number in scopes)})"
 
 
 def forget_sessions(meta: sqlite3.Connection, gone: Sequence[str]) -> None:

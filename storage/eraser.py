@@ -5,6 +5,7 @@ carried through, by the next start if need be. Keys go first: whatever is left o
 the thread that writes.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, final
 
@@ -18,6 +19,7 @@ from storage import erased
 from storage.aliases import Aliases
 from storage.critiques import erased_with
 from storage.erased import Plan
+from storage.errors import StorageFailed
 from storage.holds import HoldBook
 from storage.ledger import Ledger, Statement
 from storage.legal_holds import LegalHolds
@@ -74,6 +76,19 @@ class SessionHeld(StepwardenError):
         return "Release it first: `stepwarden retention hold SESSION --release --by WHO --reason R`."
 
 
+class ErasureUnfinished(StorageFailed):
+    """An erasure is begun, and something was in its way."""
+
+    def __init__(self, sessions: tuple[str, ...], cause: Exception) -> None:
+        StepwardenError.__init__(self, f"the erasure is in the audit log and not finished yet: {cause}")
+        self.sessions = sessions
+        """What it is about, as far as that has sessions."""
+
+    def remedy(self) -> str:
+        """It is finished by itself."""
+        return "Do not ask again: it is carried through within the hour, and at the next start."
+
+
 class _Target(NamedTuple):
     session_id: str
     app: str
@@ -113,7 +128,7 @@ class Eraser:
     def erase(self, order: Order, now_ns: int) -> Erasure:
         """Destroy what is recorded of a scope; on return it is gone from every file.
 
-        Raises `BadScope`, `NothingToErase`, `SessionHeld`, or `StorageFailed`: then it is finished later, if it began.
+        Raises `BadScope`, `NothingToErase`, `SessionHeld` or `StorageFailed`, and `ErasureUnfinished` where it began.
         """
         kind, name = _parsed(order.scope)
         targets, plan = self._planned(kind, name)
@@ -127,7 +142,10 @@ class Eraser:
         plan = msgspec.structs.replace(plan, ties=tuple(each for each in found if each is not None))
         self._seal_record()
         entry = self._begin(order, kind, name, targets, plan, exchanges, now_ns)
-        self.finish()
+        try:
+            self.finish()
+        except (StorageFailed, sqlite3.Error) as error:
+            raise ErasureUnfinished(plan.sessions, error) from error
         return Erasure(
             scope=entry.scope,
             sessions=tuple(plan.sessions),
@@ -193,10 +211,6 @@ class Eraser:
         apps = {each.app for each in targets} | set(plan.apps)
         with self._ledger.lock:
             by, named = self._aliases.of("person", order.by)
-            number = int(self._ledger.read("SELECT ifnull(max(id), 0) + 1 FROM erasure")[0][0])
-            sealed = self._sealer.seal(_encode(plan), _BINDING)
-            insert = "INSERT INTO erasure (id, scope, basis, at_ns, plan) VALUES (?, ?, ?, ?, ?)"
-            work = [*named, (insert, (number, scope, order.basis, now_ns, sealed)), *self._tombs(targets, number)]
             entry = ContentErased(
                 actor=order.actor,
                 tenant=apps.pop() if len(apps) == 1 else None,
@@ -206,6 +220,10 @@ class Eraser:
                 basis=order.basis,
                 by=by,
             )
+            number = int(self._ledger.read("SELECT ifnull(max(id), 0) + 1 FROM erasure")[0][0])
+            sealed = self._sealer.seal(_encode(msgspec.structs.replace(plan, entry=entry)), _BINDING)
+            insert = "INSERT INTO erasure (id, scope, basis, at_ns, plan) VALUES (?, ?, ?, ?, ?)"
+            work = [*named, (insert, (number, scope, order.basis, now_ns, sealed)), *self._tombs(targets, number)]
             self._ledger.write(work, entries=[entry])
         return entry
 
@@ -218,6 +236,8 @@ class Eraser:
         self._keys.destroy("session", plan.sessions)
         self._keys.destroy("user", [user.hex() for user in plan.users])
         self._keys.destroy("app", plan.apps)
+        self._seal_record()  # what came since the beginning goes too, and could not be sealed any more then
+        self._tell_of_more(number, plan)
         self._reports.erase(plan.ties, plan.apps)
         self._writer.erase(plan, number)
         work: list[Statement] = [
@@ -231,6 +251,17 @@ class Eraser:
             ("UPDATE erasure SET plan = NULL WHERE id = ?", (number,)),
         ]
         self._ledger.write(work, entries=())
+
+    def _tell_of_more(self, number: int, plan: Plan) -> None:
+        """Let the log tell of exchanges that came while the erasure waited, before they go too."""
+        days = self._writer.each_day()
+        count = sum(erased.left(day, number) + len(erased.numbers(day, plan)) for day in days)
+        if plan.entry is None or count <= plan.entry.exchanges:
+            return
+        more = msgspec.structs.replace(plan.entry, sessions=0, exchanges=count - plan.entry.exchanges)
+        told = msgspec.structs.replace(plan, entry=msgspec.structs.replace(plan.entry, exchanges=count))
+        sealed = self._sealer.seal(_encode(told), _BINDING)
+        self._ledger.write([("UPDATE erasure SET plan = ? WHERE id = ?", (sealed, number))], entries=[more])
 
     def _asked(self, plan: Plan) -> list[str]:
         """Holds that ask about what is erased."""

@@ -1,6 +1,7 @@
 """What can go wrong with the store, each with what to do about it."""
 
 from pathlib import Path
+from typing import Final
 
 from policies.errors import StepwardenError
 
@@ -43,6 +44,59 @@ class StorageFailed(StepwardenError):
     def remedy(self) -> str:
         """Most often the disk is full."""
         return "Check free space and the health of the disk under the data directory; writing resumes by itself."
+
+
+class FileDamaged(StorageFailed):
+    """A file of the store is no whole database."""
+
+    def __init__(self, path: Path) -> None:
+        StepwardenError.__init__(self, f"{path} is damaged: it is no database, or was cut short")
+        self._path = path
+
+    def remedy(self) -> str:
+        """What is lost without it."""
+        names = f"{self._path.name} and what is named {self._path.name}-wal"
+        lost = _LOST.get(self._path.stem.partition("-")[0], "what it holds is lost then")
+        return f"Put it back from a backup, or move {names} away: {lost}. Nothing was changed."
+
+
+_LOST: Final = {
+    "spans": "the exchanges of that day are lost then, and `audit verify` says which",
+    "content": "the bodies of that month are lost then",
+    "reported": "what applications reported on that day is lost then",
+    "meta": "sessions are then made anew out of the days' files",
+    "keys": "no body that was stored so far can be read then",
+    "ledger": "gateway keys, holds and legal holds are lost then, and another audit log has to begin",
+}
+
+
+class LedgerLost(StepwardenError):
+    """`ledger.db` is not here, and the audit log that it belongs to is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is missing or empty, and the audit log beside it says that it was here")
+        self._path = path
+
+    def remedy(self) -> str:
+        """What stood in it."""
+        return (
+            "Restore it from a backup; gateway keys, budgets, holds, legal holds and the audit entries that are not "
+            "published yet stand in it. To begin again without them, move `audit` and `audit.key` away."
+        )
+
+
+class KeysLost(StepwardenError):
+    """`keys.db` is not here, and contents that lie under its keys are."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is missing or empty: no body that was stored so far can be read")
+
+    def remedy(self) -> str:
+        """Before new keys are made under the numbers of old ones."""
+        return (
+            "Restore it from its backup, kept apart from that of the contents; or move the `content-*.db` away: "
+            "what was sealed under lost keys is lost. Nothing was changed."
+        )
 
 
 class NeverTaken(StorageFailed):

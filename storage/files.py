@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, final
 
 from sqlite_utils import Database
 
+from storage.errors import FileDamaged
 from storage.schema import Schema
 
 Durability: TypeAlias = Literal["NORMAL", "FULL"]
@@ -24,6 +25,9 @@ PATIENCE_SECONDS = 5.0
 
 _WAL_SOFT = 16 * 1024 * 1024
 _WAL_HARD = 64 * 1024 * 1024
+
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PAGES = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
 
 _READ_CACHE_KIB = 512
 """Pages kept by one reading connection, of which there can be many; the system caches the file once for all."""
@@ -39,7 +43,7 @@ class WriteFile:
         """Open or create with mode 0600 and migrate; `page_size` is bytes and counts only on creation.
 
         `cache_kib` bounds the pages kept in memory: little where rows only come at the end, more under a random index.
-        Raises `SchemaTooNew` or `sqlite3.Error`.
+        Raises `SchemaTooNew`, `FileDamaged` or `sqlite3.Error`.
         """
         self.path = path
         self._log = f"{path}-wal"
@@ -49,8 +53,10 @@ class WriteFile:
         )
         try:
             self._prepare(schema, durability, page_size, cache_kib)
-        except BaseException:
+        except BaseException as error:
             self.connection.close()
+            if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", None) in _DAMAGE:
+                raise FileDamaged(path) from error
             raise
 
     def begin(self) -> None:
@@ -162,6 +168,52 @@ class ReadFiles:
             for old in surplus:
                 for idle in self._idle.pop(old):
                     idle.close()
+
+
+def open_as_it_is(path: Path) -> sqlite3.Connection:
+    """Read a database file and write nothing: one that was closed well has no log, and needs no index over it.
+
+    Where nobody had it open it is read without a lock: whoever must know whether somebody wrote to it meanwhile asks
+    `was_at_rest` before and after. Raises `sqlite3.Error`.
+    """
+    return _reading(path, "mode=ro" if _has_log(path) else "immutable=1")
+
+
+def open_locked(path: Path) -> sqlite3.Connection:
+    """Read a database file that others may write to: an index may be left beside it. Raises `sqlite3.Error`."""
+    return _reading(path, "mode=ro")
+
+
+def _reading(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def was_at_rest(directory: Path, pattern: str) -> dict[Path, tuple[int, int]]:
+    """The database files that nobody has open, as far as can be told, with their times and sizes."""
+    found: dict[Path, tuple[int, int]] = {}
+    for path in directory.glob(pattern):
+        with suppress(FileNotFoundError):
+            told = path.stat()
+            if not _has_log(path):
+                found[path] = told.st_mtime_ns, told.st_size
+    return found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether this is a database that was not cut short; an empty file is one. What is in it is not looked at."""
+    try:
+        with closing(open_as_it_is(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            pages = int(connection.execute(_PAGES).fetchone()[0])
+    except sqlite3.Error:
+        return False
+    return _has_log(path) or pages <= _size(path)
+
+
+def _has_log(path: Path) -> bool:
+    return _size(path.with_name(f"{path.name}-wal")) > 0
 
 
 def sizes(path: Path) -> int:

@@ -15,7 +15,7 @@ import msgspec
 
 from policies.vocabulary.audit import GATEWAY, Entry, LogOpened, Receipt, receipt_of
 from storage.entry_lines import EntryLines, nanoseconds_of
-from storage.errors import NeverTaken, OriginFixed, StorageFailed
+from storage.errors import LedgerLost, NeverTaken, OriginFixed, StorageFailed
 from storage.files import ReadFiles, WriteFile
 from storage.release import release
 from storage.schema import Schema
@@ -83,7 +83,7 @@ class Ledger:
         """Open `ledger.db` in a directory whose lock the caller holds.
 
         `origin` names a log that begins here, and has to be the name of one that goes on; None takes either as it is.
-        Raises `SchemaTooNew`, `OriginFixed` or `StorageFailed`.
+        Raises `SchemaTooNew`, `OriginFixed`, `LedgerLost` or `StorageFailed`.
         """
         self.lock = threading.RLock()
         try:
@@ -92,7 +92,7 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed("opening ledger.db", error) from error
         try:
-            self._lines = self._opened(origin)
+            self._lines = self._opened(directory, origin)
         except BaseException:
             self._file.close()
             raise
@@ -190,7 +190,7 @@ class Ledger:
         with self.lock:
             self._file.close()
 
-    def _opened(self, origin: str | None) -> EntryLines:
+    def _opened(self, directory: Path, origin: str | None) -> EntryLines:
         """The place of the next entry; a log that never was begins here."""
         state = self.read("SELECT first, origin FROM audit_state")
         if state and origin not in (None, state[0][1]):
@@ -201,6 +201,8 @@ class Ledger:
             return EntryLines(rows[0][0], nanoseconds_of(last.ts))
         if state:
             return EntryLines(state[0][0], None)
+        if (directory / "audit" / "checkpoint").exists():
+            raise LedgerLost(directory / "ledger.db")
         self._lines = EntryLines(0, None)
         begin = "INSERT INTO audit_state (id, first, sealed, origin) VALUES (1, 0, NULL, ?)"
         named = origin or f"stepwarden.invalid/{secrets.token_hex(8)}"

@@ -289,7 +289,7 @@ class Reads:
     def period(self, since_ns: int, until_ns: int, *, app: str | None = None) -> Iterator[RecordedRow]:
         """What began in `[since_ns, until_ns)`, day by day and each day as it was recorded; a page in memory at a time.
 
-        What is recorded meanwhile may be missing. Raises `StorageFailed`.
+        What is recorded meanwhile may be missing, and so are days that retention drops. Raises `StorageFailed`.
         """
         query = (
             f"{spans.EXCHANGES} WHERE exchange.id > ? AND {_KEPT} AND started_ns >= ? AND started_ns < ? "
@@ -302,16 +302,21 @@ class Reads:
                 yield from rows
 
     def _page(self, day: str, query: str, values: tuple[int | str | None, ...]) -> list[RecordedRow]:
-        with self._spans(day) as connection:
-            return [
-                RecordedRow(
-                    number=row["id"],
-                    exchange=spans.exchange_of(row),
-                    steps=tuple(spans.steps_of(row)),
-                    judged=spans.judged_of(row),
-                )
-                for row in connection.execute(query, values)
-            ]
+        try:
+            with self._spans(day) as connection:
+                return [
+                    RecordedRow(
+                        number=row["id"],
+                        exchange=spans.exchange_of(row),
+                        steps=tuple(spans.steps_of(row)),
+                        judged=spans.judged_of(row),
+                    )
+                    for row in connection.execute(query, values)
+                ]
+        except StorageFailed:
+            if day in self._days.last:
+                raise
+            return []  # it was dropped while somebody read on
 
     def cursor(self, name: str) -> str | None:
         """How far a reader of the record had come."""

@@ -152,6 +152,11 @@ class ScopeKeys:
             row = self._file.connection.execute(_NUMBERED, (number,)).fetchone()
         return _opened(self._wrap, row)
 
+    def there(self, wanted: Iterable[Whose]) -> set[int]:
+        """Numbers of those of these scopes that have keys; none are made. Raises `sqlite3.Error`."""
+        with self._lock:
+            return {row[0] for row in self._read([self._name(each) for each in wanted])}
+
     def destroy(self, kind: Kind, names: Iterable[str]) -> None:
         """Destroy the keys of these scopes, of every month, for good. Raises `StorageFailed`."""
         with self._lock:
@@ -159,10 +164,9 @@ class ScopeKeys:
         gone = [(self._name(Whose(kind, name, month)),) for name in names for month in months]
         self._delete("DELETE FROM scope_key WHERE name = ?", gone)
 
-    def drop_month(self, month: str, kept: Collection[int] = ()) -> None:
-        """Destroy the keys of a month, except for scopes that stay. Raises `StorageFailed`."""
-        numbers = ", ".join(str(int(number)) for number in kept)
-        self._delete(f"DELETE FROM scope_key WHERE month = ? AND id NOT IN ({numbers})", [(month,)])  # noqa: S608 - numbers
+    def drop_month(self, month: str) -> None:
+        """Destroy the keys of a month. Raises `StorageFailed`."""
+        self._delete("DELETE FROM scope_key WHERE month = ?", [(month,)])
 
     def relieve(self) -> None:
         """Checkpoint a long log."""

@@ -24,7 +24,7 @@ from storage.ulids import unpack
 _NO_RECORD = frozenset({"id", "common", "branch", "steps"})
 _RANGE = f"{spans.EXCHANGES} WHERE exchange.id BETWEEN ? AND ? ORDER BY exchange.id LIMIT ?"
 
-_ERASED = "SELECT id, exchange_id, leaves FROM erased WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
+_ERASED = "SELECT id, exchange_id, erasure, leaves FROM erased WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
 _HAS_ERASED = "SELECT 1 FROM sqlite_schema WHERE name = 'erased'"
 _HASH_BYTES = 32
 
@@ -90,22 +90,35 @@ class Sealed(msgspec.Struct, frozen=True):
     """Records in the batch."""
 
     records: tuple[SealedRecord, ...]
+    """None where the batch is no more what was sealed, and nothing leads to its root."""
 
 
-def sealed(entry: int, rows: Rows, number: int) -> Sealed:
-    """The records of the exchange with this number, out of the rows of its batch."""
+def sealed(entry: int, rows: Rows, number: int, root: str) -> Sealed:
+    """The records of the exchange with this number, out of the rows of its batch; `root` is the entry's."""
     at = [row["id"] for row in rows].index(number)
     hashes = [leaf_hashes(row) for row in rows]
     first = sum(map(len, hashes[:at]))
     leaves = Leaves([each for of_row in hashes for each in of_row])
+    if b64encode(leaves.root()).decode() != root:
+        return Sealed(entry, leaves.count, ())
     found = enumerate(records([rows[at]]), first)
     own = [SealedRecord(record, index, tuple(leaves.proof(index))) for index, record in found]
     return Sealed(entry, leaves.count, tuple(own))
 
 
+def has_erased(day: sqlite3.Connection) -> bool:
+    """Whether a day file is of a release that keeps hashes of what was erased."""
+    return day.execute(_HAS_ERASED).fetchone() is not None
+
+
+def is_buried(row: sqlite3.Row) -> bool:
+    """Whether of this exchange only the hashes of its records are left."""
+    return "leaves" in row.keys()  # noqa: SIM118 - a row is no mapping
+
+
 def leaf_hashes(row: sqlite3.Row) -> list[bytes]:
     """What the records of one row hash to; of an erased one, what they did."""
-    if "leaves" in row.keys():  # noqa: SIM118 - a row is no mapping
+    if is_buried(row):
         kept: bytes = row["leaves"]
         return [kept[at : at + _HASH_BYTES] for at in range(0, len(kept), _HASH_BYTES)]
     return [merkle.leaf_hash(record) for record in records([row])]
@@ -116,7 +129,7 @@ def rows_between(connections: Sequence[sqlite3.Connection], first: int, last: in
     found: list[sqlite3.Row] = []
     sources = 0
     for connection in connections:
-        queries = (_RANGE, _ERASED) if connection.execute(_HAS_ERASED).fetchone() else (_RANGE,)
+        queries = (_RANGE, _ERASED) if has_erased(connection) else (_RANGE,)
         for query in queries:
             rows = connection.execute(query, (first, last, limit)).fetchall()
             sources += bool(rows)
@@ -167,6 +180,26 @@ def misfit(rows: Rows, marks: bytes) -> str | None:
     return None if at == len(marks) else "records are missing at its end"
 
 
+def parts_fit(rows: Rows, marks: bytes) -> bool:
+    """Whether these rows are what their marks say, in their order, where others of their batch are gone.
+
+    How many marks those that are gone had, nobody knows: a row is looked for behind the one before it.
+    """
+    at, before = 0, None
+    for row in rows:
+        try:
+            own = [mark(leaf) for leaf in leaf_hashes(row)]
+        except (msgspec.DecodeError, ValueError, TypeError):
+            return False
+        follows = before is not None and row["id"] == before + 1
+        starts = (at,) if follows else range(at, len(marks), MARK)
+        found = next((start for start in starts if marks[start : start + len(own) * MARK] == b"".join(own)), None)
+        if found is None:
+            return False
+        at, before = found + len(own) * MARK, row["id"]
+    return True
+
+
 def records_written(written: Sequence[spans.Written]) -> list[bytes]:
     """The records of exchanges that were just written, in order."""
     found: list[msgspec.Struct] = []
@@ -203,7 +236,7 @@ class Leaves:
     @classmethod
     def of(cls, rows: Rows) -> "Leaves":
         """The tree over the records of rows."""
-        if any("leaves" in row.keys() for row in rows):  # noqa: SIM118 - a row is no mapping
+        if any(map(is_buried, rows)):
             return cls([each for row in rows for each in leaf_hashes(row)])
         return cls(merkle.leaf_hashes(records(rows)))
 

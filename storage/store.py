@@ -23,6 +23,7 @@ from storage.audit.signing_key import adopt_next
 from storage.audit_log import AuditLog
 from storage.call_intents import CallIntents
 from storage.canaries import CanaryBook
+from storage.checkup import refuse_lost_keys
 from storage.contents import Vault
 from storage.critiques import CritiqueBook
 from storage.days import Days
@@ -93,6 +94,7 @@ class Store(Reads):
         readers = ReadFiles()
         try:
             key = seal_key_of(path)
+            refuse_lost_keys(path)
             names = Pseudonyms(key)
             with ExitStack() as opened:
                 keys = ScopeKeys(path, key, names)
@@ -187,7 +189,7 @@ class Store(Reads):
         `remembered` bounds how many contents and states per month are known without asking the file. `origin` names
         the audit log where it begins; None leaves that to chance, and an older log its name. Raises
         `NoDirectory`, `DirectoryExposed`, `DirectoryInUse`, `SchemaTooNew`, `WrongSealKey`, `KeyFileExposed`,
-        `KeyFileBroken`, `OriginFixed` or `StorageFailed`.
+        `KeyFileBroken`, `KeysLost`, `LedgerLost`, `OriginFixed` or `StorageFailed`.
         """
         try:
             return cls(path, content=content, retention_days=retention_days, remembered=remembered, origin=origin)
@@ -221,7 +223,7 @@ class Store(Reads):
         """Destroy what is recorded of a session, an end user or an app; on return no file holds a byte of it.
 
         Once the audit log says that it is begun, it is carried through, by the next start if need be. Raises
-        `BadScope`, `NothingToErase`, `SessionHeld` or `StorageFailed`.
+        `BadScope`, `NothingToErase`, `SessionHeld`, `StorageFailed`, or `ErasureUnfinished` once it is begun.
         """
         try:
             return self._eraser.erase(order, now_ns)
@@ -297,12 +299,14 @@ class Store(Reads):
         held = self.legal_holds.held()
         kept = [ties for ties in map(self.ties, sorted(held)) if ties is not None]
         before = day_of(now_ns - self._retention_days * DAY_NS)
-        files = self._writer.expired(now_ns, self._retention_days, held, self.reports.needed_months(kept))
+        months = self.reports.needed_months(kept)
+        files = self._writer.expired(now_ns, self._retention_days, held, months)
         reported = self.reports.expired(before, kept)
         if files or reported:
-            entry = RetentionApplied(actor=GATEWAY, before=before, files=(*files, *reported))
+            stripped = self._writer.stripped(files, held, months)
+            entry = RetentionApplied(actor=GATEWAY, before=before, files=(*files, *reported), stripped=stripped)
             self.ledger.write([], entries=[entry])
-            self._writer.drop(files, held)
+            self._writer.drop(files, held, stripped)
             self.reports.drop(reported, kept)
         self.supervisor_calls.forget(now_ns - self._retention_days * DAY_NS)
         self.canaries.forget(now_ns - self._retention_days * DAY_NS)

@@ -138,36 +138,52 @@ class Writer:
     def expired(
         self, now_ns: int, retention_days: int, held: Collection[str], months_kept: Collection[str] = ()
     ) -> tuple[str, ...]:
-        """Names of day files older than so many days, and of months no day needs any more. Raises `StorageFailed`.
+        """Names of day files older than so many days, and of months that are over for all but what is kept.
 
-        `months_kept` stay too.
-
-        A day that holds nothing but sessions in `held` is not named: it has been through `drop`.
+        Kept are sessions in `held`, and the keys of `months_kept`. A day or month that holds nothing else is not named:
+        it has been through `drop`. Raises `StorageFailed`.
         """
         oldest = _oldest_kept(now_ns, retention_days)
         gone = [day for day in tuple(self._days.last) if day < oldest and not self._is_held(day, held)]
-        needed = {month_of(day) for day in (*self._days.last, oldest) if day >= oldest or self._holds_any(day, held)}
+        needed = {month_of(day) for day in self._days.last if day >= oldest}
         try:
             months = [path.stem.removeprefix("content-") for path in self._days.directory.glob("content-*.db")]
-        except OSError as error:
+            over = [month for month in months if month not in needed and month < month_of(oldest)]
+            unneeded = [
+                month
+                for month in over
+                if not self._month_stays(month, held, months_kept) or self._holds_others(month, held)
+            ]
+        except (sqlite3.Error, OSError) as error:
             raise StorageFailed("looking for what has expired", error) from error
-        needed.update(months_kept)
-        unneeded = [month for month in months if month not in needed and month < month_of(oldest)]
         return tuple(sorted([f"spans-{day}.db" for day in gone])) + tuple(
             sorted([f"content-{month}.db" for month in unneeded])
         )
 
-    def drop(self, files: Sequence[str], held: Collection[str]) -> None:
-        """Delete day and month files by name; of sessions in `held`, what they need stays. Raises `StorageFailed`."""
+    def stripped(
+        self, files: Sequence[str], held: Collection[str], months_kept: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Those of these day and month files that stay, with what sessions in `held` need and nothing else."""
+        found: list[str] = []
+        for name in files:
+            kind, when = _file_named(name)
+            stays = self._month_stays(when, held, months_kept) if kind == "content" else self._holds_any(when, held)
+            if stays:
+                found.append(name)
+        return tuple(found)
+
+    def drop(self, files: Sequence[str], held: Collection[str], stripped: Collection[str]) -> None:
+        """Delete day and month files by name; of those in `stripped`, all but what sessions in `held` need.
+
+        Raises `StorageFailed`.
+        """
         try:
             for name in files:
-                kind, _, when = name.removesuffix(".db").partition("-")
+                kind, when = _file_named(name)
                 if kind == "content":
-                    self._drop_month(when, self._days.directory / name)
-                elif self._holds_any(when, held):
-                    self._strip_day(when, held)
+                    self._strip_month(when, held) if name in stripped else self._drop_month(when)
                 else:
-                    self._drop_day(when)
+                    self._strip_day(when, held) if name in stripped else self._drop_day(when)
         except (sqlite3.Error, OSError) as error:
             raise StorageFailed("dropping what has expired", error) from error
 
@@ -197,12 +213,34 @@ class Writer:
         """Delete what is recorded of a day except for these sessions."""
         with self._alone(self._day_files, day, self._days.spans(day), "spans") as file:
             for rows in erased.chunks(file.connection, erased.others(file.connection, held)):
-                self._erase_contents(day, rows)
                 with _transaction(file):
                     # With the hashes of the others, what is kept can still be shown to be what was sealed.
                     erased.bury(file.connection, rows, erased.EXPIRED)
             with _transaction(file):
                 erased.tidy(file.connection)
+            file.scrub()
+
+    def _month_stays(self, month: str, held: Collection[str], months_kept: Collection[str]) -> bool:
+        """Whether a month that is over stays with what it holds of these sessions, or for its keys."""
+        days = [day for day in self._days.last if month_of(day) == month]
+        return month in months_kept or any(self._holds_any(day, held) for day in days)
+
+    def _holds_others(self, month: str, held: Collection[str]) -> bool:
+        """Whether a month holds contents of others than these sessions; those from before there were scopes stay."""
+        with self._readers.use(self._days.month(month)) as connection:
+            return erased.has_others(connection, self._scopes_of(month, held))
+
+    def _scopes_of(self, month: str, held: Collection[str]) -> Collection[int]:
+        return self._keys.there({Whose("session", each, month) for each in held})
+
+    def _strip_month(self, month: str, held: Collection[str]) -> None:
+        """Delete the contents of a month except for these sessions.
+
+        Only once the month is over: until then others may still need, on a later day, what they sent on one that is.
+        """
+        with self._alone(self._months, month, self._days.month(month), "content") as file:
+            with _transaction(file):
+                erased.remove_others(file.connection, self._scopes_of(month, held))
             file.scrub()
 
     @property
@@ -217,10 +255,17 @@ class Writer:
                 yield connection
 
     def erase(self, plan: erased.Plan, erasure: int) -> None:
-        """Destroy what a plan names, and leave no byte of it. Raises `StorageFailed`; a second time it goes on."""
-        try:
-            for day in tuple(self._days.last):
+        """Destroy what a plan names, and leave no byte of it. Raises `StorageFailed`; a second time it goes on.
+
+        A file that a reader keeps waits alone: from all others, and from the sessions, it is gone then.
+        """
+        waiting: sqlite3.Error | None = None
+        for day in tuple(self._days.last):
+            try:
                 self._erase_day(day, plan, erasure)
+            except sqlite3.Error as error:
+                waiting = error
+        try:
             self._meta.begin()
             erased.forget_sessions(self._meta.connection, plan.sessions)
             self._meta.commit()
@@ -228,6 +273,8 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             self._meta.rollback()
             raise StorageFailed("erasing", error) from error
+        if waiting is not None:
+            raise StorageFailed("erasing", waiting) from waiting
 
     def _erase_day(self, day: str, plan: erased.Plan, erasure: int) -> None:
         with self._readers.use(self._days.spans(day)) as connection:
@@ -421,7 +468,7 @@ class Writer:
     def _month(self, month: str) -> ContentWriter:
         writer = self._months.get(month)
         if writer is None:
-            path = self._days.directory / f"content-{month}.db"
+            path = self._days.month(month)
             writer = ContentWriter(path, self._vault, self._schemas["content"], remembered=self._remembered)
             self._months[month] = writer
         return writer
@@ -444,7 +491,8 @@ class Writer:
         self._readers.forget(path)
         delete(path)
 
-    def _drop_month(self, month: str, path: Path) -> None:
+    def _drop_month(self, month: str) -> None:
+        path = self._days.month(month)
         if month in self._months:
             self._months.pop(month).file.close()
         self._readers.forget(path)
@@ -507,6 +555,12 @@ class Writer:
             self._meta.rollback()
             raise StorageFailed(doing, error) from error
         return done
+
+
+def _file_named(name: str) -> tuple[str, str]:
+    """Kind of a file, and its day or month."""
+    kind, _, when = name.removesuffix(".db").partition("-")
+    return kind, when
 
 
 @contextmanager

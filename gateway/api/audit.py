@@ -151,8 +151,10 @@ def _logged(audit: Audit, index: int, extra: bytes | None) -> answers.LoggedEntr
     return answers.LoggedEntry(index=index, entry=audit.entry(index).decode(), proof=audit.proof(index, extra).decode())
 
 
-def _inner(sealed: Sealed) -> bytes:
-    """What leads from the exchange's records to the root in the entry: `docs/AUDIT-ENTRIES.md`, Steps."""
+def _inner(sealed: Sealed) -> bytes | None:
+    """What leads from the exchange's records to the root in the entry (`docs/AUDIT-ENTRIES.md`, Steps); or nothing."""
+    if not sealed.records:
+        return None
     records = [
         {
             "record": record.record.decode(),

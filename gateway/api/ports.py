@@ -463,6 +463,10 @@ class GatewayInfo(Protocol):
         """How far each witness of the audit log is."""
         ...
 
+    def failing(self) -> str | None:
+        """What keeps it from recording or publishing, in full words for whoever is on call; None where nothing does."""
+        ...
+
     def unready(self) -> str | None:
         """Why new requests should go elsewhere (draining, store failing), or None."""
         ...

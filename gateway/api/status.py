@@ -57,5 +57,6 @@ def show_status(
         workers=gateway.workers,
         providers=gateway.providers,
         counters=dict(gateway.counters()),
+        failing=gateway.failing(),
         store=records.stats(),
     )

@@ -39,6 +39,13 @@ def _remarks(checked: SealsChecked) -> tuple[str, ...]:
     said = [f"the record: {checked.exchanges:,} exchanges in {checked.batches:,} batches, derived anew"]
     if checked.expired:
         said.append(f"the record: {checked.expired:,} batches are gone or partly, as the log itself tells")
+    if checked.on_trust:
+        said.append(
+            "the record: some of it is gone on the word of entries beyond the signed head, for which nothing vouches "
+            "yet; verify again once a head covers them"
+        )
+    if checked.older:
+        said.append(f"the record: {checked.older:,} exchanges are older than the first seal; nothing vouches for them")
     if checked.unsealed:
         said.append(f"the record: {checked.unsealed:,} exchanges are newer than the signed head")
     return tuple(said)

@@ -196,6 +196,10 @@ class NotServing:
         """None are asked."""
         return ()
 
+    def failing(self) -> str | None:
+        """Nothing that could be told without one."""
+        return None
+
     def unready(self) -> str | None:
         """Always."""
         return "no gateway is running"

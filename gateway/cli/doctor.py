@@ -310,6 +310,9 @@ def _gateway(config: "Config") -> Iterator[Finding]:
     if client.answers(config.gateway.data_dir / sockets.CONTROL):
         yield from _running(config)
         return
+    found = list(_store(config))
+    yield from found
+    unwell = any(each.state == "wrong" for each in found)
     address = f"{config.gateway.host}:{config.gateway.port}"
     reason = _cannot_listen(config.gateway.host, config.gateway.port)
     if reason is None:
@@ -317,8 +320,22 @@ def _gateway(config: "Config") -> Iterator[Finding]:
     else:
         yield _wrong("port", f"{address}: {reason}", "Stop what listens there, or set `port` in [gateway].")
     yield from _exposure(config)
-    if (config.gateway.data_dir / "ledger.db").exists():
+    if not unwell and (config.gateway.data_dir / "ledger.db").exists():
         yield from _sight(config)
+
+
+def _store(config: "Config") -> Iterator[Finding]:
+    """What is wrong with the files, where nobody writes to them."""
+    from storage.checkup import ailments
+
+    path = config.gateway.data_dir
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+        return
+    found = list(ailments(path))
+    for each in found:
+        yield _wrong("store", str(each), each.remedy())
+    if not found:
+        yield _ok("store", "every file opens; the audit log ends as its head says")
 
 
 def _cannot_listen(host: str, port: int) -> str | None:
@@ -363,6 +380,11 @@ def _running(config: "Config") -> Iterator[Finding]:
     yield _ok(
         "gateway", f"runs at {status['listening']}, version {status['version']}, {counters.get('recorded', 0)} recorded"
     )
+    if status["failing"]:
+        mend = (
+            f"See its log and `stepwarden audit verify {config.gateway.data_dir}`; what waits is kept, and tried again."
+        )
+        yield _wrong("gateway", status["failing"], mend)
     if counters.get("dropped"):
         mend = "See its log for the reason; raise `queue_exchanges` and `queue_bytes` in [limits], or free the disk."
         yield _wrong("recorder", f"{counters['dropped']} exchanges were not recorded since it started", mend)

@@ -95,6 +95,13 @@ class Condition:
         """What the newest canaries of each seat say of the supervisor."""
         return self._keeper.sights()
 
+    def failing(self) -> str | None:
+        """What keeps it from recording, or from publishing its audit log."""
+        if self._keeper.recorder.state().failing:
+            return "the store refuses to record"
+        found = self._keeper.store.audit.failing
+        return None if found is None else f"the audit log cannot be written: {found}"
+
     def unready(self) -> str | None:
         """Why new requests should go elsewhere."""
         if self.draining:

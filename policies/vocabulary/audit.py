@@ -472,6 +472,8 @@ class RetentionApplied(Entry, frozen=True, kw_only=True, tag="retention.applied"
     """First day that is kept, `YYYYMMDD`."""
 
     files: tuple[str, ...]
+    stripped: tuple[str, ...] = ()
+    """Those of them that stay, with the sessions under legal hold that they hold."""
 
 
 class ContentErased(Entry, frozen=True, kw_only=True, tag="content.erased"):

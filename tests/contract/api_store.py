@@ -240,6 +240,9 @@ class Standing:
     def witnesses(self) -> tuple[WitnessState, ...]:
         return ()
 
+    def failing(self) -> str | None:
+        return None
+
     def unready(self) -> str | None:
         return None
 

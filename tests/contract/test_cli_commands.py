@@ -254,6 +254,9 @@ def test_doctor_finds_what_is_wrong_and_how_to_mend_it(
     key = tmp_path / "stepwarden-data" / "seal.key"
     key.chmod(key.stat().st_mode | stat.S_IRGRP)
     assert "chmod" in printed(capsys, "doctor", code=1)
+    key.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    (tmp_path / "stepwarden-data" / "meta.db").write_bytes(b"no database")
+    assert "meta.db is damaged" in " ".join(printed(capsys, "doctor", code=1).split())
     monkeypatch.setenv("STEPWARDEN_GATEWAY__PROT", "1")
     assert "`port`" in printed(capsys, "doctor", code=1)
 

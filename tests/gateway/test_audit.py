@@ -3,6 +3,8 @@
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +20,7 @@ from storage.audit.note import read_vkey
 from storage.audit.proof import read_proof
 from storage.audit.trust import Trust
 from tests.fakes.audit import entries_of, header_of, lines_of, verified
+from tests.fakes.gateway import ROOT
 from tests.fakes.provider import TURN, always, say
 from tests.gateway.house import ANTHROPIC, CHAT, PATIENT, RESPONSES, Dialect, House, fresh, standing, waited
 from tests.gateway.rawhttp import PATIENCE, Response, request
@@ -188,10 +191,24 @@ def test_a_strict_app_is_not_served_while_the_log_cannot_be_written_and_is_again
             assert len(house.provider.requests) == asked
             status, why = house.control("/readyz")
             assert (status, why) == (503, b"the audit log cannot be written\n")
+            said_by_doctor = doctor_of(house)
             blocker.rollback()
         waited(lambda: house.control("/readyz")[0] == 200 or None)
         assert house.ask(ANTHROPIC.call()).all(b"stepwarden-receipt")
+        assert "wrong" not in {each["state"] for each in doctor_of(house) if each["name"] == "gateway"}
+    (wrong,) = [each for each in said_by_doctor if each["name"] == "gateway" and each["state"] == "wrong"]
+    assert wrong["message"].startswith("the audit log cannot be written: ")
+    assert "audit verify" in wrong["mend"]
     verified(tmp_path / "data")
+
+
+def doctor_of(house: House) -> list[dict[str, Any]]:
+    """What `stepwarden doctor` says of a gateway while it runs."""
+    config = house.gateway.folder / "stepwarden.toml"
+    command = [sys.executable, "-m", "gateway.cli.main", "doctor", "--config", str(config), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=PATIENCE * 4)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+    return found
 
 
 def settings(folder: Path) -> str:

@@ -1,6 +1,8 @@
 """A running gateway forgets what was erased, whichever worker carried it, and goes on with who comes again."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,4 +60,23 @@ def test_a_running_gateway_erases_an_end_user_and_serves_on(tmp_path: Path) -> N
         assert house.control("/api/audit/head")[0] == 200
         status, _ = house.control("/api/erasures", method="POST", body=order("user:") | {"basis": "for alice@x"})
         assert status == 400
+    verified(data)
+
+
+def test_an_erasure_that_waits_for_a_reader_is_said_to_and_its_session_is_forgotten_at_once(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        data = house.gateway.folder / "data"
+        first = asked(house, MARK)
+        session = house.facts(first)["join"]["session_id"]
+        with closing(sqlite3.connect(next(data.glob("spans-*.db")))) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM exchange").fetchone()
+            status, said = house.control("/api/erasures", method="POST", body=order(f"session:{session}"))
+            assert status == 503
+            assert b"Do not ask again" in said
+            assert house.control(f"/api/sessions/{session}")[0] == ERASED
+            again = asked(house, MARK)
+            assert house.facts(again)["join"]["relation"] == "opens"
+    with standing(tmp_path):
+        assert holding(data, session) == []
     verified(data)

@@ -29,4 +29,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     """Since start: exchanges in flight, recorded and dropped, queue depths."""
 
+    failing: str | None
+    """What keeps it from recording or from publishing its audit log; what waits for that is not lost."""
+
     store: StoreStats

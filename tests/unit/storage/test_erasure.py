@@ -21,9 +21,10 @@ from policies.vocabulary.holds import HoldAsk
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.reports import Report, ReportedSpan
 from storage import files as storage_files
-from storage.eraser import BadScope, NothingToErase, SessionHeld
+from storage.eraser import BadScope, ErasureUnfinished, NothingToErase, SessionHeld
 from storage.errors import ContentDamaged, StorageFailed
 from storage.legal_holds import HoldChange
+from storage.sequencer import Sequencer
 from storage.sessions import SessionFilter
 from storage.store import Store
 from tests.fakes.audit import entries_of, verified
@@ -305,13 +306,65 @@ def test_while_a_reader_looks_the_keys_are_gone_and_the_rest_goes_after(
     with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM exchange").fetchone()
-        with pytest.raises(StorageFailed, match="reader"):
+        with pytest.raises(ErasureUnfinished, match="reader") as raised:
             store.erase(order("session:gone"), START_NS)
+        assert raised.value.sessions == ("gone",)
+        assert "Do not ask again" in raised.value.remedy()
         with closing(sqlite3.connect(folder / "keys.db")) as keys:
             assert keys.execute("SELECT count(*) FROM scope_key").fetchone() == (0,)
         assert store.erased_session("gone") is not None
     store.sweep(START_NS)
     assert holding(folder, "gone") == []
+
+
+def test_what_comes_while_an_erasure_waits_goes_too_and_the_log_tells_of_it(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_files, "PATIENCE_SECONDS", 0.05)
+    store.append([said(1, "gone")])
+    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM exchange").fetchone()
+        with pytest.raises(StorageFailed, match="reader"):
+            store.erase(order("session:gone"), START_NS)
+    store.append([said(2, "gone"), said(3, "kept")])
+    store.sweep(START_NS)
+    assert holding(folder, "gone") == []
+    store.audit.head()
+    store.close()
+    verified(folder)
+    told = [entry for entry in entries_of(folder) if entry["type"] == "content.erased"]
+    assert [entry["exchanges"] for entry in told] == [1, 1]
+    assert len({(entry["scope"], entry["basis"], entry["by"]) for entry in told}) == 1
+
+
+def nothing(*given: object, **named: object) -> None:
+    """Done in the place of something."""
+    del given, named
+
+
+def test_nothing_is_taken_out_before_the_log_seals_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_files, "PATIENCE_SECONDS", 0.05)
+    store = Store.open(folder)
+    store.append([said(1, "gone")])
+    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM exchange").fetchone()
+        with pytest.raises(StorageFailed, match="reader"):
+            store.erase(order("session:gone"), START_NS)
+    with monkeypatch.context() as patched:
+        patched.setattr(Sequencer, "put", nothing)
+        store.append([said(2, "gone")])
+        killed = Path(shutil.copytree(folder, tmp_path / "killed"))
+        Store.open(killed).close()  # and it is killed again before it could seal anything
+    store.close()
+    store = Store.open(killed)
+    assert holding(killed, "gone") == []
+    store.audit.head()
+    store.close()
+    verified(killed)
 
 
 @pytest.fixture(scope="module")
@@ -447,8 +500,10 @@ def test_a_hold_outlives_retention_with_what_its_session_needs_and_nothing_else(
     store.append(made)
     store.legal_holds.set("kept", CASE, 1)
     now = START_NS + 60 * DAY_NS
-    assert store.drop_expired(now) == ["spans-20251123.db", "spans-20251125.db"]
+    assert store.drop_expired(now) == ["spans-20251123.db", "spans-20251125.db", "content-202511.db"]
     assert store.drop_expired(now) == []
+    with closing(sqlite3.connect(folder / "content-202511.db")) as month:
+        assert month.execute("SELECT count(DISTINCT scope) FROM content").fetchone() == (1,)
     assert {one.exchange_id for one in store.recent()} == {made[0].exchange.exchange_id, made[2].exchange.exchange_id}
     for one in (made[0], made[2]):
         body = store.body(one.exchange.exchange_id, "request")
@@ -469,4 +524,22 @@ def test_a_hold_outlives_retention_with_what_its_session_needs_and_nothing_else(
     store.audit.head()
     types = [entry["type"] for entry in entries_of(folder)]
     assert (types.count("legal_hold.set"), types.count("legal_hold.released")) == (1, 1)
+    store.close()
+
+
+def test_a_hold_takes_nothing_from_others_that_a_kept_day_needs(folder: Path) -> None:
+    store = Store.open(folder, retention_days=3)
+    places = [("kept", 0), ("other", 0), (None, 0), ("other", 3), (None, 3)]
+    same = request_body([("system", "Be kind.")], [compact({"role": "user", "content": "Hi"})])
+    made = [
+        recording(number, session=session, at_ns=(at := START_NS + day * DAY_NS), exchange_id=new_id(at), request=same)
+        for number, (session, day) in enumerate(places)
+    ]
+    store.append(made)
+    store.legal_holds.set("kept", CASE, 1)
+    assert store.drop_expired(START_NS + 4 * DAY_NS) == ["spans-20251123.db"]
+    for one in (made[0], *made[3:]):
+        body = store.body(one.exchange.exchange_id, "request")
+        assert body is not None
+        assert body.raw == same.raw
     store.close()

@@ -99,3 +99,15 @@ def test_a_clock_that_goes_on_is_followed(folder: Path) -> None:
     store.close()
     assert swept(folder, [1, 3, 5.5, 8, 10]) == [[], [], [], [], []]
     assert swept(folder, [12]) == [GONE[:1]], "of its month, other days are kept"
+
+
+def test_whoever_reads_a_period_meanwhile_gets_the_days_that_are_left(folder: Path) -> None:
+    store = Store.open(folder, retention_days=3)
+    made = [recording(n, at_ns=START_NS + n * DAY) for n in range(6)]
+    store.append(made)
+    reading = store.period(0, START_NS + 9 * DAY)
+    first = next(reading)
+    assert store.drop_expired(START_NS + 5 * DAY) == ["spans-20251123.db", "spans-20251124.db"]
+    rest = [row.exchange.exchange_id for row in reading]
+    assert [first.exchange.exchange_id, *rest] == [one.exchange.exchange_id for one in (made[0], *made[2:])]
+    store.close()

@@ -17,17 +17,21 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.ids import new_id
-from policies.vocabulary.audit import RequestAccepted, commitment
+from policies.vocabulary.audit import ApiKeyRevoked, RequestAccepted, commitment
+from policies.vocabulary.erasures import Order
 from policies.vocabulary.exchanges import Recording
 from policies.vocabulary.judgements import Judged, StepJudgement
 from policies.vocabulary.usage import Usage
 from policies.vocabulary.verdicts import Verdict
+from storage import erased
 from storage.audit.archive import Folder
 from storage.audit.checkpoint import read_checkpoint
 from storage.audit.findings import Flaws
 from storage.audit.merkle import leaf_hash, verify_inclusion
 from storage.audit.note import read_note
+from storage.legal_holds import HoldChange
 from storage.seal_check import SealsChecked, check_seals
+from storage.spans import EXCHANGE_COLUMNS
 from storage.store import Store
 from tests.fakes.audit import entries_of, quiet, verified
 from tests.fakes.ledger import failing, whatever_writes
@@ -233,6 +237,177 @@ def test_retention_is_in_the_log_before_it_is_applied_and_explains_what_is_gone(
     assert verified(folder) == SealsChecked(batches=1, expired=1, exchanges=1, unsealed=0)
     changed(folder, "DELETE FROM exchange")  # the log tells of the other day only
     assert found_wrong(folder)[0]
+
+
+def at(number: int, at_ns: int, session: str = "S1") -> Recording:
+    """An exchange whose id says when it began, as a gateway's does."""
+    return blinded(recording(number, session=session, at_ns=at_ns, exchange_id=new_id(at_ns)))
+
+
+def after_midnight() -> list[Recording]:
+    """A batch of the first minute of a day, with one exchange in it that began the day before."""
+    midnight = START_NS // DAY_NS * DAY_NS + DAY_NS
+    return [at(1, midnight + 10**9), at(2, midnight - 10**9), at(3, midnight + 2 * 10**9)]
+
+
+def without_the_first_day(folder: Path, batch: Sequence[Recording]) -> None:
+    store = Store.open(folder, retention_days=10)
+    store.append(batch)
+    store.sequencer.flush()
+    assert store.drop_expired(START_NS // DAY_NS * DAY_NS + 11 * DAY_NS) == ["spans-20251123.db"]
+    store.audit.head()
+    store.close()
+
+
+def test_a_day_that_is_over_explains_its_own_exchange_amid_a_batch_of_the_next(folder: Path) -> None:
+    without_the_first_day(folder, after_midnight())
+    assert verified(folder) == SealsChecked(batches=0, expired=1, exchanges=0, unsealed=0)
+
+
+def test_no_proof_is_given_that_leads_to_no_root(folder: Path) -> None:
+    batch = after_midnight()
+    without_the_first_day(folder, batch)
+    store = Store.open(folder, retention_days=10)
+    kept = batch[0].exchange
+    found = store.audit.recorded(kept.exchange_id, kept.ended_ns)
+    assert found.records == ()
+    assert b'"step.recorded"' in store.audit.entry(found.entry)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "UPDATE exchange SET outcome = 'refused' WHERE id = 1",
+        "UPDATE exchange SET outcome = 'refused' WHERE id = 3",
+        "DELETE FROM exchange WHERE id = 3",
+    ],
+)
+def test_what_is_left_of_a_batch_is_held_against_its_marks(folder: Path, query: str) -> None:
+    without_the_first_day(folder, after_midnight())
+    changed(folder, query)
+    assert found_wrong(folder)[0]
+
+
+@pytest.mark.parametrize(
+    "query", ["UPDATE exchange SET outcome = 'refused'", "DELETE FROM exchange", "DELETE FROM erased"]
+)
+def test_a_record_kept_under_legal_hold_is_not_edited_unseen_once_its_day_is_over(folder: Path, query: str) -> None:
+    store = Store.open(folder, retention_days=10)
+    store.append([at(1, START_NS, "kept"), at(2, START_NS + 10**9, "other")])
+    store.sequencer.flush()
+    store.legal_holds.set("kept", HoldChange(app="shop", by="counsel", reason="case 12", actor="owner"), START_NS)
+    assert store.drop_expired(START_NS + 11 * DAY_NS) == ["spans-20251123.db"]
+    store.audit.head()
+    store.close()
+    verified(folder)
+    (applied,) = [entry for entry in entries_of(folder) if entry["type"] == "retention.applied"]
+    assert applied["stripped"] == ["spans-20251123.db"]
+    changed(folder, query)
+    assert found_wrong(folder)[0]
+
+
+@pytest.mark.parametrize(("erasure", "said"), [(0, "no entry says that its day was over"), (1, "the log tells of 0")])
+def test_an_exchange_is_not_taken_out_as_if_it_were_erased(folder: Path, erasure: int, said: str) -> None:
+    written(folder, [at(number, START_NS + number) for number in range(3)])
+    with closing(sqlite3.connect(next(folder.glob("spans-*.db")))) as day:
+        day.row_factory = sqlite3.Row
+        (rows,) = erased.chunks(day, [2])
+        erased.bury(day, rows, erasure)
+        day.commit()
+    (wrong,) = found_wrong(folder)[0]
+    assert said in wrong
+
+
+def test_more_exchanges_than_the_log_tells_of_are_not_taken_out(folder: Path) -> None:
+    store = Store.open(folder)
+    store.append([at(1, START_NS, "kept"), at(2, START_NS + 1, "gone")])
+    store.erase(Order(scope="session:gone", basis="asked", by="Ada", actor="owner"), 1)
+    store.audit.head()
+    store.close()
+    verified(folder)
+    with closing(sqlite3.connect(next(folder.glob("spans-*.db")))) as day:
+        day.row_factory = sqlite3.Row
+        (rows,) = erased.chunks(day, [1])
+        erased.bury(day, rows, 1)
+        day.commit()
+    (wrong,) = found_wrong(folder)[0]
+    assert wrong == "2 exchanges sealed from here on are erased, and the log tells of 1"
+
+
+@pytest.mark.parametrize("number", [0, -7])
+def test_an_exchange_that_is_added_before_all_others_is_found(folder: Path, number: int) -> None:
+    written(folder, [at(number, START_NS + number) for number in range(3)])
+    added = {"id": str(number), "exchange_id": "x'00112233445566778899aabbccddeeff'"}
+    values = ", ".join(added.get(name, name) for name in EXCHANGE_COLUMNS)
+    names = ", ".join(EXCHANGE_COLUMNS)
+    changed(folder, f"INSERT INTO exchange ({names}) SELECT {values} FROM exchange WHERE id = 2")
+    (wrong,) = found_wrong(folder)[0]
+    assert wrong.endswith("was added: it is under no seal")
+
+
+def test_a_record_whose_day_files_are_all_gone_is_missed(folder: Path, tmp_path: Path) -> None:
+    written(folder, [at(1, START_NS)])
+    for path in folder.glob("spans-*"):
+        path.unlink()
+    (wrong,) = found_wrong(folder)[0]
+    assert wrong.endswith("is missing")
+    shutil.copytree(folder / "audit", tmp_path / "copy" / "audit")
+    assert found_wrong(tmp_path / "copy") == ([], None)  # a log alone says nothing of a record that is elsewhere
+
+
+def test_a_log_that_grew_since_it_was_verified_still_tells_of_its_record(folder: Path) -> None:
+    store = Store.open(folder)
+    store.append([at(1, START_NS)])
+    store.audit.head()
+    size = store.audit.size
+    store.audit.note(*[ApiKeyRevoked(actor="owner", key="k")] * 300)
+    store.audit.head()
+    store.close()
+    flaws = Flaws()
+    checked = check_seals(folder, Folder(folder / "audit"), size, flaws, quiet)
+    assert not flaws.found
+    assert checked is not None
+    assert checked.batches == 1
+
+
+def test_what_went_since_the_head_that_is_verified_is_no_flaw(folder: Path) -> None:
+    store = Store.open(folder, retention_days=10)
+    store.append([at(1, START_NS)])
+    store.append([at(2, START_NS + 5 * DAY_NS, "gone")])
+    store.audit.head()
+    store.drop_expired(START_NS + 12 * DAY_NS)
+    store.erase(Order(scope="session:gone", basis="asked", by="Ada", actor="owner"), 1)
+    wrong, checked = found_wrong(folder)  # as it is found while it runs
+    assert (wrong, checked) == ([], SealsChecked(batches=1, expired=1, exchanges=1, unsealed=0, on_trust=True))
+    size = store.audit.size
+    store.audit.note(*[ApiKeyRevoked(actor="owner", key="k")] * 300)
+    store.audit.head()
+    assert store.ledger.first_kept > 0  # what explains it has left the ledger
+    flaws = Flaws()
+    assert check_seals(folder, Folder(folder / "audit"), size - 2, flaws, quiet) == checked
+    assert not flaws.found
+    store.close()
+    assert verified(folder) == SealsChecked(batches=1, expired=1, exchanges=1, unsealed=0)
+
+
+def test_a_day_file_that_is_written_to_while_it_is_read_is_read_again(folder: Path) -> None:
+    written(folder, [at(number, START_NS + number, f"S{number}") for number in range(40)])
+    store = Store.open(folder)
+    erasing = iter(range(40))
+
+    def meanwhile(done: int, total: int) -> None:
+        del done, total
+        for number in list(erasing)[:20]:
+            store.erase(Order(scope=f"session:S{number}", basis="asked", by="Ada", actor="owner"), 1)
+
+    files = Folder(folder / "audit")
+    size = read_checkpoint(read_note(files.read("checkpoint", 1 << 16)).text).size
+    flaws = Flaws()
+    checked = check_seals(folder, files, size, flaws, meanwhile)
+    assert not flaws.found
+    assert checked == SealsChecked(batches=1, expired=0, exchanges=40, unsealed=0, on_trust=True)
+    store.close()
 
 
 def test_one_exchange_is_proven_without_the_others(folder: Path) -> None:
