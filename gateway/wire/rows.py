@@ -56,10 +56,12 @@ class Row:
             if not reach:
                 break
             start = max(len(earlier.text) - reach, 0)
-            if earlier.decided or not earlier.judged or earlier.sealed or earlier.settled > start:
-                break
-            found.append((earlier, start))
             reach -= len(earlier.text) - start
+            if _is_cut(earlier, start):
+                continue
+            if not earlier.judged or earlier.sealed or earlier.settled > start:
+                raise Uneditable("this text began before what can still be changed")
+            found.append((earlier, start))
         if reach:
             raise Uneditable("this text began before what can still be changed")
         return found
@@ -101,6 +103,11 @@ def _settle(block: Block, behind: int | None) -> None:
     held = 0 if behind is None else max(size - behind, 0)
     block.settled = max(block.settled, boundary(block.text, len(block.text) - held))
     block.decided = not held
+
+
+def _is_cut(block: Block, start: int) -> bool:
+    """Whether the end of a text goes already: a finding reached it, and goes on behind it."""
+    return bool(block.edits) and block.edits[-1][0] <= start and block.edits[-1][1] == len(block.text)
 
 
 def _cut(block: Block, start: int) -> None:

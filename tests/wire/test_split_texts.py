@@ -1,12 +1,12 @@
 """A turn that says its words in several texts: clients put them in a row, so they are judged in a row."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from streams import NOTICE, Driven, Reaching, by_event, cut_at, events, read, streamed
 
 from gateway.wire.blocks import Judgement, Window
-from gateway.wire.edits import Replacement
+from gateway.wire.edits import Replacement, Uneditable
 from gateway.wire.gate import Answered, Needs
 
 SECRET = "sk-Ω-0123-😀x"
@@ -42,6 +42,7 @@ def said(wire: str, driven: Driven, kind: str = "model_text") -> str:
 
 @WIRES
 @settings(max_examples=200)
+@example(texts=[[SECRET[:4], SECRET[4:8]], [], [SECRET[8:]]], where=[], size=SIZE)
 @given(texts=st.lists(shreds, min_size=1, max_size=5), where=cuts, size=st.sampled_from([SIZE, SIZE + 1, 40]))
 def test_no_secret_leaves_in_texts_that_stand_in_a_row(
     wire: str, texts: list[list[str]], where: list[int], size: int
@@ -76,6 +77,70 @@ def test_a_text_goes_on_from_an_answer_that_was_given_before_its_own(wire: str) 
     driven.gate.continue_with()
     driven.feed(by_event(streamed(wire, [("text", SECRET[5:], " and on.")], number=2)), decide)
     assert said(wire, driven) == f"{SECRET[:5]}{NOTICE}"
+
+
+@WIRES
+@pytest.mark.parametrize("length", range(SIZE - 8, 3 * SIZE))
+def test_what_began_before_a_text_goes_however_much_of_that_has_come(wire: str, length: int) -> None:
+    piece = f"{SECRET[4:]}{'.' * length}"
+    stream = streamed(wire, [("text", f"So: {SECRET[:4]}"), ("text", piece, *[" word"] * 20)])
+    driven = Driven(wire, Needs(text=Window(2 * SIZE))).feed(by_event(stream), redact)
+    assert said(wire, driven) == f"So: {GONE}{'.' * length}{' word' * 20}"
+
+
+@WIRES
+def test_a_finding_without_its_end_goes_on_in_the_next_text(wire: str) -> None:
+    def block(judgement: Judgement) -> Reaching | None:
+        lead, text = len(judgement.before), judgement.before + judgement.part.text
+        start, end = text.find("BEGIN"), text.find("END")
+        end = len(text) if end < 0 else end + 3
+        if start < 0 or end <= lead:
+            return None
+        return Reaching([Replacement(max(start - lead, 0), end - lead, GONE)], max(lead - start, 0))
+
+    texts = [("text", "So: ", "BEGIN ", *["secret "] * 3), ("text", "secret ", "END", " and on.")]
+    driven = Driven(wire, Needs(text=Window(16))).feed(by_event(streamed(wire, texts)), block)
+    assert said(wire, driven) == f"So: {GONE}{GONE} and on."
+
+
+@WIRES
+def test_what_has_left_of_a_text_ends_the_turn_where_it_should_have_gone(wire: str) -> None:
+    stream = streamed(wire, [("text", f"So: {SECRET[:9]}"), ("text", f"{SECRET[9:]} and on.")])
+    driven = Driven(wire, Needs(text=Window(SIZE // 2))).feed(by_event(stream), redact)
+    assert said(wire, driven).endswith(NOTICE)
+    assert SECRET not in said(wire, driven)
+
+
+@WIRES
+def test_a_text_that_is_not_decided_yet_cannot_be_reached_into(wire: str) -> None:
+    gate = Driven(wire, Needs(text=Window(SIZE))).gate
+    first, second = gate.feed(streamed(wire, [("text", "One "), ("text", "two.")])).asked
+    with pytest.raises(Uneditable):
+        gate.decide(second, [Replacement(0, 1, GONE)], reach=1)
+    assert gate.decide(first).sent + gate.decide(second, [Replacement(0, 1, GONE)], reach=1).sent
+    assert gate.ended
+
+
+def test_a_signed_thought_cannot_be_reached_into() -> None:
+    gate = Driven("anthropic", Needs(reasoning=Window(SIZE))).gate
+    first, second = gate.feed(streamed("anthropic", [("thinking", "One "), ("thinking", "two.")])).asked
+    gate.decide(first)
+    with pytest.raises(Uneditable):
+        gate.decide(second, reach=1)
+
+
+@WIRES
+def test_what_went_with_a_rejected_call_is_before_nothing(wire: str) -> None:
+    needs = Needs(text=Window(SIZE), tool_call="whole")
+    call = ("call", "call_1", "look", '{"at": "it"}')
+
+    def decide(judgement: Judgement) -> Answered | Reaching | None:
+        return Answered() if judgement.part.kind == "tool_call" else redact(judgement)
+
+    driven = Driven(wire, needs).feed([streamed(wire, [call, ("text", SECRET[:5])])], decide)
+    driven.gate.continue_with()
+    driven.feed(by_event(streamed(wire, [("text", SECRET[5:], " and on.")], number=2)), decide)
+    assert said(wire, driven) == f"{SECRET[5:]} and on."
 
 
 @WIRES

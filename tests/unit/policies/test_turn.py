@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from policies.evaluate import Judgement, Settings
+from policies.guards.interface import UNSCANNED
+from policies.guards.pattern import PatternSpec
 from policies.trail import Scene, Trail
 from policies.turn import said_before
 from policies.vocabulary.clauses import Band
@@ -25,7 +28,8 @@ def before(step: Part, *parts: Part, most: int = 100) -> str:
 
 
 def judged(pattern: str, *parts: Part, **fields: Any) -> Judgement:
-    given: dict[str, Any] = {"guards": (spec(pattern),), "steps": ("model_text", "user_input", "tool_result")} | fields
+    given: dict[str, Any] = {"steps": ("model_text", "user_input", "tool_result")} | fields
+    given.setdefault("guards", (spec(pattern or "a"),))
     scene = Scene(step=parts[-1], trail=Trail(parts=parts[:-1]))
     return ruleset(clause(**given), settings=ENFORCED).judge(scene, clock=Ticking())
 
@@ -77,6 +81,20 @@ def test_what_has_to_go_is_said_with_the_bytes_before_the_text_that_go_with_it()
     assert judged("secret", text("a secret"), text(" and a secret"), action=REDACT).reach == 0
 
 
+def test_what_begins_before_is_told_from_the_same_words_without_their_beginning() -> None:
+    rule = {"kind": "pattern", "rules": [{"id": "any", "pattern": "s?ecret"}]}
+    guards = (msgspec.convert(rule, PatternSpec),)
+    assert judged("", text("the s"), text("ecret"), action=REDACT, guards=guards).reach == 1
+
+
+def test_all_that_any_clause_takes_out_before_a_text_goes() -> None:
+    scene = Scene(step=text("ret now"), trail=Trail(parts=(text("the sec"),)))
+    long, short, none = (clause(name, action=REDACT, guards=(spec(name),)) for name in ("secret", "cret", "now"))
+    for rules in ((long, short, none), (none, short, long)):
+        found = ruleset(*rules, settings=ENFORCED).judge(scene, clock=Ticking())
+        assert (found.reach, found.verdict.name) == (3, "redact")
+
+
 def test_a_text_is_not_blamed_for_what_the_text_before_it_holds() -> None:
     found = judged("secret", text("a secret"), text("and on"))
     assert (found.verdict.name, found.findings) == ("allow", ())
@@ -105,6 +123,53 @@ def test_a_text_that_means_something_behind_the_one_before_it_is_found_as_its_ow
     assert [(edit.start, edit.end) for edit in found.edits] == [(0, 4)]
     assert (found.reach, found.findings[0].note) == (0, "")
     assert [each.step.text for each in guard.scenes] == ["1234 it is", "The pin: 1234 it is"]
+
+
+class Everywhere(Scripted):
+    """Finds an `a` with the one before it, and says how much it did not look at."""
+
+    def examine(self, scene: Scene) -> list[Hit]:
+        super().examine(scene)
+        said = scene.step.text
+        places = [(at, at + 2) for at in range(len(said)) if said[at : at + 2] == "aa"]
+        found = [Evidence(start=start, end=end, label="a") for start, end in places]
+        tail = Evidence(start=len(said) - 1, end=len(said), label=UNSCANNED)
+        return [
+            Hit(score=50, state="unsure", evidence=(tail,)),
+            *([Hit(score=90, evidence=tuple(found))] if found else []),
+        ]
+
+
+@pytest.mark.parametrize("window", [2, None])
+def test_a_guard_says_of_a_text_behind_another_only_what_is_new(window: int | None) -> None:
+    guard = Everywhere(window=window)
+    scene = Scene(step=text("a-aab"), trail=Trail(parts=(text("aa-a"),)))
+    clock = Ticking(1000)
+    found = ruleset(clause(action=REDACT), guards=[guard], settings=ENFORCED).judge(scene, clock=clock)
+    assert [[(each.start, each.end) for each in finding.evidence] for finding in found.findings] == [
+        [(4, 5)],
+        [(2, 4)],
+        [(0, 1)],
+    ]
+    assert found.reach == 1
+    assert [(row.scanned, row.size, row.micros) for row in found.coverage] == [(4, 5, 2)]
+
+
+class Both(Scripted):
+    """Finds what stands over the seam and, only behind the text before, something further on."""
+
+    def examine(self, scene: Scene) -> list[Hit]:
+        super().examine(scene)
+        if "|" not in scene.step.text:
+            return []
+        return [Hit(score=90, evidence=(Evidence(start=6, end=7, label="b"), Evidence(start=2, end=5, label="a")))]
+
+
+def test_how_far_a_hit_begins_before_a_text_is_that_of_its_first_range() -> None:
+    scene = Scene(step=text("defgh"), trail=Trail(parts=(text("ab|c"),)))
+    found = ruleset(clause(action=REDACT), guards=[Both()], settings=ENFORCED).judge(scene, clock=Ticking())
+    assert found.reach == 2
+    assert [(edit.start, edit.end) for edit in found.edits] == [(0, 1), (2, 3)]
 
 
 def test_a_guard_looks_once_at_a_text_that_is_the_first_of_its_turn() -> None:
