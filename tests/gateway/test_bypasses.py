@@ -103,6 +103,7 @@ DECODED: Final[Mapping[str, Callable[[str], str]]] = {
     "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
     "hex": lambda text: text.encode().hex(),
     "hex escapes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "octal escapes": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
     "percent": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
     "percent twice": lambda text: quote("".join(f"%{byte:02X}" for byte in text.encode())),
     "HTML decimal": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
@@ -138,7 +139,6 @@ UNSEEN: Final[Mapping[str, tuple[str, Callable[[str], str]]]] = {
         lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
     ),
     "quoted-printable": ("no view of it is made", lambda text: "".join(f"={byte:02X}" for byte in text.encode())),
-    "octal": ("no view of it is made", lambda text: "".join(f"\\{byte:03o}" for byte in text.encode())),
     "numbers": ("columns of numbers look the same", lambda text: ", ".join(map(str, text.encode()))),
 }
 """What text guards cannot see through, each with why. A guard that learns to has to take it out of here."""
