@@ -81,6 +81,8 @@ ROUTES = {
     ("GET", "/api/openapi.json"): "viewer",
     ("GET", "/healthz"): "anyone",
     ("GET", "/readyz"): "anyone",
+    ("HEAD", "/healthz"): "anyone",
+    ("HEAD", "/readyz"): "anyone",
 }
 """Every route of the control plane and the role it needs: a new route is a decision made here too."""
 

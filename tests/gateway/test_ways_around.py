@@ -87,6 +87,15 @@ def test_nobody_but_a_worker_names_the_address_a_caller_comes_from(keyless: Hous
     assert keyless.ask(request(b"/api/keys", method=b"GET", host=host, headers=forged)).status == 200
 
 
+@pytest.mark.parametrize("path", [b"/healthz", b"/readyz"])
+def test_health_is_told_without_a_body_too_and_the_connection_goes_on(keyless: House, path: bytes) -> None:
+    with keyless.wire() as wire:
+        wire.send(request(path, method=b"HEAD") + request(path, method=b"GET"))
+        first, second = wire.response(bodiless=True), wire.response()
+    assert (first.status, first.body, second.status) == (200, b"", 200)
+    assert second.body in (b"ok\n", b"ready\n")
+
+
 def test_a_terminated_session_is_refused_and_no_other(keyless: House) -> None:
     def said(words: str) -> Response:
         body = ANTHROPIC.request_body(stream=False, messages=[{"role": "user", "content": words}])

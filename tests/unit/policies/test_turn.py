@@ -133,7 +133,7 @@ class Everywhere(Scripted):
         said = scene.step.text
         places = [(at, at + 2) for at in range(len(said)) if said[at : at + 2] == "aa"]
         found = [Evidence(start=start, end=end, label="a") for start, end in places]
-        tail = Evidence(start=len(said) - 1, end=len(said), label=UNSCANNED)
+        tail = Evidence(start=4, end=len(said), label=UNSCANNED)
         return [
             Hit(score=50, state="unsure", evidence=(tail,)),
             *([Hit(score=90, evidence=tuple(found))] if found else []),
