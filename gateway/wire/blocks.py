@@ -106,8 +106,6 @@ class Block:
         """The texts of its turn that clients put it in a row with."""
         self.followed = False
         """True once the turn went on with something else than another text."""
-        self.reach = 0
-        """Bytes that were taken out before it, together with its first."""
         self.covered = 0
         """Bytes of a text that streams by in which nothing was found that may still grow."""
 

@@ -215,12 +215,12 @@ class StreamGate(ABC):
         wanted = tuple(ranges)
         if wanted:
             _check(block, judgement, wanted)
-        taken = _reached(block, reach) if reach > block.reach else []
+        taken = _reached(block, reach) if reach else []
         del self._open[judgement.number]
         block.asked = None
         self._settle(block, judgement, wanted)
         if block.row is not None:
-            block.row.take(block, taken, reach)
+            block.row.take(block, taken)
             self._let_go(block.row)
         block.stir()
         return self._go_on()

@@ -66,12 +66,11 @@ class Row:
             raise Uneditable("this text began before what can still be changed")
         return found
 
-    def take(self, block: Block, taken: Sequence[tuple[Block, int]], reach: int) -> None:
+    def take(self, block: Block, taken: Sequence[tuple[Block, int]]) -> None:
         """Take out of the texts before a block what goes with its first bytes, once those do."""
         if taken and not (block.edits and block.edits[0][0] == 0):
             block.covered = 0  # it may still grow, and goes out as a whole or not at all
-        elif taken:
-            block.reach = reach
+        else:
             for earlier, start in taken:
                 _cut(earlier, start)
 
