@@ -165,6 +165,24 @@ def test_the_last_text_waits_for_the_end_of_its_turn_and_no_longer(wire: str) ->
 
 
 @WIRES
+def test_short_texts_together_let_the_one_before_them_go(wire: str) -> None:
+    stream = by_event(streamed(wire, [("text", "One "), *[("text", "0123456789")] * 3]))
+    over = next(at for at, event in enumerate(stream) if b"message_delta" in event or b"response.completed" in event)
+    driven = Driven(wire, Needs(text=Window(16))).feed(stream[:over], finish=False)
+    assert said(wire, driven) == "One 0123456789"  # of 34 bytes 16 are held, and with them all that came with one
+
+
+@WIRES
+@pytest.mark.parametrize(("own", "shown"), [((5, 8), "abcYj"), ((2, 4), "abXYj"), ((0, 2), "XcYj"), ((2, 8), "abXYj")])
+def test_what_goes_of_a_text_beside_what_went_of_it_already(wire: str, own: tuple[int, int], shown: str) -> None:
+    driven = Driven(wire, Needs(text=Window(SIZE)))
+    first, second = driven.gate.feed(streamed(wire, [("text", "abcdefgh"), ("text", "ij")])).asked
+    driven.sent.append(driven.gate.decide(first, [Replacement(*own, "X")]).sent)
+    driven.sent.append(driven.gate.decide(second, [Replacement(0, 1, "Y")], reach=5).sent)
+    assert said(wire, driven) == shown
+
+
+@WIRES
 def test_a_long_text_lets_the_one_before_it_go(wire: str) -> None:
     stream = by_event(streamed(wire, [("text", "One "), ("text", *["word "] * 40)]))
     driven = Driven(wire, Needs(text=Window(20))).feed(stream[:-10], finish=False)
