@@ -44,7 +44,6 @@ from gateway.wire.rows import Row
 from gateway.wire.strict import repetition
 from gateway.wire.values import compact, mapping
 from policies.trail import utf8
-from policies.turn import is_spoken
 from policies.vocabulary.steps import Part, StepKind
 
 BROUGHT: Final[frozenset[StepKind]] = frozenset({"tool_result", "retrieval", "tool_definitions"})
@@ -261,7 +260,6 @@ class StreamGate(ABC):
         self._turns.clear()
         self._open.clear()
         self._stirred.clear()
-        self._waiting.clear()
         self._rejections.clear()
         self._held = 0
         self.paused = False
@@ -362,7 +360,7 @@ class StreamGate(ABC):
                 continue
             self._held += len(frame.raw)
             self._queue.append(entry)
-            self._follow(frame, entry)
+            self._follow(entry)
             if any(touch.block.need != "idle" for touch in entry.touches):
                 continue
             sent.append(self._flush())
@@ -505,14 +503,14 @@ class StreamGate(ABC):
         block.judged = judgement.final
         block.decided = judgement.final and block.row is None
 
-    def _follow(self, frame: Frame, entry: Entry) -> None:
+    def _follow(self, entry: Entry) -> None:
         """Let go of texts whose turn goes on with something else than the next of them, or is over."""
         touched = {touch.block.row for touch in entry.touches if touch.block.row is not None}
         self._waiting |= {row for row in touched if row.rests}
         for row in tuple(self._waiting):
             if self._turn(row.choice).over:
                 self._let_go(row)
-            elif row not in touched and not self._leads_on(frame, entry.value):
+            elif row not in touched:
                 row.followed()
                 self._let_go(row)
 
@@ -520,10 +518,6 @@ class StreamGate(ABC):
         """Settle the ends of texts that need not wait any more."""
         row.let_go(over=self._turn(row.choice).over)
         (self._waiting.add if row.waits else self._waiting.discard)(row)
-
-    def _leads_on(self, frame: Frame, value: dict[str, Any]) -> bool:  # noqa: ARG002 - what other wires look at
-        """Whether an event without text only begins what will hold the next."""
-        return False
 
     def _break_off(self) -> None:
         """The provider reports an error: what has come of each block is all there will be, and is judged as it is."""
@@ -558,7 +552,7 @@ class StreamGate(ABC):
         if turn.over and need != "idle":
             raise Doubtful("more of a turn behind its end")
         turn.blocks.append(block)
-        if isinstance(need, Window) and is_spoken(part):
+        if isinstance(need, Window):
             self._rows.setdefault((choice, part.kind), Row(choice)).join(block)
         if turn.ending is not None:
             block.decided = block.dropped = True

@@ -81,9 +81,6 @@ class ResponsesReading(StreamGate):
         spoken = (misfit(item, SPOKEN_ITEM) for item in held if is_spoken(mapping(item)))
         return misfit(value, EVENTS[kind]) or next(filter(None, spoken), None)
 
-    def _leads_on(self, frame: Frame, value: dict[str, Any]) -> bool:
-        return event_kind(frame, value) == "response.output_item.added" and is_spoken(mapping(value.get("item")))
-
     def _says_more(self, frame: Frame, value: dict[str, Any]) -> bool:
         kind = event_kind(frame, value)
         if kind in EVENTS or not any(value.get(name) for name in CARRIERS):

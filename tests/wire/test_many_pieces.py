@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from streams import Driven, by_event
+from streams import Driven, by_event, streamed
 from test_one_block import TEXT, delta, start
 from test_one_block import told as messages
 from test_one_choice import HEAD, called, chunk, whole
@@ -60,6 +60,8 @@ STREAMS: Final[dict[str, tuple[str, str, Callable[[int], bytes]]]] = {
     "calls before what streams on": ("chat", "window", calls),
     "citations": ("chat", "window", citations),
     "choices": ("chat", "window", choices),
+    "texts in a row": ("anthropic", "window", lambda number: streamed("anthropic", [("text", "word ")] * number)),
+    "items in a row": ("responses", "window", lambda number: streamed("responses", [("text", "word ")] * number)),
 }
 
 

@@ -104,6 +104,31 @@ def test_a_finding_without_its_end_goes_on_in_the_next_text(wire: str) -> None:
 
 
 @WIRES
+def test_a_finding_that_grows_over_a_seam_keeps_the_text_before_it(wire: str) -> None:
+    def block(judgement: Judgement) -> Reaching | None:
+        lead, text = len(judgement.before), judgement.before + judgement.part.text
+        start, end = text.find("BEGIN"), text.find("END")
+        end = len(text) if end < 0 else end + 3
+        return (
+            Reaching([Replacement(max(start - lead, 0), end - lead, GONE)], max(lead - start, 0))
+            if start >= 0
+            else None
+        )
+
+    texts = [("text", "So: BEG"), ("text", "IN ", *["secret "] * 6, "END", " and on.")]
+    driven = Driven(wire, Needs(text=Window(8))).feed(by_event(streamed(wire, texts)), block)
+    assert said(wire, driven) == f"So: {GONE} and on."
+
+
+@WIRES
+def test_only_the_beginning_of_a_text_is_asked_about_behind_what_stands_before_it(wire: str) -> None:
+    stream = by_event(streamed(wire, [("text", "One "), ("text", *[f"{number:03} " for number in range(40)])]))
+    driven = Driven(wire, Needs(text=Window(16))).feed(stream)
+    seen = {judgement.part.text.startswith("000"): judgement.before for judgement in driven.judged[1:]}
+    assert seen == {True: "One ", False: ""}
+
+
+@WIRES
 def test_what_has_left_of_a_text_ends_the_turn_where_it_should_have_gone(wire: str) -> None:
     stream = streamed(wire, [("text", f"So: {SECRET[:9]}"), ("text", f"{SECRET[9:]} and on.")])
     driven = Driven(wire, Needs(text=Window(SIZE // 2))).feed(by_event(stream), redact)
