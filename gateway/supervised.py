@@ -8,9 +8,10 @@ judgement and, where the provider was asked again, by the exchange of that secon
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -116,6 +117,8 @@ class SupervisedReply:
         self._asked_again = 0
         self._rejected: Verdict | None = None
         self._sent: list[bytes] = []
+        self._said: list[Part] = []
+        """What stands in the reply before the answer that was asked for last."""
 
     # -------------------------------------------------------------------------------------------------- streams
 
@@ -254,7 +257,7 @@ class SupervisedReply:
         assert self._rejected is not None
         if attempt.body:
             try:
-                second = await self._waiting(gate, self._asked(attempt, attempt.body))
+                second = await self._waiting(gate, self._asked(attempt.body, _left(attempt)))
             except (Refused, Interrupted) as failed:
                 log.info("the provider could not be asked again", extra={"reason": str(failed)})
             else:
@@ -266,14 +269,13 @@ class SupervisedReply:
         await self._pass_on(gate.end_paused(self._ending(self._rejected)).sent)
         return None
 
-    async def _asked(self, attempt: Attempt, body: bytes) -> Attempt:
-        """The next answer: where it goes on with the turn, it stands behind the texts of the last."""
-        assert self._rejected is not None
+    async def _asked(self, body: bytes, said: Iterable[Part]) -> Attempt:
+        """The next answer; `said` is what the caller gets of the last one before it."""
         self._asked_again += 1
         self._docket.asked_again = self._asked_again
+        self._said += said
         second = await self._line.ask_again(body)
-        if self._rejected.recover != "resampled":
-            second.docket.go_on(attempt.observation.close().parts)
+        second.docket.go_on(self._said)
         return second
 
     async def _end_stream(self, gate: StreamGate, attempt: Attempt) -> None:
@@ -414,7 +416,7 @@ class SupervisedReply:
     async def _second_document(self, attempt: Attempt, document: bytes) -> bytes:
         resampled = self._rejected is not None and self._rejected.recover == "resampled"
         body = attempt.body if resampled else self._answering(attempt, document)
-        second = await self._asked(attempt, body)
+        second = await self._asked(body, () if resampled else attempt.observation.close().parts)
         plain = await self._second_plain(second)
         second.passage.outcome = "complete"
         self._rejected = None
@@ -545,6 +547,11 @@ def _reason(verdict: Verdict) -> Any:
 
 def _unapproved(verdict: Verdict) -> Verdict:
     return msgspec.structs.replace(verdict, name="reject", reason="needs_approval")
+
+
+def _left(attempt: Attempt) -> Iterator[Part]:
+    """What a caller has seen of a stream whose calls were rejected: nothing that stands behind the first of them."""
+    return takewhile(lambda part: part.kind != "tool_call" or part.server_side, attempt.observation.close().parts)
 
 
 def _uneditable(verdict: Verdict) -> Verdict:

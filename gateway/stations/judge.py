@@ -133,8 +133,12 @@ class Docket:
         return self._verdict
 
     def follow_up(self) -> "Docket":
-        """A docket for the answer to a request of ours that goes on from here."""
-        other = Docket(self.bench, scope=self._scope, stateful=False, asking=self._asking, before=(*self._trail,))
+        """A docket for the answer to a request of ours that goes on from here.
+
+        What this reply said may not stand before that answer any more; whoever knows tells it with `go_on`.
+        """
+        before = tuple([part for part in self._trail if not (is_spoken(part) and self.was_judged(part))])
+        other = Docket(self.bench, scope=self._scope, stateful=False, asking=self._asking, before=before)
         other._partial = self._partial
         other.revision = self.revision
         return other
@@ -365,7 +369,7 @@ class Docket:
         return judgement
 
     def go_on(self, parts: Iterable[Part]) -> None:
-        """Note what the turn said already, in the answer that this one goes on from."""
+        """Note what the turn said already, in the answers that this one goes on from."""
         self._trail += [part for part in parts if is_spoken(part)]
 
     async def rest(self, parts: Iterable[Part]) -> None:

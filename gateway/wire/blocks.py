@@ -107,7 +107,7 @@ class Block:
         self.followed = False
         """True once the turn went on with something else than another text."""
         self.covered = 0
-        """Bytes of a text that streams by in which nothing was found that may still grow."""
+        """Bytes that were asked about, and hold nothing that goes with more of the text before it than went."""
 
     @property
     def closed(self) -> bool:

@@ -491,7 +491,6 @@ class StreamGate(ABC):
             # A finding that reaches the end of what has come may go on beyond the window (a key block without its end
             # mark): it stays in sight from its beginning on.
             growing = min([base + found.start for found in ranges if base + found.end >= length], default=length)
-            block.covered = growing
             safe = max(boundary(block.text, min(length - block.need.size, growing)), block.settled)
         for found in sorted(ranges, key=_start):
             start = boundary(block.text, base + found.start)

@@ -11,9 +11,9 @@ import openai
 import pytest
 
 from gateway.demo.answers import Answer
-from tests.fakes.provider import always
+from tests.fakes.provider import always, in_turn
 from tests.gateway.house import ANTHROPIC, RESPONSES, Dialect, House, fresh, standing
-from tests.gateway.test_policies import settings
+from tests.gateway.test_policies import settings, tools_of
 
 GONE = "[redacted:name]"
 dialects = pytest.mark.parametrize("dialect", [ANTHROPIC, RESPONSES], ids=lambda dialect: dialect.name)
@@ -124,6 +124,24 @@ def test_a_secret_in_two_texts_is_taken_out_of_both_and_found_where_it_ends(
     ]
     assert found[0]["note"].startswith("begins 5 bytes before this text")
     assert [(edit["start"], edit["end"]) for edit in found[1]["edits"]] == [(0, 8)]
+
+
+@pytest.mark.parametrize(("tool", "shown"), [("launch", b""), ("land", b"ird-1234")], ids=["answered", "resampled"])
+def test_a_secret_over_two_answers_passes_only_where_the_second_stands_for_the_first(
+    strict: House, tool: str, shown: bytes
+) -> None:
+    call = {"type": "tool_use", "id": "call_1", "name": tool, "input": {"at": "noon"}}
+    first = {**message(["It is blueb"]), "stop_reason": "tool_use"}
+    first["content"] = [*first["content"], call]
+    told = [json.dumps(each).encode() for each in (first, message(["ird-1234 it is."]))]
+    strict.provider.script = in_turn(
+        *(Answer(status=200, headers=((b"content-type", b"application/json"),), body=(each,)) for each in told)
+    )
+    tools = tools_of(ANTHROPIC, "launch", "land")
+    got = strict.ask(ANTHROPIC.call(body=ANTHROPIC.request_body(stream=False, tools=tools)))
+    assert got.status == 200
+    assert (b"ird-1234" in got.body) == bool(shown)
+    assert len(strict.provider.requests) >= 2
 
 
 @dialects
