@@ -144,6 +144,22 @@ def test_a_secret_over_two_answers_passes_only_where_the_second_stands_for_the_f
     assert len(strict.provider.requests) >= 2
 
 
+def test_what_went_with_a_rejected_call_stands_before_no_later_text(strict: House) -> None:
+    events = [*message_events(["It is blueb", "It is blueb"])]
+    start, delta = events[1], events[2]
+    start["content_block"] = {"type": "tool_use", "id": "call_1", "name": "launch", "input": {}}
+    delta["delta"] = {"type": "input_json_delta", "partial_json": '{"at": "noon"}'}
+    events[-2]["delta"]["stop_reason"] = "tool_use"
+    first = tuple(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+    second = answer(ANTHROPIC, ["ird-1234 it is."], stream=True)
+    strict.provider.script = in_turn(Answer(status=200, headers=second.headers, body=first), second)
+    body = ANTHROPIC.request_body(stream=True, tools=tools_of(ANTHROPIC, "launch"))
+    got = strict.ask(ANTHROPIC.call(body=body))
+    assert b"ird-1234 it is." in got.body
+    assert b"blueb" not in got.body
+    assert strict.newest(lambda each: each["in_place_of"] == got.exchange)["verdict"] == "allow"
+
+
 @dialects
 @stream_or_json
 def test_texts_without_a_secret_pass_as_they_came(strict: House, dialect: Dialect, *, stream: bool) -> None:
