@@ -16,6 +16,7 @@ def lived(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> tupl
     return code, json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.e2e  # half a minute, told at the pace of the demo
 def test_policies_of_the_users_watch_the_recorded_runs_to_their_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
