@@ -92,7 +92,7 @@ class Block:
         self.dropped = False
         self.sealed = False
         """True where a signature covers the text."""
-        self.edits: list[tuple[int, int, str]] = []
+        self.edits: list[Replacement] = []
         self.shared: list[tuple[Block, int]] = []
         """Blocks whose text begins with so many bytes of this one: what carries those waits for them too."""
         self.source: Source | None = None
@@ -214,7 +214,7 @@ def rewritten(touch: Touch) -> Any:
     block = touch.block
     if block.source is None:
         return changed_text(touch)
-    return block.source.edited([Replacement(*edit) for edit in block.edits])
+    return block.source.edited(block.edits)
 
 
 def shared(touch: Touch) -> list[Touch]:
@@ -230,20 +230,20 @@ def touches_edit(touch: Touch) -> bool:
     """Whether a change falls into the text an event carries."""
     edits = touch.block.edits
     at = _first_edit(touch)
-    return at < len(edits) and edits[at][0] < touch.end
+    return at < len(edits) and edits[at].start < touch.end
 
 
 def changed_text(touch: Touch) -> str:
     """The text an event carries, as it leaves: a replacement stands where the range it replaces began."""
     text, at = touch.block.text, touch.start
     pieces: list[bytes] = []
-    for start, end, new in islice(touch.block.edits, _first_edit(touch), None):
-        if start >= touch.end:
+    for edit in islice(touch.block.edits, _first_edit(touch), None):
+        if edit.start >= touch.end:
             break
-        pieces.append(bytes(text[at : max(start, at)]))
-        if start >= touch.start:
-            pieces.append(utf8(new))
-        at = min(end, touch.end)
+        pieces.append(bytes(text[at : max(edit.start, at)]))
+        if edit.start >= touch.start:
+            pieces.append(utf8(edit.text))
+        at = min(edit.end, touch.end)
     pieces.append(bytes(text[at : touch.end]))
     return b"".join(pieces).decode("utf-8", "surrogatepass")
 
@@ -253,8 +253,8 @@ def _first_edit(touch: Touch) -> int:
     return bisect_right(touch.block.edits, touch.start, key=_end)
 
 
-def _end(edit: tuple[int, int, str]) -> int:
-    return edit[1]
+def _end(edit: Replacement) -> int:
+    return edit.end
 
 
 def boundary(text: bytearray, offset: int, *, up: bool = False) -> int:

@@ -61,6 +61,13 @@ class Replacement(msgspec.Struct, frozen=True):
     a range covers several strings, each has its covered bytes replaced by this."""
 
 
+def cut(edits: Iterable[Replacement], start: int, end: int) -> list[Replacement]:
+    """Ascending, disjoint edits of a text of `end` bytes, and one that takes out what they leave from `start` on."""
+    kept = [each for each in edits if each.start < start]
+    begin = max(start, kept[-1].end if kept else 0)
+    return [*kept, Replacement(begin, end, "")] if begin < end else kept
+
+
 class PartEdit(msgspec.Struct, frozen=True, kw_only=True):
     """What to change in one part."""
 

@@ -34,7 +34,7 @@ from gateway.wire.blocks import (
     shared,
     touches_edit,
 )
-from gateway.wire.edits import Replacement, Uneditable, replace_ranges
+from gateway.wire.edits import Replacement, Uneditable, cut, replace_ranges
 from gateway.wire.frames import Frame, Frames, Oversized, reframed
 from gateway.wire.interface import Dialect
 from gateway.wire.jsons import decode, encode, is_json, read_with
@@ -495,9 +495,9 @@ class StreamGate(ABC):
         for found in sorted(ranges, key=_start):
             start = boundary(block.text, base + found.start)
             end = boundary(block.text, base + found.end, up=True)
-            start = max(start, block.settled, block.edits[-1][1] if block.edits else 0)
+            start = max(start, block.settled, block.edits[-1].end if block.edits else 0)
             if start < end and (judgement.final or start < safe):
-                block.edits.append((start, end, found.text))
+                block.edits.append(Replacement(start, end, found.text))
         block.settled = safe
         block.judged = judgement.final
         block.decided = judgement.final and block.row is None
@@ -532,11 +532,8 @@ class StreamGate(ABC):
             block.asked = None
         block.decided = True
         block.dropped = block.source is not None or not block.opened
-        if block.dropped:
-            return
-        kept = [edit for edit in block.edits if edit[0] < block.sent]
-        cut = max(block.sent, kept[-1][1] if kept else 0)
-        block.edits = [*kept, (cut, LARGEST_REPLY << 3, "")]
+        if not block.dropped:
+            block.edits = cut(block.edits, block.sent, LARGEST_REPLY << 3)
 
     def _block(self, part: Part, choice: int = 0, *, whole: bool = False) -> Block:
         """A new block of a turn. `whole`: not to be let pass piece by piece."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.wire.edits import PartEdit, Replacement, Uneditable
+from gateway.wire.edits import PartEdit, Replacement, Uneditable, cut
 from policies.trail import utf8
 from policies.turn import choice_of, is_spoken
 from policies.vocabulary.steps import Part
@@ -21,19 +21,15 @@ class ReplyEdits:
         self._ranges.setdefault(at, []).extend(ranges)
         step = self._parts[at]
         for earlier in range(at - 1, -1, -1):
+            if not reach:
+                break
             part = self._parts[earlier]
-            if reach and part.kind == step.kind and is_spoken(part) and _one_choice(part, step):
-                reach -= self._cut(earlier, reach)
+            if part.kind == step.kind and is_spoken(part) and _one_choice(part, step):
+                length = len(utf8(part.text))
+                start = max(length - reach, 0)
+                self._ranges[earlier] = cut(self._ranges.get(earlier, ()), start, length)
+                reach -= length - start
         self._beyond = self._beyond or reach > 0
-
-    def _cut(self, at: int, most: int) -> int:
-        """Take out at most so many bytes from the end of a part; how many there were."""
-        length = len(utf8(self._parts[at].text))
-        start = max(length - most, 0)
-        kept = [each for each in self._ranges.get(at, ()) if each.start < start]
-        begin = max(start, kept[-1].end if kept else 0)
-        self._ranges[at] = [*kept, Replacement(begin, length, "")] if begin < length else kept
-        return length - start
 
     @property
     def parts(self) -> list[Part]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from gateway.wire.blocks import Block, Window, boundary
-from gateway.wire.edits import Uneditable
+from gateway.wire.edits import Uneditable, cut
 
 
 class Row:
@@ -68,11 +68,11 @@ class Row:
 
     def take(self, block: Block, taken: Sequence[tuple[Block, int]]) -> None:
         """Take out of the texts before a block what goes with its first bytes, once those do."""
-        if taken and not (block.edits and block.edits[0][0] == 0):
+        if taken and not (block.edits and block.edits[0].start == 0):
             block.covered = 0  # it may still grow, and goes out as a whole or not at all
         else:
             for earlier, start in taken:
-                _cut(earlier, start)
+                earlier.edits = cut(earlier.edits, start, len(earlier.text))
 
     def let_go(self, *, over: bool) -> None:
         """Settle the ends of texts, as far as nothing that is to come can go on with them. `over`: the turn is."""
@@ -106,12 +106,4 @@ def _settle(block: Block, behind: int | None) -> None:
 
 def _is_cut(block: Block, start: int) -> bool:
     """Whether the end of a text goes already: a finding reached it, and goes on behind it."""
-    return bool(block.edits) and block.edits[-1][0] <= start and block.edits[-1][1] == len(block.text)
-
-
-def _cut(block: Block, start: int) -> None:
-    """Take the end of a text out."""
-    block.edits = [edit for edit in block.edits if edit[0] < start]
-    start = max(start, block.edits[-1][1] if block.edits else 0)
-    if start < len(block.text):
-        block.edits.append((start, len(block.text), ""))
+    return bool(block.edits) and block.edits[-1].start <= start and block.edits[-1].end == len(block.text)
