@@ -1,6 +1,6 @@
 """The trail: what came before the step that is judged, as far as this wire showed it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +39,23 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     step: Part
     trail: Trail = Trail()
+
+
+def answered(parts: Sequence[Part]) -> dict[int, int]:
+    """Places of what came of calls, each with that of its call: of equal ids the last before it.
+
+    Some servers give each turn's calls the same ids again.
+    """
+    calls: dict[str, int] = {}
+    found: dict[int, int] = {}
+    for at, part in enumerate(parts):
+        if part.call_id is None:
+            continue
+        if part.kind == "tool_call":
+            calls[part.call_id] = at
+        elif part.call_id in calls:
+            found[at] = calls[part.call_id]
+    return found
 
 
 def arguments(step: Part) -> Any:

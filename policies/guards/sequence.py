@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from policies.guards.interface import BadGuard
 from policies.tools import Tools
-from policies.trail import Scene, Trail, utf8
+from policies.trail import Scene, Trail, answered, utf8
 from policies.vocabulary.findings import Evidence, Hit
 from policies.vocabulary.steps import Part
 
@@ -174,17 +174,14 @@ class _Past:
 
     def results(self) -> Mapping[int, str]:
         """Places of earlier calls to the text of their results, as far as they were seen."""
-        by_id: dict[str | None, int] = {}  # some servers give each turn's calls the same ids again
+        calls = answered(self.trail.parts)
         found: dict[int, str] = {}
         open_calls: list[int] = []
         for at, part in enumerate(self.trail.parts):
             if part.kind == "tool_call":
                 open_calls.append(at)
-                by_id[part.call_id] = at
             elif part.kind == "tool_result":
-                call = by_id.get(part.call_id) if part.call_id is not None else None
-                if call is None:
-                    call = open_calls[0] if open_calls else None
+                call = calls.get(at, open_calls[0] if open_calls else None)
                 if call is not None:
                     found[call] = part.text
                     open_calls = [each for each in open_calls if each != call][-64:]
@@ -309,16 +306,15 @@ def _two(rule: TwoRule, past: _Past) -> Hit | None:
 
 def _untrusted(rule: TwoRule, trail: Trail) -> int | None:
     """The first step that anybody may have written."""
-    tools: dict[str, str | None] = {}
+    calls = answered(trail.parts)
     last: str | None = None
     for at, part in enumerate(trail.parts):
         if part.kind == "tool_call":
             last = part.tool
-            tools |= {} if part.call_id is None else {part.call_id: part.tool}
         elif part.kind == "retrieval":
             return at
         elif part.kind == "tool_result":
-            tool = part.tool or (last if part.call_id is None else tools.get(part.call_id, last))
+            tool = part.tool or (trail.parts[calls[at]].tool if at in calls else last)
             tags = trail.tags_of(tool)
             if {"read", "outbound"} <= tags or rule.untrusted.cover(tool, tags):
                 return at

@@ -15,7 +15,7 @@ from policies.provenance.layers import Layer, layers
 from policies.provenance.localiser import Reading, read
 from policies.provenance.memo import Memo
 from policies.provenance.tools import Toolbox, toolbox
-from policies.trail import Trail
+from policies.trail import Trail, answered
 from policies.vocabulary.steps import Part, StepKind
 
 PRINCIPALS: Final[frozenset[StepKind]] = frozenset({"user_input", "instructions"})
@@ -67,14 +67,12 @@ class Analyst:
     def surroundings(self, trail: Trail, distrust: frozenset[StepKind]) -> Surroundings:
         """Sort a trail's parts by who speaks in them."""
         calls = tuple([(at, part) for at, part in enumerate(trail.parts) if part.kind == "tool_call"])
-        by_id: dict[str, int] = {}  # some servers give each turn's calls the same ids again
-        sources: list[Source] = []
-        for at, part in enumerate(trail.parts):
-            if part.kind == "tool_call" and part.call_id:
-                by_id[part.call_id] = at
-            elif part.kind in distrust and part.text:
-                call = by_id.get(part.call_id or "")
-                sources.append(Source(at, part, self._fold(part.text), self._read(part.text), call))
+        by_place = answered(trail.parts)
+        sources = [
+            Source(at, part, self._fold(part.text), self._read(part.text), by_place.get(at))
+            for at, part in enumerate(trail.parts)
+            if part.kind in distrust and part.text
+        ]
         said = [p for p in trail.parts if p.kind in PRINCIPALS and p.kind not in distrust]
         definitions = [p for p in trail.parts if p.kind == "tool_definitions"]
         return Surroundings(
