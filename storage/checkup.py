@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from policies.errors import StepwardenError
+from storage.audit import tiles
 from storage.audit.archive import Folder, Unreadable
 from storage.audit.checkpoint import read_checkpoint
 from storage.audit.directory import CHECKPOINT
@@ -14,13 +15,11 @@ from storage.audit.edge import Edge
 from storage.audit.errors import LogDamaged, LogKeyWrong, NoteMalformed, NotSigned, SignatureInvalid
 from storage.audit.note import LARGEST, read_note
 from storage.audit.signing_key import KEY_FILE, NEXT_KEY_FILE, load_key
-from storage.audit.tiles import LONGEST, WIDTH
 from storage.errors import FileDamaged, KeysLost, LedgerLost
 from storage.files import is_whole, open_as_it_is
 from storage.publisher import FOLDER
 from storage.seal import load_seal_key
 
-_LIMIT: Final = WIDTH * (2 + LONGEST)
 _MADE: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'scope_key'"
 _SEALED: Final = "SELECT 1 FROM content WHERE scope > 0 LIMIT 1"
 
@@ -95,7 +94,7 @@ def _log(directory: Path) -> None:
 def _reader(files: Folder) -> Callable[[str], bytes]:
     def read(path: str) -> bytes:
         try:
-            return files.read(path, LARGEST if path == CHECKPOINT else _LIMIT)
+            return files.read(path, LARGEST if path == CHECKPOINT else tiles.LARGEST)
         except FileNotFoundError:
             if path != CHECKPOINT:
                 raise

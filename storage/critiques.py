@@ -30,14 +30,13 @@ from storage.ledger import Ledger, Reading, Statement
 from storage.monitor_queue import LEAVE, MonitorQueue
 from storage.seal import Sealer, derive
 from storage.secret import Secret
-from storage.ulids import pack
+from storage.ulids import minted_ns
 
 DISTRUSTS: Final = frozenset[VerdictName]({"hold", "reject"})
 """Verdicts of a critique after which a session is distrusted: what they are about has happened."""
 
 _COLUMNS: Final = "critique_id, filed"
 _DISTRUST: Final = "session_id, app, critique_id, clauses, at_ns"
-_MS: Final = 1_000_000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Filed).decode
@@ -242,8 +241,7 @@ def _not_ok(critique: Critique) -> tuple[str, ...]:
 
 def _begun_ns(step_id: str) -> int:
     """When the exchange of a step was accepted, as its id says; 0 where it does not."""
-    packed = pack(step_id.partition(".")[0])
-    return int.from_bytes(packed[:6], "big") * _MS if isinstance(packed, bytes) else 0
+    return minted_ns(step_id.partition(".")[0])
 
 
 def _distrust(row: tuple[Any, ...]) -> Distrust:

@@ -17,11 +17,11 @@ from storage.audit.note import LARGEST, read_note
 from storage.audit.tiles import WIDTH, Place
 from storage.files import open_as_it_is
 from storage.partitions import DAY_NS, day_of
+from storage.ulids import minted_ns
 
 _ENDED: Final = frozenset({"request.completed", "request.failed", "stream.aborted"})
 _TYPES: Final = frozenset({*_ENDED, "step.recorded", "retention.applied", "ingest.dropped", "content.erased"})
 _MARKS: Final = tuple(f'"{each}"'.encode() for each in sorted(_TYPES))
-_LIMIT: Final = WIDTH * (2 + tiles.LONGEST)
 _WAITING: Final = "SELECT first, lines FROM audit_group WHERE first + count > ? ORDER BY first"
 
 Line = tuple[int, bytes]
@@ -150,29 +150,18 @@ def _waiting(ledger: Path, size: int) -> list[Line]:
 def _bundle(files: Archive, place: Place) -> list[bytes]:
     """The entries of a bundle; of a partial one also where a full one took its place since the log was verified."""
     try:
-        data = files.read(place.path, _LIMIT)
+        data = files.read(place.path, tiles.LARGEST)
     except FileNotFoundError:
-        data = files.read(msgspec.structs.replace(place, width=WIDTH).path, _LIMIT)
+        data = files.read(msgspec.structs.replace(place, width=WIDTH).path, tiles.LARGEST)
     return tiles.unbundled(data)[: place.width]
 
 
 def _file(exchange_id: str) -> str:
     """The day file that an exchange is recorded in, by the time in its id."""
-    return _file_of(_minted_ns(exchange_id) // DAY_NS)
+    return _file_of(minted_ns(exchange_id) // DAY_NS)
 
 
 @lru_cache(maxsize=512)
 def _file_of(day: int) -> str:
     """One text for all exchanges of a day: of a long log there are millions."""
     return f"spans-{day_of(day * DAY_NS)}.db"
-
-
-def _minted_ns(exchange_id: str) -> int:
-    """When a ULID was minted, 0 for another id."""
-    value = 0
-    for character in exchange_id[:10]:
-        digit = "0123456789ABCDEFGHJKMNPQRSTVWXYZ".find(character)
-        if digit < 0:
-            return 0
-        value = value << 5 | digit
-    return value * 1_000_000

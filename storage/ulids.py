@@ -6,6 +6,7 @@ from typing import Any
 
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LENGTH = 26
+_MS = 1_000_000
 _TO_BASE_32 = str.maketrans(_DIGITS, "0123456789abcdefghijklmnopqrstuv")
 _PAIRS = tuple([high + low for high in _DIGITS for low in _DIGITS])
 _SHIFTS = tuple(range(120, -1, -10))
@@ -28,6 +29,12 @@ def unpack(stored: Any) -> str:
         return stored
     value = int.from_bytes(stored, "big")
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
+
+
+def minted_ns(text: str) -> int:
+    """When a ULID was minted, Unix epoch, nanoseconds; 0 for any other id."""
+    packed = pack(text)
+    return int.from_bytes(packed[:6], "big") * _MS if isinstance(packed, bytes) else 0
 
 
 def span_of(prefix: str) -> tuple[bytes | str, bytes | str] | None:

@@ -10,9 +10,9 @@ from gateway.cli import audit_report, client
 from gateway.cli.audit_seals import with_seals
 from storage.audit.archive import Archive, Folder
 from storage.audit.findings import Report
-from storage.audit.tiles import LONGEST, WIDTH, Place, unbundled
 from storage.audit.verify import verify
 from storage.publisher import FOLDER
+from storage.told import lines
 
 if TYPE_CHECKING:
     from gateway.cli.running import RunningGateway
@@ -101,10 +101,4 @@ def show_erased(run: ErasedRun) -> None:
 
 
 def _types(files: Archive, size: int) -> dict[str, int]:
-    found = Counter[str]()
-    for index in range(-(-size // WIDTH)):
-        width = WIDTH if index < size // WIDTH else size % WIDTH
-        place = Place(level=0, index=index, width=width, entries=True)
-        for entry in unbundled(files.read(place.path, WIDTH * (2 + LONGEST))):
-            found[msgspec.json.decode(entry, type=_Typed).type] += 1
-    return dict(found)
+    return dict(Counter([msgspec.json.decode(entry, type=_Typed).type for _, entry in lines(files, size)]))

@@ -61,7 +61,7 @@ class Derivation:
     def _bundle(self, place: Place) -> list[bytes] | None:
         """The entries of a bundle; None where they cannot be had."""
         first = place.index * WIDTH
-        data = self._stored(place, WIDTH * (2 + tiles.LONGEST), first)
+        data = self._stored(place, tiles.LARGEST, first)
         if data is None:
             return None
         try:

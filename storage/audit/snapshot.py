@@ -17,7 +17,6 @@ from storage.audit.proof import TlogProof
 from storage.audit.stored import StoredTree
 from storage.audit.tiles import WIDTH, Place
 
-_LIMIT: Final = WIDTH * (2 + tiles.LONGEST)
 _TRIES: Final = 100
 """Each try is spoilt only by a checkpoint that is published in between."""
 
@@ -39,7 +38,7 @@ class Snapshot:
             try:
                 note = files.read(CHECKPOINT, LARGEST)
                 paths = [place.path for place in tiles.partials(read_checkpoint(read_note(note).text).size)]
-                kept = {path: files.read(path, _LIMIT) for path in paths}
+                kept = {path: files.read(path, tiles.LARGEST) for path in paths}
                 return cls(files, {CHECKPOINT: note, VKEYS: files.read(VKEYS, LARGEST), **kept})
             except FileNotFoundError:
                 continue
@@ -67,7 +66,7 @@ class Snapshot:
             yield from (place.path for place in self._places(level, entries=False))
         yield from (place.path for place in self._places(0, entries=True))
 
-    def read(self, path: str, limit: int = _LIMIT) -> bytes:
+    def read(self, path: str, limit: int = tiles.LARGEST) -> bytes:
         """All bytes of a file, as `Archive.read` gives them."""
         kept = self._kept.get(path)
         return self._files.read(path, limit) if kept is None else kept

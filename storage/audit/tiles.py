@@ -19,6 +19,9 @@ WIDTH: Final = 256
 LONGEST: Final = 65_535
 """Bytes of the longest entry: lengths are 16 bits."""
 
+LARGEST: Final = WIDTH * (2 + LONGEST)
+"""Bytes of the largest bundle, each entry behind its length; no tile has as many."""
+
 ENTRIES: Final = "entries"
 """What stands in a bundle's path where a tile's has its level."""
 

@@ -156,9 +156,8 @@ def _check_older(files: Archive, place: Place, size: int, flaws: Flaws) -> None:
     full = place.index < tiles.full(size, place.level)
     width = WIDTH if full else tiles.rest(size, place.level)
     now = Place(level=place.level, index=place.index, width=width, entries=place.entries)
-    limit = WIDTH * (2 + tiles.LONGEST)
     try:
-        older, newer = files.read(place.path, limit), files.read(now.path, limit)
+        older, newer = (files.read(each.path, tiles.LARGEST) for each in (place, now))
     except FileNotFoundError:
         return  # removed meanwhile; what is missing was found before
     except Unreadable as error:
