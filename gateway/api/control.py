@@ -141,8 +141,6 @@ ROUTES = (
     mcp.log_out,
     status.healthz,
     status.readyz,
-    status.healthz_head,
-    status.readyz_head,
     status.show_status,
     status.show_metrics,
     live.live_feed,

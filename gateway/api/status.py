@@ -1,6 +1,6 @@
 """Is it alive, is it ready, and how is it doing."""
 
-from litestar import Response, get, head
+from litestar import HttpMethod, Response, get, route
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import SkipValidation
@@ -14,15 +14,19 @@ from gateway.times import rfc3339
 from policies.vocabulary.keys import Principal
 from storage.release import release
 
+_ASKED = (HttpMethod.GET, HttpMethod.HEAD)
+"""Many load balancers ask for no body."""
 
-@get("/healthz", opt=requires("anyone"), media_type="text/plain", sync_to_thread=False)
+
+@route("/healthz", http_method=_ASKED, opt=requires("anyone"), media_type="text/plain", sync_to_thread=False)
 def healthz() -> str:
     """The process answers."""
     return "ok\n"
 
 
-@get(
+@route(
     "/readyz",
+    http_method=_ASKED,
     opt=requires("anyone"),
     media_type="text/plain",
     responses={503: ResponseSpec(str, generate_examples=False, media_type="text/plain", description="Why not.")},
@@ -33,24 +37,6 @@ def readyz(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> Response[st
     reason = gateway.unready()
     status = 200 if reason is None else 503
     return Response(f"{reason or 'ready'}\n", status_code=status, media_type="text/plain", headers=SAFE_HEADERS)
-
-
-@head("/healthz", opt=requires("anyone"), media_type="text/plain", sync_to_thread=False)
-def healthz_head() -> None:
-    """The process answers, for load balancers that ask for no more."""
-
-
-@head(
-    "/readyz",
-    opt=requires("anyone"),
-    media_type="text/plain",
-    responses={503: ResponseSpec(None, generate_examples=False, media_type="text/plain", description="Not now.")},
-    sync_to_thread=False,
-)
-def readyz_head(gateway: NamedDependency[SkipValidation[GatewayInfo]]) -> Response[None]:
-    """The same: 200, or 503."""
-    status = 200 if gateway.unready() is None else 503
-    return Response(None, status_code=status, media_type="text/plain", headers=SAFE_HEADERS)
 
 
 @get("/metrics", opt=requires("viewer"), media_type="text/plain", sync_to_thread=True)
