@@ -43,11 +43,11 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """True where time ran out or nobody answered: the same step may be judged otherwise when it comes again."""
 
 
-_UNBOUNDED: Final = 4096
-"""Characters that are read of what the turn said before, for a guard that does not say how much a hit can span."""
-
 UNJUDGED: Final = Judgement()
 """Of a step that no clause is about."""
+
+_UNBOUNDED: Final = 4096
+"""Characters that are read of what the turn said before, for a guard that does not say how much a hit can span."""
 
 
 class _Begun(Hit, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from gateway.cli.options import json_option
+from gateway.cli.options import json_option, named_config
 from policies.errors import StepwardenError
 
 _CHUNKS = 50
@@ -48,13 +48,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--requests", type=click.IntRange(20, 100_000), default=300, show_default=True, help="Per load and way.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="F",
-    help="Measure with this configuration, its policies say, on a data directory of its own.",
-)
+@named_config("Measure with this configuration, its policies say, on a data directory of its own.")
 @json_option
 def bench(requests: int, config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - a flag by nature
     """Measure what a gateway adds on this machine: one caller, full recording, beside the same calls made directly.

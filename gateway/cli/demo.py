@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.options import json_option
+from gateway.cli.options import json_option, named_config
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,13 +28,7 @@ _WATCHING = {
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the gateway running afterwards, until Ctrl-C.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="F",
-    help="See the first runs under this configuration: its policies watch, and enforce nothing.",
-)
+@named_config("See the first runs under this configuration: its policies watch, and enforce nothing.")
 @json_option
 def demo(keep: bool, config_file: Path | None, as_json: bool) -> int:  # noqa: FBT001 - flags by nature
     """See agents' runs pass through a gateway, step by step. Needs no API key and no network.

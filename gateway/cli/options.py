@@ -105,15 +105,14 @@ CONFIG_FILE = Path("stepwarden.toml")
 KEY_VARIABLE = "STEPWARDEN_KEY"
 
 
+def named_config(said: str) -> Callable[[F], F]:
+    """`--config F`, with what it is for."""
+    return click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help=said)
+
+
 def config_option(command: F) -> F:
     """`--config F`."""
-    return click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        metavar="F",
-        help="Configuration file [default: ./stepwarden.toml where it exists].",
-    )(command)
+    return named_config("Configuration file [default: ./stepwarden.toml where it exists].")(command)
 
 
 def json_option(command: F) -> F:
