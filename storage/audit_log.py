@@ -12,7 +12,7 @@ from policies.vocabulary.audit import Entry
 from storage.aliases import Aliases
 from storage.audit import tiles
 from storage.audit.archive import Folder, Unreadable
-from storage.audit.directory import LogDirectory
+from storage.audit.directory import FOLDER, LogDirectory
 from storage.audit.errors import LogDamaged
 from storage.audit.note import Signature
 from storage.audit.snapshot import Snapshot
@@ -20,7 +20,7 @@ from storage.audit.tiles import WIDTH, Place
 from storage.entry_lines import rfc3339_nanoseconds
 from storage.ledger import Ledger
 from storage.pseudonyms import Pseudonyms
-from storage.publisher import FOLDER, Publisher
+from storage.publisher import Publisher
 from storage.reads import Reads
 from storage.rotation import Rotated, Rotation
 from storage.sequencer import Sequencer

@@ -10,14 +10,13 @@ from policies.errors import StepwardenError
 from storage.audit import tiles
 from storage.audit.archive import Folder, Unreadable
 from storage.audit.checkpoint import read_checkpoint
-from storage.audit.directory import CHECKPOINT
+from storage.audit.directory import CHECKPOINT, FOLDER
 from storage.audit.edge import Edge
 from storage.audit.errors import LogDamaged, LogKeyWrong, NoteMalformed, NotSigned, SignatureInvalid
 from storage.audit.note import LARGEST, read_note
 from storage.audit.signing_key import KEY_FILE, NEXT_KEY_FILE, load_key
 from storage.errors import FileDamaged, KeysLost, LedgerLost
 from storage.files import is_whole, open_as_it_is
-from storage.publisher import FOLDER
 from storage.seal import load_seal_key
 
 _MADE: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'scope_key'"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, final
 import msgspec
 
 from policies.vocabulary.audit import GATEWAY, Entry, LogOpened, Receipt, receipt_of
+from storage.audit.directory import CHECKPOINT, FOLDER
 from storage.entry_lines import EntryLines, nanoseconds_of
 from storage.errors import LedgerLost, NeverTaken, OriginFixed, StorageFailed
 from storage.files import ReadFiles, WriteFile
@@ -201,7 +202,7 @@ class Ledger:
             return EntryLines(rows[0][0], nanoseconds_of(last.ts))
         if state:
             return EntryLines(state[0][0], None)
-        if (directory / "audit" / "checkpoint").exists():
+        if (directory / FOLDER / CHECKPOINT).exists():
             raise LedgerLost(directory / "ledger.db")
         self._lines = EntryLines(0, None)
         begin = "INSERT INTO audit_state (id, first, sealed, origin) VALUES (1, 0, NULL, ?)"

@@ -13,7 +13,7 @@ from typing import final
 import msgspec
 
 from policies.errors import StepwardenError
-from storage.audit.directory import LogDirectory
+from storage.audit.directory import FOLDER, LogDirectory
 from storage.audit.errors import LogForked
 from storage.audit.note import Signature, Signer, Verifier
 from storage.audit.signing_key import KEY_FILE, NEXT_KEY_FILE, key_of, load_key
@@ -23,7 +23,6 @@ from storage.ledger import Ledger
 
 log = logging.getLogger("stepwarden.audit")
 
-FOLDER = "audit"
 _EVERY_SECONDS = 2.0
 _LINES = 2 * WIDTH
 """Entries that are taken in at once: their tiles are written together."""

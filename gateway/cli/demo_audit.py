@@ -9,9 +9,9 @@ import msgspec
 from gateway.cli import audit_report, client
 from gateway.cli.audit_seals import with_seals
 from storage.audit.archive import Archive, Folder
+from storage.audit.directory import FOLDER
 from storage.audit.findings import Report
 from storage.audit.verify import verify
-from storage.publisher import FOLDER
 from storage.told import lines
 
 if TYPE_CHECKING:

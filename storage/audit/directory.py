@@ -24,6 +24,9 @@ from storage.audit.stored import StoredTree, UpperTiles, stored_entry
 from storage.audit.sweep import remove_partials, sweep
 from storage.audit.tiles import WIDTH, Place
 
+FOLDER = "audit"
+"""Where a log lies in a data directory."""
+
 CHECKPOINT = "checkpoint"
 CHECKPOINT_DRAFT = "checkpoint.new"
 VKEYS = "vkeys.txt"
