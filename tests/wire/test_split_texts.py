@@ -88,35 +88,27 @@ def test_what_began_before_a_text_goes_however_much_of_that_has_come(wire: str, 
     assert said(wire, driven) == f"So: {GONE}{'.' * length}{' word' * 20}"
 
 
+def framed(judgement: Judgement) -> Reaching | None:
+    """What a clause on all between two marks makes of a piece, the second of which may be still to come."""
+    lead, text = len(judgement.before), judgement.before + judgement.part.text
+    start, end = text.find("BEGIN"), text.find("END")
+    end = len(text) if end < 0 else end + 3
+    if start < 0 or end <= lead:
+        return None
+    return Reaching([Replacement(max(start - lead, 0), end - lead, GONE)], max(lead - start, 0))
+
+
 @WIRES
 def test_a_finding_without_its_end_goes_on_in_the_next_text(wire: str) -> None:
-    def block(judgement: Judgement) -> Reaching | None:
-        lead, text = len(judgement.before), judgement.before + judgement.part.text
-        start, end = text.find("BEGIN"), text.find("END")
-        end = len(text) if end < 0 else end + 3
-        if start < 0 or end <= lead:
-            return None
-        return Reaching([Replacement(max(start - lead, 0), end - lead, GONE)], max(lead - start, 0))
-
     texts = [("text", "So: ", "BEGIN ", *["secret "] * 3), ("text", "secret ", "END", " and on.")]
-    driven = Driven(wire, Needs(text=Window(16))).feed(by_event(streamed(wire, texts)), block)
+    driven = Driven(wire, Needs(text=Window(16))).feed(by_event(streamed(wire, texts)), framed)
     assert said(wire, driven) == f"So: {GONE}{GONE} and on."
 
 
 @WIRES
 def test_a_finding_that_grows_over_a_seam_keeps_the_text_before_it(wire: str) -> None:
-    def block(judgement: Judgement) -> Reaching | None:
-        lead, text = len(judgement.before), judgement.before + judgement.part.text
-        start, end = text.find("BEGIN"), text.find("END")
-        end = len(text) if end < 0 else end + 3
-        return (
-            Reaching([Replacement(max(start - lead, 0), end - lead, GONE)], max(lead - start, 0))
-            if start >= 0
-            else None
-        )
-
     texts = [("text", "So: BEG"), ("text", "IN ", *["secret "] * 6, "END", " and on.")]
-    driven = Driven(wire, Needs(text=Window(8))).feed(by_event(streamed(wire, texts)), block)
+    driven = Driven(wire, Needs(text=Window(8))).feed(by_event(streamed(wire, texts)), framed)
     assert said(wire, driven) == f"So: {GONE} and on."
 
 

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -298,14 +298,21 @@ def test_nothing_of_an_erasure_is_begun_that_the_log_does_not_tell(store: Store,
     assert body.raw == said(1, "gone").request.raw
 
 
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Somebody looks at the day, for longer than an erasure waits."""
+    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM exchange").fetchone()
+        yield
+
+
 def test_while_a_reader_looks_the_keys_are_gone_and_the_rest_goes_after(
     folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage_files, "PATIENCE_SECONDS", 0.05)
     store.append([said(1, "gone")])
-    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM exchange").fetchone()
+    with reading(folder):
         with pytest.raises(ErasureUnfinished, match="reader") as raised:
             store.erase(order("session:gone"), START_NS)
         assert raised.value.sessions == ("gone",)
@@ -322,11 +329,8 @@ def test_what_comes_while_an_erasure_waits_goes_too_and_the_log_tells_of_it(
 ) -> None:
     monkeypatch.setattr(storage_files, "PATIENCE_SECONDS", 0.05)
     store.append([said(1, "gone")])
-    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM exchange").fetchone()
-        with pytest.raises(StorageFailed, match="reader"):
-            store.erase(order("session:gone"), START_NS)
+    with reading(folder), pytest.raises(StorageFailed, match="reader"):
+        store.erase(order("session:gone"), START_NS)
     store.append([said(2, "gone"), said(3, "kept")])
     store.sweep(START_NS)
     assert holding(folder, "gone") == []
@@ -349,11 +353,8 @@ def test_nothing_is_taken_out_before_the_log_seals_it(
     monkeypatch.setattr(storage_files, "PATIENCE_SECONDS", 0.05)
     store = Store.open(folder)
     store.append([said(1, "gone")])
-    with closing(sqlite3.connect(folder / "spans-20251123.db")) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM exchange").fetchone()
-        with pytest.raises(StorageFailed, match="reader"):
-            store.erase(order("session:gone"), START_NS)
+    with reading(folder), pytest.raises(StorageFailed, match="reader"):
+        store.erase(order("session:gone"), START_NS)
     with monkeypatch.context() as patched:
         patched.setattr(Sequencer, "put", nothing)
         store.append([said(2, "gone")])
