@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## the main job without any key: a real agent's run through the gateway, step by step (KEEP=1 leaves it running)
 	@$(BIN)/stepwarden demo $(if $(KEEP),--keep)
 
-test: $(READY)  ## the test suite, a process a core and one more; a file's tests share one, and the gateways they start
+test: $(READY)  ## the test suite, a process a core and two more; a file's tests share one, and the gateways they start
 	$(BIN)/python -m pytest -m "not e2e and not torture and not live" -n auto --maxprocesses 4 \
 		--dist loadfile --no-loadscope-reorder
 

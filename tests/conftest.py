@@ -25,8 +25,8 @@ def provider() -> Iterator[BackgroundProvider]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: tests wait, for deadlines and for gateways to start and to end."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than there are cores: tests wait, for deadlines and for gateways to start and to end."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
